@@ -1,0 +1,86 @@
+"""The Faust application, configured from the settings."""
+
+import os
+import sys
+
+# Faust picks its event loop when it is first imported.
+os.environ.setdefault("FAUST_LOOP", "uvloop")
+
+import faust  # noqa: E402
+from faust.types.auth import CredentialsT  # noqa: E402
+
+from app import settings as _settings  # noqa: E402
+from app.errors import SettingsError  # noqa: E402
+from app.settings import Settings  # noqa: E402
+from app.transport import BatchTransport  # noqa: E402
+
+#: A fetch larger than this costs memory and latency and gains no speed.
+FETCH_BYTES = 256 * 1024
+#: Largest record we write: a snapshot of many open windows.
+RECORD_BYTES = 32 * 1024 * 1024
+
+
+class Application(faust.App):
+    """Faust with the batch transport."""
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+
+def _credentials(settings: Settings) -> CredentialsT | None:
+    if settings.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            mechanism=settings.sasl_mechanism,
+            ssl_context=settings.ssl_context,
+        )
+    if settings.ssl_context is not None:
+        return faust.SSLCredentials(settings.ssl_context)
+    return None
+
+
+def create(settings: Settings) -> Application:
+    """The application, not yet started and with no agent in it."""
+    return Application(
+        settings.app_id,
+        autodiscover=["app.commands", "tables", "agents", "web"],
+        broker=settings.broker_urls,
+        broker_credentials=_credentials(settings),
+        store="rocksdb://",
+        datadir=str(settings.data_dir),
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication,
+        topic_disable_leader=True,
+        table_standby_replicas=settings.standbys,
+        recovery_buffer_size=100,
+        stream_recovery_delay=1.0,
+        stream_buffer_maxsize=64,
+        stream_publish_on_commit=False,
+        broker_max_poll_records=None,
+        broker_commit_interval=1.0,
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.session_timeout / 4,
+        broker_rebalance_timeout=2 * settings.session_timeout,
+        broker_request_timeout=2 * settings.session_timeout,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_group_instance_id=settings.member,
+        producer_acks=-1,
+        producer_linger=0.005,
+        producer_max_batch_size=256 * 1024,
+        producer_max_request_size=RECORD_BYTES,
+        producer_request_timeout=60.0,
+        processing_guarantee="at_least_once",
+        web_bind=settings.web_bind,
+        web_port=settings.web_port,
+        web_host=settings.web_bind,
+    )
+
+
+try:
+    settings = _settings.load()
+except SettingsError as error:
+    sys.exit(f"clickwarden: {error}")
+
+app = create(settings)

@@ -1,0 +1,211 @@
+"""What a click may look like, and how a run of records becomes columns."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import ClickError
+from app.settings import Settings
+
+USER_ID_MAX = 256
+EVENT_MAX = 64
+#: From here on a number is epoch milliseconds (in seconds it would be the year 5138).
+MILLISECONDS_FROM = 1e11
+
+#: Why a record cannot be counted.
+REASONS: dict[str, str] = {
+    "not_json": "the value is not UTF-8 JSON",
+    "not_object": "the value is JSON, but not an object",
+    "missing_field": "user_id, event or timestamp is missing",
+    "wrong_field": "a field has the wrong type",
+    "empty_user_id": "user_id is empty",
+    "huge_user_id": f"user_id is longer than {USER_ID_MAX} characters",
+    "huge_event": f"event is longer than {EVENT_MAX} characters",
+    "bad_timestamp": "timestamp is no point in time",
+    "future": "timestamp is beyond the time Kafka received the record",
+}
+
+#: What msgspec raises for bytes it cannot make a click of; RecursionError
+#: where they are nested too deeply.
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+class Record(Protocol):
+    """What is read of a Kafka record; ``timestamp`` is Kafka's own, in milliseconds."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+@dataclass(slots=True)
+class Clicks:
+    """Clicks as columns of equal length ``n``, in the order of their records.
+
+    Attributes:
+        users: who.
+        events: what they did.
+        products: on which product; None where the click names none.
+        times: float64[n], event time in epoch seconds.
+        records: int64[n], position of each click in the run it was decoded
+            from; None where every record of the run became a click.
+        rejected: position and error of each record that cannot be counted.
+        ignored: tombstones in the run.
+    """
+
+    users: list[str]
+    events: list[str]
+    products: list[str | int | None]
+    times: NDArray[np.float64]
+    records: NDArray[np.int64] | None = None
+    rejected: list[tuple[int, ClickError]] = field(default_factory=list)
+    ignored: int = 0
+
+    def record(self, click: int) -> int:
+        """Position in the run of the record that became this click."""
+        return click if self.records is None else int(self.records[click])
+
+
+class Decoder:
+    """Turns records into :class:`Clicks`, or says why not.
+
+    A run of good records is decoded in one sweep; a run that holds a bad one
+    is decoded again record by record, so that one bad record costs its own
+    run and nothing else.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._names = {
+            "user_id": settings.field_user_id,
+            "event": settings.field_event,
+            "timestamp": settings.field_timestamp,
+            "product_id": settings.field_product_id,
+        }
+        self._decode_number = self._decoder(float)
+        self._decode_any = self._decoder(float | str)
+        self._skew = settings.max_skew
+
+    def _decoder(self, timestamp: Any) -> Callable[[Any], Any]:
+        struct = msgspec.defstruct(
+            "Click",
+            [
+                ("user_id", Annotated[str, msgspec.Meta(min_length=1, max_length=USER_ID_MAX)]),
+                ("event", Annotated[str, msgspec.Meta(max_length=EVENT_MAX)]),
+                ("timestamp", timestamp),
+                ("product_id", str | int | None, None),
+            ],
+            rename=self._names,
+            gc=False,
+        )
+        return msgspec.json.Decoder(struct).decode
+
+    def decode(self, records: Sequence[Record]) -> Clicks:
+        """Decode one run of records of one partition."""
+        decode = self._decode_number
+        try:
+            rows = [decode(record.value) for record in records]
+        except (*UNREADABLE, TypeError):
+            return self._decode_each(records)
+        times = np.array([row.timestamp for row in rows], np.float64)
+        times[times >= MILLISECONDS_FROM] /= 1000.0
+        received = min([record.timestamp for record in records], default=0) / 1000.0
+        if len(rows) and (times.max() > received + self._skew or times.min() < 0):
+            return self._decode_each(records)
+        return _columns(rows, times)
+
+    def _decode_each(self, records: Sequence[Record]) -> Clicks:
+        rows, times, positions = [], [], []
+        rejected: list[tuple[int, ClickError]] = []
+        ignored = 0
+        for position, record in enumerate(records):
+            if record.value is None:
+                ignored += 1
+                continue
+            try:
+                row, time = self._decode_one(record)
+            except ClickError as error:
+                rejected.append((position, error))
+                continue
+            rows.append(row)
+            times.append(time)
+            positions.append(position)
+        clicks = _columns(rows, np.array(times, np.float64))
+        clicks.records = np.array(positions, np.int64)
+        clicks.rejected = rejected
+        clicks.ignored = ignored
+        return clicks
+
+    def _decode_one(self, record: Record) -> tuple[Any, float]:
+        try:
+            row = self._decode_any(record.value)
+        except UNREADABLE as error:
+            raise self._explain(record.value or b"", error) from None
+        time = seconds(row.timestamp)
+        received = record.timestamp / 1000.0
+        if time > received + self._skew:
+            raise ClickError("future", f"{time - received:.0f} s ahead of Kafka's clock")
+        return row, time
+
+    def _explain(self, value: bytes, error: Exception) -> ClickError:
+        try:
+            click = msgspec.json.decode(value)
+        except UNREADABLE:
+            return ClickError("not_json", str(error))
+        if not isinstance(click, dict):
+            return ClickError("not_object", type(click).__name__)
+        names = self._names
+        for name in ("user_id", "event", "timestamp"):
+            if names[name] not in click:
+                return ClickError("missing_field", names[name])
+        user_id, event = click[names["user_id"]], click[names["event"]]
+        if user_id == "":
+            return ClickError("empty_user_id")
+        if isinstance(user_id, str) and len(user_id) > USER_ID_MAX:
+            return ClickError("huge_user_id", f"{len(user_id)} characters")
+        if isinstance(event, str) and len(event) > EVENT_MAX:
+            return ClickError("huge_event", f"{len(event)} characters")
+        return ClickError("wrong_field", str(error))
+
+
+def seconds(timestamp: float | str) -> float:
+    """Epoch seconds of a click's ``timestamp``.
+
+    >>> seconds(1431936343), seconds(1431936343000), seconds("2015-05-18T08:05:43Z")
+    (1431936343.0, 1431936343.0, 1431936343.0)
+
+    Raises:
+        ClickError: it is no point in time from 1970 on.
+    """
+    if isinstance(timestamp, str):
+        try:
+            moment = datetime.fromisoformat(timestamp)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            value = moment.timestamp()
+        except (ValueError, OverflowError) as error:
+            raise ClickError("bad_timestamp", str(error)) from None
+    else:
+        value = timestamp / 1000.0 if timestamp >= MILLISECONDS_FROM else float(timestamp)
+    if not math.isfinite(value) or value < 0:
+        raise ClickError("bad_timestamp", f"{timestamp!r}")
+    return value
+
+
+def _columns(rows: list[Any], times: NDArray[np.float64]) -> Clicks:
+    return Clicks(
+        users=[row.user_id for row in rows],
+        events=[row.event for row in rows],
+        products=[row.product_id for row in rows],
+        times=times,
+    )

@@ -1,0 +1,38 @@
+"""The errors Clickwarden raises on purpose.
+
+    ClickwardenError
+    ├── SettingsError      a setting or a rule is wrong or missing
+    ├── BrokerError        Apache Kafka cannot be reached, started or used
+    ├── ClickError         a record cannot be counted (see app.clicks)
+    └── SnapshotError      a snapshot is broken or from a newer version
+
+Each message says what is wrong, with which value, and what to do about it.
+"""
+
+
+class ClickwardenError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class SettingsError(ClickwardenError):
+    """A setting or a rule is wrong or missing."""
+
+
+class BrokerError(ClickwardenError):
+    """Apache Kafka cannot be reached, started or used."""
+
+
+class ClickError(ClickwardenError):
+    """A record of the clicks topic cannot be counted.
+
+    ``reason`` is one of :data:`app.clicks.REASONS`.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class SnapshotError(ClickwardenError):
+    """A snapshot is broken or from a newer version."""
