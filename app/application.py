@@ -1,18 +1,21 @@
 """The Faust application, configured from the settings."""
 
-import os
 import sys
+from functools import cached_property
 
-# Faust picks its event loop when it is first imported.
-os.environ.setdefault("FAUST_LOOP", "uvloop")
+import faust
+import mode.loop
+from faust.types.auth import CredentialsT
 
-import faust  # noqa: E402
-from faust.types.auth import CredentialsT  # noqa: E402
+from app import rules as _rules
+from app import settings as _settings
+from app.errors import ClickwardenError
+from app.rules import Rule
+from app.settings import Settings
+from app.topics import declare
+from app.transport import BatchTransport, Source
 
-from app import settings as _settings  # noqa: E402
-from app.errors import SettingsError  # noqa: E402
-from app.settings import Settings  # noqa: E402
-from app.transport import BatchTransport  # noqa: E402
+mode.loop.use("uvloop")
 
 #: A fetch larger than this costs memory and latency and gains no speed.
 FETCH_BYTES = 256 * 1024
@@ -20,8 +23,34 @@ FETCH_BYTES = 256 * 1024
 RECORD_BYTES = 32 * 1024 * 1024
 
 
-class Application(faust.App):
-    """Faust with the batch transport."""
+class Worker(faust.Worker):  # type: ignore[misc]
+    """Checks what the application needs before it starts it."""
+
+    def execute_from_commandline(self) -> None:
+        """Run until stopped."""
+        try:
+            self.app.rules  # noqa: B018 - reads them
+            self.loop.run_until_complete(declare(settings))
+        except ClickwardenError as error:
+            sys.exit(f"clickwarden: {error}")
+        super().execute_from_commandline()
+
+
+class Application(faust.App):  # type: ignore[misc]
+    """Faust with the batch transport.
+
+    Attributes:
+        run_topics: topics that are delivered a run at a time.
+        source: who counts them; set by the agent that does.
+    """
+
+    run_topics: frozenset[str] = frozenset()
+    source: Source
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """What is abnormal; read when first asked for, since not every command asks."""
+        return _rules.load(settings.rules)
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -42,7 +71,7 @@ def _credentials(settings: Settings) -> CredentialsT | None:
 
 def create(settings: Settings) -> Application:
     """The application, not yet started and with no agent in it."""
-    return Application(
+    application = Application(
         settings.app_id,
         autodiscover=["app.commands", "tables", "agents", "web"],
         broker=settings.broker_urls,
@@ -75,12 +104,15 @@ def create(settings: Settings) -> Application:
         web_bind=settings.web_bind,
         web_port=settings.web_port,
         web_host=settings.web_bind,
+        Worker=Worker,
     )
+    application.run_topics = frozenset([settings.clicks_topic])
+    return application
 
 
 try:
     settings = _settings.load()
-except SettingsError as error:
+except ClickwardenError as error:
     sys.exit(f"clickwarden: {error}")
 
 app = create(settings)

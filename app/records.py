@@ -15,6 +15,8 @@ HEADER_PARTITION = "partition"
 HEADER_OFFSET = "offset"
 HEADER_REASON = "reason"
 HEADER_DETAIL = "detail"
+#: In ``clicks.late``: names of the rules that missed the click, comma between.
+HEADER_RULES = "rules"
 
 
 class Anomaly(msgspec.Struct, kw_only=True):

@@ -39,9 +39,7 @@ class Settings(BaseSettings):
         "kafka://127.0.0.1:9092",
         description="Kafka's bootstrap servers: kafka://host:port[,host:port…]",
     )
-    app_id: TopicName = Field(
-        "clickwarden", description="Consumer group, and prefix of the changelog topics"
-    )
+    app_id: TopicName = Field("clickwarden", description="Consumer group, and prefix of the changelog topics")
     data_dir: Path = Field(
         Path("data"), description="Folder of the worker's RocksDB tables (a copy; Kafka holds the original)"
     )
@@ -66,9 +64,7 @@ class Settings(BaseSettings):
     field_product_id: str = Field(
         "product_id", min_length=1, description="Name of the product field in a click"
     )
-    field_timestamp: str = Field(
-        "timestamp", min_length=1, description="Name of the time field in a click"
-    )
+    field_timestamp: str = Field("timestamp", min_length=1, description="Name of the time field in a click")
     lateness: Seconds = Field(
         5.0, description="How far behind the newest click of its partition a click may be, seconds"
     )
@@ -126,7 +122,9 @@ class Settings(BaseSettings):
     def _consistent(self) -> "Settings":
         for address in self.broker.removeprefix("kafka://").split(","):
             if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[\w.-]+):\d{1,5}", address):
-                raise ValueError(f"broker: {address!r} is not host:port; write kafka://host:port[,host:port…]")
+                raise ValueError(
+                    f"broker: {address!r} is not host:port; write kafka://host:port[,host:port…]"
+                )
         if self.web_bind not in LOOPBACK and not self.web_token.get_secret_value():
             raise ValueError(
                 f"web_bind: {self.web_bind!r} can be reached from other machines; "
@@ -205,7 +203,9 @@ def load() -> Settings:
         setting = name.removeprefix(PREFIX).lower()
         if name.startswith(PREFIX) and setting not in Settings.model_fields:
             near = difflib.get_close_matches(setting, Settings.model_fields, n=1)
-            hint = f"did you mean {PREFIX}{near[0].upper()}?" if near else "see the README's table of settings"
+            hint = (
+                f"did you mean {PREFIX}{near[0].upper()}?" if near else "see the README's table of settings"
+            )
             raise SettingsError(f"{name} is no setting of Clickwarden: {hint}")
     try:
         return Settings()

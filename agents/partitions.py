@@ -1,0 +1,211 @@
+"""The source partitions this worker counts, and the checkpoint that keeps them."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from time import monotonic
+
+from faust.types import TP
+
+from agents import alerts
+from app.application import app, settings
+from app.clicks import Clicks, Decoder
+from app.delivery import Deliveries, Outgoing
+from app.records import (
+    HEADER_DETAIL,
+    HEADER_OFFSET,
+    HEADER_PARTITION,
+    HEADER_REASON,
+    HEADER_RULES,
+    HEADER_TOPIC,
+)
+from app.transport import Run
+from tables import snapshots
+from tables.activity import Activity, activity
+from tables.detection import Detection, Findings
+
+log = logging.getLogger(__name__)
+
+
+class Partition:
+    """One source partition: its detection, and what is on its way because of it.
+
+    A checkpoint keeps this order, so that after a crash at any point the
+    worker finds a state and the position it belongs to, and nothing that the
+    state has forgotten is unsaid:
+
+    1. what detection knows, with the position it was counted to, is packed;
+    2. every anomaly, rejected and late record sent so far is acknowledged;
+    3. the snapshot goes to the changelog and is acknowledged, then to RocksDB;
+    4. the position may be committed.
+
+    What was sent after the last snapshot is sent again after a crash, with
+    the same ids and the same content.
+    """
+
+    def __init__(self, detection: Detection, activity: Activity) -> None:
+        self.detection = detection
+        self.activity = activity
+        self.lost = 0
+        self._deliveries = Deliveries(app)
+        self._counting = asyncio.Lock()
+        self._saving = asyncio.Lock()
+        self._last_arrival = monotonic()
+        self._changed = False
+
+    @property
+    def tp(self) -> TP:
+        """The partition's name in Kafka."""
+        return TP(settings.clicks_topic, self.detection.partition)
+
+    async def count(self, run: Run, decoder: Decoder) -> None:
+        """Count a run of records, which may begin with ones already counted."""
+        async with self._counting:
+            detection, records = self.detection, run.records
+            next_offset = detection.next_offset
+            if next_offset is not None:
+                if run.next_offset <= next_offset:
+                    return
+                if records and records[0].offset < next_offset:
+                    records = [record for record in records if record.offset >= next_offset]
+            clicks = decoder.decode(records)
+            findings = detection.count(clicks)
+            detection.next_offset = run.next_offset
+            self._changed = True
+            self._last_arrival = monotonic()
+            await self._report(findings)
+            await self._set_aside(Run(records, run.next_offset), clicks, findings)
+
+    async def _report(self, findings: Findings) -> None:
+        for window in findings.closed:
+            self.activity.note(window, is_open=False)
+        if findings.anomalies:
+            await alerts.emit(findings.anomalies, self._deliveries)
+
+    async def _set_aside(self, run: Run, clicks: Clicks, findings: Findings) -> None:
+        for position, error in clicks.rejected:
+            headers = {HEADER_REASON: error.reason, HEADER_DETAIL: error.detail}
+            await self._copy(settings.rejected_topic, run, position, headers)
+        for click, rules in findings.late.items():
+            headers = {HEADER_REASON: "late", HEADER_RULES: ",".join(rules)}
+            await self._copy(settings.late_topic, run, clicks.record(click), headers)
+
+    async def _copy(self, topic: str, run: Run, position: int, headers: dict[str, str]) -> None:
+        record = run.records[position]
+        origin = {
+            HEADER_TOPIC: settings.clicks_topic,
+            HEADER_PARTITION: str(self.detection.partition),
+            HEADER_OFFSET: str(record.offset),
+        }
+        encoded = [(name, value.encode()) for name, value in (origin | headers).items()]
+        await self._deliveries.send(Outgoing(topic, record.key, record.value, None, encoded))
+
+    async def checkpoint(self) -> None:
+        """Make what was counted durable; see the class for the steps."""
+        async with self._saving:
+            if self._changed:
+                await self._save()
+
+    async def _save(self) -> None:
+        # 1. packed, in one go with taking what was sent because of it
+        position = self.detection.next_offset
+        snapshot = snapshots.dump(self.detection)
+        rows = self.activity.rows(self.detection)
+        sent = self._deliveries.take()
+        self._changed = False
+        # 2. acknowledged before the snapshot that forgets it
+        await sent.acknowledged()
+        # 3. durable
+        partition = self.detection.partition
+        await snapshots.snapshots.put(partition, {snapshots.KEY: snapshot})
+        # 4. committed with the next commit
+        if position is not None:
+            app.consumer.durable(self.tp, position)
+        await activity.put(partition, rows)
+
+    async def close_if_idle(self) -> None:
+        """Close windows by wall clock where the partition is read to its end and silent.
+
+        Event time then goes on at the pace of wall clock from the newest
+        click. The decision is durable before anything is said because of it,
+        so that a replay finds it decided.
+        """
+        silence = monotonic() - self._last_arrival
+        if silence < settings.idle_timeout or not app.consumer.is_read_to_end(
+            self.tp, self.detection.next_offset
+        ):
+            return
+        async with self._counting:
+            silence = monotonic() - self._last_arrival
+            if silence < settings.idle_timeout or not self.detection.seal(self.detection.newest + silence):
+                return
+            async with self._saving:
+                await self._save()
+            await self._report(self.detection.close())
+            self._changed = True
+
+    async def resume(self) -> None:
+        """Say what was decided, but not said, before a crash."""
+        async with self._counting:
+            await self._report(self.detection.close())
+
+
+class Partitions:
+    """The partitions assigned to this worker (:class:`app.transport.Source`)."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[int, Partition] = {}
+
+    def __iter__(self) -> Iterator[Partition]:
+        return iter(list(self._partitions.values()))
+
+    def __getitem__(self, partition: int) -> Partition:
+        found = self._partitions.get(partition)
+        if found is None:
+            found = self._open(partition)
+        return found
+
+    def _open(self, partition: int) -> Partition:
+        row = snapshots.snapshots.rows(partition).get(snapshots.KEY)
+        if row is None:
+            detection = Detection(partition, app.rules, settings)
+        else:
+            detection = snapshots.load(row, partition, app.rules, settings)
+        opened = Partition(detection, Activity(partition, activity.rows(partition).values()))
+        self._partitions[partition] = opened
+        return opened
+
+    async def open_assigned(self) -> None:
+        """Read the state of the partitions just assigned, before their source is sought."""
+        self._partitions.clear()
+        for tp in app.assignor.assigned_actives():
+            if tp.topic == snapshots.snapshots.changelog_topic_name:
+                await self._open(tp.partition).resume()
+
+    def drop(self) -> None:
+        """Forget the partitions: they are revoked, their state is durable."""
+        self._partitions.clear()
+
+    def position(self, tp: TP) -> int | None:
+        """Offset the state of ``tp`` continues at; None if it has no state."""
+        found = self._partitions.get(tp.partition)
+        return None if found is None else found.detection.next_offset
+
+    def lost(self, tp: TP, first: int, end: int) -> None:
+        """Kafka no longer holds the offsets ``[first, end)`` of ``tp``: report it."""
+        log.error(
+            "%s: retention deleted offsets %s to %s before they were counted: %s records lost",
+            tp,
+            first,
+            end - 1,
+            end - first,
+        )
+        self[tp.partition].lost += end - first
+
+    async def checkpoint(self) -> None:
+        """Make the state of all partitions durable."""
+        await asyncio.gather(*(partition.checkpoint() for partition in self))
+
+    async def close_idle(self) -> None:
+        """Let wall clock close windows of silent partitions."""
+        await asyncio.gather(*(partition.close_if_idle() for partition in self))

@@ -1,0 +1,261 @@
+"""Detection in one source partition: all rules, over the clicks in their order.
+
+No Faust, no Kafka and no clock: clicks and time are handed in.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.clicks import Clicks
+from app.records import Anomaly, alert_id, isotime
+from app.rules import Rule
+from app.settings import Settings
+from tables.batch import Batch
+from tables.sketch import Sharing
+from tables.suspects import Suspect
+from tables.windows import Window
+
+
+class Findings(NamedTuple):
+    """What a batch of clicks brought to light.
+
+    Attributes:
+        late: positions in the batch of the clicks that at least one rule had
+            to leave out, and the names of those rules.
+        anomalies: ``ongoing`` in the order of their clicks, then ``closed``.
+        closed: the windows that are over, forgotten by the detection.
+    """
+
+    late: dict[int, list[str]]
+    anomalies: list[Anomaly]
+    closed: list[Window]
+
+
+class Detector:
+    """One rule: its open windows, and which windows are its own.
+
+    Attributes:
+        rule: as it was when it took effect.
+        since: counts only windows that start here or later; -inf if always.
+        until: counts only windows that start before; +inf while in effect.
+        sealed: windows that end here or before were closed by wall clock.
+    """
+
+    def __init__(self, rule: Rule, since: float = -math.inf) -> None:
+        self.rule = rule
+        self.since = since
+        self.until = math.inf
+        self.sealed = -math.inf
+        self.windows: dict[int, Window] = {}
+
+    def own(self, starts: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Which of these windows are the rule's own; None: all are."""
+        if math.isinf(self.since) and math.isinf(self.until):
+            return None
+        return (starts >= self.since) & (starts < self.until)
+
+    def ripe(self, watermark: float) -> list[int]:
+        """Starts of the windows that the watermark or wall clock has closed, in order."""
+        closed = max(watermark, self.sealed)
+        return sorted(start for start, window in self.windows.items() if window.end <= closed)
+
+    @property
+    def retired(self) -> bool:
+        """Out of effect, with no window left open."""
+        return math.isfinite(self.until) and not self.windows
+
+
+class Detection:
+    """All that is known about one partition of the clicks topic.
+
+    Attributes:
+        partition: its number.
+        next_offset: offset to read on from; None before the first record.
+        newest: highest event time of an accepted click, epoch seconds.
+        accepted, late, ignored: records by what became of them.
+        rejected: records that could not be counted, by reason.
+        detectors: one a rule in effect, and one a rule that was changed or
+            removed while windows of it are open.
+    """
+
+    def __init__(self, partition: int, rules: Sequence[Rule], settings: Settings) -> None:
+        self.partition = partition
+        self.next_offset: int | None = None
+        self.newest = -math.inf
+        self.accepted = 0
+        self.late = 0
+        self.ignored = 0
+        self.rejected: dict[str, int] = {}
+        self.detectors = [Detector(rule) for rule in rules]
+        self._settings = settings
+        self._sharing = Sharing()
+
+    @property
+    def watermark(self) -> float:
+        """No click before this time is waited for, epoch seconds; -inf before the first."""
+        return self.newest - self._settings.lateness
+
+    def adopt(self, rules: Sequence[Rule]) -> None:
+        """Put other rules into effect, from the next window on.
+
+        Windows that hold the newest click, and older ones, stay with the rule
+        that they were opened under, so that a change drops no count.
+        """
+        wanted = {rule.name: rule for rule in rules}
+        for detector in self.detectors:
+            if math.isfinite(detector.until):
+                continue
+            rule = wanted.get(detector.rule.name)
+            if rule == detector.rule:
+                del wanted[rule.name]
+            else:
+                detector.until = self._next_window(rule or detector.rule)
+        self.detectors += [Detector(rule, self._next_window(rule)) for rule in wanted.values()]
+
+    def _next_window(self, rule: Rule) -> float:
+        if math.isinf(self.newest):
+            return -math.inf
+        return (int(self.newest) // rule.window + 1) * rule.window
+
+    def count(self, clicks: Clicks) -> Findings:
+        """Count a batch, in the order of its clicks, and close what it leaves behind."""
+        self.ignored += clicks.ignored
+        for _, error in clicks.rejected:
+            self.rejected[error.reason] = self.rejected.get(error.reason, 0) + 1
+        if not clicks.users:
+            return Findings({}, [], [])
+        batch = Batch(clicks)
+        late: dict[int, list[str]] = {}
+        ongoing: list[tuple[int, Anomaly]] = []
+        before = self._watermark_before(clicks.times)
+        for detector in self.detectors:
+            for start, positions in self._windows_of(detector, batch, before, late):
+                window = detector.windows.get(start)
+                if window is None:
+                    window = detector.windows[start] = Window(
+                        start, detector.rule, self._settings.seed, self._settings.max_suspects
+                    )
+                for click, user_id, suspect in window.count(batch, positions, self._sharing):
+                    ongoing.append((click, self._anomaly("ongoing", window, user_id, suspect)))
+        self.late += len(late)
+        self.accepted += len(batch) - len(late)
+        self.newest = max(self.newest, float(clicks.times.max()))
+        ongoing.sort(key=lambda found: found[0])
+        over = self.close()
+        return Findings(late, [anomaly for _, anomaly in ongoing] + over.anomalies, over.closed)
+
+    def _watermark_before(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64[n], the watermark as the clicks before each one left it."""
+        newest = np.empty(len(times))
+        newest[0] = self.newest
+        np.maximum.accumulate(times[:-1], out=newest[1:])
+        np.maximum(newest, self.newest, out=newest)
+        return newest - self._settings.lateness
+
+    def _windows_of(
+        self,
+        detector: Detector,
+        batch: Batch,
+        before: NDArray[np.float64],
+        late: dict[int, list[str]],
+    ) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """The positions of a rule's clicks in each of its windows; notes the late ones."""
+        rule = detector.rule
+        positions = batch.having(rule.events)
+        if not len(positions):
+            return
+        size = rule.window
+        first, last = batch.earliest // size * size, batch.latest // size * size
+        closed = max(float(before[-1]), detector.sealed)
+        unbounded = detector.own(np.array([first, last]))
+        if first == last and first + size > closed and (unbounded is None or unbounded.all()):
+            yield first, positions
+            return
+        starts = batch.seconds[positions] // size * size
+        own = detector.own(starts)
+        if own is not None:
+            starts, positions = starts[own], positions[own]
+        missed = starts + size <= np.maximum(before[positions], detector.sealed)
+        if missed.any():
+            for position in positions[missed].tolist():
+                late.setdefault(position, []).append(rule.name)
+            starts, positions = starts[~missed], positions[~missed]
+        order = np.argsort(starts, kind="stable")
+        opened, at = np.unique(starts[order], return_index=True)
+        yield from zip(opened.tolist(), np.split(positions[order], at[1:]), strict=True)
+
+    def seal(self, time: float) -> bool:
+        """Let wall clock decide that windows are over, as if a click of ``time`` had come.
+
+        Only windows that hold clicks are sealed, so that a stream that wakes
+        up behind them loses nothing. The decision must be durable before
+        :meth:`close` makes anything of it.
+        """
+        watermark = time - self._settings.lateness
+        sealed = False
+        for detector in self.detectors:
+            ends = [window.end for window in detector.windows.values() if window.end <= watermark]
+            if ends and max(ends) > detector.sealed:
+                detector.sealed = max(ends)
+                sealed = True
+        return sealed
+
+    def close(self) -> Findings:
+        """Forget the windows that are over."""
+        anomalies, closed = [], []
+        for detector in self.detectors:
+            for start in detector.ripe(self.watermark):
+                window = detector.windows.pop(start)
+                closed.append(window)
+                anomalies += [
+                    self._anomaly("closed", window, user_id, suspect)
+                    for user_id, suspect in window.suspects.items()
+                    if window.over(suspect)
+                ]
+        self.detectors = [detector for detector in self.detectors if not detector.retired]
+        return Findings({}, anomalies, closed)
+
+    def _anomaly(
+        self, status: Literal["ongoing", "closed"], window: Window, user_id: str, suspect: Suspect
+    ) -> Anomaly:
+        rule = window.rule
+        events = dict(sorted(suspect.events.items(), key=lambda item: (-item[1], item[0])))
+        return Anomaly(
+            alert_id=alert_id(rule.name, user_id, window.start),
+            rule=rule.name,
+            status=status,
+            user_id=user_id,
+            window_start=isotime(window.start),
+            window_end=isotime(window.end),
+            count=suspect.count_high,
+            count_low=suspect.count_low,
+            count_high=suspect.count_high,
+            threshold=rule.threshold,
+            first_seen=isotime(suspect.first),
+            last_seen=isotime(suspect.last),
+            events=events,
+            distinct_products=suspect.distinct_products,
+            category=rule.category,
+            owasp=rule.threat,
+            reasons=list(_reasons(rule, suspect, events)),
+            partition=self.partition,
+        )
+
+
+def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[str]:
+    """Why a suspect is an anomaly, in words, from figures that a replay repeats."""
+    of = f" ({', '.join(rule.events)})" if rule.events else ""
+    yield f"{suspect.count_high} clicks{of} in a window of {rule.window} s, threshold {rule.threshold}"
+    span = suspect.last - suspect.first
+    if span >= 1:
+        yield f"{suspect.exact / span:.1f} clicks a second over {span:.0f} s"
+    event, clicks = next(iter(events.items()))
+    if clicks == suspect.exact:
+        yield f"nothing but {event}"
+    if suspect.distinct_products:
+        more = " or more" if suspect.many_products else ""
+        yield f"{suspect.distinct_products}{more} distinct products"

@@ -1,0 +1,133 @@
+"""Snapshots: all that detection knows of one source partition, in one record."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import msgspec
+import zstandard
+
+from app.application import RECORD_BYTES, app
+from app.errors import SnapshotError
+from app.rules import Rule
+from app.settings import Settings
+from tables import partitioned
+from tables.detection import Detection, Detector
+from tables.suspects import Suspect
+from tables.windows import Window
+
+#: Layout of a snapshot. Older ones are read, newer ones are refused.
+VERSION = 1
+_MAGIC = b"CW"
+
+#: Key of a partition's snapshot.
+KEY = b"snapshot"
+
+snapshots = partitioned.declare(
+    app, "snapshots", partitioned.PartitionedTable, RECORD_BYTES, schema=partitioned.raw()
+)
+
+
+class _Window(msgspec.Struct, array_like=True):
+    start: int
+    seed: int
+    max_suspects: int
+    clicks: int
+    cells: bytes
+    suspects: dict[str, Suspect]
+
+
+class _Detector(msgspec.Struct, array_like=True):
+    rule: Rule
+    since: float
+    until: float
+    sealed: float
+    windows: list[_Window]
+
+
+class _Snapshot(msgspec.Struct, array_like=True):
+    written_by: str
+    next_offset: int | None
+    newest: float
+    accepted: int
+    late: int
+    ignored: int
+    rejected: dict[str, int]
+    detectors: list[_Detector]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Snapshot)
+
+
+def dump(detection: Detection) -> bytes:
+    """The detection's state and the source position it belongs to, compressed."""
+    snapshot = _Snapshot(
+        written_by=version("clickwarden"),
+        next_offset=detection.next_offset,
+        newest=detection.newest,
+        accepted=detection.accepted,
+        late=detection.late,
+        ignored=detection.ignored,
+        rejected=detection.rejected,
+        detectors=[
+            _Detector(
+                rule=detector.rule,
+                since=detector.since,
+                until=detector.until,
+                sealed=detector.sealed,
+                windows=[
+                    _Window(
+                        start=window.start,
+                        seed=window.seed,
+                        max_suspects=window.max_suspects,
+                        clicks=window.clicks,
+                        cells=window.sketch.cells.tobytes(),
+                        suspects=window.suspects,
+                    )
+                    for window in detector.windows.values()
+                ],
+            )
+            for detector in detection.detectors
+        ],
+    )
+    packed = zstandard.ZstdCompressor(level=1).compress(_encoder.encode(snapshot))
+    return _MAGIC + bytes([VERSION]) + packed
+
+
+def load(value: bytes, partition: int, rules: Sequence[Rule], settings: Settings) -> Detection:
+    """The detection a snapshot was made of, with ``rules`` in effect from its next window on.
+
+    Raises:
+        SnapshotError: it is broken, or of a version this worker cannot read.
+    """
+    if value[:2] != _MAGIC:
+        raise SnapshotError(f"the snapshot of partition {partition} is broken: it does not start with CW")
+    if value[2] > VERSION:
+        raise SnapshotError(
+            f"the snapshot of partition {partition} has version {value[2]}, this worker reads up to "
+            f"{VERSION}: run the release that wrote it, or a newer one"
+        )
+    try:
+        snapshot = _decoder.decode(zstandard.ZstdDecompressor().decompress(value[3:]))
+    except (zstandard.ZstdError, msgspec.MsgspecError, ValueError) as error:
+        raise SnapshotError(f"the snapshot of partition {partition} is broken: {error}") from error
+    detection = Detection(partition, (), settings)
+    detection.next_offset = snapshot.next_offset
+    detection.newest = snapshot.newest
+    detection.accepted = snapshot.accepted
+    detection.late = snapshot.late
+    detection.ignored = snapshot.ignored
+    detection.rejected = snapshot.rejected
+    for saved in snapshot.detectors:
+        detector = Detector(saved.rule, saved.since)
+        detector.until = saved.until
+        detector.sealed = saved.sealed
+        for opened in saved.windows:
+            window = Window(opened.start, saved.rule, opened.seed, opened.max_suspects)
+            window.clicks = opened.clicks
+            window.sketch.fill(opened.cells)
+            window.suspects = opened.suspects
+            detector.windows[window.start] = window
+        detection.detectors.append(detector)
+    detection.adopt(rules)
+    return detection
