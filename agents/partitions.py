@@ -78,7 +78,7 @@ class Partition:
 
     async def _report(self, findings: Findings) -> None:
         for window in findings.closed:
-            self.activity.note(window, is_open=False)
+            self.activity.close(window)
         if findings.anomalies:
             await alerts.emit(findings.anomalies, self._deliveries)
 
@@ -171,7 +171,7 @@ class Partitions:
             detection = Detection(partition, app.rules, settings)
         else:
             detection = snapshots.load(row, partition, app.rules, settings)
-        opened = Partition(detection, Activity(partition, activity.rows(partition).values()))
+        opened = Partition(detection, Activity(partition, activity.rows(partition)))
         self._partitions[partition] = opened
         return opened
 

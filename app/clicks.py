@@ -1,7 +1,7 @@
 """What a click may look like, and how a run of records becomes columns."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol
@@ -75,6 +75,12 @@ class Clicks:
     def record(self, click: int) -> int:
         """Position in the run of the record that became this click."""
         return click if self.records is None else int(self.records[click])
+
+    def cut(self, size: int) -> Iterator["Clicks"]:
+        """The clicks in parts of at most ``size``, without what became of other records."""
+        for first in range(0, len(self.users), size):
+            part = slice(first, first + size)
+            yield Clicks(self.users[part], self.events[part], self.products[part], self.times[part])
 
 
 class Decoder:

@@ -4,7 +4,6 @@ Derived from detection and never needed to recover it.
 """
 
 import heapq
-import math
 from collections.abc import Iterable
 
 import msgspec
@@ -45,7 +44,6 @@ class Entry(msgspec.Struct):
     last_seen: str
     events: dict[str, int]
     distinct_products: int
-    expires: float
 
 
 class Row(msgspec.Struct):
@@ -56,81 +54,97 @@ class Row(msgspec.Struct):
     windows: list[Entry]
 
 
+class Sighting:
+    """A suspect in a window, and how much of it was written."""
+
+    __slots__ = ("open", "rule", "start", "suspect", "written")
+
+    def __init__(self, window: Window, suspect: Suspect) -> None:
+        self.start = window.start
+        self.rule = window.rule
+        self.suspect = suspect
+        self.open = True
+        self.written = 0
+
+    @property
+    def entry(self) -> Entry:
+        """What is shown of it."""
+        suspect = self.suspect
+        return Entry(
+            rule=self.rule.name,
+            window_start=isotime(self.start),
+            window_end=isotime(self.start + self.rule.window),
+            open=self.open,
+            count_low=suspect.count_low,
+            count_high=suspect.count_high,
+            threshold=self.rule.threshold,
+            first_seen=isotime(suspect.first),
+            last_seen=isotime(suspect.last),
+            events=suspect.event_mix,
+            distinct_products=suspect.distinct_products,
+        )
+
+
 class Activity:
-    """The rows of one partition."""
+    """The rows of one partition: what changes is written, what is old removed.
+
+    Args:
+        partition: of the clicks topic.
+        rows: keys of the rows that an earlier owner of the partition left.
+    """
 
     def __init__(self, partition: int, rows: Iterable[bytes] = ()) -> None:
         self.partition = partition
-        self._users: dict[str, dict[tuple[str, str], Entry]] = {}
-        self._expiring: list[tuple[float, str, tuple[str, str]]] = []
-        self._changed: set[str] = set()
-        for saved in rows:
-            row = msgspec.json.decode(saved, type=Row)
-            for entry in row.windows:
-                self._keep(row.user_id, entry)
-        self._changed.clear()
+        self._users: dict[str, dict[tuple[int, str], Sighting]] = {}
+        self._expiring: list[tuple[int, str, tuple[int, str]]] = []
+        self._gone = {key.decode() for key in rows}
 
-    def _keep(self, user_id: str, entry: Entry) -> None:
-        windows = self._users.setdefault(user_id, {})
-        name = (entry.window_start, entry.rule)
-        if name not in windows:
-            heapq.heappush(self._expiring, (entry.expires, user_id, name))
-        windows[name] = entry
-        self._changed.add(user_id)
-
-    def note(self, window: Window, is_open: bool) -> None:
-        """Take over what a window knows of its suspects."""
-        start = isotime(window.start)
+    def note(self, window: Window) -> None:
+        """Look at the suspects of an open window."""
+        name = (window.start, window.rule.name)
         for user_id, suspect in window.suspects.items():
-            known = self._users.get(user_id, {}).get((start, window.rule.name))
-            if known is None or known.open != is_open or known.count_high != suspect.count_high:
-                self._keep(user_id, _entry(window, suspect, is_open))
+            sightings = self._users.setdefault(user_id, {})
+            if name not in sightings:
+                sightings[name] = Sighting(window, suspect)
+                heapq.heappush(self._expiring, (window.end + KEEP_SECONDS, user_id, name))
+
+    def close(self, window: Window) -> None:
+        """Look at the suspects of a window for the last time."""
+        self.note(window)
+        for user_id in window.suspects:
+            sighting = self._users[user_id][window.start, window.rule.name]
+            sighting.open, sighting.written = False, 0
 
     def rows(self, detection: Detection) -> dict[bytes, bytes | None]:
         """Rows to write: changed since they were last, by key; None where nothing is left."""
         for detector in detection.detectors:
             for window in detector.windows.values():
-                self.note(window, is_open=True)
+                self.note(window)
         self._expire(detection.watermark)
-        changed = self._changed
-        if len(changed) > ROWS_AT_ONCE:
-            changed = set(heapq.nlargest(ROWS_AT_ONCE, changed, key=self._most))
-        self._changed = self._changed - changed
-        return {user_id.encode(): self._row(user_id) for user_id in changed}
+        changed = {
+            user_id: max(sighting.suspect.exact for sighting in sightings.values())
+            for user_id, sightings in self._users.items()
+            if any(sighting.written != sighting.suspect.exact for sighting in sightings.values())
+        }
+        rows: dict[bytes, bytes | None] = {
+            user_id.encode(): None for user_id in self._gone if user_id not in self._users
+        }
+        self._gone.clear()
+        for user_id in heapq.nlargest(ROWS_AT_ONCE, changed, key=changed.__getitem__):
+            rows[user_id.encode()] = self._row(user_id)
+        return rows
 
     def _expire(self, watermark: float) -> None:
         while self._expiring and self._expiring[0][0] <= watermark:
             _, user_id, name = heapq.heappop(self._expiring)
-            windows = self._users[user_id]
-            del windows[name]
-            if not windows:
+            del self._users[user_id][name]
+            if not self._users[user_id]:
                 del self._users[user_id]
-            self._changed.add(user_id)
+                self._gone.add(user_id)
 
-    def _most(self, user_id: str) -> float:
-        windows = self._users.get(user_id)
-        return max(entry.count_high for entry in windows.values()) if windows else math.inf
-
-    def _row(self, user_id: str) -> bytes | None:
-        windows = self._users.get(user_id)
-        if windows is None:
-            return None
-        entries = [entry for _, entry in sorted(windows.items())]
-        return msgspec.json.encode(Row(user_id, self.partition, entries))
-
-
-def _entry(window: Window, suspect: Suspect, is_open: bool) -> Entry:
-    return Entry(
-        rule=window.rule.name,
-        window_start=isotime(window.start),
-        window_end=isotime(window.end),
-        open=is_open,
-        count_low=suspect.count_low,
-        count_high=suspect.count_high,
-        threshold=window.rule.threshold,
-        first_seen=isotime(suspect.first),
-        last_seen=isotime(suspect.last),
-        events=dict(suspect.events),
-        distinct_products=suspect.distinct_products,
-        expires=window.end + KEEP_SECONDS,
-    )
+    def _row(self, user_id: str) -> bytes:
+        sightings = [sighting for _, sighting in sorted(self._users[user_id].items())]
+        for sighting in sightings:
+            sighting.written = sighting.suspect.exact
+        row = Row(user_id, self.partition, [sighting.entry for sighting in sightings])
+        return msgspec.json.encode(row)

@@ -184,6 +184,8 @@ class Detection:
             for position in positions[missed].tolist():
                 late.setdefault(position, []).append(rule.name)
             starts, positions = starts[~missed], positions[~missed]
+        if not len(positions):
+            return
         order = np.argsort(starts, kind="stable")
         opened, at = np.unique(starts[order], return_index=True)
         yield from zip(opened.tolist(), np.split(positions[order], at[1:]), strict=True)
@@ -223,7 +225,7 @@ class Detection:
         self, status: Literal["ongoing", "closed"], window: Window, user_id: str, suspect: Suspect
     ) -> Anomaly:
         rule = window.rule
-        events = dict(sorted(suspect.events.items(), key=lambda item: (-item[1], item[0])))
+        events = suspect.event_mix
         return Anomaly(
             alert_id=alert_id(rule.name, user_id, window.start),
             rule=rule.name,

@@ -10,7 +10,6 @@ from app.clicks import Clicks
 #: Bounds of what is kept of one suspect, who decides what to send.
 EVENTS_MAX = 16
 PRODUCTS_MAX = 1000
-OTHER = "(other)"
 
 
 class Suspect(msgspec.Struct, array_like=True):
@@ -20,7 +19,8 @@ class Suspect(msgspec.Struct, array_like=True):
         promoted: estimate at the click that promoted it, that click included.
         exact: clicks since, that one included.
         first, last: earliest and latest event time of those, epoch seconds.
-        events: those by event; from the 17th distinct one on, ``(other)``.
+        events: those by event, the first 16 distinct ones.
+        other_events: those of any further event.
         products: hashes of the distinct products among them; dropped when
             they become 1,000, which is as far as they are counted.
         many_products: they did.
@@ -31,6 +31,7 @@ class Suspect(msgspec.Struct, array_like=True):
     first: float = float("inf")
     last: float = 0.0
     events: dict[str, int] = {}
+    other_events: int = 0
     products: set[int] = set()
     many_products: bool = False
 
@@ -49,52 +50,59 @@ class Suspect(msgspec.Struct, array_like=True):
         """Distinct products among the clicks counted exactly, up to 1,000."""
         return PRODUCTS_MAX if self.many_products else len(self.products)
 
+    @property
+    def event_mix(self) -> dict[str, int]:
+        """Clicks counted exactly by event, most frequent first; the rest as ``(other)``."""
+        mix = dict(sorted(self.events.items(), key=lambda item: (-item[1], item[0])))
+        return mix | {"(other)": self.other_events} if self.other_events else mix
+
     def add(self, evidence: "Evidence", positions: Sequence[int]) -> None:
         """Count the clicks at ``positions``, of which there is at least one."""
         self.exact += len(positions)
-        times = [evidence.times[position] for position in positions]
+        times = [*map(evidence.time_of, positions)]
         self.first = min(self.first, min(times))
         self.last = max(self.last, max(times))
-        counts = self.events
-        for position in positions:
-            event = evidence.events[position]
-            if event in counts:
-                counts[event] += 1
-            elif len(counts) < EVENTS_MAX:
-                counts[event] = 1
+        events = self.events
+        for event in map(evidence.event_of, positions):
+            if event in events:
+                events[event] += 1
+            elif len(events) < EVENTS_MAX:
+                events[event] = 1
             else:
-                counts[OTHER] = counts.get(OTHER, 0) + 1
+                self.other_events += 1
         if not self.many_products:
-            self.products.update(evidence.products(positions))
-            if len(self.products) >= PRODUCTS_MAX:
+            products = self.products
+            products.update(map(evidence.hash_of, map(evidence.product_of, positions)))
+            products.discard(NO_PRODUCT)
+            if len(products) >= PRODUCTS_MAX:
                 self.many_products = True
-                self.products.clear()
+                products.clear()
 
     def copy(self) -> "Suspect":
         """The suspect as it is now."""
-        copied: Suspect = msgspec.structs.replace(self, events=dict(self.events), products=set(self.products))
+        copied: Suspect = msgspec.structs.replace(
+            self, events=dict(self.events), products=set(self.products)
+        )
         return copied
+
+
+#: Stands for the hash where a click names no product.
+NO_PRODUCT = -1
+
+
+class _Hashes(dict[str | int | None, int]):
+    """Hash (XXH3) of each product, made when first asked for."""
+
+    def __missing__(self, product: str | int) -> int:
+        digest = self[product] = xxhash.xxh3_64_intdigest(str(product).encode())
+        return digest
 
 
 class Evidence:
     """What a batch of clicks says about suspects, by position of the click."""
 
     def __init__(self, clicks: Clicks) -> None:
-        self.times: list[float] = clicks.times.tolist()
-        self.events = clicks.events
-        self._products = clicks.products
-        self._hashes: dict[str | int, int] = {}
-
-    def products(self, positions: Sequence[int]) -> set[int]:
-        """Hashes (XXH3) of the products of these clicks."""
-        hashes = self._hashes
-        found = set()
-        for position in positions:
-            product = self._products[position]
-            if product is None:
-                continue
-            digest = hashes.get(product)
-            if digest is None:
-                digest = hashes[product] = xxhash.xxh3_64_intdigest(str(product).encode())
-            found.add(digest)
-        return found
+        self.time_of = clicks.times.tolist().__getitem__
+        self.event_of = clicks.events.__getitem__
+        self.product_of = clicks.products.__getitem__
+        self.hash_of = _Hashes({None: NO_PRODUCT}).__getitem__

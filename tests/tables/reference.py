@@ -1,0 +1,66 @@
+"""Detection one click at a time, on plain dicts: slow, and simple enough to be right."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from app.clicks import Clicks
+from app.rules import Rule
+from tables.sketch import cells_of, hash_of
+
+Click = tuple[str, str, str | None, float]
+
+
+def clicks_of(rows: Iterable[Click]) -> Clicks:
+    rows = list(rows)
+    users, events, products, times = (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
+    return Clicks(users, events, products, np.array(times, np.float64))
+
+
+def truth(rows: Iterable[Click], rules: Iterable[Rule], lateness: float) -> dict[tuple[str, int, str], int]:
+    """Exact counts by rule, window start and user, of the clicks that are not late."""
+    counts: Counter[tuple[str, int, str]] = Counter()
+    newest = float("-inf")
+    for user, event, _, time in rows:
+        for rule in rules:
+            start = int(time) // rule.window * rule.window
+            if (not rule.events or event in rule.events) and start + rule.window > newest - lateness:
+                counts[rule.name, start, user] += 1
+        newest = max(newest, time)
+    return dict(counts)
+
+
+class ReferenceWindow:
+    """A conservative-update sketch and suspects, click by click, in dicts."""
+
+    def __init__(self, rule: Rule, seed: int, max_suspects: int) -> None:
+        self.rule, self.seed, self.max_suspects = rule, seed, max_suspects
+        self.cells: dict[int, int] = defaultdict(int)
+        self.suspects: dict[str, dict[str, Any]] = {}
+
+    def add(self, click: Click) -> Iterator[tuple[str, int, int]]:
+        """Yields user, count_low and count_high where the threshold is crossed."""
+        user, event, product, time = click
+        suspect = self.suspects.get(user)
+        if suspect is None:
+            cells = cells_of(np.array([hash_of(user, self.seed)], np.uint64), self.rule.width)[:, 0].tolist()
+            estimate = min(self.cells[cell] for cell in cells) + 1
+            for cell in cells:
+                self.cells[cell] = max(self.cells[cell], estimate)
+            full = len(self.suspects) >= self.max_suspects
+            if estimate < (self.rule.threshold + 1 if full else self.rule.level):
+                return
+            suspect = self.suspects[user] = {
+                "promoted": estimate, "exact": 0, "times": [], "events": Counter(), "products": set()
+            }  # fmt: skip
+        was_over = suspect["exact"] and suspect["promoted"] + suspect["exact"] - 1 > self.rule.threshold
+        suspect["exact"] += 1
+        suspect["times"].append(time)
+        suspect["events"][event] += 1
+        if product is not None:
+            suspect["products"].add(product)
+        high = suspect["promoted"] + suspect["exact"] - 1
+        if not was_over and high > self.rule.threshold:
+            yield user, suspect["exact"], high
