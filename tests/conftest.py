@@ -1,0 +1,19 @@
+"""Fixtures of more than one test module."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from app.broker import Broker
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap address of a Kafka of one node: CLICKWARDEN_TEST_BROKER, or one started for the session."""
+    running = os.environ.get("CLICKWARDEN_TEST_BROKER")
+    if running:
+        yield running
+        return
+    with Broker(tmp_path_factory.mktemp("broker"), port=0) as broker:
+        yield broker.bootstrap
