@@ -1,0 +1,65 @@
+"""Topics read from their beginning, by a consumer in no group."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from app.errors import BrokerError
+from app.settings import Settings
+
+
+@asynccontextmanager
+async def reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer at the beginning of every partition of the topic.
+
+    Raises:
+        BrokerError: Kafka does not answer, now or while the consumer is in use; or there is no such topic.
+    """
+    options = settings.client_options() | {"request_timeout_ms": 10_000}
+    admin = AIOKafkaAdminClient(**options)
+    consumer = AIOKafkaConsumer(
+        **options, isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=100
+    )
+    try:
+        await admin.start()
+        # A topic is asked for by its name only once it is known: a broker may create what it is asked for.
+        if topic not in await admin.list_topics():
+            raise BrokerError(
+                f"Kafka at {settings.bootstrap} has no topic {topic!r}; 'faust -A app worker' creates it, "
+                "CLICKWARDEN_CLICKS_TOPIC and CLICKWARDEN_ANOMALIES_TOPIC name others"
+            )
+        (description,) = await admin.describe_topics([topic])
+        consumer.assign([TopicPartition(topic, each["partition"]) for each in description["partitions"]])
+        await consumer.start()
+        yield consumer
+    except KafkaError as error:
+        raise BrokerError(
+            f"CLICKWARDEN_BROKER={settings.broker}: Kafka does not answer ({error}); "
+            "start one with 'faust -A app broker', or name yours"
+        ) from None
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+async def poll(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> dict[int, list[ConsumerRecord]]:
+    """The next records by partition; none where a second brings none.
+
+    Raises:
+        KafkaError: it brought none because Kafka is away, which the consumer alone would not say.
+    """
+    batches = await consumer.getmany(*partitions, timeout_ms=1000)
+    if not batches:
+        await consumer.end_offsets(consumer.assignment())
+    return {partition.partition: records for partition, records in batches.items()}
+
+
+async def to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[tuple[int, list[ConsumerRecord]]]:
+    """Records with their partition, up to what is the end of the topic now."""
+    ends = await consumer.end_offsets(consumer.assignment())
+    while behind := [each for each, end in ends.items() if await consumer.position(each) < end]:
+        for partition, records in (await poll(consumer, *behind)).items():
+            yield partition, records
