@@ -225,3 +225,17 @@ def _explain(error: ValidationError) -> Iterator[str]:
         value = os.environ.get(PREFIX + name.upper(), dotenv_values(".env").get(PREFIX + name.upper()))
         shown = "" if value is None or field.annotation is SecretStr else f"={value}"
         yield f"{PREFIX}{name.upper()}{shown}: {message} ({field.description})"
+
+
+def table() -> str:
+    """The settings as the Markdown table of the README."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default.get_secret_value() if field.annotation is SecretStr else field.default
+        shown = "" if default in ("", None) else f"`{default}`"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,19 @@
+# Every file of the lock, checked against its hash; what the worker does not need stays in this stage.
+FROM python:3.11-slim AS wheels
+COPY constraints.txt .
+RUN pip download --no-cache-dir --require-hashes --no-deps --only-binary :all: \
+        --dest /wheels --requirement constraints.txt
+
+FROM python:3.11-slim
+ENV PYTHONUNBUFFERED=1 CLICKWARDEN_DATA_DIR=/data
+RUN useradd --system --uid 10001 clickwarden && install --directory --owner clickwarden /data
+RUN --mount=type=bind,target=/src,rw --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-index --find-links /wheels /src
+WORKDIR /srv/clickwarden
+COPY rules.toml .
+USER clickwarden
+VOLUME /data
+EXPOSE 6066
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --start-interval=1s CMD \
+    ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:6066/ready', timeout=2)"]
+CMD ["faust", "-A", "app", "worker", "-l", "info"]

@@ -1,0 +1,37 @@
+# Everything is set up in .venv; `make` alone lists the targets.
+BIN := .venv/bin
+# The first Python that is new enough; deferred, so that only `setup` looks for one.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint constraints
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: .venv/.installed ## make .venv with everything pinned in constraints.txt (Python 3.11 or newer; PYTHON=... names one)
+
+# Two steps, because pip's hash checking covers every package or none and the checkout has no hash.
+.venv/.installed: constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found; install one, or name it: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C ends it all
+	$(BIN)/faust -A app demo
+
+test: setup ## run every test; those of the page need Chromium
+	@command -v chromium >/dev/null || echo "make: the tests of the page will fail without Chromium: apt-get install chromium" >&2
+	$(BIN)/python -m pytest
+
+lint: setup ## style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+constraints: setup ## pin in constraints.txt, with hashes, what pyproject.toml asks for
+	$(BIN)/pip-compile --quiet --output-file constraints.txt pyproject.toml
