@@ -59,6 +59,12 @@ async def revoked(*args: Any, **kwargs: Any) -> None:
 
 
 @app.task
+async def beat() -> None:
+    """Keep the worker's pulse."""
+    await app.pulse.beat()
+
+
+@app.task
 async def tune_garbage_collection() -> None:
     """Leave what is loaded at start-up out of every later collection."""
     gc.collect()

@@ -10,6 +10,7 @@ from faust.types.auth import CredentialsT
 from app import rules as _rules
 from app import settings as _settings
 from app.errors import ClickwardenError
+from app.pulse import Pulse
 from app.rules import Rule
 from app.settings import Settings
 from app.topics import declare
@@ -42,10 +43,12 @@ class Application(faust.App):  # type: ignore[misc]
     Attributes:
         run_topics: topics that are delivered a run at a time.
         source: who counts them; set by the agent that does.
+        pulse: beats while the worker does; asked before it speaks to Kafka.
     """
 
     run_topics: frozenset[str] = frozenset()
     source: Source
+    pulse: Pulse
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -107,6 +110,7 @@ def create(settings: Settings) -> Application:
         Worker=Worker,
     )
     application.run_topics = frozenset([settings.clicks_topic])
+    application.pulse = Pulse(settings.session_timeout / 2)
     return application
 
 

@@ -44,6 +44,7 @@ class Deliveries:
     async def send(self, record: Outgoing) -> None:
         """Hand over a record; waits while the producer's buffer is full."""
         while True:
+            self._app.pulse.check()
             try:
                 future = await self._app.producer.send(
                     record.topic, record.key, record.value, record.partition, None, record.headers

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import faust
 from faust.stores.rocksdb import Store
 from faust.tables.table import Table
 from rocksdict import WriteBatch
@@ -64,6 +63,9 @@ def declare(app: Any, name: str, table: type[PartitionedTable], record_bytes: in
     made = table(
         app,
         name=name,
+        # Of these types Faust leaves keys and values as they are, in a schema it does not.
+        key_type=bytes,
+        value_type=bytes,
         partitions=app.conf.topic_partitions,
         options=dict(ROCKSDB_OPTIONS),
         extra_topic_configs={"max.message.bytes": record_bytes},
@@ -73,10 +75,3 @@ def declare(app: Any, name: str, table: type[PartitionedTable], record_bytes: in
         raise RuntimeError(f"table {name}: the store is {made.data!r}, not RocksDB; set store on the App")
     app.tables.add(made)
     return made
-
-
-def raw(key_type: type = bytes, value_serializer: str = "raw") -> faust.Schema:
-    """Keys as bytes on the wire; values as bytes, or by another serializer."""
-    return faust.Schema(
-        key_type=key_type, value_type=bytes, key_serializer="raw", value_serializer=value_serializer
-    )

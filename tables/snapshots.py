@@ -10,8 +10,8 @@ from app.application import RECORD_BYTES, app
 from app.errors import SnapshotError
 from app.rules import Rule
 from app.settings import Settings
-from tables import partitioned
 from tables.detection import Detection, Detector
+from tables.partitioned import PartitionedTable, declare
 from tables.suspects import Suspect
 from tables.windows import Window
 
@@ -22,9 +22,7 @@ _MAGIC = b"CW"
 #: Key of a partition's snapshot.
 KEY = b"snapshot"
 
-snapshots = partitioned.declare(
-    app, "snapshots", partitioned.PartitionedTable, RECORD_BYTES, schema=partitioned.raw()
-)
+snapshots = declare(app, "snapshots", PartitionedTable, RECORD_BYTES)
 
 
 class _Window(msgspec.Struct, array_like=True):

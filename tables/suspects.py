@@ -80,9 +80,7 @@ class Suspect(msgspec.Struct, array_like=True):
 
     def copy(self) -> "Suspect":
         """The suspect as it is now."""
-        copied: Suspect = msgspec.structs.replace(
-            self, events=dict(self.events), products=set(self.products)
-        )
+        copied: Suspect = msgspec.structs.replace(self, events=dict(self.events), products=set(self.products))
         return copied
 
 
