@@ -122,8 +122,16 @@ class Broker:
             BrokerError: a node died by itself.
         """
         while True:
-            self._check_alive()
+            self.check_alive()
             time.sleep(0.5)
+
+    def check_alive(self) -> None:
+        """Raise BrokerError, with the end of its log, if a node has died by itself."""
+        for node, process in self._running.items():
+            if process.poll() is not None:
+                raise BrokerError(
+                    f"Kafka's node {node} died (exit code {process.returncode}); {self._tail(node)}"
+                )
 
     def _live(self, nodes: tuple[int, ...]) -> list[subprocess.Popen[bytes]]:
         return [self._running[node] for node in nodes or self.nodes if node in self._running]
@@ -244,19 +252,12 @@ class Broker:
         deadline = time.monotonic() + START_SECONDS
         for node in nodes:
             while b"Kafka Server started" not in self.log(node).read_bytes():
-                self._check_alive()
+                self.check_alive()
                 if time.monotonic() > deadline:
                     raise BrokerError(
                         f"Kafka's node {node} is not ready after {START_SECONDS:.0f} s; {self._tail(node)}"
                     )
                 time.sleep(0.1)
-
-    def _check_alive(self) -> None:
-        for node, process in self._running.items():
-            if process.poll() is not None:
-                raise BrokerError(
-                    f"Kafka's node {node} died (exit code {process.returncode}); {self._tail(node)}"
-                )
 
     def _tail(self, node: int) -> str:
         lines = self.log(node).read_text(errors="replace").splitlines()

@@ -92,12 +92,7 @@ class Decoder:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._names = {
-            "user_id": settings.field_user_id,
-            "event": settings.field_event,
-            "timestamp": settings.field_timestamp,
-            "product_id": settings.field_product_id,
-        }
+        self._names = settings.field_names
         self._decode_number = self._decoder(float)
         self._decode_any = self._decoder(float | str)
         self._skew = settings.max_skew

@@ -22,6 +22,14 @@ class BrokerError(ClickwardenError):
     """Apache Kafka cannot be reached, started or used."""
 
 
+def unreachable(broker: str, error: Exception) -> BrokerError:
+    """Kafka does not answer at the address of ``CLICKWARDEN_BROKER``."""
+    return BrokerError(
+        f"CLICKWARDEN_BROKER={broker}: Kafka does not answer ({error}); "
+        "start one with 'faust -A app broker', or name yours"
+    )
+
+
 class ClickError(ClickwardenError):
     """A record of the clicks topic cannot be counted.
 

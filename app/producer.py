@@ -34,8 +34,10 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Clicks without an acknowledgement, at most: some 100 MB.
-OUTBOX_CLICKS = 200_000
+#: Memory for clicks without an acknowledgement: some 200,000 of usual size.
+OUTBOX_BYTES = 64 * 1024 * 1024
+#: What Python needs for a click besides its key and value.
+OVERHEAD = 160
 PRODUCT_MAX = 8 * 1024
 BATCH_BYTES = 256 * 1024
 #: From this many clicks on a batch is not held back for more.
@@ -67,12 +69,7 @@ class ClickProducer:
         self._click = msgspec.defstruct(
             "Click",
             [("user_id", str), ("event", str), ("timestamp", float), ("product_id", str | int | None, None)],
-            rename={
-                "user_id": settings.field_user_id,
-                "event": settings.field_event,
-                "timestamp": settings.field_timestamp,
-                "product_id": settings.field_product_id,
-            },
+            rename=settings.field_names,
             omit_defaults=True,
             gc=False,
         )
@@ -83,6 +80,7 @@ class ClickProducer:
             lambda key: partitioner(key, partitions, partitions)
         )
         self._outbox: list[deque[tuple[bytes, bytes]]] = [deque() for _ in partitions]
+        self._held = 0
         self._filled = [asyncio.Event() for _ in partitions]
         self._progress = asyncio.Condition()
         self._failure: Exception | None = None
@@ -127,7 +125,7 @@ class ClickProducer:
         if product_id is not None and len(product_id) > PRODUCT_MAX:
             raise ClickError("wrong_field", f"product_id is longer than {PRODUCT_MAX} characters")
         self._put(user_id, event, product_id, seconds(timestamp))
-        await self._until(lambda: self.waiting < OUTBOX_CLICKS)
+        await self._until(lambda: self._held < OUTBOX_BYTES)
 
     async def send_all(self, clicks: Clicks) -> None:
         """Send clicks that have been checked, as :meth:`send` does."""
@@ -135,7 +133,7 @@ class ClickProducer:
         for click in zip(*columns, strict=True):
             self._put(*click)
         await asyncio.sleep(0)  # the batches go out while the caller makes more
-        await self._until(lambda: self.waiting < OUTBOX_CLICKS)
+        await self._until(lambda: self._held < OUTBOX_BYTES)
 
     async def pace(self, clicks: Clicks, due: NDArray[np.float64]) -> AsyncIterator[int]:
         """Send each click when the clock reaches its ``due`` (epoch seconds, ascending).
@@ -163,7 +161,9 @@ class ClickProducer:
     def _put(self, user_id: str, event: str, product: str | int | None, timestamp: float) -> None:
         key = user_id.encode()
         partition = self._partition(key)
-        self._outbox[partition].append((key, self._encode(self._click(user_id, event, timestamp, product))))
+        value = self._encode(self._click(user_id, event, timestamp, product))
+        self._outbox[partition].append((key, value))
+        self._held += OVERHEAD + len(key) + len(value)
         self._filled[partition].set()
         self.sent += 1
 
@@ -251,7 +251,8 @@ class ClickProducer:
             batch.close()
             await (await producer.send_batch(batch, self._settings.clicks_topic, partition=partition))
             for _ in range(batch.record_count()):
-                outbox.popleft()
+                key, value = outbox.popleft()
+                self._held -= OVERHEAD + len(key) + len(value)
             if not outbox:
                 filled.clear()
             self.acked += batch.record_count()

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app.errors import BrokerError
+from app.errors import BrokerError, unreachable
 from app.settings import Settings
 
 
@@ -36,10 +36,7 @@ async def reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsum
         await consumer.start()
         yield consumer
     except KafkaError as error:
-        raise BrokerError(
-            f"CLICKWARDEN_BROKER={settings.broker}: Kafka does not answer ({error}); "
-            "start one with 'faust -A app broker', or name yours"
-        ) from None
+        raise unreachable(settings.broker, error) from None
     finally:
         await consumer.stop()
         await admin.close()

@@ -162,6 +162,16 @@ class Settings(BaseSettings):
         return f"{self.clicks_topic}.late"
 
     @property
+    def field_names(self) -> dict[str, str]:
+        """What the fields of a click are called in the topic, by our names."""
+        return {
+            "user_id": self.field_user_id,
+            "event": self.field_event,
+            "timestamp": self.field_timestamp,
+            "product_id": self.field_product_id,
+        }
+
+    @property
     def member(self) -> str:
         """This worker's name in the consumer group."""
         return self.worker_id or f"{socket.gethostname()}-{self.web_port}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from app.errors import BrokerError, SettingsError
+from app.errors import BrokerError, SettingsError, unreachable
 from app.settings import Settings
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -44,10 +44,7 @@ async def declare(settings: Settings) -> None:
         await admin.start()
     except KafkaError as error:
         await admin.close()
-        raise BrokerError(
-            f"CLICKWARDEN_BROKER={settings.broker}: Kafka does not answer ({error}); "
-            "start one with 'faust -A app broker', or name yours"
-        ) from None
+        raise unreachable(settings.broker, error) from None
     try:
         wanted = list(layout(settings))
         present = set(await admin.list_topics())

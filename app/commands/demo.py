@@ -169,7 +169,7 @@ def _kafka(folder: Path, console: Console) -> Iterator[broker.Broker]:
 
 async def _watch(kafka: broker.Broker) -> None:
     while True:
-        kafka._check_alive()
+        kafka.check_alive()
         await asyncio.sleep(0.5)
 
 

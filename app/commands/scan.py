@@ -1,6 +1,7 @@
 """``faust -A app scan FILE``: the detection over a file, with nothing running."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ class Scan(AsyncCommand):
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("", total=file.stat().st_size)
+            task = progress.add_task("", total=os.stat(file).st_size)
             for block in accesslog.read(file, settings):
                 closed += _closed(detection, block)
                 lines += block.lines

@@ -25,7 +25,7 @@ class Simulate(AsyncCommand):
     at. The shoppers stay under every rule of rules.toml. The attack is one
     user who reads page after page, a few seconds after the start; all of its
     clicks fall into one minute, so that the alert's count can be held against
-    what was sent. Where Kafka is away, up to 200,000 clicks wait for it.
+    what was sent. Where Kafka is away, some 200,000 clicks wait for it.
     """
 
     options = [  # noqa: RUF012

@@ -1,0 +1,69 @@
+"""The demo: an alert within a minute of nothing running, and nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "faust", "-A", "app", "demo"],
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def left(folder: Path) -> list[str]:
+    """Files of the demo, and processes that were told of its folder."""
+    processes = [
+        process.info["name"]
+        for process in psutil.process_iter(["name", "environ"])
+        if (process.info["environ"] or {}).get("TMPDIR") == str(folder)
+    ]
+    return processes + [path.name for path in folder.iterdir()]
+
+
+def test_an_alert_within_a_minute_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with start(tmp_path) as demo:
+        assert demo.stdout
+        output, alert = "", False
+        for line in demo.stdout:
+            output += line
+            if not alert and "ongoing" in line and "attacker" in line:
+                alert = True
+                assert time.monotonic() - began < 60
+                demo.send_signal(signal.SIGINT)
+    assert alert, output
+    assert demo.returncode == 130
+    assert "The page is at http://127.0.0.1:" in output
+    assert "Traceback" not in output
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("part", ["worker", "kafka"])
+def test_a_part_that_dies_is_named_and_ends_it(tmp_path: Path, part: str) -> None:
+    with start(tmp_path) as demo:
+        assert demo.stdout
+        output = ""
+        for line in demo.stdout:
+            output += line
+            if "shoppers click" in line:
+                mark = {"kafka": "kafka.Kafka"}.get(part, part)
+                (victim,) = (
+                    child
+                    for child in psutil.Process(demo.pid).children(recursive=True)
+                    if mark in child.cmdline()
+                )
+                victim.kill()
+    assert demo.returncode == 1, output
+    assert f"clickwarden: {part}" in output.replace("Kafka's node 1 died", "kafka")
+    assert left(tmp_path) == []
