@@ -1,0 +1,109 @@
+"""Who may ask, on a real aiohttp server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from app.settings import Settings
+from web.guard import COOKIE, HEADERS, add_headers, cookie, guard
+
+TOKEN = "täken"
+
+
+@asynccontextmanager
+async def serve(**given: str) -> AsyncIterator[TestClient]:
+    async def hello(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app = web.Application(middlewares=[guard(Settings(_env_file=None, **given))])
+    app.on_response_prepare.append(add_headers)
+    for path in ("/", "/api/v1/status", "/table/", "/health", "/ready", "/login"):
+        app.router.add_get(path, hello)
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1234", "127.0.0.1", "127.0.0.1:80", "[::1]:6066"])
+async def test_loopback_answers_to_its_own_names(host: str) -> None:
+    async with serve() as client, client.get("/", headers={"Host": host}) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["example.org", "localhost.example.org", "127.0.0.1.example.org", "127.0.0.2", "localhost:x", ""]
+)
+@pytest.mark.parametrize("path", ["/", "/api/v1/status", "/health", "/table/", "/no/such"])
+async def test_loopback_answers_to_no_other(host: str, path: str) -> None:
+    async with serve() as client, client.get(path, headers={"Host": host}) as answer:
+        assert answer.status == 421
+        assert "open http://127.0.0.1:6066/" in (await answer.json())["error"]
+
+
+async def test_another_address_answers_to_any_name() -> None:
+    headers = {"Host": "shop.example.org", "Authorization": f"Bearer {TOKEN}"}
+    async with (
+        serve(web_bind="0.0.0.0", web_token=TOKEN) as client,
+        client.get("/", headers=headers) as answer,
+    ):
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": TOKEN},
+        {"Authorization": b"Bearer \xff\xfe".decode(errors="surrogateescape")},
+        {"Cookie": f"{COOKIE}={TOKEN}"},
+        {"Cookie": f"{COOKIE}="},
+        {"Cookie": f"{COOKIE}={cookie('wrong')}"},
+    ],
+    ids=str,
+)
+async def test_without_the_token(headers: dict[str, str]) -> None:
+    async with serve(web_token=TOKEN) as client:
+        for path in ("/", "/api/v1/status", "/table/", "/no/such"):
+            async with client.get(path, headers=headers) as answer:
+                assert answer.status == 401
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
+                assert "error" in await answer.json()
+        for path in ("/health", "/ready", "/login"):
+            async with client.get(path, headers=headers) as answer:
+                assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {TOKEN}"},
+        {"Authorization": f"bearer  {TOKEN}"},
+        {"Cookie": f"{COOKIE}={cookie(TOKEN)}"},
+    ],
+    ids=str,
+)
+async def test_with_the_token(headers: dict[str, str]) -> None:
+    async with serve(web_token=TOKEN) as client, client.get("/table/", headers=headers) as answer:
+        assert answer.status == 200
+
+
+async def test_a_browser_is_sent_to_the_login_and_the_api_never_is() -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with serve(web_token=TOKEN) as client:
+        async with client.get("/", headers=browser, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, "/login")
+        async with client.get("/api/v1/status", headers=browser) as answer:
+            assert answer.status == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/no/such"])
+@pytest.mark.parametrize("host", ["localhost", "example.org"])
+async def test_every_answer_has_the_headers(path: str, host: str) -> None:
+    async with serve() as client, client.get(path, headers={"Host": host}) as answer:
+        assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+        assert answer.headers["Cache-Control"] == "no-store"

@@ -1,0 +1,137 @@
+"""How the worker itself is doing."""
+
+import math
+from importlib.metadata import version
+from time import monotonic, time
+from typing import Literal
+
+import msgspec
+
+from agents.clicks import partitions
+from agents.partitions import Partition
+from app.application import app, settings
+from app.records import isotime
+from web.throughput import Throughput
+
+State = Literal["ready", "recovering", "rebalancing"]
+
+VERSION = version("clickwarden")
+
+_started = monotonic()
+_throughput = Throughput()
+
+
+class PartitionStatus(msgspec.Struct):
+    """One partition of the clicks topic that this worker counts.
+
+    Attributes:
+        partition: its number.
+        watermark: no click before this time is waited for, ISO-8601 UTC; None before the first.
+        delay: wall clock - watermark, seconds: large where old data is read or nobody clicks.
+        next_offset: where counting goes on; None before the first record.
+        end_offset: end of what Kafka holds; None while unknown.
+        lag: records between the two.
+        accepted, late, ignored: records by what became of them, since the topic began.
+        rejected: records that could not be counted, by reason.
+        lost: records that retention deleted before they were counted, since the worker started.
+        open_windows: of all rules.
+        suspects: users profiled in them.
+    """
+
+    partition: int
+    watermark: str | None
+    delay: float | None
+    next_offset: int | None
+    end_offset: int | None
+    lag: int | None
+    accepted: int
+    late: int
+    rejected: dict[str, int]
+    ignored: int
+    lost: int
+    open_windows: int
+    suspects: int
+
+
+class Status(msgspec.Struct):
+    """This worker.
+
+    Attributes:
+        worker: its name in the consumer group.
+        version: of Clickwarden.
+        state: ``ready`` to count, ``recovering`` its tables, or ``rebalancing`` with other workers.
+        uptime: seconds.
+        time: the worker's clock, ISO-8601 UTC.
+        clicks_per_second: records counted, whatever became of them, over
+            the last five seconds; None until known.
+        partitions: those assigned to this worker.
+    """
+
+    worker: str
+    version: str
+    state: State
+    uptime: float
+    time: str
+    clicks_per_second: float | None
+    partitions: list[PartitionStatus]
+
+
+def state() -> State:
+    """Whether clicks are counted.
+
+    The web server starts before recovery. Faust sets ``recovery.completed``
+    once; later recoveries, after a rebalance, show in ``in_recovery``.
+    """
+    if app.rebalancing:
+        return "rebalancing"
+    if app.in_recovery or not app.tables.recovery.completed.is_set():
+        return "recovering"
+    return "ready"
+
+
+def status() -> Status:
+    """The state of this worker now."""
+    now = time()
+    return Status(
+        worker=settings.member,
+        version=VERSION,
+        state=state(),
+        uptime=round(monotonic() - _started, 3),
+        time=isotime(now),
+        clicks_per_second=_throughput.rate,
+        partitions=sorted((_partition(each, now) for each in partitions), key=lambda each: each.partition),
+    )
+
+
+def _partition(partition: Partition, now: float) -> PartitionStatus:
+    detection = partition.detection
+    begun = math.isfinite(detection.watermark)
+    windows = [window for detector in detection.detectors for window in detector.windows.values()]
+    end = app.consumer.highwater(partition.tp) if partition.tp in app.consumer.assignment() else None
+    position = detection.next_offset
+    return PartitionStatus(
+        partition=detection.partition,
+        watermark=isotime(detection.watermark) if begun else None,
+        delay=round(now - detection.watermark, 3) if begun else None,
+        next_offset=position,
+        end_offset=end,
+        lag=None if end is None or position is None else max(0, end - position),
+        accepted=detection.accepted,
+        late=detection.late,
+        rejected=detection.rejected,
+        ignored=detection.ignored,
+        lost=partition.lost,
+        open_windows=len(windows),
+        suspects=sum(len(window.suspects) for window in windows),
+    )
+
+
+@app.timer(1.0)
+async def measure() -> None:
+    """Sample the throughput."""
+    totals = {}
+    for partition in partitions:
+        detection = partition.detection
+        rejected = sum(detection.rejected.values())
+        totals[detection.partition] = detection.accepted + detection.late + detection.ignored + rejected
+    _throughput.sample(monotonic(), totals)
