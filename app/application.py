@@ -1,5 +1,6 @@
 """The Faust application, configured from the settings."""
 
+import socket
 import sys
 from functools import cached_property
 
@@ -9,7 +10,7 @@ from faust.types.auth import CredentialsT
 
 from app import rules as _rules
 from app import settings as _settings
-from app.errors import ClickwardenError
+from app.errors import ClickwardenError, SettingsError
 from app.pulse import Pulse
 from app.rules import Rule
 from app.settings import Settings
@@ -24,17 +25,34 @@ FETCH_BYTES = 256 * 1024
 RECORD_BYTES = 32 * 1024 * 1024
 
 
+WILDCARDS = ("0.0.0.0", "::")
+
+
 class Worker(faust.Worker):  # type: ignore[misc]
     """Checks what the application needs before it starts it."""
 
     def execute_from_commandline(self) -> None:
         """Run until stopped."""
+        conf = self.app.conf
         try:
             self.app.rules  # noqa: B018 - reads them
+            if conf.web_enabled:
+                _check_free(conf.web_bind, conf.web_port)
             self.loop.run_until_complete(declare(settings))
         except ClickwardenError as error:
             sys.exit(f"clickwarden: {error}")
         super().execute_from_commandline()
+
+
+def _check_free(host: str, port: int) -> None:
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"CLICKWARDEN_WEB_PORT={port}: the page cannot be served on {host} ({error.strerror}); "
+            "another worker may run here: choose another port"
+        ) from None
 
 
 class Application(faust.App):  # type: ignore[misc]
@@ -106,7 +124,8 @@ def create(settings: Settings) -> Application:
         processing_guarantee="at_least_once",
         web_bind=settings.web_bind,
         web_port=settings.web_port,
-        web_host=settings.web_bind,
+        # What other workers reach this one by.
+        web_host=socket.gethostname() if settings.web_bind in WILDCARDS else settings.web_bind,
         Worker=Worker,
     )
     application.run_topics = frozenset([settings.clicks_topic])
