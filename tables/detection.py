@@ -15,7 +15,6 @@ from app.records import Anomaly, alert_id, isotime
 from app.rules import Rule
 from app.settings import Settings
 from tables.batch import Batch
-from tables.sketch import Sharing
 from tables.suspects import Suspect
 from tables.windows import Window
 
@@ -92,7 +91,6 @@ class Detection:
         self.rejected: dict[str, int] = {}
         self.detectors = [Detector(rule) for rule in rules]
         self._settings = settings
-        self._sharing = Sharing()
 
     @property
     def watermark(self) -> float:
@@ -139,7 +137,7 @@ class Detection:
                     window = detector.windows[start] = Window(
                         start, detector.rule, self._settings.seed, self._settings.max_suspects
                     )
-                for click, user_id, suspect in window.count(batch, positions, self._sharing):
+                for click, user_id, suspect in window.count(batch, positions):
                     ongoing.append((click, self._anomaly("ongoing", window, user_id, suspect)))
         self.late += len(late)
         self.accepted += len(batch) - len(late)

@@ -31,6 +31,7 @@ class _Window(msgspec.Struct, array_like=True):
     max_suspects: int
     clicks: int
     cells: bytes
+    cell_clicks: int
     suspects: dict[str, Suspect]
 
 
@@ -80,6 +81,7 @@ def dump(detection: Detection) -> bytes:
                         max_suspects=window.max_suspects,
                         clicks=window.clicks,
                         cells=window.sketch.cells.tobytes(),
+                        cell_clicks=window.sketch.clicks,
                         suspects=window.suspects,
                     )
                     for window in detector.windows.values()
@@ -123,7 +125,7 @@ def load(value: bytes, partition: int, rules: Sequence[Rule], settings: Settings
         for opened in saved.windows:
             window = Window(opened.start, saved.rule, opened.seed, opened.max_suspects)
             window.clicks = opened.clicks
-            window.sketch.fill(opened.cells)
+            window.sketch.restore(opened.cells, opened.cell_clicks)
             window.suspects = opened.suspects
             detector.windows[window.start] = window
         detection.detectors.append(detector)

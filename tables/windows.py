@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.rules import Rule
 from tables.batch import Batch
-from tables.sketch import Sharing, Sketch
+from tables.sketch import SHARING, Sketch
 from tables.suspects import Suspect
 
 #: Below so many clicks, one by one is faster than grouping.
@@ -60,20 +60,18 @@ class Window:
         """Whether the suspect is an anomaly."""
         return suspect.count_high > self.rule.threshold
 
-    def count(self, batch: Batch, positions: NDArray[np.intp], sharing: Sharing) -> list[Crossing]:
+    def count(self, batch: Batch, positions: NDArray[np.intp]) -> list[Crossing]:
         """Count the clicks of the batch at ``positions``, ascending."""
         self.clicks += len(positions)
         crossings: list[Crossing] = []
         if len(positions) < FEW:
             self._count_each(batch, positions, crossings)
         else:
-            self._count_grouped(batch, positions, sharing, crossings)
+            self._count_grouped(batch, positions, crossings)
             crossings.sort(key=lambda crossing: crossing.click)
         return crossings
 
-    def _count_grouped(
-        self, batch: Batch, positions: NDArray[np.intp], sharing: Sharing, crossings: list[Crossing]
-    ) -> None:
+    def _count_grouped(self, batch: Batch, positions: NDArray[np.intp], crossings: list[Crossing]) -> None:
         user = batch.user[positions]
         clicks = np.bincount(user, minlength=len(batch.users))
         clicks_of = _ClicksOf(user, positions, clicks)
@@ -83,8 +81,12 @@ class Window:
             clicks[number] = 0
 
         fresh = np.flatnonzero(clicks)
-        cells = batch.cells(self.seed, self.rule.width)[:, fresh]
-        shares = sharing.among(cells, len(self.sketch.cells))
+        if clicks.sum() > self.sketch.room:
+            # It is one click that doubles the width, and the next uses it.
+            self._count_each(batch, positions[_belonging(user, fresh)], crossings)
+            return
+        cells = batch.cells(self.seed, self.sketch.width)[:, fresh]
+        shares = SHARING.among(cells, len(self.sketch.cells))
         level = self.level
         before = self.sketch.estimate(cells)
         after = before + clicks[fresh]
@@ -96,7 +98,7 @@ class Window:
 
         # A promoted user's clicks enter the sketch up to the one that promotes it.
         after[rises] = np.maximum(before[rises] + 1, level)
-        self.sketch.raise_to(cells[:, ~shares], after[~shares])
+        self.sketch.raise_to(cells[:, ~shares], before[~shares], after[~shares])
         names = list(batch.users) if rises.any() else []
         for number, old, new in zip(fresh[rises], before[rises], after[rises], strict=True):
             self.suspects[names[number]] = Suspect(promoted=int(new))
@@ -105,10 +107,10 @@ class Window:
             self._count_each(batch, positions[_belonging(user, fresh[shares])], crossings)
 
     def _count_each(self, batch: Batch, positions: NDArray[np.intp], crossings: list[Crossing]) -> None:
-        cells = batch.cells(self.seed, self.rule.width)
         for position in positions.tolist():
             user_id = batch.clicks.users[position]
             if user_id not in self.suspects:
+                cells = batch.cells(self.seed, self.sketch.width)
                 estimate = self.sketch.add(cells[:, batch.user[position]])
                 if estimate < self.level:
                     continue

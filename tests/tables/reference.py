@@ -8,6 +8,7 @@ import numpy as np
 
 from app.clicks import Clicks
 from app.rules import Rule
+from tables import sketch
 from tables.sketch import cells_of, hash_of
 
 Click = tuple[str, str, str | None, float]
@@ -15,7 +16,9 @@ Click = tuple[str, str, str | None, float]
 
 def clicks_of(rows: Iterable[Click]) -> Clicks:
     rows = list(rows)
-    users, events, products, times = (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
+    users, events, products, times = (
+        (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
+    )
     return Clicks(users, events, products, np.array(times, np.float64))
 
 
@@ -38,6 +41,7 @@ class ReferenceWindow:
     def __init__(self, rule: Rule, seed: int, max_suspects: int) -> None:
         self.rule, self.seed, self.max_suspects = rule, seed, max_suspects
         self.cells: dict[int, int] = defaultdict(int)
+        self.width, self.clicks = rule.width, 0
         self.suspects: dict[str, dict[str, Any]] = {}
 
     def add(self, click: Click) -> Iterator[tuple[str, int, int]]:
@@ -45,10 +49,11 @@ class ReferenceWindow:
         user, event, product, time = click
         suspect = self.suspects.get(user)
         if suspect is None:
-            cells = cells_of(np.array([hash_of(user, self.seed)], np.uint64), self.rule.width)[:, 0].tolist()
+            cells = cells_of(np.array([hash_of(user, self.seed)], np.uint64), self.width)[:, 0].tolist()
             estimate = min(self.cells[cell] for cell in cells) + 1
             for cell in cells:
                 self.cells[cell] = max(self.cells[cell], estimate)
+            self._double_when_full()
             full = len(self.suspects) >= self.max_suspects
             if estimate < (self.rule.threshold + 1 if full else self.rule.level):
                 return
@@ -64,3 +69,13 @@ class ReferenceWindow:
         high = suspect["promoted"] + suspect["exact"] - 1
         if not was_over and high > self.rule.threshold:
             yield user, suspect["exact"], high
+
+    def _double_when_full(self) -> None:
+        self.clicks += 1
+        while self.clicks >= sketch.LOAD * self.width:
+            old, self.cells = self.cells, defaultdict(int)
+            for cell, value in old.items():
+                row, column = divmod(cell, self.width)
+                for copy in (column, column + self.width):
+                    self.cells[2 * row * self.width + copy] = value
+            self.width *= 2

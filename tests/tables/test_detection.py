@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -5,12 +6,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.clicks import Clicks
 from app.records import Anomaly, alert_id, isotime
 from app.rules import Rule
 from app.settings import Settings
+from tables import sketch
 from tables.detection import Detection
 from tests.tables.reference import Click, ReferenceWindow, clicks_of, truth
 
@@ -35,7 +38,9 @@ def streams(draw: st.DrawFn) -> list[Click]:
     disorder = draw(st.sampled_from([0.0, 4.0, 30.0]))
     shoppers = draw(st.sampled_from([3, 200, 2000]))
     times = 1_760_000_000 + np.arange(size) * pace + random.uniform(-disorder, disorder, size)
-    users = np.where(random.random(size) < 0.3, random.integers(0, 4, size), random.integers(0, shoppers, size))
+    users = np.where(
+        random.random(size) < 0.3, random.integers(0, 4, size), random.integers(0, shoppers, size)
+    )
     events = random.choice(["view", "cart", "login"], size, p=[0.7, 0.2, 0.1])
     products = random.integers(0, 50, size)
     return [
@@ -49,7 +54,9 @@ def cut(rows: Sequence[Click], cuts: Sequence[int]) -> list[Sequence[Click]]:
     return [rows[first:end] for first, end in pairwise(edges) if end > first]
 
 
-def run(batches: Sequence[Sequence[Click]], rules: Sequence[Rule] = RULES, **values: Any) -> tuple[Detection, list[Anomaly]]:
+def run(
+    batches: Sequence[Sequence[Click]], rules: Sequence[Rule] = RULES, **values: Any
+) -> tuple[Detection, list[Anomaly]]:
     detection, anomalies = Detection(0, rules, configured(**values)), []
     for batch in batches:
         anomalies += detection.count(clicks_of(batch)).anomalies
@@ -73,8 +80,20 @@ def unordered(anomalies: list[Anomaly]) -> list[bytes]:
     return sorted(msgspec.json.encode(anomaly) for anomaly in anomalies)
 
 
+@pytest.fixture(params=[sketch.LOAD, 1 / 8], ids=["one width", "doubling widths"], autouse=True)
+def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with sketches that double their width after 128 clicks."""
+    monkeypatch.setattr(sketch, "LOAD", request.param)
+
+
+#: The fixture holds for all examples of a test.
+examples = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
 @given(streams(), st.lists(st.integers(0, 10_000), max_size=6), st.sampled_from([2, 10_000]))
-@settings(max_examples=60, deadline=None)
+@examples
 def test_batches_do_not_matter(rows: list[Click], cuts: list[int], max_suspects: int) -> None:
     whole, anomalies = run([rows], max_suspects=max_suspects)
     pieces, same = run(cut(rows, cuts), max_suspects=max_suspects)
@@ -83,7 +102,7 @@ def test_batches_do_not_matter(rows: list[Click], cuts: list[int], max_suspects:
 
 
 @given(streams(), st.sampled_from([2, 10_000]))
-@settings(max_examples=60, deadline=None)
+@examples
 def test_agrees_with_click_by_click_counting(rows: list[Click], max_suspects: int) -> None:
     detection, anomalies = run(cut(rows, range(0, len(rows), 97)), max_suspects=max_suspects)
     windows: dict[tuple[str, int], ReferenceWindow] = {}
@@ -98,7 +117,9 @@ def test_agrees_with_click_by_click_counting(rows: list[Click], max_suspects: in
             crossings += [(rule.name, isotime(start), *crossing) for crossing in window.add(row)]
         newest = max(newest, time)
     ongoing = [
-        (a.rule, a.window_start, a.user_id, a.count_low, a.count_high) for a in anomalies if a.status == "ongoing"
+        (a.rule, a.window_start, a.user_id, a.count_low, a.count_high)
+        for a in anomalies
+        if a.status == "ongoing"
     ]
     assert sorted(ongoing) == sorted(crossings)
     for detector in detection.detectors:
@@ -116,8 +137,10 @@ def test_agrees_with_click_by_click_counting(rows: list[Click], max_suspects: in
 
 
 @given(streams(), st.sampled_from([1, 2, 10_000]))
-@settings(max_examples=60, deadline=None)
-def test_every_user_over_a_threshold_is_reported_and_every_interval_holds(rows: list[Click], cap: int) -> None:
+@examples
+def test_every_user_over_a_threshold_is_reported_and_every_interval_holds(
+    rows: list[Click], cap: int
+) -> None:
     detection, anomalies = run(cut(rows, range(0, len(rows), 311)), max_suspects=cap)
     exact = truth(rows, RULES, LATENESS)
     closed = {a.alert_id: a for a in anomalies if a.status == "closed"}
@@ -130,6 +153,20 @@ def test_every_user_over_a_threshold_is_reported_and_every_interval_holds(rows: 
             assert (name in closed) == (start + rule.window <= detection.watermark)
         if name in closed:
             assert closed[name].count_low <= count <= closed[name].count_high
+
+
+def test_of_a_million_clicks_of_260_000_users_exactly_those_over_the_threshold_are_reported() -> None:
+    random = np.random.default_rng(1)
+    users = [str(user) for user in random.zipf(1.115, 1_000_000) % 1_000_000]
+    times = 1_760_000_400 + np.arange(len(users)) * 3000 / len(users)
+    rule = Rule(name="bot", window=3600, threshold=50)
+    detection = Detection(0, [rule], configured())
+    reported = set()
+    for clicks in Clicks(users, ["view"] * len(users), [None] * len(users), times).cut(2000):
+        reported |= {anomaly.user_id for anomaly in detection.count(clicks).anomalies}
+    counts = Counter(users)
+    assert len(counts) > 250_000
+    assert reported == {user for user, clicks in counts.items() if clicks > 50}
 
 
 def at(second: float, user: str = "ann", event: str = "view", product: str | None = "p") -> Click:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.sketch import DEPTH, Sharing, Sketch, cells_of, hash_of
+from tables.sketch import DEPTH, LOAD, Sharing, Sketch, cells_of, hash_of
 
 WIDTH = 1024
 
@@ -47,7 +47,8 @@ def test_users_that_share_no_cell_may_be_added_at_once(clicks: dict[str, int]) -
     if not users:
         return
     at_once, one_by_one = Sketch(WIDTH, ceiling=255), Sketch(WIDTH, ceiling=255)
-    at_once.raise_to(cells(users), at_once.estimate(cells(users)) + [clicks[user] for user in users])
+    before = at_once.estimate(cells(users))
+    at_once.raise_to(cells(users), before, before + [clicks[user] for user in users])
     for user in users:
         for _ in range(clicks[user]):
             one_by_one.add(cells([user])[:, 0])
@@ -66,34 +67,28 @@ def test_cells_hold_the_ceiling_and_saturate(ceiling: int, dtype: str) -> None:
     sketch = Sketch(WIDTH, ceiling)
     largest = np.iinfo(dtype).max
     assert sketch.cells.dtype == dtype
-    sketch.raise_to(cells(["ann"]), np.array([largest + 5]))
+    sketch.cells[cells(["ann"])] = largest
     assert sketch.add(cells(["ann"])[:, 0]) == largest
+
+
+def test_a_flood_of_users_doubles_the_width_and_keeps_every_estimate() -> None:
+    sketch = Sketch(WIDTH, ceiling=51)
+    hashes = np.random.default_rng(1).integers(0, 2**64, 10 * LOAD * WIDTH, np.uint64)
+    for number in range(len(hashes)):
+        if number == LOAD * WIDTH - 1:
+            before = sketch.estimate(cells_of(hashes[:number], sketch.width))
+            assert sketch.width == WIDTH
+            assert 3 < before.mean() < 4
+            assert before.max() <= 9
+        if number == LOAD * WIDTH:
+            assert sketch.width == 2 * WIDTH
+            assert (sketch.estimate(cells_of(hashes[: number - 1], sketch.width)) >= before).all()
+        sketch.add(cells_of(hashes[number : number + 1], sketch.width)[:, 0])
+    after = sketch.estimate(cells_of(hashes, sketch.width))
+    assert sketch.width == 16 * WIDTH
+    assert after.min() >= 1
+    assert after.max() <= 16
 
 
 def test_the_seed_decides_who_shares_cells() -> None:
     assert (cells(["ann"], seed=1) != cells(["ann"], seed=2)).any()
-
-
-def test_a_million_clicks_of_many_users_raise_no_false_alert() -> None:
-    """The figure of the class docstring, with the default width, in batches as the worker cuts them."""
-    random = np.random.default_rng(1)
-    clicks = random.zipf(1.115, 1_000_000) % 1_000_000
-    users, user = np.unique(clicks, return_inverse=True)
-    hashes = np.array([hash_of(str(number), 7) for number in users], np.uint64)
-    own = cells_of(hashes, 65_536)
-    truth = np.bincount(user)
-    human = truth <= 50
-    sketch, sharing = Sketch(65_536, ceiling=255), Sharing()
-    for start in range(0, len(user), 2000):
-        present, counts = np.unique(user[start : start + 2000], return_counts=True)
-        batch = own[:, present]
-        shares = sharing.among(batch, len(sketch.cells))
-        alone = batch[:, ~shares]
-        sketch.raise_to(alone, sketch.estimate(alone) + counts[~shares])
-        for column, count in zip(batch[:, shares].T, counts[shares], strict=True):
-            for _ in range(min(int(count), 60)):
-                sketch.add(column)
-    estimates = sketch.estimate(own)
-    assert len(users) > 250_000
-    assert (estimates >= np.minimum(truth, 60)).all()
-    assert (estimates[human] <= 50).all()
