@@ -5,22 +5,28 @@ channels at every rebalance, and an alert in one would be lost.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
+from time import time
 
 import msgspec
 
 from app.application import settings
 from app.delivery import Deliveries, Outgoing
-from app.records import Anomaly
+from app.records import Anomaly, isotime
+
+#: What happened so long ago is told for the record.
+CAUGHT_UP_SECONDS = 60
 
 _encode = msgspec.json.Encoder().encode
 
 
 async def emit(anomalies: Iterable[Anomaly], deliveries: Deliveries) -> None:
     """Send anomalies, keyed by ``alert_id``; ``deliveries`` knows when Kafka has them."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = time()
     for anomaly in anomalies:
-        anomaly.emitted_at = now
+        known_since = anomaly.last_seen if anomaly.status == "ongoing" else anomaly.window_end
+        anomaly.caught_up = datetime.fromisoformat(known_since).timestamp() < now - CAUGHT_UP_SECONDS
+        anomaly.emitted_at = isotime(now)
         anomaly.worker = settings.member
         key = anomaly.alert_id.encode()
         await deliveries.send(Outgoing(settings.anomalies_topic, key, _encode(anomaly)))

@@ -42,7 +42,7 @@ async def clicks(stream: Any) -> None:
         async with _crash_on_error():
             run = event.value
             if not app.consumer.is_stale(run):
-                await partitions[event.message.partition].count(run, _decoder)
+                await partitions.count(event.message.partition, run, _decoder)
 
 
 @snapshots.on_recover

@@ -9,7 +9,7 @@ from faust.types import TP
 
 from agents import alerts
 from app.application import app, settings
-from app.clicks import Clicks, Decoder
+from app.clicks import Clicks, Decoder, Record
 from app.delivery import Deliveries, Outgoing
 from app.records import (
     HEADER_DETAIL,
@@ -68,13 +68,30 @@ class Partition:
                     return
                 if records and records[0].offset < next_offset:
                     records = [record for record in records if record.offset >= next_offset]
-            clicks = decoder.decode(records)
-            findings = detection.count(clicks)
+                if records and records[0].offset > next_offset:
+                    # A gap: transactions and compaction leave some, and so does retention.
+                    earliest = (await app.consumer.earliest_offsets(self.tp))[self.tp]
+                    if earliest > next_offset:
+                        self.lose(next_offset, earliest)
+            self._last_arrival = monotonic()
+            while records:
+                change = detection.adopt(records[0].offset)
+                if change is None or change > records[-1].offset:
+                    await self._count(records, run.next_offset, decoder)
+                    return
+                before = [record for record in records if record.offset < change]
+                await self._count(before, change, decoder)
+                records = records[len(before) :]
             detection.next_offset = run.next_offset
             self._changed = True
-            self._last_arrival = monotonic()
-            await self._report(findings)
-            await self._set_aside(Run(records, run.next_offset), clicks, findings)
+
+    async def _count(self, records: list[Record], next_offset: int, decoder: Decoder) -> None:
+        clicks = decoder.decode(records)
+        findings = self.detection.count(clicks)
+        self.detection.next_offset = next_offset
+        self._changed = True
+        await self._report(findings)
+        await self._set_aside(records, clicks, findings)
 
     async def _report(self, findings: Findings) -> None:
         for window in findings.closed:
@@ -82,16 +99,15 @@ class Partition:
         if findings.anomalies:
             await alerts.emit(findings.anomalies, self._deliveries)
 
-    async def _set_aside(self, run: Run, clicks: Clicks, findings: Findings) -> None:
+    async def _set_aside(self, records: list[Record], clicks: Clicks, findings: Findings) -> None:
         for position, error in clicks.rejected:
             headers = {HEADER_REASON: error.reason, HEADER_DETAIL: error.detail}
-            await self._copy(settings.rejected_topic, run, position, headers)
+            await self._copy(settings.rejected_topic, records[position], headers)
         for click, rules in findings.late.items():
             headers = {HEADER_REASON: "late", HEADER_RULES: ",".join(rules)}
-            await self._copy(settings.late_topic, run, clicks.record(click), headers)
+            await self._copy(settings.late_topic, records[clicks.record(click)], headers)
 
-    async def _copy(self, topic: str, run: Run, position: int, headers: dict[str, str]) -> None:
-        record = run.records[position]
+    async def _copy(self, topic: str, record: Record, headers: dict[str, str]) -> None:
         origin = {
             HEADER_TOPIC: settings.clicks_topic,
             HEADER_PARTITION: str(self.detection.partition),
@@ -99,6 +115,17 @@ class Partition:
         }
         encoded = [(name, value.encode()) for name, value in (origin | headers).items()]
         await self._deliveries.send(Outgoing(topic, record.key, record.value, None, encoded))
+
+    def lose(self, first: int, end: int) -> None:
+        """Kafka no longer holds the offsets ``[first, end)``: report it."""
+        self.lost += end - first
+        log.error(
+            "%s: retention deleted offsets %s to %s before they were counted: %s records lost",
+            self.tp,
+            first,
+            end - 1,
+            end - first,
+        )
 
     async def checkpoint(self) -> None:
         """Make what was counted durable; see the class for the steps."""
@@ -145,8 +172,14 @@ class Partition:
             self._changed = True
 
     async def resume(self) -> None:
-        """Say what was decided, but not said, before a crash."""
+        """Take up the state: plan changed rules, and say what was decided before a crash."""
         async with self._counting:
+            if self.detection.next_offset is not None:
+                end = (await app.consumer.highwaters(self.tp))[self.tp]
+                if self.detection.plan(app.rules, end):
+                    log.info("%s: the rules changed; the new ones count from offset %s on", self.tp, end)
+                    async with self._saving:
+                        await self._save()
             await self._report(self.detection.close())
 
 
@@ -159,32 +192,22 @@ class Partitions:
     def __iter__(self) -> Iterator[Partition]:
         return iter(list(self._partitions.values()))
 
-    def __getitem__(self, partition: int) -> Partition:
-        found = self._partitions.get(partition)
-        if found is None:
-            found = self._open(partition)
-        return found
-
-    def _open(self, partition: int) -> Partition:
-        row = snapshots.snapshots.rows(partition).get(snapshots.KEY)
-        if row is None:
-            detection = Detection(partition, app.rules, settings)
-        else:
-            detection = snapshots.load(row, partition, app.rules, settings)
-        opened = Partition(detection, Activity(partition, activity.rows(partition)))
-        self._partitions[partition] = opened
-        return opened
-
     async def open_assigned(self) -> None:
         """Read the state of the partitions just assigned, before their source is sought."""
         self._partitions.clear()
         for tp in app.assignor.assigned_actives():
             if tp.topic == snapshots.snapshots.changelog_topic_name:
-                await self._open(tp.partition).resume()
+                self._partitions[tp.partition] = opened = _open(tp.partition)
+                await opened.resume()
 
     def drop(self) -> None:
         """Forget the partitions: they are revoked, their state is durable."""
         self._partitions.clear()
+
+    async def count(self, partition: int, run: Run, decoder: Decoder) -> None:
+        """Count a run, unless its partition was revoked since it was fetched."""
+        if partition in self._partitions:
+            await self._partitions[partition].count(run, decoder)
 
     def position(self, tp: TP) -> int | None:
         """Offset the state of ``tp`` continues at; None if it has no state."""
@@ -192,15 +215,8 @@ class Partitions:
         return None if found is None else found.detection.next_offset
 
     def lost(self, tp: TP, first: int, end: int) -> None:
-        """Kafka no longer holds the offsets ``[first, end)`` of ``tp``: report it."""
-        log.error(
-            "%s: retention deleted offsets %s to %s before they were counted: %s records lost",
-            tp,
-            first,
-            end - 1,
-            end - first,
-        )
-        self[tp.partition].lost += end - first
+        """Kafka no longer holds the offsets ``[first, end)`` of ``tp``."""
+        self._partitions[tp.partition].lose(first, end)
 
     async def checkpoint(self) -> None:
         """Make the state of all partitions durable."""
@@ -209,3 +225,12 @@ class Partitions:
     async def close_idle(self) -> None:
         """Let wall clock close windows of silent partitions."""
         await asyncio.gather(*(partition.close_if_idle() for partition in self))
+
+
+def _open(partition: int) -> Partition:
+    row = snapshots.snapshots.rows(partition).get(snapshots.KEY)
+    if row is None:
+        detection = Detection(partition, app.rules, settings)
+    else:
+        detection = snapshots.load(row, partition, settings)
+    return Partition(detection, Activity(partition, activity.rows(partition)))

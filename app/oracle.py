@@ -16,7 +16,7 @@ FAULTS = ("missing", "invented", "conflicting", "interval_misses")
 #: Examples kept of each fault.
 EXAMPLES = 5
 #: Fields that may differ when an anomaly is emitted again.
-CIRCUMSTANCES = ("emitted_at", "worker")
+CIRCUMSTANCES = ("emitted_at", "worker", "caught_up")
 
 
 def recount(

@@ -22,9 +22,9 @@ HEADER_RULES = "rules"
 class Anomaly(msgspec.Struct, kw_only=True):
     """One user over the threshold of one rule in one window.
 
-    Everything but ``emitted_at`` and ``worker`` is a function of the records
-    of the partition, so that an anomaly emitted again after a crash has the
-    same content.
+    Everything but ``emitted_at``, ``worker`` and ``caught_up`` is a function of
+    the records of the partition, so that an anomaly emitted again after a
+    crash has the same content.
 
     Attributes:
         alert_id: hex, a function of rule, user and window and of nothing else.
@@ -49,6 +49,8 @@ class Anomaly(msgspec.Struct, kw_only=True):
         emitted_at: wall clock of the worker, ISO-8601 UTC.
         version: of this record's layout.
         worker: name of the worker that emitted it.
+        caught_up: it was over for a minute when it was emitted, counted from a
+            backlog: nothing to wake anybody for.
     """
 
     alert_id: str
@@ -72,6 +74,7 @@ class Anomaly(msgspec.Struct, kw_only=True):
     emitted_at: str = ""
     version: int = VERSION
     worker: str = ""
+    caught_up: bool = False
 
 
 def alert_id(rule: str, user_id: str, window_start: int) -> str:

@@ -79,6 +79,7 @@ class Detection:
         rejected: records that could not be counted, by reason.
         detectors: one a rule in effect, and one a rule that was changed or
             removed while windows of it are open.
+        changes: rules to put into effect, and the offset from which on.
     """
 
     def __init__(self, partition: int, rules: Sequence[Rule], settings: Settings) -> None:
@@ -90,6 +91,7 @@ class Detection:
         self.ignored = 0
         self.rejected: dict[str, int] = {}
         self.detectors = [Detector(rule) for rule in rules]
+        self.changes: list[tuple[int, tuple[Rule, ...]]] = []
         self._settings = settings
 
     @property
@@ -97,16 +99,33 @@ class Detection:
         """No click before this time is waited for, epoch seconds; -inf before the first."""
         return self.newest - self._settings.lateness
 
-    def adopt(self, rules: Sequence[Rule]) -> None:
-        """Put other rules into effect, from the next window on.
+    def plan(self, rules: Sequence[Rule], offset: int) -> bool:
+        """Put these rules into effect from ``offset`` on; False if they are what is planned already.
 
-        Windows that hold the newest click, and older ones, stay with the rule
-        that they were opened under, so that a change drops no count.
+        The offset is the end of the partition at the time of the change. What
+        lies before it may have been counted, and told, under the old rules by
+        a worker that died since; counted again, it must tell the same.
         """
+        planned = self.changes[-1][1] if self.changes else [each.rule for each in self._in_effect()]
+        if {rule.name: rule for rule in planned} == {rule.name: rule for rule in rules}:
+            return False
+        self.changes.append((offset, tuple(rules)))
+        return True
+
+    def adopt(self, offset: int) -> int | None:
+        """Put into effect what is planned for ``offset``; the offset of the next change."""
+        while self.changes and self.changes[0][0] <= offset:
+            self._change(self.changes.pop(0)[1])
+        return self.changes[0][0] if self.changes else None
+
+    def _in_effect(self) -> list[Detector]:
+        return [detector for detector in self.detectors if math.isinf(detector.until)]
+
+    def _change(self, rules: Sequence[Rule]) -> None:
+        """Windows that hold the newest click, and older ones, stay with the rule
+        that they were opened under, so that a change drops no count."""
         wanted = {rule.name: rule for rule in rules}
-        for detector in self.detectors:
-            if math.isfinite(detector.until):
-                continue
+        for detector in self._in_effect():
             rule = wanted.get(detector.rule.name)
             if rule == detector.rule:
                 del wanted[rule.name]

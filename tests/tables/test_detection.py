@@ -223,10 +223,17 @@ def test_wall_clock_closes_a_silent_window_and_loses_no_click_of_a_later_one() -
     assert detection.accepted == 61
 
 
+def change(detection: Detection, rules: Sequence[Rule]) -> None:
+    assert detection.plan(rules, offset=1000)
+    assert not detection.plan(rules, offset=2000)
+    assert detection.adopt(999) == 1000
+    assert detection.adopt(1000) is None
+
+
 def test_a_changed_rule_takes_effect_at_the_next_window_and_drops_no_count() -> None:
     detection = Detection(0, BOT, configured())
     detection.count(clicks_of([at(10)] * 40))
-    detection.adopt([Rule(name="bot", window=60, threshold=20)])
+    change(detection, [Rule(name="bot", window=60, threshold=20)])
     old = detection.count(clicks_of([at(11)] * 5 + [at(12, "bob")] * 30))
     assert old.anomalies == []
     new = detection.count(clicks_of([at(11)] * 6 + [at(61, "bob")] * 30))
@@ -240,7 +247,7 @@ def test_an_added_rule_starts_with_a_whole_window_and_a_removed_one_ends_with_on
     detection = Detection(0, BOT, configured())
     detection.count(clicks_of([at(10)] * 60))
     added = Rule(name="slow", window=60, threshold=5)
-    detection.adopt([added])
+    change(detection, [added])
     assert [a.rule for a in detection.count(clicks_of([at(12)] * 60)).anomalies] == []
     found = detection.count(clicks_of([at(62)] * 60)).anomalies
     assert [(a.rule, a.status) for a in found] == [("slow", "ongoing")]
