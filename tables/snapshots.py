@@ -1,6 +1,5 @@
 """Snapshots: all that detection knows of one source partition, in one record."""
 
-from collections.abc import Sequence
 from importlib.metadata import version
 
 import msgspec
@@ -52,6 +51,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     ignored: int
     rejected: dict[str, int]
     detectors: list[_Detector]
+    changes: list[tuple[int, tuple[Rule, ...]]]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -89,18 +89,19 @@ def dump(detection: Detection) -> bytes:
             )
             for detector in detection.detectors
         ],
+        changes=detection.changes,
     )
     packed = zstandard.ZstdCompressor(level=1).compress(_encoder.encode(snapshot))
     return _MAGIC + bytes([VERSION]) + packed
 
 
-def load(value: bytes, partition: int, rules: Sequence[Rule], settings: Settings) -> Detection:
-    """The detection a snapshot was made of, with ``rules`` in effect from its next window on.
+def load(value: bytes, partition: int, settings: Settings) -> Detection:
+    """The detection a snapshot was made of.
 
     Raises:
         SnapshotError: it is broken, or of a version this worker cannot read.
     """
-    if value[:2] != _MAGIC:
+    if value[:2] != _MAGIC or len(value) < 3:
         raise SnapshotError(f"the snapshot of partition {partition} is broken: it does not start with CW")
     if value[2] > VERSION:
         raise SnapshotError(
@@ -129,5 +130,5 @@ def load(value: bytes, partition: int, rules: Sequence[Rule], settings: Settings
             window.suspects = opened.suspects
             detector.windows[window.start] = window
         detection.detectors.append(detector)
-    detection.adopt(rules)
+    detection.changes = snapshot.changes
     return detection
