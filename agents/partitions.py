@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from time import monotonic
+from typing import NamedTuple
 
 from faust.types import TP
 
@@ -25,6 +26,15 @@ from tables.activity import Activity, activity
 from tables.detection import Detection, Findings
 
 log = logging.getLogger(__name__)
+
+
+class _Packed(NamedTuple):
+    """A snapshot, and what has to happen with it: see :class:`Partition`."""
+
+    position: int | None
+    snapshot: bytes
+    rows: dict[bytes, bytes | None]
+    sent: int
 
 
 class Partition:
@@ -119,6 +129,8 @@ class Partition:
     def lose(self, first: int, end: int) -> None:
         """Kafka no longer holds the offsets ``[first, end)``: report it."""
         self.lost += end - first
+        self.detection.next_offset = end
+        self._changed = True
         log.error(
             "%s: retention deleted offsets %s to %s before they were counted: %s records lost",
             self.tp,
@@ -131,55 +143,64 @@ class Partition:
         """Make what was counted durable; see the class for the steps."""
         async with self._saving:
             if self._changed:
-                await self._save()
+                async with self._counting:
+                    packed = self._pack()
+                await self._save(packed)
 
-    async def _save(self) -> None:
-        # 1. packed, in one go with taking what was sent because of it
-        position = self.detection.next_offset
-        snapshot = snapshots.dump(self.detection)
-        rows = self.activity.rows(self.detection)
-        sent = self._deliveries.take()
+    def _pack(self) -> _Packed:
+        # 1. while nothing is counted, so that all it has brought up is sent
         self._changed = False
+        return _Packed(
+            position=self.detection.next_offset,
+            snapshot=snapshots.dump(self.detection),
+            rows=self.activity.rows(self.detection),
+            sent=self._deliveries.sent,
+        )
+
+    async def _save(self, packed: _Packed) -> None:
         # 2. acknowledged before the snapshot that forgets it
-        await sent.acknowledged()
+        await self._deliveries.acknowledged(packed.sent)
         # 3. durable
         partition = self.detection.partition
-        await snapshots.snapshots.put(partition, {snapshots.KEY: snapshot})
+        await snapshots.snapshots.put(partition, {snapshots.KEY: packed.snapshot})
         # 4. committed with the next commit
-        if position is not None:
-            app.consumer.durable(self.tp, position)
-        await activity.put(partition, rows)
+        if packed.position is not None:
+            app.consumer.durable(self.tp, packed.position)
+        await activity.put(partition, packed.rows)
 
     async def close_if_idle(self) -> None:
         """Close windows by wall clock where the partition is read to its end and silent.
 
         Event time then goes on at the pace of wall clock from the newest
         click. The decision is durable before anything is said because of it,
-        so that a replay finds it decided.
+        so that a replay finds it decided. While Kafka is away nobody can know
+        whether the partition is silent: its silence begins when Kafka is back.
         """
-        silence = monotonic() - self._last_arrival
-        if silence < settings.idle_timeout or not app.consumer.is_read_to_end(
-            self.tp, self.detection.next_offset
-        ):
+        if not app.consumer.is_read_to_end(self.tp, self.detection.next_offset):
+            self._last_arrival = monotonic()
             return
-        async with self._counting:
-            silence = monotonic() - self._last_arrival
+        if self._silence < settings.idle_timeout:
+            return
+        async with self._saving, self._counting:
+            silence = self._silence
             if silence < settings.idle_timeout or not self.detection.seal(self.detection.newest + silence):
                 return
-            async with self._saving:
-                await self._save()
+            await self._save(self._pack())
             await self._report(self.detection.close())
             self._changed = True
 
+    @property
+    def _silence(self) -> float:
+        return monotonic() - self._last_arrival
+
     async def resume(self) -> None:
         """Take up the state: plan changed rules, and say what was decided before a crash."""
-        async with self._counting:
+        async with self._saving, self._counting:
             if self.detection.next_offset is not None:
                 end = (await app.consumer.highwaters(self.tp))[self.tp]
                 if self.detection.plan(app.rules, end):
                     log.info("%s: the rules changed; the new ones count from offset %s on", self.tp, end)
-                    async with self._saving:
-                        await self._save()
+                    await self._save(self._pack())
             await self._report(self.detection.close())
 
 

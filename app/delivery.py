@@ -26,55 +26,64 @@ class Outgoing(NamedTuple):
 
 
 class Deliveries:
-    """Sends records in order and says when Kafka has acknowledged them all.
+    """Sends records in order and says when Kafka has acknowledged them.
 
     What Kafka does not take in time is sent again, with everything sent
     behind it, until it does: records may repeat, the last of a key is always
     the last that was sent, and none is given up. An error that no retry can
     mend is raised.
+
+    Attributes:
+        sent: records handed over so far.
     """
 
     def __init__(self, app: Any) -> None:
+        self.sent = 0
         self._app = app
-        self._sent: list[tuple[Outgoing, Awaitable[RecordMetadata]]] = []
-
-    def __len__(self) -> int:
-        return len(self._sent)
+        self._unacknowledged: list[tuple[Outgoing, Awaitable[RecordMetadata]]] = []
+        self._sending = asyncio.Lock()
 
     async def send(self, record: Outgoing) -> None:
         """Hand over a record; waits while the producer's buffer is full."""
+        async with self._sending:
+            self._unacknowledged.append((record, await self._hand_over(record)))
+            self.sent += 1
+
+    async def acknowledged(self, sent: int) -> list[RecordMetadata]:
+        """Wait until Kafka has the first ``sent`` records.
+
+        Returns where it put those not waited for before, in their order. One
+        at a time may wait.
+        """
+        received: list[RecordMetadata] = []
+        waiting = sent - (self.sent - len(self._unacknowledged))
+        while len(received) < waiting:
+            record, future = self._unacknowledged[len(received)]
+            try:
+                received.append(await future)
+            except KafkaError as error:
+                await self._pause(error, record)
+                await self._send_again(len(received))
+        del self._unacknowledged[: len(received)]
+        return received
+
+    async def _send_again(self, first: int) -> None:
+        async with self._sending:
+            for index in range(first, len(self._unacknowledged)):
+                record, _ = self._unacknowledged[index]
+                self._unacknowledged[index] = record, await self._hand_over(record)
+
+    async def _hand_over(self, record: Outgoing) -> Awaitable[RecordMetadata]:
         while True:
             self._app.pulse.check()
             try:
-                future = await self._app.producer.send(
+                future: Awaitable[RecordMetadata] = await self._app.producer.send(
                     record.topic, record.key, record.value, record.partition, None, record.headers
                 )
             except (KafkaError, ProducerSendError) as error:
                 await self._pause(error, record)
             else:
-                self._sent.append((record, future))
-                return
-
-    def take(self) -> "Deliveries":
-        """What was sent so far, to be waited for apart from what follows."""
-        taken = Deliveries(self._app)
-        taken._sent, self._sent = self._sent, []
-        return taken
-
-    async def acknowledged(self) -> list[RecordMetadata]:
-        """Wait until Kafka has every record; where it put them, in their order."""
-        received: list[RecordMetadata] = []
-        while len(received) < len(self._sent):
-            record, future = self._sent[len(received)]
-            try:
-                received.append(await future)
-            except KafkaError as error:
-                await self._pause(error, record)
-                again, self._sent = self._sent[len(received) :], self._sent[: len(received)]
-                for record, _ in again:
-                    await self.send(record)
-        self._sent.clear()
-        return received
+                return future
 
     async def _pause(self, error: Exception, record: Outgoing) -> None:
         cause = error.__cause__ if isinstance(error, ProducerSendError) else error
