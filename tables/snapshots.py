@@ -110,8 +110,12 @@ def load(value: bytes, partition: int, settings: Settings) -> Detection:
         )
     try:
         snapshot = _decoder.decode(zstandard.ZstdDecompressor().decompress(value[3:]))
+        return _restore(snapshot, partition, settings)
     except (zstandard.ZstdError, msgspec.MsgspecError, ValueError) as error:
         raise SnapshotError(f"the snapshot of partition {partition} is broken: {error}") from error
+
+
+def _restore(snapshot: _Snapshot, partition: int, settings: Settings) -> Detection:
     detection = Detection(partition, (), settings)
     detection.next_offset = snapshot.next_offset
     detection.newest = snapshot.newest
