@@ -3,6 +3,7 @@
 import socket
 import sys
 from functools import cached_property
+from typing import Any
 
 import faust
 import mode.loop
@@ -30,6 +31,10 @@ WILDCARDS = ("0.0.0.0", "::")
 
 class Worker(faust.Worker):  # type: ignore[misc]
     """Checks what the application needs before it starts it."""
+
+    def on_setup_root_logger(self, *args: Any) -> None:
+        """Do without Faust's spinner, which has every library make debug records to turn on."""
+        self.spinner = None
 
     def execute_from_commandline(self) -> None:
         """Run until stopped."""

@@ -1,6 +1,7 @@
 """The records Clickwarden writes."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Literal
 
@@ -41,7 +42,7 @@ class Anomaly(msgspec.Struct, kw_only=True):
         first_seen: first click counted exactly, ISO-8601 UTC.
         last_seen: last click counted exactly, ISO-8601 UTC.
         events: clicks counted exactly by event, most frequent first.
-        distinct_products: among the clicks counted exactly; counted up to 1,000.
+        distinct_products: among the clicks counted exactly; counted up to 256.
         category: bot, scraper or credential_stuffing.
         owasp: OWASP automated threat, OAT-….
         reasons: why, in words.
@@ -87,6 +88,7 @@ def alert_id(rule: str, user_id: str, window_start: int) -> str:
     return blake2b(name, digest_size=16).hexdigest()
 
 
+@lru_cache(maxsize=4096)
 def isotime(seconds: float) -> str:
     """ISO-8601 in UTC, to the millisecond where there is a fraction.
 

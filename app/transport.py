@@ -228,7 +228,9 @@ def _take_runs(result: FetchResult, max_records: int | None = None) -> list[Run]
         return []
     fetched: PartitionRecords = result._partition_records
     first = fetched.next_fetch_offset
-    rows = [record for batch in _batches(fetched) for record in batch]
+    rows: list[Record] = []
+    for batch in _batches(fetched):
+        rows += batch
     if rows and rows[0].offset < first:  # a batch is fetched whole even if sought into
         rows = [record for record in rows if record.offset >= first]
     result._update_position()

@@ -19,7 +19,7 @@ from tables.windows import Window
 #: How long a window is shown after it closed, seconds of event time.
 KEEP_SECONDS = 600
 #: Users written with one snapshot, the most active first; the others follow with the next.
-ROWS_AT_ONCE = 500
+ROWS_AT_ONCE = 100
 
 
 class ActivityTable(PartitionedTable):

@@ -1,5 +1,6 @@
 """A Faust table that is written to a partition of one's choice."""
 
+import faulthandler
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 #: Faust's defaults, 2 GiB of cache and 192 MiB of buffers a partition, are for
 #: tables that are read; ours are read after a rebalance and by the page.
 ROCKSDB_OPTIONS = {"block_cache_size": 8 << 20, "write_buffer_size": 8 << 20, "max_open_files": 200}
+#: Opening takes milliseconds; a process in which it takes this long is ended.
+OPEN_SECONDS = 30.0
 
 
 class LocalStore(Store):  # type: ignore[misc]
@@ -24,35 +27,44 @@ class LocalStore(Store):  # type: ignore[misc]
     Stock dies of a database that does not open, at every start. One that
     opens with a damaged block in it is worse: reading ends there without an
     error, and the rows behind it, a snapshot among them, seem never written.
+    And some damage makes RocksDB spin for ever, with the interpreter locked:
+    only a watchdog in C ends that, and a mark tells the next start of it.
     """
 
     def _open_for_partition(self, partition: int) -> Any:
         path = self.partition_path(partition)
+        opening = path.with_suffix(".opening")
         try:
-            database = super()._open_for_partition(partition)
-            try:
-                _read_through(database)
-            except Exception:
-                database.close()
-                raise
+            if opening.exists() and path.exists():
+                raise RuntimeError("the last worker did not live to open it")
+            opening.touch()
+            faulthandler.dump_traceback_later(OPEN_SECONDS, exit=True)
+            database = self._open_whole(partition)
         except Exception as error:  # rocksdict knows no other
-            if "lock" in str(error):  # another process has it: Faust tries again
+            if "/LOCK" in str(error):  # another process has it: Faust tries again
                 raise
             log.error("%s is damaged and set aside, to be rebuilt from the changelog: %s", path, error)
             aside = path.with_suffix(".damaged")
             shutil.rmtree(aside, ignore_errors=True)
             path.rename(aside)
             database = super()._open_for_partition(partition)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            opening.unlink(missing_ok=True)
         return database
 
-
-def _read_through(database: Any) -> None:
-    """Raise where a block is damaged."""
-    rows = database.iter()
-    rows.seek_to_first()
-    while rows.valid():
-        rows.next()
-    rows.status()
+    def _open_whole(self, partition: int) -> Any:
+        database = super()._open_for_partition(partition)
+        try:
+            rows = database.iter()
+            rows.seek_to_first()
+            while rows.valid():
+                rows.next()
+            rows.status()  # raises where a block is damaged
+        except Exception:
+            database.close()
+            raise
+        return database
 
 
 class PartitionedTable(Table[bytes, bytes]):  # type: ignore[misc]

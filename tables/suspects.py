@@ -9,7 +9,7 @@ from app.clicks import Clicks
 
 #: Bounds of what is kept of one suspect, who decides what to send.
 EVENTS_MAX = 16
-PRODUCTS_MAX = 1000
+PRODUCTS_MAX = 256
 
 
 class Suspect(msgspec.Struct, array_like=True):
@@ -22,7 +22,7 @@ class Suspect(msgspec.Struct, array_like=True):
         events: those by event, the first 16 distinct ones.
         other_events: those of any further event.
         products: hashes of the distinct products among them; dropped when
-            they become 1,000, which is as far as they are counted.
+            they become 256, which is as far as they are counted.
         many_products: they did.
     """
 
@@ -47,7 +47,7 @@ class Suspect(msgspec.Struct, array_like=True):
 
     @property
     def distinct_products(self) -> int:
-        """Distinct products among the clicks counted exactly, up to 1,000."""
+        """Distinct products among the clicks counted exactly, up to 256."""
         return PRODUCTS_MAX if self.many_products else len(self.products)
 
     @property
