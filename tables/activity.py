@@ -29,7 +29,7 @@ class ActivityTable(PartitionedTable):
         return msgspec.json.decode(super().__getitem__(user_id))
 
 
-activity = declare(app, "activity", ActivityTable, 1 << 20, help="Windows of each suspect, by user_id")
+activity = declare(app, "activity", ActivityTable, help="Windows of each suspect, by user_id")
 
 
 class Entry(msgspec.Struct):
@@ -104,7 +104,7 @@ class Activity:
     def note(self, window: Window) -> None:
         """Look at the suspects of an open window."""
         name = (window.start, window.rule.name)
-        for user_id, suspect in window.suspects.items():
+        for user_id, suspect in window.suspects.all().items():
             sightings = self._users.setdefault(user_id, {})
             if name not in sightings:
                 sightings[name] = Sighting(window, suspect)
@@ -113,7 +113,7 @@ class Activity:
     def close(self, window: Window) -> None:
         """Look at the suspects of a window for the last time."""
         self.note(window)
-        for user_id in window.suspects:
+        for user_id in window.suspects.all():
             sighting = self._users[user_id][window.start, window.rule.name]
             sighting.open, sighting.written = False, 0
 

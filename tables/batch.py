@@ -54,20 +54,22 @@ class Batch:
         return int(self.seconds.max())
 
     @cached_property
-    def _events(self) -> dict[str, int]:
+    def events(self) -> dict[str, int]:
+        """Number of each distinct event."""
         return _numbered(self.clicks.events)
 
     @cached_property
-    def _event(self) -> NDArray[np.intp]:
+    def event(self) -> NDArray[np.intp]:
+        """intp[n], the event's number of each click."""
         events = self.clicks.events
-        return np.fromiter(map(self._events.__getitem__, events), np.intp, len(events))
+        return np.fromiter(map(self.events.__getitem__, events), np.intp, len(events))
 
     def having(self, events: tuple[str, ...]) -> NDArray[np.intp]:
         """Positions of the clicks with one of these events; of all where none is named."""
         if not events:
             return self._all
-        wanted = np.array([event in events for event in self._events], np.bool_)
-        return np.flatnonzero(wanted[self._event])
+        wanted = np.array([event in events for event in self.events], np.bool_)
+        return np.flatnonzero(wanted[self.event])
 
     @cached_property
     def _all(self) -> NDArray[np.intp]:

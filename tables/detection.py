@@ -232,8 +232,8 @@ class Detection:
                 closed.append(window)
                 anomalies += [
                     self._anomaly("closed", window, user_id, suspect)
-                    for user_id, suspect in window.suspects.items()
-                    if window.over(suspect)
+                    for user_id, suspect in window.suspects.all().items()
+                    if window.suspects.over(suspect)
                 ]
         self.detectors = [detector for detector in self.detectors if not detector.retired]
         return Findings({}, anomalies, closed)

@@ -3,6 +3,7 @@
 import faulthandler
 import logging
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from faust.tables.table import Table
 from rocksdict import WriteBatch
 
 from app.delivery import Deliveries, Outgoing
+from app.topics import TABLES
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +40,13 @@ class LocalStore(Store):  # type: ignore[misc]
             if opening.exists() and path.exists():
                 raise RuntimeError("the last worker did not live to open it")
             opening.touch()
-            faulthandler.dump_traceback_later(OPEN_SECONDS, exit=True)
+            # Faust puts a logger in place of sys.stderr.
+            faulthandler.dump_traceback_later(OPEN_SECONDS, exit=True, file=sys.__stderr__)
             database = self._open_whole(partition)
         except Exception as error:  # rocksdict knows no other
-            if "/LOCK" in str(error):  # another process has it: Faust tries again
+            if (
+                "/LOCK" in str(error) or not path.exists()
+            ):  # in use: Faust tries again; or not a matter of damage
                 raise
             log.error("%s is damaged and set aside, to be rebuilt from the changelog: %s", path, error)
             aside = path.with_suffix(".damaged")
@@ -111,7 +116,7 @@ class PartitionedTable(Table[bytes, bytes]):  # type: ignore[misc]
         return items
 
 
-def declare(app: Any, name: str, table: type[PartitionedTable], record_bytes: int, **options: Any) -> Any:
+def declare(app: Any, name: str, table: type[PartitionedTable], **options: Any) -> Any:
     """Add a table to the application."""
     made = table(
         app,
@@ -121,7 +126,7 @@ def declare(app: Any, name: str, table: type[PartitionedTable], record_bytes: in
         value_type=bytes,
         partitions=app.conf.topic_partitions,
         options=dict(ROCKSDB_OPTIONS),
-        extra_topic_configs={"max.message.bytes": record_bytes},
+        extra_topic_configs={"max.message.bytes": TABLES[name]},
         **options,
     )
     app.tables.add(made)

@@ -57,7 +57,7 @@ class Sketch:
     >>> cells = cells_of(np.array([hash_of("ann", 7), hash_of("bob", 7)], np.uint64), 1024)
     >>> before = sketch.estimate(cells)
     >>> sketch.raise_to(cells, before, before + [3, 1])
-    >>> sketch.estimate(cells).tolist(), sketch.add(cells[:, 1])
+    >>> sketch.estimate(cells).tolist(), sketch.add(cells[:, 1].tolist())
     ([3, 1], 2)
     """
 
@@ -111,14 +111,13 @@ class Sketch:
         self.cells[cells] = np.maximum(self.cells[cells], raised)
         self._added(int((after - before).sum()))
 
-    def add(self, cells: NDArray[np.intp]) -> int:
-        """Add one click of one user, cells of shape (DEPTH,); its new estimate."""
+    def add(self, cells: list[int]) -> int:
+        """Add one click of one user, by its ``DEPTH`` cells; its new estimate."""
         values = self._scalar
-        indexes = cells.tolist()
-        old = min([values[index] for index in indexes])
+        old = min([values[index] for index in cells])
         largest = (1 << 8 * values.itemsize) - 1
         new: int = min(old + 1, largest)
-        for index in indexes:
+        for index in cells:
             if values[index] < new:
                 values[index] = new
         self._added(1)

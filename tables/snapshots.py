@@ -5,13 +5,13 @@ from importlib.metadata import version
 import msgspec
 import zstandard
 
-from app.application import RECORD_BYTES, app
+from app.application import app
 from app.errors import SnapshotError
 from app.rules import Rule
 from app.settings import Settings
 from tables.detection import Detection, Detector
 from tables.partitioned import PartitionedTable, declare
-from tables.suspects import Suspect
+from tables.suspects import Suspect, Suspects
 from tables.windows import Window
 
 #: Layout of a snapshot. Older ones are read, newer ones are refused.
@@ -21,7 +21,7 @@ _MAGIC = b"CW"
 #: Key of a partition's snapshot.
 KEY = b"snapshot"
 
-snapshots = declare(app, "snapshots", PartitionedTable, RECORD_BYTES)
+snapshots = declare(app, "snapshots", PartitionedTable)
 
 
 class _Window(msgspec.Struct, array_like=True):
@@ -82,7 +82,7 @@ def dump(detection: Detection) -> bytes:
                         clicks=window.clicks,
                         cells=window.sketch.cells.tobytes(),
                         cell_clicks=window.sketch.clicks,
-                        suspects=window.suspects,
+                        suspects=window.suspects.all(),
                     )
                     for window in detector.windows.values()
                 ],
@@ -131,7 +131,7 @@ def _restore(snapshot: _Snapshot, partition: int, settings: Settings) -> Detecti
             window = Window(opened.start, saved.rule, opened.seed, opened.max_suspects)
             window.clicks = opened.clicks
             window.sketch.restore(opened.cells, opened.cell_clicks)
-            window.suspects = opened.suspects
+            window.suspects = Suspects(saved.rule.threshold, opened.suspects)
             detector.windows[window.start] = window
         detection.detectors.append(detector)
     detection.changes = snapshot.changes

@@ -1,11 +1,17 @@
 """Users that are counted exactly, with evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from app.clicks import Clicks
+
+if TYPE_CHECKING:
+    from tables.batch import Batch
 
 #: Bounds of what is kept of one suspect, who decides what to send.
 EVENTS_MAX = 16
@@ -62,21 +68,28 @@ class Suspect(msgspec.Struct, array_like=True):
         times = [*map(evidence.time_of, positions)]
         self.first = min(self.first, min(times))
         self.last = max(self.last, max(times))
-        events = self.events
         for event in map(evidence.event_of, positions):
-            if event in events:
-                events[event] += 1
-            elif len(events) < EVENTS_MAX:
-                events[event] = 1
-            else:
-                self.other_events += 1
-        if not self.many_products:
-            products = self.products
-            products.update(map(evidence.hash_of, map(evidence.product_of, positions)))
-            products.discard(NO_PRODUCT)
-            if len(products) >= PRODUCTS_MAX:
-                self.many_products = True
-                products.clear()
+            self.count_event(event, 1)
+        self.see_products(map(evidence.hash_of, map(evidence.product_of, positions)))
+
+    def count_event(self, event: str, clicks: int) -> None:
+        """Note what the user did, so many times."""
+        if event in self.events:
+            self.events[event] += clicks
+        elif len(self.events) < EVENTS_MAX:
+            self.events[event] = clicks
+        else:
+            self.other_events += clicks
+
+    def see_products(self, hashes: Iterable[int]) -> None:
+        """Note on which products, by their hashes."""
+        if self.many_products:
+            return
+        self.products.update(hashes)
+        self.products.discard(NO_PRODUCT)
+        if len(self.products) >= PRODUCTS_MAX:
+            self.many_products = True
+            self.products.clear()
 
     def copy(self) -> "Suspect":
         """The suspect as it is now."""
@@ -85,7 +98,7 @@ class Suspect(msgspec.Struct, array_like=True):
 
 
 #: Stands for the hash where a click names no product.
-NO_PRODUCT = -1
+NO_PRODUCT = 0
 
 
 class _Hashes(dict[str | int | None, int]):
@@ -104,3 +117,188 @@ class Evidence:
         self.event_of = clicks.events.__getitem__
         self.product_of = clicks.products.__getitem__
         self.hash_of = _Hashes({None: NO_PRODUCT}).__getitem__
+
+
+class Crossing(NamedTuple):
+    """The moment a user went over the threshold.
+
+    ``suspect`` is what was known at that click; ``click`` its position in the batch.
+    """
+
+    click: int
+    user_id: str
+    suspect: Suspect
+
+
+class _Sheaf(NamedTuple):
+    """Clicks of suspects, by row, not yet folded into their evidence."""
+
+    rows: NDArray[np.intp]
+    times: NDArray[np.float64]
+    event: NDArray[np.intp]
+    events: list[str]
+    product_rows: NDArray[np.intp]
+    products: NDArray[np.uint64]
+
+
+class Suspects:
+    """The suspects of one window.
+
+    Their clicks are counted at once, many suspects in one step; what the
+    clicks say of them is gathered in sheaves and folded in when somebody asks
+    (:meth:`all`), once a second instead of once a batch. Both leave what
+    adding click by click would.
+    """
+
+    def __init__(self, threshold: int, known: dict[str, Suspect] | None = None) -> None:
+        self._threshold = threshold
+        self._suspects: dict[str, Suspect] = {}
+        self._rows: dict[str, int] = {}
+        self._by_row: list[Suspect] = []
+        self._exact = np.zeros(16, np.int64)
+        self._crosses = np.zeros(16, np.int64)
+        self._many_products = np.zeros(16, np.bool_)
+        self._sheaves: list[_Sheaf] = []
+        for user_id, suspect in (known or {}).items():
+            self._enter(user_id, suspect)
+
+    def __len__(self) -> int:
+        return len(self._by_row)
+
+    def __contains__(self, user_id: str) -> bool:
+        return user_id in self._rows
+
+    def all(self) -> dict[str, Suspect]:
+        """The suspects by user, with all their evidence."""
+        self._fold()
+        return self._suspects
+
+    def over(self, suspect: Suspect) -> bool:
+        """Whether the suspect is an anomaly."""
+        return suspect.count_high > self._threshold
+
+    def promote(self, user_id: str, estimate: int) -> None:
+        """Let a user in, before the click that brought it to this estimate is added."""
+        self._enter(user_id, Suspect(promoted=estimate))
+
+    def _enter(self, user_id: str, suspect: Suspect) -> None:
+        row = len(self._by_row)
+        if row == len(self._exact):
+            for name in ("_exact", "_crosses", "_many_products"):
+                column = getattr(self, name)
+                setattr(self, name, np.concatenate((column, np.zeros_like(column))))
+        self._suspects[user_id] = suspect
+        self._rows[user_id] = row
+        self._by_row.append(suspect)
+        self._exact[row] = suspect.exact
+        # Promoted over the threshold at once, it crosses with its first click.
+        self._crosses[row] = max(1, self._threshold + 2 - suspect.promoted)
+        self._many_products[row] = suspect.many_products
+
+    def add(self, user_id: str, evidence: Evidence, positions: list[int]) -> list[Crossing]:
+        """Count clicks of one suspect, in their order; its crossing if it does."""
+        row = self._rows[user_id]
+        suspect = self._by_row[row]
+        if suspect.exact != self._exact[row]:
+            self._fold()
+        crossings = []
+        crossing = int(self._crosses[row]) - suspect.exact
+        if 0 < crossing <= len(positions):
+            suspect.add(evidence, positions[:crossing])
+            crossings.append(Crossing(positions[crossing - 1], user_id, suspect.copy()))
+            positions = positions[crossing:]
+        if positions:
+            suspect.add(evidence, positions)
+        self._exact[row] = suspect.exact
+        self._many_products[row] = suspect.many_products
+        return crossings
+
+    def add_known(
+        self, batch: "Batch", user: NDArray[np.intp], positions: NDArray[np.intp]
+    ) -> tuple[list[int], list[Crossing]]:
+        """Count the clicks of those who are suspects already.
+
+        ``user``, the number of each click's user in the batch, and its
+        ``positions`` are of equal length. Returns the suspects' numbers, and
+        who crossed the threshold.
+        """
+        known = list(self._rows.keys() & batch.users.keys())
+        numbers = [batch.users[user_id] for user_id in known]
+        if not known:
+            return numbers, []
+        row_of = np.full(len(batch.users), -1, np.intp)
+        row_of[numbers] = [self._rows[user_id] for user_id in known]
+        rows = row_of[user]
+        theirs = rows >= 0
+        rows, positions = rows[theirs], positions[theirs]
+        clicks = np.bincount(rows, minlength=len(self))
+        exact, crosses = self._exact[: len(self)], self._crosses[: len(self)]
+        crossings: list[Crossing] = []
+        crossing = (exact < crosses) & (exact + clicks >= crosses)
+        if crossing.any():
+            now = crossing[rows]
+            names = list(self._rows)
+            for row in np.flatnonzero(crossing).tolist():
+                crossings += self.add(names[row], batch.evidence, positions[rows == row].tolist())
+            rows, positions = rows[~now], positions[~now]
+            clicks[crossing] = 0
+        exact += clicks
+        fresh = ~self._many_products[rows]
+        products = map(batch.evidence.hash_of, map(batch.evidence.product_of, positions[fresh].tolist()))
+        self._sheaves.append(
+            _Sheaf(
+                rows,
+                batch.clicks.times[positions],
+                batch.event[positions],
+                list(batch.events),
+                rows[fresh],
+                np.fromiter(products, np.uint64, int(fresh.sum())),
+            )
+        )
+        return numbers, crossings
+
+    def _fold(self) -> None:
+        sheaves, self._sheaves = self._sheaves, []
+        if not sheaves:
+            return
+        rows = np.concatenate([sheaf.rows for sheaf in sheaves])
+        if not len(rows):
+            return
+        times = np.concatenate([sheaf.times for sheaf in sheaves])
+        order = np.argsort(rows, kind="stable")
+        present, starts = np.unique(rows[order], return_index=True)
+        firsts = np.minimum.reduceat(times[order], starts).tolist()
+        lasts = np.maximum.reduceat(times[order], starts).tolist()
+        exact = self._exact[present].tolist()
+        for row, first, last, clicks in zip(present.tolist(), firsts, lasts, exact, strict=True):
+            suspect = self._by_row[row]
+            suspect.exact = clicks
+            suspect.first = min(suspect.first, first)
+            suspect.last = max(suspect.last, last)
+        self._fold_events(rows, sheaves)
+        self._fold_products(sheaves)
+
+    def _fold_events(self, rows: NDArray[np.intp], sheaves: list[_Sheaf]) -> None:
+        code: dict[str, int] = {}
+        codes = np.concatenate(
+            [
+                np.array([code.setdefault(event, len(code)) for event in sheaf.events], np.intp)[sheaf.event]
+                for sheaf in sheaves
+            ]
+        )
+        names = list(code)
+        pairs, at, clicks = np.unique(rows * len(names) + codes, return_index=True, return_counts=True)
+        # In the order of their first clicks: only the first distinct ones are kept.
+        for pair in np.argsort(at).tolist():
+            row, event = divmod(int(pairs[pair]), len(names))
+            self._by_row[row].count_event(names[event], int(clicks[pair]))
+
+    def _fold_products(self, sheaves: list[_Sheaf]) -> None:
+        rows = np.concatenate([sheaf.product_rows for sheaf in sheaves])
+        products = np.concatenate([sheaf.products for sheaf in sheaves])
+        order = np.argsort(rows, kind="stable")
+        present, starts = np.unique(rows[order], return_index=True)
+        for row, found in zip(present.tolist(), np.split(products[order], starts[1:]), strict=True):
+            suspect = self._by_row[row]
+            suspect.see_products(found.tolist())
+            self._many_products[row] = suspect.many_products

@@ -68,7 +68,7 @@ def state(detection: Detection) -> Any:
         detection.newest, detection.accepted, detection.late,
         [
             (d.rule, d.sealed, [
-                (w.start, w.clicks, w.sketch.cells.tobytes(), w.suspects)
+                (w.start, w.clicks, w.sketch.cells.tobytes(), w.suspects.all())
                 for w in sorted(d.windows.values(), key=lambda w: w.start)
             ])
             for d in detection.detectors
@@ -127,8 +127,8 @@ def test_agrees_with_click_by_click_counting(rows: list[Click], max_suspects: in
             reference = windows[detector.rule.name, window.start]
             cells = {cell: int(value) for cell, value in enumerate(window.sketch.cells) if value}
             assert cells == {cell: value for cell, value in reference.cells.items() if value}
-            assert window.suspects.keys() == reference.suspects.keys()
-            for user, suspect in window.suspects.items():
+            assert window.suspects.all().keys() == reference.suspects.keys()
+            for user, suspect in window.suspects.all().items():
                 expected = reference.suspects[user]
                 assert (suspect.promoted, suspect.exact) == (expected["promoted"], expected["exact"])
                 assert (suspect.first, suspect.last) == (min(expected["times"]), max(expected["times"]))
@@ -260,7 +260,7 @@ def test_evidence_is_bounded(distinct: int) -> None:
     rows = [at(1, event=f"e{number}", product=f"p{number}") for number in range(distinct + 24)]
     _, anomalies = run([rows], BOT)
     window = run([rows], BOT)[0].detectors[0].windows[1_431_936_300]
-    suspect = window.suspects["ann"]
+    suspect = window.suspects.all()["ann"]
     assert suspect.distinct_products == min(256, distinct)
     assert len(suspect.products) <= 256
     assert len(suspect.events) == 16

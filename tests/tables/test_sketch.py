@@ -21,7 +21,7 @@ names = st.lists(st.integers(0, 400).map(str), min_size=1, max_size=300)
 def test_never_undercounts(clicks: list[str]) -> None:
     sketch = Sketch(WIDTH, ceiling=255)
     for user in clicks:
-        sketch.add(cells([user])[:, 0])
+        sketch.add(cells([user])[:, 0].tolist())
     users = sorted(set(clicks))
     truth = [clicks.count(user) for user in users]
     assert (sketch.estimate(cells(users)) >= np.array(truth)).all()
@@ -35,7 +35,7 @@ def test_adds_as_a_dict_would(clicks: list[str]) -> None:
         new = min(reference[cell] for cell in own) + 1
         for cell in own:
             reference[cell] = max(reference[cell], new)
-        assert sketch.add(cells([user])[:, 0]) == new
+        assert sketch.add(cells([user])[:, 0].tolist()) == new
     assert {cell: int(value) for cell, value in enumerate(sketch.cells) if value} == reference
 
 
@@ -51,7 +51,7 @@ def test_users_that_share_no_cell_may_be_added_at_once(clicks: dict[str, int]) -
     at_once.raise_to(cells(users), before, before + [clicks[user] for user in users])
     for user in users:
         for _ in range(clicks[user]):
-            one_by_one.add(cells([user])[:, 0])
+            one_by_one.add(cells([user])[:, 0].tolist())
     assert (at_once.cells == one_by_one.cells).all()
 
 
@@ -68,7 +68,7 @@ def test_cells_hold_the_ceiling_and_saturate(ceiling: int, dtype: str) -> None:
     largest = np.iinfo(dtype).max
     assert sketch.cells.dtype == dtype
     sketch.cells[cells(["ann"])] = largest
-    assert sketch.add(cells(["ann"])[:, 0]) == largest
+    assert sketch.add(cells(["ann"])[:, 0].tolist()) == largest
 
 
 def test_a_flood_of_users_doubles_the_width_and_keeps_every_estimate() -> None:
@@ -83,7 +83,7 @@ def test_a_flood_of_users_doubles_the_width_and_keeps_every_estimate() -> None:
         if number == LOAD * WIDTH:
             assert sketch.width == 2 * WIDTH
             assert (sketch.estimate(cells_of(hashes[: number - 1], sketch.width)) >= before).all()
-        sketch.add(cells_of(hashes[number : number + 1], sketch.width)[:, 0])
+        sketch.add(cells_of(hashes[number : number + 1], sketch.width)[:, 0].tolist())
     after = sketch.estimate(cells_of(hashes, sketch.width))
     assert sketch.width == 16 * WIDTH
     assert after.min() >= 1

@@ -1,0 +1,136 @@
+"""A snapshot is the detection: what goes on from it is told apart by nothing."""
+
+import msgspec
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from app.clicks import Clicks
+from app.errors import ClickError, SnapshotError
+from app.records import Anomaly
+from app.rules import Rule
+from app.settings import Settings
+from tables.detection import Detection
+from tables.snapshots import VERSION, dump, load
+from tests.tables.reference import Click, clicks_of
+from tests.tables.test_detection import state
+
+T = 1_600_000_020  # start of a window of 60 s
+SETTINGS = Settings(_env_file=None, lateness=5, seed=7, max_suspects=3)
+RULES = (
+    Rule(name="bot", window=60, threshold=6, width=1024),
+    Rule(name="logins", window=20, threshold=2, events=("login",), width=1024),
+)
+
+clicks = st.builds(
+    lambda user, event, product, second: (f"u{user}", event, product, T + second),
+    st.integers(0, 6),
+    st.sampled_from(["view", "login"]),
+    st.one_of(st.none(), st.integers(0, 40).map(str)),
+    st.integers(-30, 200).map(lambda tenths: tenths / 2),
+)
+streams = st.lists(clicks, max_size=120)
+
+
+def reload(detection: Detection) -> Detection:
+    return load(dump(detection), detection.partition, SETTINGS)
+
+
+def go_on(detection: Detection, rows: list[Click]) -> tuple[dict[int, list[str]], list[Anomaly]]:
+    late, anomalies, _ = detection.count(clicks_of(rows))
+    return late, anomalies
+
+
+@given(streams, streams, st.integers(0, 200))
+@examples(max_examples=60, deadline=None)
+def test_what_goes_on_from_a_snapshot_goes_on_as_if_there_were_none(
+    before: list[Click], after: list[Click], silence: int
+) -> None:
+    detection = Detection(3, RULES, SETTINGS)
+    detection.count(clicks_of(before))
+    detection.next_offset = len(before)
+    detection.seal(detection.newest + silence)
+    again = reload(detection)
+    assert (again.partition, again.next_offset, again.newest) == (3, len(before), detection.newest)
+    assert again.close().anomalies == detection.close().anomalies
+    assert go_on(again, after) == go_on(detection, after)
+    assert state(again) == state(detection)
+
+
+def test_what_became_of_every_record_is_kept() -> None:
+    detection = Detection(0, RULES, SETTINGS)
+    run = clicks_of([("ann", "view", None, T + 90), ("ann", "view", None, T)])
+    run.rejected, run.ignored = [(0, ClickError("not_json")), (1, ClickError("future"))], 3
+    detection.count(run)
+    again = reload(detection)
+    assert (again.accepted, again.late, again.ignored) == (1, 1, 3)
+    assert again.rejected == {"not_json": 1, "future": 1}
+
+
+def test_a_partition_that_saw_nothing() -> None:
+    again = reload(Detection(0, RULES, SETTINGS))
+    assert (again.next_offset, again.watermark, [detector.rule for detector in again.detectors]) == (
+        None,
+        float("-inf"),
+        list(RULES),
+    )
+
+
+def test_a_change_of_the_rules_is_kept_with_the_offset_it_waits_for() -> None:
+    detection = Detection(0, RULES, SETTINGS)
+    strict = Rule(name="bot", window=60, threshold=4, width=1024)
+    assert detection.plan([strict], 17)
+    again = reload(detection)
+    assert not again.plan([strict], 99)
+    assert again.adopt(16) == 17
+    assert [detector.rule for detector in again.detectors] == list(RULES)
+    assert again.adopt(17) is None
+    assert [each.rule for each in reload(again).detectors] == [*RULES, strict]
+
+
+@pytest.fixture(scope="module")
+def snapshot() -> bytes:
+    detection = Detection(0, RULES, SETTINGS)
+    go_on(detection, [("ann", "view", "p", T)] * 9)
+    return dump(detection)
+
+
+def test_a_newer_version_is_refused_with_the_cure(snapshot: bytes) -> None:
+    newer = snapshot[:2] + bytes([VERSION + 1]) + snapshot[3:]
+    with pytest.raises(SnapshotError, match=r"partition 5 has version 2, .* run the release that wrote it"):
+        load(newer, 5, SETTINGS)
+
+
+def test_one_that_is_cut_short_is_refused(snapshot: bytes) -> None:
+    for size in range(len(snapshot)):
+        with pytest.raises(SnapshotError, match="partition 0 is broken"):
+            load(snapshot[:size], 0, SETTINGS)
+
+
+@given(st.binary(max_size=60))
+def test_whatever_is_no_snapshot_is_refused(content: bytes) -> None:
+    for value in (
+        content,
+        b"CW\x01" + content,
+        b"CW\x01" + zstandard.compress(content),
+        b"CW\x01" + zstandard.compress(msgspec.msgpack.encode([content, None, 0.0])),
+    ):
+        with pytest.raises(SnapshotError):
+            load(value, 0, SETTINGS)
+
+
+def test_cells_of_another_size_are_refused(snapshot: bytes) -> None:
+    fields = msgspec.msgpack.decode(zstandard.decompress(snapshot[3:]))
+    windows = fields[7][0][-1]
+    windows[0][4] = windows[0][4][:-1]
+    value = snapshot[:3] + zstandard.compress(msgspec.msgpack.encode(fields))
+    with pytest.raises(SnapshotError, match="broken"):
+        load(value, 0, SETTINGS)
+
+
+def test_an_empty_run_changes_nothing() -> None:
+    detection = Detection(0, RULES, SETTINGS)
+    detection.count(Clicks([], [], [], clicks_of([]).times))
+    assert dump(detection) == dump(Detection(0, RULES, SETTINGS))
