@@ -197,6 +197,8 @@ class Partition:
         """Take up the state: plan changed rules, and say what was decided before a crash."""
         async with self._saving, self._counting:
             if self.detection.next_offset is not None:
+                # A crash between snapshot and commit left the group behind the state.
+                app.consumer.durable(self.tp, self.detection.next_offset)
                 end = (await app.consumer.highwaters(self.tp))[self.tp]
                 if self.detection.plan(app.rules, end):
                     log.info("%s: the rules changed; the new ones count from offset %s on", self.tp, end)
@@ -216,8 +218,15 @@ class Partitions:
     async def open_assigned(self) -> None:
         """Read the state of the partitions just assigned, before their source is sought."""
         self._partitions.clear()
-        for tp in app.assignor.assigned_actives():
-            if tp.topic == snapshots.snapshots.changelog_topic_name:
+        with_state = {
+            tp.partition
+            for tp in app.assignor.assigned_actives()
+            if tp.topic == snapshots.snapshots.changelog_topic_name
+        }
+        for tp in app.consumer.assignment():
+            if tp.topic == settings.clicks_topic:
+                if tp.partition not in with_state:
+                    raise RuntimeError(f"{tp} was assigned to this worker without its snapshots")
                 self._partitions[tp.partition] = opened = _open(tp.partition)
                 await opened.resume()
 
@@ -229,6 +238,8 @@ class Partitions:
         """Count a run, unless its partition was revoked since it was fetched."""
         if partition in self._partitions:
             await self._partitions[partition].count(run, decoder)
+        elif not app.rebalancing:
+            raise RuntimeError(f"clicks of partition {partition} arrived, which is not open")
 
     def position(self, tp: TP) -> int | None:
         """Offset the state of ``tp`` continues at; None if it has no state."""

@@ -15,15 +15,13 @@ from app.errors import ClickwardenError, SettingsError
 from app.pulse import Pulse
 from app.rules import Rule
 from app.settings import Settings
-from app.topics import declare
+from app.topics import RECORD_BYTES, changelogs, declare
 from app.transport import BatchTransport, Source
 
 mode.loop.use("uvloop")
 
 #: A fetch larger than this costs memory and latency and gains no speed.
 FETCH_BYTES = 256 * 1024
-#: Largest record we write: a snapshot of many open windows.
-RECORD_BYTES = 32 * 1024 * 1024
 
 
 WILDCARDS = ("0.0.0.0", "::")
@@ -43,7 +41,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
             self.app.rules  # noqa: B018 - reads them
             if conf.web_enabled:
                 _check_free(conf.web_bind, conf.web_port)
-            self.loop.run_until_complete(declare(settings))
+            self.loop.run_until_complete(declare(settings, *changelogs(settings)))
         except ClickwardenError as error:
             sys.exit(f"clickwarden: {error}")
         super().execute_from_commandline()

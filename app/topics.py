@@ -1,6 +1,8 @@
 """The topics: their layout in Kafka, and their creation."""
 
+import asyncio
 from collections.abc import Iterator
+from time import monotonic
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -9,6 +11,12 @@ from app.errors import BrokerError, SettingsError, unreachable
 from app.settings import Settings
 
 DAY_MS = 24 * 60 * 60 * 1000
+#: How long a new topic may be without a leader.
+LEADER_SECONDS = 30.0
+#: Largest record we write: a snapshot of many open windows.
+RECORD_BYTES = 32 * 1024 * 1024
+#: The tables, and the largest row of each in bytes.
+TABLES = {"snapshots": RECORD_BYTES, "activity": 1024 * 1024}
 
 
 def layout(settings: Settings) -> Iterator[NewTopic]:
@@ -32,12 +40,24 @@ def layout(settings: Settings) -> Iterator[NewTopic]:
         yield NewTopic(name, settings.partitions, settings.replication, topic_configs=config)
 
 
-async def declare(settings: Settings) -> None:
-    """Create the topics that are missing.
+def changelogs(settings: Settings) -> Iterator[NewTopic]:
+    """The tables' changelogs, which hold the state of the application.
+
+    Faust would create them when the tables start, but it assigns nobody a
+    changelog partition that Kafka does not list yet.
+    """
+    for table, record_bytes in TABLES.items():
+        config = {"cleanup.policy": "compact", "max.message.bytes": str(record_bytes)}
+        name = f"{settings.app_id}-{table}-changelog"
+        yield NewTopic(name, settings.partitions, settings.replication, topic_configs=config)
+
+
+async def declare(settings: Settings, *more: NewTopic) -> None:
+    """Create the topics that are missing, of our layout and these, and wait until they can be used.
 
     Raises:
         BrokerError: Kafka cannot be reached, or refuses to create one.
-        SettingsError: the clicks topic has another number of partitions.
+        SettingsError: one has another number of partitions than the settings say.
     """
     admin = AIOKafkaAdminClient(**settings.client_options())
     try:
@@ -46,7 +66,7 @@ async def declare(settings: Settings) -> None:
         await admin.close()
         raise unreachable(settings.broker, error) from None
     try:
-        wanted = list(layout(settings))
+        wanted = [*layout(settings), *more]
         present = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in present]
         if missing:
@@ -55,13 +75,39 @@ async def declare(settings: Settings) -> None:
                 failure = for_code(code)
                 if code and failure is not TopicAlreadyExistsError:
                     raise BrokerError(f"Kafka did not create topic {name}: {failure.__name__} {message}")
-        if settings.clicks_topic in present:
-            (topic,) = await admin.describe_topics([settings.clicks_topic])
-            partitions = len(topic["partitions"])
-            if partitions != settings.partitions:
-                raise SettingsError(
-                    f"CLICKWARDEN_PARTITIONS={settings.partitions}: topic {settings.clicks_topic!r} has "
-                    f"{partitions} partitions; set CLICKWARDEN_PARTITIONS={partitions}"
-                )
+        partitions = await _partitions(admin, [topic.name for topic in wanted])
     finally:
         await admin.close()
+    clicks = partitions[settings.clicks_topic]
+    if clicks != settings.partitions:
+        raise SettingsError(
+            f"CLICKWARDEN_PARTITIONS={settings.partitions}: topic {settings.clicks_topic!r} has "
+            f"{clicks} partitions; set CLICKWARDEN_PARTITIONS={clicks}"
+        )
+    for topic in more:
+        if partitions[topic.name] != settings.partitions:
+            raise SettingsError(
+                f"CLICKWARDEN_APP_ID={settings.app_id}: its state in {topic.name} has "
+                f"{partitions[topic.name]} partitions, the clicks topic {settings.partitions}; the state "
+                "cannot be split: begin anew with another CLICKWARDEN_APP_ID"
+            )
+
+
+async def _partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """Number of partitions of each topic, once all of them have a leader."""
+    deadline = monotonic() + LEADER_SECONDS
+    while True:
+        topics = await admin.describe_topics(names)
+        leaderless = [
+            topic["topic"]
+            for topic in topics
+            if not topic["partitions"] or any(each["leader"] < 0 for each in topic["partitions"])
+        ]
+        if not leaderless:
+            return {topic["topic"]: len(topic["partitions"]) for topic in topics}
+        if monotonic() > deadline:
+            raise BrokerError(
+                f"Kafka has no leader for {', '.join(leaderless)} after {LEADER_SECONDS:.0f} s: "
+                "are all brokers up?"
+            )
+        await asyncio.sleep(0.1)

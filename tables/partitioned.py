@@ -41,7 +41,7 @@ class LocalStore(Store):  # type: ignore[misc]
                 raise RuntimeError("the last worker did not live to open it")
             opening.touch()
             # Faust puts a logger in place of sys.stderr.
-            faulthandler.dump_traceback_later(OPEN_SECONDS, exit=True, file=sys.__stderr__)
+            faulthandler.dump_traceback_later(OPEN_SECONDS, exit=True, file=sys.__stderr__ or 2)
             database = self._open_whole(partition)
         except Exception as error:  # rocksdict knows no other
             if (

@@ -144,10 +144,10 @@ class _Sheaf(NamedTuple):
 class Suspects:
     """The suspects of one window.
 
-    Their clicks are counted at once, many suspects in one step; what the
-    clicks say of them is gathered in sheaves and folded in when somebody asks
-    (:meth:`all`), once a second instead of once a batch. Both leave what
-    adding click by click would.
+    Until it crosses the threshold a suspect is followed click by click. From
+    then on the clicks of many are counted in one step; what they say is
+    gathered in sheaves and folded in when somebody asks (:meth:`all`), once a
+    second instead of once a batch. Both leave what adding click by click would.
     """
 
     def __init__(self, threshold: int, known: dict[str, Suspect] | None = None) -> None:
@@ -155,6 +155,7 @@ class Suspects:
         self._suspects: dict[str, Suspect] = {}
         self._rows: dict[str, int] = {}
         self._by_row: list[Suspect] = []
+        self._names: list[str] = []
         self._exact = np.zeros(16, np.int64)
         self._crosses = np.zeros(16, np.int64)
         self._many_products = np.zeros(16, np.bool_)
@@ -190,6 +191,7 @@ class Suspects:
         self._suspects[user_id] = suspect
         self._rows[user_id] = row
         self._by_row.append(suspect)
+        self._names.append(user_id)
         self._exact[row] = suspect.exact
         # Promoted over the threshold at once, it crosses with its first click.
         self._crosses[row] = max(1, self._threshold + 2 - suspect.promoted)
@@ -231,18 +233,10 @@ class Suspects:
         rows = row_of[user]
         theirs = rows >= 0
         rows, positions = rows[theirs], positions[theirs]
-        clicks = np.bincount(rows, minlength=len(self))
-        exact, crosses = self._exact[: len(self)], self._crosses[: len(self)]
-        crossings: list[Crossing] = []
-        crossing = (exact < crosses) & (exact + clicks >= crosses)
-        if crossing.any():
-            now = crossing[rows]
-            names = list(self._rows)
-            for row in np.flatnonzero(crossing).tolist():
-                crossings += self.add(names[row], batch.evidence, positions[rows == row].tolist())
-            rows, positions = rows[~now], positions[~now]
-            clicks[crossing] = 0
-        exact += clicks
+        below = self._exact[rows] < self._crosses[rows]
+        crossings = self._follow(batch.evidence, rows[below], positions[below])
+        rows, positions = rows[~below], positions[~below]
+        self._exact[: len(self)] += np.bincount(rows, minlength=len(self))
         fresh = ~self._many_products[rows]
         products = map(batch.evidence.hash_of, map(batch.evidence.product_of, positions[fresh].tolist()))
         self._sheaves.append(
@@ -256,6 +250,18 @@ class Suspects:
             )
         )
         return numbers, crossings
+
+    def _follow(
+        self, evidence: Evidence, rows: NDArray[np.intp], positions: NDArray[np.intp]
+    ) -> list[Crossing]:
+        """Count the clicks of those who are not over the threshold, suspect by suspect."""
+        theirs: dict[int, list[int]] = {}
+        for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
+            theirs.setdefault(row, []).append(position)
+        crossings: list[Crossing] = []
+        for row, clicks in theirs.items():
+            crossings += self.add(self._names[row], evidence, clicks)
+        return crossings
 
     def _fold(self) -> None:
         sheaves, self._sheaves = self._sheaves, []
