@@ -216,7 +216,11 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-_decode = json.JSONDecoder(parse_int=_Integer, parse_constant=_no_constant).decode
+def _integer(literal: str) -> float:
+    return _Integer(literal) if len(literal) <= 4300 else math.nan  # Python's own limit of an int
+
+
+_decode = json.JSONDecoder(parse_int=_integer, parse_constant=_no_constant).decode
 
 
 def _seconds(timestamp: Any) -> float:

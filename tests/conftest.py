@@ -7,11 +7,10 @@ import pytest
 
 from app.broker import Broker
 
-
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Bootstrap address of a Kafka of one node: CLICKWARDEN_TEST_BROKER, or one started for the session."""
-    running = os.environ.get("CLICKWARDEN_TEST_BROKER")
+    """Bootstrap address of a Kafka of one node: KAFKA_FOR_TESTS, or one started for the session."""
+    running = os.environ.get("KAFKA_FOR_TESTS")
     if running:
         yield running
         return

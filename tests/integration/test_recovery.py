@@ -1,0 +1,269 @@
+"""What a site can rely on when a worker dies, stops, moves, or finds something it cannot use."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka.admin import NewPartitions
+
+from tests.integration.worker import Site, Worker, click, clicks, window_before
+
+T = window_before(time.time())
+NEVER = 600.0
+STOP_SECONDS = 5.0
+
+Sites = Callable[..., Site]
+
+
+def minutes(first: int, last: int, attackers: int = 5, shoppers: int = 300) -> list[bytes]:
+    """A stream in which each attacker clicks 60 times a minute, and nobody else over the threshold."""
+    stream = []
+    for minute in range(first, last):
+        start = T + 60 * minute
+        for second in range(60):
+            stream += [click(f"bot-{number}", start + second) for number in range(attackers)]
+            stream += [
+                click(f"user-{(number + second * 7) % shoppers}", start + second) for number in range(20)
+            ]
+    return stream
+
+
+def closing(minute: int) -> bytes:
+    """A click after which the minute is closed."""
+    return click("ann", T + 60 * minute + 65)
+
+
+def right(site: Site) -> None:
+    """The oracle finds no fault, and every click is accounted for."""
+    verdict = site.verdict()
+    assert verdict.ok, verdict.examples
+    assert verdict.accounted
+    assert verdict.expected == verdict.reported > 0
+
+
+# -- a crash loses and invents nothing ----------------------------------------------------------------
+
+
+def test_killed_in_the_middle_of_an_attack_before_any_snapshot(site: Sites) -> None:
+    topic = site()
+    worker = topic.start(checkpoint_interval=NEVER)
+    topic.send(*minutes(0, 4))
+    topic.until(lambda: topic.anomalies("closed"), worker)
+    worker.kill()
+    assert topic.committed()[0] == 0
+    worker = topic.start()
+    topic.send(*minutes(4, 6))
+    topic.await_counted(worker)
+    right(topic)
+    assert topic.verdict().repeats > 0
+
+
+def test_killed_again_and_again_while_clicks_come(site: Sites) -> None:
+    topic = site(partitions=2)
+    stop = threading.Event()
+
+    def send(minute: int) -> None:
+        for partition in range(topic.settings.partitions):
+            stream = minutes(minute, minute + 1, attackers=5 + partition)[partition:]
+            topic.send(
+                *(each.replace(b'"bot-', b'"p%d-' % partition) for each in stream), partition=partition
+            )
+
+    def attack() -> None:
+        for minute in range(58):
+            send(minute)
+            if stop.wait(0.25):
+                return
+
+    attacking = threading.Thread(target=attack)
+    attacking.start()
+    try:
+        for _ in range(3):
+            worker = topic.start()
+            counted = sum(topic.committed().values())
+            topic.until(lambda counted=counted: sum(topic.committed().values()) > counted, worker)
+            worker.kill()
+    finally:
+        stop.set()
+        attacking.join()
+    send(58)
+    assert topic.behind()
+    topic.await_counted(topic.start())
+    right(topic)
+
+
+def test_killed_when_the_watermark_has_just_closed_a_window(site: Sites) -> None:
+    topic = site()
+    worker = topic.start()
+    topic.send(*minutes(0, 1))
+    topic.await_counted(worker)
+    topic.send(closing(0))
+    topic.until(lambda: topic.anomalies("closed"), worker)
+    worker.kill()
+    topic.await_counted(topic.start())
+    right(topic)
+    assert {each["user_id"] for each in topic.anomalies("closed")} == {f"bot-{n}" for n in range(5)}
+
+
+def test_killed_when_wall_clock_has_just_closed_a_window(site: Sites) -> None:
+    topic = site(idle_timeout=1, lateness=0)
+    worker = topic.start(checkpoint_interval=NEVER)
+    topic.send(*clicks("eve", 60, T + 57, T + 60))
+    (closed,) = topic.until(lambda: topic.anomalies("closed"), worker)
+    worker.kill()
+    worker = topic.start(idle_timeout=NEVER)
+    # Only the snapshot knows that the window is over; it was not saved since.
+    topic.send(click("eve", T + 59.5), click("ann", T + 61))
+    topic.await_counted(worker)
+    again = topic.anomalies("closed")[-1]
+    circumstances = {"emitted_at": "", "worker": ""}
+    assert again | circumstances == closed | circumstances
+    assert closed["count"] == 60
+    assert [late.about["rules"] for late in topic.late()] == ["bot"]
+    right(topic)
+    assert topic.verdict().excused == 1
+
+
+# -- a stop is quick and clean ------------------------------------------------------------------------
+
+
+def test_stopped_in_the_middle_of_an_attack_its_successor_goes_on_where_it_was(site: Sites) -> None:
+    topic = site()
+    worker = topic.start(checkpoint_interval=NEVER)
+    topic.send(*minutes(0, 2)[:-500])
+    topic.until(lambda: topic.anomalies("closed"), worker)
+    assert worker.terminate() < STOP_SECONDS
+    assert topic.committed()[0] == topic.bounds()[0][1]
+    worker = topic.start()
+    topic.send(*minutes(0, 2)[-500:], closing(1))
+    topic.await_counted(worker)
+    right(topic)
+    assert topic.verdict().repeats == 0
+
+
+# -- the local copy is no more than that --------------------------------------------------------------
+
+
+def test_a_lost_data_folder_is_rebuilt_from_kafka(site: Sites) -> None:
+    topic = site()
+    worker = topic.start()
+    stream = [*minutes(0, 2), closing(1)]
+    topic.send(*stream[:2500])
+    topic.await_counted(worker)
+    worker.kill()
+    topic.forget_data()
+    worker = topic.start()
+    assert worker.partitions()[0]["accepted"] == 2500
+    topic.send(*stream[2500:])
+    topic.await_counted(worker)
+    right(topic)
+    assert topic.verdict().repeats == 0
+
+
+# -- work moves from one worker to another ------------------------------------------------------------
+
+
+def test_partitions_move_to_a_worker_that_joins_and_back_when_it_leaves(site: Sites) -> None:
+    topic = site(partitions=4, session_timeout=6)
+
+    def attack(first: int, last: int) -> None:
+        for partition in range(4):
+            stream = minutes(first, last, attackers=3)
+            topic.send(
+                *(each.replace(b'"bot-', b'"p%d-' % partition) for each in stream), partition=partition
+            )
+
+    def share(worker: Worker) -> int:
+        return len(worker.partitions()) if worker.ready else 0
+
+    one = topic.start("one")
+    attack(0, 2)
+    two = topic.start("two")
+    topic.until(lambda: share(one) == share(two) == 2, one, two)
+    attack(2, 4)
+    topic.await_counted(one, two)
+    assert {each["worker"] for each in topic.anomalies()} == {"one", "two"}
+    attack(4, 5)
+    assert two.terminate() < STOP_SECONDS
+    attack(5, 6)
+    topic.until(lambda: share(one) == 4, one)
+    topic.await_counted(one)
+    right(topic)
+
+
+# -- a change of the rules ----------------------------------------------------------------------------
+
+
+def test_a_changed_rule_takes_effect_at_the_next_window_and_drops_no_count(site: Sites) -> None:
+    topic = site()
+    worker = topic.start()
+    topic.send(*clicks("eve", 30, T, T + 30))
+    topic.await_counted(worker)
+    worker.terminate()
+    # What came while nobody counted is counted under the rules of the time.
+    topic.send(*clicks("bob", 30, T + 30, T + 59), closing(0), *clicks("joe", 30, T + 66, T + 110))
+    rules = topic.settings.rules
+    rules.write_text(rules.read_text().replace("threshold = 50", "threshold = 20"))
+    worker = topic.start()
+    topic.send(
+        *clicks("joe", 31, T + 110, T + 119), closing(1), *clicks("mia", 30, T + 126, T + 170), closing(2)
+    )
+    topic.await_counted(worker)
+    found = [(each["user_id"], each["threshold"], each["count"]) for each in topic.anomalies("closed")]
+    assert found == [("joe", 50, 61), ("mia", 20, 30)]
+
+
+# -- what cannot be used is refused in words ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (b"CW\x63from the future", "the snapshot of partition 0 has version 99, this worker reads up to 1"),
+        (b"CW\x01not zstandard", "the snapshot of partition 0 is broken"),
+        (b"CW", "the snapshot of partition 0 is broken"),
+    ],
+)
+def test_a_snapshot_it_cannot_read(site: Sites, row: bytes, said: str) -> None:
+    topic = site()
+    worker = topic.start()
+    topic.send(click("ann", T))
+    topic.await_counted(worker)
+    worker.terminate()
+    changelog = f"{topic.settings.app_id}-snapshots-changelog"
+    topic.send(row, key=b"snapshot", topic=changelog)
+    code, log = topic.launch().failed()
+    assert said in log
+    assert code != 0
+    assert topic.read(changelog)[-1].value == row
+
+
+def test_another_number_of_partitions_than_the_topic_has(site: Sites) -> None:
+    topic = site()
+    topic.create()
+    code, log = topic.launch(partitions=3).failed()
+    assert code != 0
+    assert "CLICKWARDEN_PARTITIONS=3" in log
+    assert "set CLICKWARDEN_PARTITIONS=1" in log
+
+
+def test_another_number_of_partitions_than_the_state_has(site: Sites) -> None:
+    topic = site()
+    worker = topic.start()
+    topic.send(click("ann", T))
+    topic.await_counted(worker)
+    worker.terminate()
+    grown = topic.admin.create_partitions([NewPartitions(topic.settings.clicks_topic, 2)])
+    grown[topic.settings.clicks_topic].result()
+    code, log = topic.launch(partitions=2).failed()
+    assert code != 0
+    assert f"{topic.settings.app_id}-snapshots-changelog" in log
+    assert "CLICKWARDEN_APP_ID" in log
+
+
+def test_a_broker_that_does_not_answer(site: Sites) -> None:
+    code, log = site().launch(broker="kafka://127.0.0.1:1").failed()
+    assert code != 0
+    assert "CLICKWARDEN_BROKER=kafka://127.0.0.1:1: Kafka does not answer" in log
+    assert "faust -A app broker" in log
