@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint constraints
+.PHONY: help setup demo test lint chaos bench constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,6 +32,12 @@ lint: setup ## style, types and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+chaos: setup ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS= NODES= RATE=
+	$(BIN)/python -m tests.chaos $(foreach given,SEED ROUNDS WORKERS NODES RATE,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
+
+bench: setup ## clicks a second beside a bare aiokafka consumer; others: .venv/bin/python -m bench --help
+	$(BIN)/python -m bench
 
 constraints: setup ## pin in constraints.txt, with hashes, what pyproject.toml asks for
 	$(BIN)/pip-compile --quiet --output-file constraints.txt pyproject.toml

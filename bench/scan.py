@@ -1,0 +1,112 @@
+"""``scan``: a large access log, from the shell."""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from app import shoppers
+from app.errors import ClickwardenError
+from bench.results import at_least, report
+
+#: Requests a second: a million lines are of half an hour.
+RATE = 500.0
+BEGIN = 1_760_000_400.0
+ATTACKERS = 20
+#: Clicks of each attack: over the threshold of both rules that count views.
+ATTACK = 300
+REQUESTS = {
+    "view": "GET /products/{}",
+    "search": "GET /search?q={}",
+    "add_to_cart": "POST /cart/{}",
+    "purchase": "POST /checkout",
+    "login": "POST /login",
+}
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+LINE = f'{{}} - - [{{}}] "{{}} HTTP/1.1" 200 5120 "https://shop.example/" "{AGENT}"\n'
+
+Anomalies = set[tuple[str, str, int]]
+
+
+def write(path: Path, lines: int) -> Anomalies:
+    """Write an access log (combined format) of shoppers and attackers; the anomalies in it.
+
+    An anomaly is rule, client and clicks.
+    """
+    columns = _shoppers(lines - ATTACKERS * ATTACK)
+    attackers = [f"192.0.2.{number}" for number in range(ATTACKERS)]
+    for number, attacker in enumerate(attackers):
+        attack = shoppers.attack(ATTACK, attacker, BEGIN + lines / RATE * number / ATTACKERS)
+        columns += zip(attack.times.tolist(), attack.users, attack.events, attack.products, strict=True)
+    columns.sort(key=lambda click: click[0])
+    with path.open("w") as file:
+        file.writelines(
+            LINE.format(_address(user), _stamp(int(moment)), REQUESTS[event].format(product))
+            for moment, user, event, product in columns
+        )
+    return {(rule, attacker, ATTACK) for rule in ("bot", "slow-scraper") for attacker in attackers}
+
+
+def _shoppers(clicks: int) -> list[tuple[float, str, str, str | int | None]]:
+    made = iter(shoppers.Shoppers(RATE, shoppers.users_for(RATE), 0, BEGIN))
+    rows = (
+        row
+        for part in made
+        for row in zip(part.times.tolist(), part.users, part.events, part.products, strict=True)
+    )
+    return list(itertools.islice(rows, clicks))
+
+
+@cache
+def _address(user: str) -> str:
+    number = re.fullmatch(r"shopper-(\d+)", user)
+    return f"10.{int(number[1]) >> 8}.{int(number[1]) & 255}.1" if number else user
+
+
+@cache
+def _stamp(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
+
+
+def measure(folder: Path, lines: int, runs: int) -> bool:
+    """Scan the log ``runs`` times, report; whether what was found was right each time."""
+    console = Console(stderr=True, highlight=False)
+    console.print(f"Writing {lines:,} lines", style="dim")
+    path = folder / "access.log"
+    expected = write(path, lines)
+    seconds, right = [], True
+    for _ in range(runs):
+        began = time.monotonic()
+        found = scan(path)
+        seconds.append(time.monotonic() - began)
+        right &= found == expected
+    row = {
+        "lines": f"{lines:,}",
+        "MB": f"{path.stat().st_size / 1e6:.0f}",
+        "s": f"{np.median(seconds):.2f}",
+        "lines/s": f"{lines / np.median(seconds):,.0f}",
+        "run by run": " ".join(f"{lines / each:,.0f}" for each in seconds),
+        "output": "right" if right else "wrong",
+    }
+    goals = [at_least("lines/s", 150_000, lines / float(np.median(seconds)))]
+    title = f"faust -A app scan, from the shell, {runs} runs, median"
+    report("scan", title, [row], goals, {"lines": lines, "seconds": seconds, "right": right})
+    return right
+
+
+def scan(path: Path) -> Anomalies:
+    """What the command finds."""
+    command = (sys.executable, "-m", "faust", "-A", "app", "scan", str(path), "--json")
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ClickwardenError(f"scan ended with {done.returncode}: {done.stderr}")
+    anomalies = map(json.loads, done.stdout.splitlines())
+    return {(anomaly["rule"], anomaly["user_id"], anomaly["count"]) for anomaly in anomalies}
