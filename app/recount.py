@@ -121,25 +121,28 @@ class Recount:
         """User, event and epoch seconds; None where the record is no click."""
         names = self._settings
         try:
-            text = value.decode()
-            click = _decode(text)
-            if "\\u" in text:
-                json.dumps(click, ensure_ascii=False).encode()  # an escaped lone surrogate is no character
+            # A byte that is not UTF-8 is no matter of ours in a field nobody reads.
+            click = _decode(value.decode(errors="surrogateescape"))
+            if rb"\u" in value:  # an escaped lone surrogate is no character, wherever it stands
+                _encode(_decode(value.decode(errors="replace"))).encode()
         except (ValueError, RecursionError):
             return None
-        if type(click) is not dict:
+        if type(click) is not _Object:
             return None
-        user, event = click.get(names.field_user_id), click.get(names.field_event)
-        product, time = click.get(names.field_product_id), _seconds(click.get(names.field_timestamp))
+        # A name may be given twice: the last counts, and the others must be right.
+        users, events = click.all(names.field_user_id), click.all(names.field_event)
+        products, times = click.all(names.field_product_id), click.all(names.field_timestamp)
         if (
-            type(user) is str
-            and 1 <= len(user) <= 256
-            and type(event) is str
-            and len(event) <= 64
-            and (product is None or type(product) in (str, _Integer))
-            and 0 <= time <= received + names.max_skew
+            all(_is_text(user, 1, 256) for user in users)
+            and all(_is_text(event, 0, 64) for event in events)
+            and all(product is None or type(product) is _Integer or _is_text(product) for product in products)
+            and all(math.isfinite(time) if isinstance(time, float) else _is_text(time) for time in times)
+            and users
+            and events
+            and times
+            and 0 <= (time := _seconds(times[-1])) <= received + names.max_skew
         ):
-            return user, event, time
+            return users[-1], events[-1], time
         return None
 
     @property
@@ -212,6 +215,28 @@ class _Integer(float):
     """A JSON integer, read as a double."""
 
 
+class _Object:
+    """A JSON object, with the names that are given more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        self.pairs = pairs
+
+    def all(self, name: str) -> list[Any]:
+        """The values given for a name, in their order."""
+        return [value for key, value in self.pairs if key == name]
+
+
+def _is_text(value: Any, at_least: int = 0, at_most: float = math.inf) -> bool:
+    """Whether it is text of so many characters, all of which Unicode has."""
+    if type(value) is not str or not at_least <= len(value) <= at_most:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a surrogate: escaped, or for a byte that is not UTF-8
+        return False
+    return True
+
+
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
@@ -220,7 +245,8 @@ def _integer(literal: str) -> float:
     return _Integer(literal) if len(literal) <= 4300 else math.nan  # Python's own limit of an int
 
 
-_decode = json.JSONDecoder(parse_int=_integer, parse_constant=_no_constant).decode
+_decode = json.JSONDecoder(parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_Object).decode
+_encode = json.JSONEncoder(ensure_ascii=False, default=lambda found: found.pairs).encode
 
 
 def _seconds(timestamp: Any) -> float:

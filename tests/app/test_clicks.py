@@ -188,10 +188,18 @@ def likely(draw: st.DrawFn) -> bytes:
 def broken(draw: st.DrawFn) -> bytes:
     """A click with a few characters put in place of others."""
     value, at = click(product_id="ä"), draw(st.integers(0, 60))
-    return value[:at] + draw(st.text(max_size=4)).encode() + value[at + draw(st.integers(0, 4)) :]
+    put = draw(st.text(max_size=4).map(str.encode) | st.binary(max_size=3))
+    return value[:at] + put + value[at + draw(st.integers(0, 4)) :]
 
 
-values = st.one_of(likely(), objects(), broken(), st.binary(max_size=40), literals.map(str.encode))
+@st.composite
+def doubled(draw: st.DrawFn) -> bytes:
+    """A click that gives a name twice."""
+    fields = [*good, (draw(names), draw(literals))]
+    return text(*draw(st.permutations(fields)))
+
+
+values = st.one_of(likely(), objects(), doubled(), broken(), st.binary(max_size=40), literals.map(str.encode))
 
 
 @given(values)
@@ -203,6 +211,9 @@ values = st.one_of(likely(), objects(), broken(), st.binary(max_size=40), litera
 @example(text(*good, ("other", "1e400")))
 @example(text(*good, ("other", "NaN")))
 @example(text(*good, ("other", '"\\ud800"')))
+@example(text(("user_id", "5"), *good))
+@example(text(*good, ("other", '"x"')).replace(b'"x"', b'"\xff"'))
+@example(text(*good).replace(b"ann", b"\xff"))
 @example(b"\xef\xbb\xbf" + text(*good))
 @example(text(*good).decode().encode("utf-16"))
 def test_the_recount_decodes_by_other_means_and_reads_the_same(value: bytes) -> None:
