@@ -7,6 +7,7 @@ import pytest
 
 from app.broker import Broker
 
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap address of a Kafka of one node: KAFKA_FOR_TESTS, or one started for the session."""
