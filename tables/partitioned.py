@@ -3,7 +3,6 @@
 import faulthandler
 import logging
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +20,8 @@ log = logging.getLogger(__name__)
 ROCKSDB_OPTIONS = {"block_cache_size": 8 << 20, "write_buffer_size": 8 << 20, "max_open_files": 200}
 #: Opening takes milliseconds; a process in which it takes this long is ended.
 OPEN_SECONDS = 30.0
+#: Its file descriptor; sys.stderr is a logger of Faust's.
+STDERR = 2
 
 
 class LocalStore(Store):  # type: ignore[misc]
@@ -40,8 +41,7 @@ class LocalStore(Store):  # type: ignore[misc]
             if opening.exists() and path.exists():
                 raise RuntimeError("the last worker did not live to open it")
             opening.touch()
-            # Faust puts a logger in place of sys.stderr.
-            faulthandler.dump_traceback_later(OPEN_SECONDS, exit=True, file=sys.__stderr__ or 2)
+            faulthandler.dump_traceback_later(OPEN_SECONDS, exit=True, file=STDERR)
             database = self._open_whole(partition)
         except Exception as error:  # rocksdict knows no other
             if (
