@@ -62,10 +62,9 @@ class Detector:
         closed = max(watermark, self.sealed)
         return sorted(start for start, window in self.windows.items() if window.end <= closed)
 
-    @property
-    def retired(self) -> bool:
-        """Out of effect, with no window left open."""
-        return math.isfinite(self.until) and not self.windows
+    def retired(self, watermark: float) -> bool:
+        """Out of effect, with every window of its own closed."""
+        return not self.windows and watermark >= self.until + self.rule.window
 
 
 class Detection:
@@ -235,7 +234,7 @@ class Detection:
                     for user_id, suspect in window.suspects.all().items()
                     if window.suspects.over(suspect)
                 ]
-        self.detectors = [detector for detector in self.detectors if not detector.retired]
+        self.detectors = [detector for detector in self.detectors if not detector.retired(self.watermark)]
         return Findings({}, anomalies, closed)
 
     def _anomaly(

@@ -240,7 +240,18 @@ def test_a_changed_rule_takes_effect_at_the_next_window_and_drops_no_count() -> 
     assert [(a.user_id, a.threshold, a.count) for a in new.anomalies] == [("ann", 50, 51), ("bob", 20, 21)]
     rest = detection.count(clicks_of([at(200, "eve")])).anomalies
     assert [(a.user_id, a.threshold, a.count) for a in rest] == [("ann", 50, 51), ("bob", 20, 30)]
+    detection.count(clicks_of([at(400, "eve")]))
     assert [detector.rule.threshold for detector in detection.detectors] == [20]
+
+
+def test_a_changed_rule_with_no_window_open_counts_until_the_change() -> None:
+    logins = Rule(name="logins", window=60, threshold=4, events=("login",))
+    detection = Detection(0, [logins], configured())
+    detection.count(clicks_of([at(10)]))
+    change(detection, [Rule(name="logins", window=60, threshold=10, events=("login",))])
+    detection.count(clicks_of([at(11, "bob")]))
+    found = detection.count(clicks_of([at(12, event="login")] * 5)).anomalies
+    assert [(a.user_id, a.threshold) for a in found] == [("ann", 4)]
 
 
 def test_an_added_rule_starts_with_a_whole_window_and_a_removed_one_ends_with_one() -> None:
