@@ -1,0 +1,164 @@
+"""The cluster under fire: Kafka's nodes and the workers, by name."""
+
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from app import rules
+from app.broker import Broker
+from tests.chaos.load import Load
+from tests.chaos.timeline import Timeline
+from tests.chaos.verdict import Change
+from tests.integration.worker import Site, Worker
+
+RULES = Path(__file__).parents[2] / "rules.toml"
+NAMES = ("one", "two", "three")
+PARTITIONS = 4
+SESSION_SECONDS = 6.0
+MIB = 1 << 20
+
+
+class Broken(Exception):
+    """A promise is broken: a worker hangs, or does not end as it must."""
+
+
+class Cluster:
+    """Brokers, and workers of which some are meant to run.
+
+    Attributes:
+        meant: the workers that are meant to run, by name.
+        deaths: of workers that nobody had told to die; they are started again.
+        load: the clicks on their way; to be started when the workers are ready.
+        peak: most memory that a worker was seen to use, bytes.
+        thresholds: what is added to the original ones now.
+        changes: the rules that were put into force.
+    """
+
+    def __init__(
+        self, folder: Path, timeline: Timeline, *, nodes: int, workers: int, rate: int, seed: int
+    ) -> None:
+        self.timeline = timeline
+        self.broker = Broker(folder / "kafka", port=0, nodes=nodes)
+        self.names = NAMES[:workers]
+        self.meant: dict[str, Worker] = {}
+        self.deaths = self.peak = self.thresholds = 0
+        self._folder = folder
+        self._rate, self._seed = rate, seed
+
+    def __enter__(self) -> Self:
+        self.broker.start()
+        self.site = Site(
+            self.broker.bootstrap,
+            self._folder,
+            rules=RULES.read_text(),
+            partitions=PARTITIONS,
+            replication=len(self.broker.nodes),
+            session_timeout=SESSION_SECONDS,
+        )
+        settings = self.site.settings
+        self.changes = [Change(rules.load(RULES), dict.fromkeys(range(PARTITIONS), 0))]
+        self.load = Load(
+            settings.bootstrap,
+            settings.clicks_topic,
+            rules.load(RULES),
+            rate=self._rate,
+            lateness=settings.lateness,
+            seed=self._seed,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self.meant.values():
+            worker.kill()
+        self.broker.kill()
+
+    # -- workers --------------------------------------------------------------------------------------
+
+    @property
+    def absent(self) -> list[str]:
+        """Names of the workers that are not meant to run."""
+        return [name for name in self.names if name not in self.meant]
+
+    def data(self, name: str) -> Path:
+        """The worker's data folder."""
+        return self._folder / name / "data"
+
+    def start(self, *names: str) -> None:
+        """Start workers; they are not waited for."""
+        for name in names:
+            self.meant[name] = self.site.launch(name)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL."""
+        self.meant.pop(name).kill()
+
+    def stop(self, *names: str) -> float:
+        """SIGTERM to all of them at once; seconds until the last has left."""
+        self.tend()
+        leaving = {name: self.meant.pop(name) for name in names}
+        began = time.monotonic()
+        for worker in leaving.values():
+            worker._process.terminate()
+        for name, worker in leaving.items():
+            if code := worker._process.wait(60):
+                self.timeline.note(f"{name} left with exit code {code}")
+                self.deaths += 1
+        return time.monotonic() - began
+
+    def tend(self) -> None:
+        """Start again who has died."""
+        for name, worker in list(self.meant.items()):
+            with suppress(psutil.NoSuchProcess):
+                self.peak = max(self.peak, psutil.Process(worker._process.pid).memory_info().rss)
+            if not worker.alive:
+                self.timeline.note(f"{name} died by itself, exit code {worker._process.returncode}")
+                self.deaths += 1
+                self.start(name)
+
+    def until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
+        """Wait for a condition, and meanwhile :meth:`tend`.
+
+        Raises:
+            Broken: it does not come true in time.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise Broken(f"not within {seconds:.0f} s: {what}; behind by {self.site.behind()}")
+            self.tend()
+            time.sleep(0.1)
+
+    def ready(self) -> bool:
+        """Whether all workers meant to run count clicks."""
+        return all(worker.ready for worker in self.meant.values())
+
+    # -- rules ----------------------------------------------------------------------------------------
+
+    def change_thresholds(self, by: int) -> None:
+        """Put thresholds of the original ones + ``by`` into force; every worker is restarted."""
+        self.thresholds = by
+        running = list(self.meant)
+        self.until(self.ready, 120, "all workers ready for other rules")
+        self.stop(*running)
+        changed = re.sub(
+            r"^threshold = (\d+)$",
+            lambda found: f"threshold = {int(found[1]) + by}",
+            RULES.read_text(),
+            flags=re.MULTILINE,
+        )
+        path = self.site.settings.rules
+        path.write_text(changed)
+        # Workers take changed rules up at the end of what Kafka holds when they start.
+        with self.load.paused():
+            ends = {number: end for number, (_, end) in self.site.bounds().items()}
+            self.changes.append(Change(rules.load(path), ends))
+            self.start(*running)
+            self.until(self.ready, 120, "all workers ready under other rules")
