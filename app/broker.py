@@ -220,6 +220,7 @@ class Broker:
             "group.initial.rebalance.delay.ms": 0,
             "offsets.topic.num.partitions": 4,
             "offsets.topic.replication.factor": replicas,
+            "transaction.state.log.num.partitions": 4,
             "transaction.state.log.replication.factor": replicas,
             "transaction.state.log.min.isr": in_sync,
             "share.coordinator.state.topic.replication.factor": replicas,

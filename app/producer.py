@@ -3,46 +3,60 @@
     async with ClickProducer(settings.load()) as producer:
         await producer.send("user-1", "view", "product-7", time.time())
 
-A click waits in the outbox until Kafka has acknowledged it. Where Kafka is
-away, at the start or later, the outbox fills, and full it makes the sender
-wait; nothing is given up. Clicks of one user arrive in the order they were
-sent, and once each: only after an error that ends Kafka's idempotent session
-may some arrive again.
+A click goes to the outbox on disk first, and from there to Kafka. Each
+transaction with Kafka sends a run of clicks and commits, as the offset of a
+consumer group that nobody joins, the position in the outbox up to which they
+are sent: Kafka has both or neither (KIP-98). After kill -9, an outage or an
+error the next transaction starts at the committed position. Before that one is
+read, Kafka has closed the transaction of whoever came before and refuses what
+that one still has on its way (the transactional id is the outbox's name). So
+readers of committed records find each click once, and those of a user in the
+order they were sent.
+
+A producer that dies within a transaction, of some 20 ms, holds these readers up
+until the next one starts, or Kafka finds the transaction too old
+(``TRANSACTION_TIMEOUT`` and ``transaction.abort.timed.out.transaction.cleanup.interval.ms``).
 """
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 import numpy as np
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from numpy.typing import NDArray
 
 from app import topics
 from app.clicks import EVENT_MAX, USER_ID_MAX, Clicks, seconds
-from app.errors import BrokerError, ClickError
-from app.settings import Settings
+from app.errors import BrokerError, ClickError, SettingsError
+from app.outbox import Outbox, OutboxError, Record
+from app.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)
 
-#: Memory for clicks without an acknowledgement: some 200,000 of usual size.
-OUTBOX_BYTES = 64 * 1024 * 1024
-#: What Python needs for a click besides its key and value.
-OVERHEAD = 160
+T = TypeVar("T")
+
 PRODUCT_MAX = 8 * 1024
+#: What Kafka would refuse (max.message.bytes) would keep from it all that is behind.
+RECORD_MAX = 512 * 1024
 BATCH_BYTES = 256 * 1024
-#: From this many clicks on a batch is not held back for more.
-BATCH_CLICKS = 1000
-LINGER = 0.005
+#: What a transaction sends, about: some 10,000 clicks of usual size.
+TRANSACTION_BYTES = 1024 * 1024
+TRANSACTION_TIMEOUT = 5.0
+#: A transaction costs Kafka the same for one click or many: it waits for more so long.
+LINGER = 0.01
+#: While Kafka still ends the transaction before, it refuses the next one: aiokafka then waits so long.
+BACKOFF_MS = 20
 TICK = 0.02
 #: Kafka is away when it has acknowledged nothing for so long; said again so often, in seconds.
 AWAY = 3
@@ -56,13 +70,19 @@ class ClickProducer:
     """Keyed by ``user_id`` and partitioned by murmur2, as Java clients do.
 
     Kafka stamps the records when they arrive; event time is in the click.
+    Entered, it sends what the producer before it has left in the outbox.
 
     Attributes:
-        sent: clicks taken from the caller.
-        acked: clicks that Kafka holds on all in-sync replicas.
+        left: clicks that were in the outbox when it was opened.
+        sent: clicks taken from the caller, and on disk.
+        acked: clicks, of both, that Kafka holds on all in-sync replicas.
+
+    Raises:
+        OutboxError: on entering: another producer uses the outbox, or it is broken.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.left = 0
         self.sent = 0
         self.acked = 0
         self._settings = settings
@@ -79,18 +99,25 @@ class ClickProducer:
         self._partition: Callable[[bytes], int] = lru_cache(maxsize=2**17)(
             lambda key: partitioner(key, partitions, partitions)
         )
-        self._outbox: list[deque[tuple[bytes, bytes]]] = [deque() for _ in partitions]
-        self._held = 0
-        self._filled = [asyncio.Event() for _ in partitions]
+        self._thread = ThreadPoolExecutor(1, "outbox")
+        self._committing = asyncio.Lock()
+        self._group: list[Record] = []
+        self._commit: asyncio.Task[None] | None = None  # of the group, or of the one before
+        self._filled = asyncio.Event()
         self._progress = asyncio.Condition()
         self._failure: Exception | None = None
 
     @property
     def waiting(self) -> int:
-        """Clicks without an acknowledgement."""
-        return self.sent - self.acked
+        """Clicks on disk that Kafka has not acknowledged."""
+        return self.left + self.sent - self.acked
 
     async def __aenter__(self) -> Self:
+        self._outbox = await self._on_disk(Outbox, self._settings)
+        self.left = self._outbox.found
+        self._reached = self._outbox.last
+        if self.left:
+            log.warning("%d clicks of an earlier producer wait on disk, and go first", self.left)
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -106,14 +133,22 @@ class ClickProducer:
         finally:
             self._task.cancel()
             await asyncio.wait([self._task])
+            await self._on_disk(self._outbox.close)
+            self._thread.shutdown()
 
     async def send(self, user_id: str, event: str, product_id: str | None, timestamp: float) -> None:
         """Send one click; ``timestamp`` is its event time in epoch seconds.
 
-        Returns when the click is in the outbox; :meth:`flush` waits for Kafka.
+        Returns when the click is on the disk (fsync; calls that come while the
+        disk is busy share the next one). From there on neither kill -9 nor a
+        power cut loses or doubles it, as long as the disk keeps what it has
+        confirmed. A call that is cancelled, killed or that raises OutboxError
+        has promised nothing: its click arrives once or not at all.
+        :meth:`flush` waits for Kafka.
 
         Raises:
             ClickError: the worker would reject it.
+            OutboxError: the quota or the disk is full; Kafka will get what was sent before.
             SettingsError: the clicks topic is not as the settings say.
         """
         if not user_id:
@@ -124,16 +159,16 @@ class ClickProducer:
             raise ClickError("huge_event", f"{len(event)} characters")
         if product_id is not None and len(product_id) > PRODUCT_MAX:
             raise ClickError("wrong_field", f"product_id is longer than {PRODUCT_MAX} characters")
-        self._put(user_id, event, product_id, seconds(timestamp))
-        await self._until(lambda: self._held < OUTBOX_BYTES)
+        await self._keep([self._record(user_id, event, product_id, seconds(timestamp))])
 
     async def send_all(self, clicks: Clicks) -> None:
-        """Send clicks that have been checked, as :meth:`send` does."""
+        """Send clicks that have been checked, as :meth:`send` does, all or none.
+
+        Raises:
+            ClickError: one is too large for Kafka.
+        """
         columns = clicks.users, clicks.events, clicks.products, clicks.times.tolist()
-        for click in zip(*columns, strict=True):
-            self._put(*click)
-        await asyncio.sleep(0)  # the batches go out while the caller makes more
-        await self._until(lambda: self._held < OUTBOX_BYTES)
+        await self._keep([self._record(*click) for click in zip(*columns, strict=True)])
 
     async def pace(self, clicks: Clicks, due: NDArray[np.float64]) -> AsyncIterator[int]:
         """Send each click when the clock reaches its ``due`` (epoch seconds, ascending).
@@ -153,26 +188,40 @@ class ClickProducer:
             )
             await asyncio.sleep(TICK)
 
-    async def flush(self) -> None:
-        """Wait until Kafka has acknowledged every click sent so far."""
-        goal = self.sent
-        await self._until(lambda: self.acked >= goal)
-
-    def _put(self, user_id: str, event: str, product: str | int | None, timestamp: float) -> None:
-        key = user_id.encode()
-        partition = self._partition(key)
-        value = self._encode(self._click(user_id, event, timestamp, product))
-        self._outbox[partition].append((key, value))
-        self._held += OVERHEAD + len(key) + len(value)
-        self._filled[partition].set()
-        self.sent += 1
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        if not condition():
+    async def flush(self, leaving: int = 0) -> None:
+        """Wait until Kafka has acknowledged what was sent so far, but for ``leaving`` clicks."""
+        if self._commit:
+            await asyncio.wait([self._commit])
+        goal = self.left + self.sent - leaving
+        if self.acked < goal:
             async with self._progress:
-                await self._progress.wait_for(lambda: self._failure or condition())
+                await self._progress.wait_for(lambda: self._failure or self.acked >= goal)
         if self._failure:
             raise self._failure
+
+    def _record(self, user_id: str, event: str, product: str | int | None, timestamp: float) -> Record:
+        value = self._encode(self._click(user_id, event, timestamp, product))
+        if len(value) > RECORD_MAX:
+            raise ClickError("wrong_field", f"the click has {len(value)} bytes, more than {RECORD_MAX}")
+        return user_id.encode(), value
+
+    async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    async def _keep(self, records: list[Record]) -> None:
+        if self._failure:
+            raise self._failure
+        if self._commit is None or not self._group:
+            self._commit = asyncio.create_task(self._commit_group())
+        self._group += records
+        await asyncio.shield(self._commit)
+
+    async def _commit_group(self) -> None:
+        async with self._committing:
+            group, self._group = self._group, []
+            await self._on_disk(self._outbox.append, group)
+        self.sent += len(group)
+        self._filled.set()
 
     async def _run(self) -> None:
         """Stay connected, whatever Kafka does; only a wrong setting ends it."""
@@ -182,10 +231,11 @@ class ClickProducer:
             while True:
                 try:
                     await topics.declare(self._settings)
-                    await self._deliver_all()
-                except (BrokerError, KafkaError) as error:
-                    if told != (told := str(error)):
-                        log.warning("%s; clicks wait, trying again", told)
+                    await self._deliver()
+                except (BrokerError, KafkaError, OutboxError) as error:
+                    # What Kafka says passes by itself is worth a word only where it lasts: see _watch().
+                    if not getattr(error, "retriable", False) and told != (told := str(error)):
+                        log.warning("%s; clicks wait on disk, trying again", told)
                     await asyncio.sleep(RETRY)
         except Exception as error:
             self._failure = error
@@ -202,59 +252,105 @@ class ClickProducer:
             if waiting and self.acked == acked:
                 away += AWAY
                 if away == AWAY or away % REMIND == 0:
-                    log.warning("Kafka has acknowledged nothing for %d s; %d clicks wait", away, self.waiting)
+                    log.warning(
+                        "Kafka has acknowledged nothing for %d s; %d clicks wait on disk", away, self.waiting
+                    )
             elif away:
                 away = 0
                 log.warning("Kafka answers again")
 
-    async def _deliver_all(self) -> None:
+    async def _deliver(self) -> None:
+        """Send what is in the outbox, a transaction at a time, from where Kafka has it."""
         producer = AIOKafkaProducer(
             **self._settings.client_options(),
-            acks="all",
-            enable_idempotence=True,
+            transactional_id=self._identity,
+            transaction_timeout_ms=int(TRANSACTION_TIMEOUT * 1000),
             compression_type="lz4",
             max_batch_size=BATCH_BYTES,
             request_timeout_ms=10_000,
+            retry_backoff_ms=BACKOFF_MS,
         )
-        deliveries: list[asyncio.Task[None]] = []
         try:
             await producer.start()
-            deliveries = [
-                asyncio.create_task(self._deliver(producer, partition))
-                for partition in range(len(self._outbox))
-            ]
-            await asyncio.gather(*deliveries)
+            position = await self._committed()
+            await self._forget(position)
+            while True:
+                self._filled.clear()
+                position, records = await self._on_disk(self._outbox.read, position, TRANSACTION_BYTES)
+                if records:
+                    self._reached = position
+                    await self._transact(producer, position, records)
+                    await self._forget(position)
+                else:
+                    await self._filled.wait()
+                    await asyncio.sleep(LINGER)
         finally:
-            for delivery in deliveries:
-                delivery.cancel()
             # aiokafka's stop() waits for every batch, and so for ever where Kafka is away.
             try:
                 await asyncio.wait_for(producer.stop(), FAREWELL)
             except TimeoutError:
                 await producer.client.close()
 
-    async def _deliver(self, producer: AIOKafkaProducer, partition: int) -> None:
-        """Send the outbox of one partition, one batch in flight at a time.
+    @property
+    def _identity(self) -> str:
+        """The transactional id, and the group whose offset is the position."""
+        return f"{self._settings.app_id}-outbox-{self._outbox.name}"
 
-        A click leaves the outbox when it is acknowledged: what takes the
-        outbox's place has to append, be read from its head, and forget.
+    @property
+    def _place(self) -> TopicPartition:
+        """Kafka keeps offsets by partition, and we need one."""
+        return TopicPartition(self._settings.clicks_topic, 0)
+
+    async def _committed(self) -> int:
+        """The position up to which Kafka has the outbox.
+
+        Kafka forgets it after a week of rest (offsets.retention.minutes): an
+        outbox whose producer died after a transaction, before it removed what
+        that had sent, and that none opened for so long, sends it again.
         """
-        outbox, filled = self._outbox[partition], self._filled[partition]
-        while True:
-            await filled.wait()
-            if len(outbox) < BATCH_CLICKS:
-                await asyncio.sleep(LINGER)
-            batch = producer.create_batch()
-            for key, value in outbox:
-                if batch.append(key=key, value=value, timestamp=None) is None:
-                    break
-            batch.close()
-            await (await producer.send_batch(batch, self._settings.clicks_topic, partition=partition))
-            for _ in range(batch.record_count()):
-                key, value = outbox.popleft()
-                self._held -= OVERHEAD + len(key) + len(value)
-            if not outbox:
-                filled.clear()
-            self.acked += batch.record_count()
-            async with self._progress:
-                self._progress.notify_all()
+        admin = AIOKafkaAdminClient(**self._settings.client_options())
+        try:
+            await admin.start()
+            # Asked for by name: an answer without it is an error that aiokafka has overlooked.
+            found = await admin.list_consumer_group_offsets(self._identity, partitions=[self._place])
+        finally:
+            await admin.close()
+        if self._place not in found:
+            raise BrokerError("Kafka does not say yet up to where it has the outbox")
+        position: int = found[self._place].offset
+        if position > self._reached:
+            raise SettingsError(
+                f"{PREFIX}DATA_DIR={self._settings.data_dir}: the outbox there is an old copy: it ends at "
+                f"{self._reached}, Kafka has clicks of it up to {position}; name the original's folder, or "
+                "a new one"
+            )
+        return position
+
+    async def _transact(self, producer: AIOKafkaProducer, position: int, records: list[Record]) -> None:
+        """Send the records and commit the position, both or neither."""
+        await producer.begin_transaction()
+        offsets = {self._place: position}
+        sending = [asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, self._identity))]
+        batches = [producer.create_batch() for _ in range(self._settings.partitions)]
+
+        async def send(partition: int) -> None:
+            batches[partition].close()
+            topic = self._settings.clicks_topic
+            sending.append(await producer.send_batch(batches[partition], topic, partition=partition))
+
+        for key, value in records:
+            partition = self._partition(key)
+            if batches[partition].append(key=key, value=value, timestamp=None) is None:
+                await send(partition)
+                batches[partition] = producer.create_batch()
+                batches[partition].append(key=key, value=value, timestamp=None)
+        for partition, batch in enumerate(batches):
+            if batch.record_count():
+                await send(partition)
+        await asyncio.gather(*sending)
+        await producer.commit_transaction()
+
+    async def _forget(self, position: int) -> None:
+        self.acked += await self._on_disk(self._outbox.forget, position)
+        async with self._progress:
+            self._progress.notify_all()

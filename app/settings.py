@@ -41,7 +41,15 @@ class Settings(BaseSettings):
     )
     app_id: TopicName = Field("clickwarden", description="Consumer group, and prefix of the changelog topics")
     data_dir: Path = Field(
-        Path("data"), description="Folder of the worker's RocksDB tables (a copy; Kafka holds the original)"
+        Path("data"),
+        description="Folder of the worker's RocksDB tables (a copy; Kafka holds the original), and under "
+        "outbox/ of clicks that wait for Kafka (no copy)",
+    )
+    outbox_quota: int = Field(
+        1024,
+        ge=1,
+        description="Disk space for the clicks that wait for Kafka in simulate, replay or a producer of "
+        "yours, MiB; where it is used up, sending is an error",
     )
     worker_id: str = Field(
         "",

@@ -20,6 +20,8 @@ from app.records import isotime
 
 #: Bad lines that are shown; the others are only counted.
 SHOWN = 5
+#: Clicks that may wait on disk: the rest is safe in the file.
+WAITING = 100_000
 
 
 class Replay(AsyncCommand):
@@ -29,6 +31,9 @@ class Replay(AsyncCommand):
     one click a line; gzip is fine. In an access log the user is the client's
     address, the product is the path, and the event is view (GET, HEAD), login
     (POST to a sign-in page), submit (other changes) or other.
+
+    It ends when Kafka has every click. Broken off before, it leaves what it had
+    read on disk, in CLICKWARDEN_DATA_DIR, for the next replay or simulate.
     """
 
     options = [  # noqa: RUF012
@@ -86,6 +91,7 @@ class Replay(AsyncCommand):
                     for clicks, arrival in delayed(
                         told(accesslog.read(file, settings)), shuffle_within, seed
                     ):
+                        await producer.flush(leaving=WAITING)
                         if speed is None or not len(arrival):
                             await producer.send_all(clicks)
                             continue
@@ -96,7 +102,7 @@ class Replay(AsyncCommand):
             finally:
                 took = time.monotonic() - began
                 console.print(
-                    f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} not, "
+                    f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} wait on disk, "
                     f"{skipped:,} lines skipped; {took:.1f} s, {producer.acked / took:,.0f} clicks/s"
                 )
                 if first <= last:

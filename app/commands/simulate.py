@@ -25,7 +25,9 @@ class Simulate(AsyncCommand):
     at. The shoppers stay under every rule of rules.toml. The attack is one
     user who reads page after page, a few seconds after the start; all of its
     clicks fall into one minute, so that the alert's count can be held against
-    what was sent. Where Kafka is away, some 200,000 clicks wait for it.
+    what was sent. Where Kafka is away, clicks wait on disk, in
+    CLICKWARDEN_DATA_DIR; they are sent when it is back, by the next simulate or
+    replay if need be, and each once.
     """
 
     options = [  # noqa: RUF012
@@ -85,7 +87,7 @@ class Simulate(AsyncCommand):
                 injected = sent
 
         def status() -> str:
-            line = f"{producer.sent:,} clicks sent, {producer.acked:,} acknowledged"
+            line = f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} wait on disk"
             if attack:
                 ahead = bot.times[0] - time.time()
                 line += f"; attack in {ahead:.0f} s" if ahead > 0 else f"; attack: {injected:,} of {attack:,}"
@@ -103,7 +105,7 @@ class Simulate(AsyncCommand):
                     async with asyncio.timeout(duration or None):
                         await asyncio.gather(shop(), strike())
         finally:
-            console.print(f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} not")
+            console.print(f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} wait on disk")
             if attack:
                 minute = bot.times[0] // shoppers.MINUTE * shoppers.MINUTE
                 window = f"{isotime(minute)} to {isotime(minute + shoppers.MINUTE)}"
