@@ -82,7 +82,15 @@ class PartitionedTable(Table[bytes, bytes]):  # type: ignore[misc]
 
     def _new_store(self) -> LocalStore:
         return LocalStore(
-            "rocksdb://", self.app, self, key_type=bytes, value_type=bytes, options=self.options
+            "rocksdb://",
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_type=self.value_type,
+            value_serializer=self.value_serializer,
+            options=self.options,
         )
 
     async def put(self, partition: int, rows: Mapping[bytes, bytes | None]) -> None:
