@@ -302,6 +302,8 @@ class Suspects:
     def _fold_products(self, sheaves: list[_Sheaf]) -> None:
         rows = np.concatenate([sheaf.product_rows for sheaf in sheaves])
         products = np.concatenate([sheaf.products for sheaf in sheaves])
+        if not len(rows):  # all of them have been seen on too many to count
+            return
         order = np.argsort(rows, kind="stable")
         present, starts = np.unique(rows[order], return_index=True)
         for row, found in zip(present.tolist(), np.split(products[order], starts[1:]), strict=True):

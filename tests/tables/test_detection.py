@@ -176,6 +176,17 @@ def at(second: float, user: str = "ann", event: str = "view", product: str | Non
 BOT = (Rule(name="bot", window=60, threshold=50),)
 
 
+def test_a_suspect_with_too_many_products_to_count_is_counted_on() -> None:
+    detection, _ = run([[at(1, product=f"p{number}") for number in range(400)]], BOT)
+    detection.count(clicks_of([at(2, product=f"q{number}") for number in range(100)]))
+    (window,) = detection.detectors[0].windows.values()
+    detection.count(clicks_of([at(3, product=f"r{number}") for number in range(100)]))
+    suspect = window.suspects.all()["ann"]
+    assert (suspect.count_high, suspect.distinct_products, suspect.last) == (600, 256, at(3)[3])
+    detection.count(clicks_of([at(4, product="s")] * 100))
+    assert window.suspects.all()["ann"].count_high == 700
+
+
 def test_the_51st_click_is_an_ongoing_anomaly_and_the_window_closes_with_the_final_count() -> None:
     _, anomalies = run([[at(second / 2) for second in range(108)], [at(66, "bob")]], BOT)
     ongoing, closed = anomalies
