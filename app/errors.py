@@ -42,5 +42,9 @@ class ClickError(ClickwardenError):
         self.detail = detail
 
 
+class OutboxError(ClickwardenError):
+    """The outbox cannot be used: it is another producer's, full, of a newer version, or broken."""
+
+
 class SnapshotError(ClickwardenError):
     """A snapshot is broken or from a newer version."""

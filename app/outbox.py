@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from app.errors import ClickwardenError
+from app.errors import OutboxError
 from app.settings import PREFIX, Settings
 
 MIB = 1024 * 1024
@@ -40,10 +40,6 @@ Record: TypeAlias = tuple[bytes, bytes]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Record]).decode
-
-
-class OutboxError(ClickwardenError):
-    """The outbox cannot be used: it is another producer's, full, of a newer version, or broken."""
 
 
 class Outbox:

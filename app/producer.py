@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from app import topics
 from app.clicks import EVENT_MAX, USER_ID_MAX, Clicks, seconds
 from app.errors import BrokerError, ClickError, SettingsError
-from app.outbox import Outbox, OutboxError, Record
+from app.outbox import Outbox, Record
 from app.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.outbox import MIB, Outbox, OutboxError, Record
+from app.errors import OutboxError
+from app.outbox import MIB, Outbox, Record
 from app.settings import Settings
 
 Open = Callable[..., Outbox]

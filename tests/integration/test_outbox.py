@@ -25,8 +25,8 @@ from aiokafka import AIOKafkaProducer
 
 from app.broker import Broker
 from app.clicks import Clicks
-from app.errors import ClickError, SettingsError
-from app.outbox import Outbox, OutboxError
+from app.errors import ClickError, OutboxError, SettingsError
+from app.outbox import Outbox
 from app.producer import ClickProducer
 from app.reader import reader, to_end
 from app.settings import Settings
