@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from app import topics
 from app.clicks import EVENT_MAX, USER_ID_MAX, Clicks, seconds
-from app.errors import BrokerError, ClickError, SettingsError
+from app.errors import BrokerError, ClickError, OutboxError, SettingsError
 from app.outbox import Outbox, Record
 from app.settings import PREFIX, Settings
 
