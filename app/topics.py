@@ -61,11 +61,10 @@ async def declare(settings: Settings, *more: NewTopic) -> None:
     """
     admin = AIOKafkaAdminClient(**settings.client_options())
     try:
-        await admin.start()
-    except KafkaError as error:
-        await admin.close()
-        raise unreachable(settings.broker, error) from None
-    try:
+        try:
+            await admin.start()
+        except KafkaError as error:
+            raise unreachable(settings.broker, error) from None
         wanted = [*layout(settings), *more]
         present = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in present]
