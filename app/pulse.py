@@ -24,6 +24,11 @@ class Pulse:
         self._limit = limit
         self._last = math.inf  # before the first beat there is nothing to be late for
 
+    @property
+    def begun(self) -> bool:
+        """Whether it beats."""
+        return math.isfinite(self._last)
+
     async def beat(self) -> None:
         """Show that the event loop turns, for as long as it does."""
         self._last = monotonic()

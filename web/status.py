@@ -84,7 +84,7 @@ def state() -> State:
     """
     if app.rebalancing:
         return "rebalancing"
-    if app.in_recovery or not app.tables.recovery.completed.is_set():
+    if app.in_recovery or not app.tables.recovery.completed.is_set() or not app.pulse.begun:
         return "recovering"
     return "ready"
 

@@ -83,6 +83,7 @@ def sigterm(cluster: Cluster, random: Random) -> str:
 @fault(weight=3)
 def sigstop(cluster: Cluster, random: Random) -> str:
     """A worker is frozen for longer than its session. Awake, it ends by itself before it speaks to Kafka."""
+    cluster.until(cluster.ready, 120, "all workers ready")  # one that still starts owns nothing yet
     name = _any(cluster, random)
     zombie = cluster.meant.pop(name)._process
     zombie.send_signal(signal.SIGSTOP)
