@@ -1,16 +1,16 @@
-"""A short siege, of another seed each time; ``make chaos`` lays the long ones."""
+"""A short siege, the same each time; ``make chaos`` lays the long ones, of other seeds."""
 
 from pathlib import Path
-from random import randrange
 
 from rich.console import Console
 
 from tests.chaos.siege import siege
 
+SEED = 11
+
 
 def test_a_short_siege(tmp_path: Path) -> None:
-    seed = randrange(10**6)
-    print(f"again: make chaos SEED={seed} ROUNDS=4 WORKERS=2 RATE=3000")
-    outcome = siege(tmp_path, seed=seed, rounds=4, workers=2, nodes=1, rate=3000)
+    print(f"again: make chaos SEED={SEED} ROUNDS=3 WORKERS=2 RATE=3000")
+    outcome = siege(tmp_path, seed=SEED, rounds=3, workers=2, nodes=1, rate=3000)
     Console().print(outcome.table())
     assert outcome.ok, outcome.verdict.examples
