@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.transport import RUN_RECORDS
 from bench.results import at_most, report
 from tables.detection import Detection
-from tables.sketch import DEPTH, cells_of, hash_of
+from tables.sketch import DEPTH, cells_of, hashes_of
 
 THRESHOLD = 50
 DEFAULT, NARROW = WIDTHS = 65_536, 16_384
@@ -100,7 +100,7 @@ def detection(users: Users, names: Sequence[str], width: int) -> Mask:
 
 
 def _cells(names: Sequence[str], width: int) -> NDArray[np.intp]:
-    return cells_of(np.array([hash_of(name, 0) for name in names], np.uint64), width)
+    return cells_of(hashes_of(names, 0), width)
 
 
 #: Who is over the threshold, by user; in the order of the table.

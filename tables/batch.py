@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.clicks import Clicks
-from tables.sketch import cells_of, hash_of
+from tables.sketch import cells_of, hashes_of
 from tables.suspects import Evidence
 
 
@@ -17,13 +17,17 @@ class Batch:
         clicks: the columns, length n.
         users: number of each distinct user.
         user: intp[n], the user's number of each click.
+        events: number of each distinct event.
+        event: intp[n], the event's number of each click.
         seconds: int64[n], event time in whole seconds.
     """
 
     def __init__(self, clicks: Clicks) -> None:
         self.clicks = clicks
-        self.users = _numbered(clicks.users)
-        self.user = np.fromiter(map(self.users.__getitem__, clicks.users), np.intp, len(clicks.users))
+        self.users: dict[str, int] = _Numbers()
+        self.user = _numbered(clicks.users, self.users)
+        self.events: dict[str, int] = _Numbers()
+        self.event = _numbered(clicks.events, self.events)
         self.seconds = clicks.times.astype(np.int64)
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
 
@@ -34,8 +38,7 @@ class Batch:
         """Cells of each distinct user by number, shape (DEPTH, users), in sketches of this make."""
         cells = self._cells.get((seed, width))
         if cells is None:
-            hashes = np.fromiter((hash_of(user, seed) for user in self.users), np.uint64, len(self.users))
-            cells = self._cells[seed, width] = cells_of(hashes, width)
+            cells = self._cells[seed, width] = cells_of(hashes_of(self.users, seed), width)
         return cells
 
     @cached_property
@@ -53,17 +56,6 @@ class Batch:
         """Largest of ``seconds``."""
         return int(self.seconds.max())
 
-    @cached_property
-    def events(self) -> dict[str, int]:
-        """Number of each distinct event."""
-        return _numbered(self.clicks.events)
-
-    @cached_property
-    def event(self) -> NDArray[np.intp]:
-        """intp[n], the event's number of each click."""
-        events = self.clicks.events
-        return np.fromiter(map(self.events.__getitem__, events), np.intp, len(events))
-
     def having(self, events: tuple[str, ...]) -> NDArray[np.intp]:
         """Positions of the clicks with one of these events; of all where none is named."""
         if not events:
@@ -76,5 +68,13 @@ class Batch:
         return np.arange(len(self), dtype=np.intp)
 
 
-def _numbered(names: list[str]) -> dict[str, int]:
-    return {name: number for number, name in enumerate(dict.fromkeys(names))}
+class _Numbers(dict[str, int]):
+    """Numbers names in the order in which they are asked for."""
+
+    def __missing__(self, name: str) -> int:
+        number = self[name] = len(self)
+        return number
+
+
+def _numbered(names: list[str], numbers: dict[str, int]) -> NDArray[np.intp]:
+    return np.fromiter(map(numbers.__getitem__, names), np.intp, len(names))

@@ -1,6 +1,8 @@
 """Count-Min sketch with conservative update."""
 
 import math
+from collections.abc import Collection
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,10 @@ _SHIFT = np.uint64(32)
 _ONE = np.uint64(1)
 
 
-def hash_of(user_id: str, seed: int) -> int:
-    """The user's 64-bit hash (XXH3), unpredictable without the seed."""
-    return xxhash.xxh3_64_intdigest(user_id.encode(), seed)
+def hashes_of(names: Collection[str], seed: int) -> NDArray[np.uint64]:
+    """The 64-bit hash (XXH3) of each name, unpredictable without the seed."""
+    digests = map(xxhash.xxh3_64_intdigest, map(str.encode, names), repeat(seed))
+    return np.fromiter(digests, np.uint64, len(names))
 
 
 def cells_of(hashes: NDArray[np.uint64], width: int) -> NDArray[np.intp]:
@@ -54,7 +57,7 @@ class Sketch:
     Kirsch & Mitzenmacher, *Less hashing, same performance*, 2006.
 
     >>> sketch = Sketch(width=1024, ceiling=51)
-    >>> cells = cells_of(np.array([hash_of("ann", 7), hash_of("bob", 7)], np.uint64), 1024)
+    >>> cells = cells_of(hashes_of(["ann", "bob"], seed=7), 1024)
     >>> before = sketch.estimate(cells)
     >>> sketch.raise_to(cells, before, before + [3, 1])
     >>> sketch.estimate(cells).tolist(), sketch.add(cells[:, 1].tolist())

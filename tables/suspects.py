@@ -9,6 +9,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from app.clicks import Clicks
+from tables.sketch import hashes_of
 
 if TYPE_CHECKING:
     from tables.batch import Batch
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 #: Bounds of what is kept of one suspect, who decides what to send.
 EVENTS_MAX = 16
 PRODUCTS_MAX = 256
+
+#: Clicks of suspects that are gathered before they are folded into what is known of them.
+GATHERED_MAX = 8192
 
 
 class Suspect(msgspec.Struct, array_like=True):
@@ -65,12 +69,15 @@ class Suspect(msgspec.Struct, array_like=True):
     def add(self, evidence: "Evidence", positions: Sequence[int]) -> None:
         """Count the clicks at ``positions``, of which there is at least one."""
         self.exact += len(positions)
-        times = [*map(evidence.time_of, positions)]
-        self.first = min(self.first, min(times))
-        self.last = max(self.last, max(times))
-        for event in map(evidence.event_of, positions):
-            self.count_event(event, 1)
-        self.see_products(map(evidence.hash_of, map(evidence.product_of, positions)))
+        for position in positions:
+            time = evidence.time_of(position)
+            if time < self.first:
+                self.first = time
+            if time > self.last:
+                self.last = time
+            self.count_event(evidence.event_of(position), 1)
+        if not self.many_products:
+            self.see_products(evidence.products(positions).tolist())
 
     def count_event(self, event: str, clicks: int) -> None:
         """Note what the user did, so many times."""
@@ -101,12 +108,16 @@ class Suspect(msgspec.Struct, array_like=True):
 NO_PRODUCT = 0
 
 
-class _Hashes(dict[str | int | None, int]):
-    """Hash (XXH3) of each product, made when first asked for."""
-
-    def __missing__(self, product: str | int) -> int:
-        digest = self[product] = xxhash.xxh3_64_intdigest(str(product).encode())
-        return digest
+def _hashes(products: list[str | int | None]) -> NDArray[np.uint64]:
+    """The 64-bit hash (XXH3) of each product; NO_PRODUCT where there is none."""
+    try:
+        return hashes_of(products, seed=0)  # type: ignore[arg-type]
+    except TypeError:
+        digests = [
+            NO_PRODUCT if product is None else xxhash.xxh3_64_intdigest(str(product).encode())
+            for product in products
+        ]
+        return np.array(digests, np.uint64)
 
 
 class Evidence:
@@ -115,8 +126,11 @@ class Evidence:
     def __init__(self, clicks: Clicks) -> None:
         self.time_of = clicks.times.tolist().__getitem__
         self.event_of = clicks.events.__getitem__
-        self.product_of = clicks.products.__getitem__
-        self.hash_of = _Hashes({None: NO_PRODUCT}).__getitem__
+        self._products = clicks.products
+
+    def products(self, positions: Sequence[int]) -> NDArray[np.uint64]:
+        """Hash of the product of each of these clicks."""
+        return _hashes([*map(self._products.__getitem__, positions)])
 
 
 class Crossing(NamedTuple):
@@ -140,6 +154,19 @@ class _Sheaf(NamedTuple):
     product_rows: NDArray[np.intp]
     products: NDArray[np.uint64]
 
+    def tell(self, row: int, suspect: Suspect) -> None:
+        """Add the clicks of one row to what is known of its suspect."""
+        clicks = np.flatnonzero(self.rows == row)
+        if not len(clicks):
+            return
+        times = self.times[clicks]
+        suspect.exact += len(clicks)
+        suspect.first = min(suspect.first, float(times.min()))
+        suspect.last = max(suspect.last, float(times.max()))
+        for event in self.event[clicks].tolist():
+            suspect.count_event(self.events[event], 1)
+        suspect.see_products(self.products[self.product_rows == row].tolist())
+
 
 class Suspects:
     """The suspects of one window.
@@ -160,6 +187,7 @@ class Suspects:
         self._crosses = np.zeros(16, np.int64)
         self._many_products = np.zeros(16, np.bool_)
         self._sheaves: list[_Sheaf] = []
+        self._gathered = 0
         for user_id, suspect in (known or {}).items():
             self._enter(user_id, suspect)
 
@@ -206,11 +234,8 @@ class Suspects:
         crossings = []
         crossing = int(self._crosses[row]) - suspect.exact
         if 0 < crossing <= len(positions):
-            suspect.add(evidence, positions[:crossing])
-            crossings.append(Crossing(positions[crossing - 1], user_id, suspect.copy()))
-            positions = positions[crossing:]
-        if positions:
-            suspect.add(evidence, positions)
+            crossings.append(self._crossing(row, evidence, positions[:crossing]))
+        suspect.add(evidence, positions)
         self._exact[row] = suspect.exact
         self._many_products[row] = suspect.many_products
         return crossings
@@ -233,38 +258,42 @@ class Suspects:
         rows = row_of[user]
         theirs = rows >= 0
         rows, positions = rows[theirs], positions[theirs]
-        below = self._exact[rows] < self._crosses[rows]
-        crossings = self._follow(batch.evidence, rows[below], positions[below])
-        rows, positions = rows[~below], positions[~below]
-        self._exact[: len(self)] += np.bincount(rows, minlength=len(self))
-        fresh = ~self._many_products[rows]
-        products = map(batch.evidence.hash_of, map(batch.evidence.product_of, positions[fresh].tolist()))
-        self._sheaves.append(
-            _Sheaf(
-                rows,
-                batch.clicks.times[positions],
-                batch.event[positions],
-                list(batch.events),
-                rows[fresh],
-                np.fromiter(products, np.uint64, int(fresh.sum())),
-            )
-        )
+        exact, crosses = self._exact[: len(self)], self._crosses[: len(self)]
+        after = exact + np.bincount(rows, minlength=len(self))
+        crossings = []
+        for row in np.flatnonzero((exact < crosses) & (crosses <= after)).tolist():
+            clicks = positions[rows == row][: crosses[row] - exact[row]].tolist()
+            crossings.append(self._crossing(row, batch.evidence, clicks))
+        exact[:] = after
+        self._gather(batch, rows, positions)
         return numbers, crossings
 
-    def _follow(
-        self, evidence: Evidence, rows: NDArray[np.intp], positions: NDArray[np.intp]
-    ) -> list[Crossing]:
-        """Count the clicks of those who are not over the threshold, suspect by suspect."""
-        theirs: dict[int, list[int]] = {}
-        for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
-            theirs.setdefault(row, []).append(position)
-        crossings: list[Crossing] = []
-        for row, clicks in theirs.items():
-            crossings += self.add(self._names[row], evidence, clicks)
-        return crossings
+    def _crossing(self, row: int, evidence: Evidence, clicks: list[int]) -> Crossing:
+        """What is known of a suspect with these clicks, the last of which takes it over the threshold."""
+        suspect = self._by_row[row].copy()
+        for sheaf in self._sheaves:
+            sheaf.tell(row, suspect)
+        suspect.add(evidence, clicks)
+        return Crossing(clicks[-1], self._names[row], suspect)
+
+    def _gather(self, batch: "Batch", rows: NDArray[np.intp], positions: NDArray[np.intp]) -> None:
+        fresh = ~self._many_products[rows]
+        sheaf = _Sheaf(
+            rows,
+            batch.clicks.times[positions],
+            batch.event[positions],
+            list(batch.events),
+            rows[fresh],
+            batch.evidence.products(positions[fresh].tolist()),
+        )
+        self._sheaves.append(sheaf)
+        self._gathered += len(rows)
+        if self._gathered >= GATHERED_MAX:
+            self._fold()
 
     def _fold(self) -> None:
         sheaves, self._sheaves = self._sheaves, []
+        self._gathered = 0
         if not sheaves:
             return
         rows = np.concatenate([sheaf.rows for sheaf in sheaves])

@@ -9,7 +9,7 @@ from tables.sketch import SHARING, Sketch
 from tables.suspects import Crossing, Suspects
 
 #: Below so many clicks, one by one is faster than grouping.
-FEW = 24
+FEW = 128
 
 
 class Window:
@@ -79,21 +79,24 @@ class Window:
         after[rises] = np.maximum(before[rises] + 1, level)
         self.sketch.raise_to(cells[:, ~shares], before[~shares], after[~shares])
         if rises.any():
-            names, clicks_of = list(batch.users), _ClicksOf(user, positions)
+            names = list(batch.users)
             for number, old, new in zip(fresh[rises], before[rises], after[rises], strict=True):
                 self.suspects.promote(names[number], int(new))
-                since = clicks_of(number)[new - old - 1 :]
+                since = positions[user == number][new - old - 1 :].tolist()
                 crossings += self.suspects.add(names[number], batch.evidence, since)
         if shares.any():
             self._count_each(batch, positions[_belonging(user, fresh[shares])], crossings)
 
     def _count_each(self, batch: Batch, positions: NDArray[np.intp], crossings: list[Crossing]) -> None:
         users = batch.clicks.users
-        for position, number in zip(positions.tolist(), batch.user[positions].tolist(), strict=True):
+        width = 0
+        for click, position in enumerate(positions.tolist()):
             user_id = users[position]
             if user_id not in self.suspects:
-                cells = batch.cells(self.seed, self.sketch.width)
-                estimate = self.sketch.add(cells[:, number].tolist())
+                if self.sketch.width != width:
+                    width = self.sketch.width
+                    cells = batch.cells(self.seed, width)[:, batch.user[positions]].T.tolist()
+                estimate = self.sketch.add(cells[click])
                 if estimate < self.level:
                     continue
                 self.suspects.promote(user_id, estimate)
@@ -105,17 +108,3 @@ def _belonging(user: NDArray[np.intp], users: NDArray[np.intp]) -> NDArray[np.bo
     member = np.zeros(user.max() + 1, np.bool_)
     member[users] = True
     return member[user]
-
-
-class _ClicksOf:
-    """Positions of one user's clicks in the batch."""
-
-    def __init__(self, user: NDArray[np.intp], positions: NDArray[np.intp]) -> None:
-        order = np.argsort(user, kind="stable")
-        self._user = user[order]
-        self._positions = positions[order]
-
-    def __call__(self, number: int) -> list[int]:
-        first, end = np.searchsorted(self._user, [number, number + 1])
-        found: list[int] = self._positions[first:end].tolist()
-        return found

@@ -9,7 +9,7 @@ import numpy as np
 from app.clicks import Clicks
 from app.rules import Rule
 from tables import sketch
-from tables.sketch import cells_of, hash_of
+from tables.sketch import cells_of, hashes_of
 
 Click = tuple[str, str, str | None, float]
 
@@ -49,7 +49,7 @@ class ReferenceWindow:
         user, event, product, time = click
         suspect = self.suspects.get(user)
         if suspect is None:
-            cells = cells_of(np.array([hash_of(user, self.seed)], np.uint64), self.width)[:, 0].tolist()
+            cells = cells_of(hashes_of([user], self.seed), self.width)[:, 0].tolist()
             estimate = min(self.cells[cell] for cell in cells) + 1
             for cell in cells:
                 self.cells[cell] = max(self.cells[cell], estimate)

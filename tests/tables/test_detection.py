@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ from app.clicks import Clicks
 from app.records import Anomaly, alert_id, isotime
 from app.rules import Rule
 from app.settings import Settings
-from tables import sketch
+from tables import sketch, suspects, windows
 from tables.detection import Detection
 from tests.tables.reference import Click, ReferenceWindow, clicks_of, truth
 
@@ -23,6 +23,15 @@ RULES = (
     Rule(name="logins", window=60, threshold=4, promote=4, events=("login",), width=1024),
     Rule(name="slow", window=600, threshold=300, events=("view", "cart"), width=1024),
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small() -> Iterator[None]:
+    """Have streams of some hundred clicks take every path."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "FEW", 8)
+        patch.setattr(suspects, "GATHERED_MAX", 60)
+        yield
 
 
 def configured(**values: Any) -> Settings:

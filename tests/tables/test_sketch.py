@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.sketch import DEPTH, LOAD, Sharing, Sketch, cells_of, hash_of
+from tables.sketch import DEPTH, LOAD, Sharing, Sketch, cells_of, hashes_of
 
 WIDTH = 1024
 
 
 def cells(users: list[str], seed: int = 7) -> np.ndarray:
-    return cells_of(np.array([hash_of(user, seed) for user in users], np.uint64), WIDTH)
+    return cells_of(hashes_of(users, seed), WIDTH)
 
 
 names = st.lists(st.integers(0, 400).map(str), min_size=1, max_size=300)
