@@ -34,6 +34,7 @@ class PartitionStatus(msgspec.Struct):
         accepted, late, ignored: records by what became of them, since the topic began.
         rejected: records that could not be counted, by reason.
         lost: records that retention deleted before they were counted, since the worker started.
+        capped: closed windows in which the places for suspects were all taken, likewise.
         open_windows: of all rules.
         suspects: users profiled in them.
     """
@@ -49,6 +50,7 @@ class PartitionStatus(msgspec.Struct):
     rejected: dict[str, int]
     ignored: int
     lost: int
+    capped: int
     open_windows: int
     suspects: int
 
@@ -129,6 +131,7 @@ def _partition(partition: Partition, now: float) -> PartitionStatus:
         rejected=detection.rejected,
         ignored=detection.ignored,
         lost=partition.lost,
+        capped=partition.capped,
         open_windows=len(windows),
         suspects=sum(len(window.suspects) for window in windows),
     )

@@ -252,6 +252,13 @@ class Site:
         new = NewTopic(self.settings.clicks_topic, self.settings.partitions, 1, config=config)
         self.admin.create_topics([new])[new.topic].result()
 
+    def recreate(self) -> None:
+        """Delete the clicks topic, and make it again."""
+        topic = self.settings.clicks_topic
+        self.admin.delete_topics([topic])[topic].result()
+        self.until(lambda: topic not in self.admin.list_topics(timeout=10).topics)
+        self.create()
+
     def configure(self, name: str, value: str) -> None:
         """Change one setting of the clicks topic in Kafka."""
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
