@@ -65,6 +65,13 @@ async def beat() -> None:
 
 
 @app.task
+async def watch_kafka() -> None:
+    """Notice when Kafka is away, and when it is back."""
+    async with _crash_on_error():
+        await app.presence.watch()
+
+
+@app.task
 async def tune_garbage_collection() -> None:
     """Leave what is loaded at start-up out of every later collection."""
     gc.collect()

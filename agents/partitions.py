@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterator
 from time import monotonic
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from agents import alerts
 from app.application import app, settings
 from app.clicks import Clicks, Decoder, Record
 from app.delivery import Deliveries, Outgoing
+from app.errors import SnapshotError
 from app.records import (
     HEADER_DETAIL,
     HEADER_OFFSET,
@@ -19,6 +21,7 @@ from app.records import (
     HEADER_REASON,
     HEADER_RULES,
     HEADER_TOPIC,
+    isotime,
 )
 from app.transport import Run
 from tables import snapshots
@@ -26,6 +29,9 @@ from tables.activity import Activity, activity
 from tables.detection import Detection, Findings
 
 log = logging.getLogger(__name__)
+
+#: Late clicks are told of in the log so often.
+TELL_SECONDS = 60.0
 
 
 class _Packed(NamedTuple):
@@ -51,12 +57,19 @@ class Partition:
 
     What was sent after the last snapshot is sent again after a crash, with
     the same ids and the same content.
+
+    Attributes:
+        lost: records that Kafka no longer held when they were to be counted.
+        capped: closed windows in which the places for suspects were all taken.
     """
 
     def __init__(self, detection: Detection, activity: Activity) -> None:
         self.detection = detection
         self.activity = activity
         self.lost = 0
+        self.capped = 0
+        self._told_late = detection.late
+        self._told_at = -math.inf
         self._deliveries = Deliveries(app)
         self._counting = asyncio.Lock()
         self._saving = asyncio.Lock()
@@ -75,6 +88,7 @@ class Partition:
             next_offset = detection.next_offset
             if next_offset is not None:
                 if run.next_offset <= next_offset:
+                    await self._end()  # or Kafka begins anew, behind our back
                     return
                 if records and records[0].offset < next_offset:
                     records = [record for record in records if record.offset >= next_offset]
@@ -106,6 +120,16 @@ class Partition:
     async def _report(self, findings: Findings) -> None:
         for window in findings.closed:
             self.activity.close(window)
+            if window.full:
+                self.capped += 1
+                log.warning(
+                    "%s: all %s places for suspects of the window %s of rule %s were taken; who came behind "
+                    "was reported if over the threshold, with less evidence: CLICKWARDEN_MAX_SUSPECTS",
+                    self.tp,
+                    window.max_suspects,
+                    isotime(window.start),
+                    window.rule.name,
+                )
         if findings.anomalies:
             await alerts.emit(findings.anomalies, self._deliveries)
 
@@ -141,11 +165,23 @@ class Partition:
 
     async def checkpoint(self) -> None:
         """Make what was counted durable; see the class for the steps."""
+        self._tell_late()
         async with self._saving:
             if self._changed:
                 async with self._counting:
                     packed = self._pack()
                 await self._save(packed)
+
+    def _tell_late(self) -> None:
+        late = self.detection.late - self._told_late
+        if late and monotonic() - self._told_at > TELL_SECONDS:
+            self._told_late, self._told_at = self.detection.late, monotonic()
+            log.warning(
+                "%s: %s clicks came too late, their windows were closed; they are in %s",
+                self.tp,
+                late,
+                settings.late_topic,
+            )
 
     def _pack(self) -> _Packed:
         # 1. while nothing is counted, so that all it has brought up is sent
@@ -199,11 +235,26 @@ class Partition:
             if self.detection.next_offset is not None:
                 # A crash between snapshot and commit left the group behind the state.
                 app.consumer.durable(self.tp, self.detection.next_offset)
-                end = (await app.consumer.highwaters(self.tp))[self.tp]
+                end = await self._end()
                 if self.detection.plan(app.rules, end):
                     log.info("%s: the rules changed; the new ones count from offset %s on", self.tp, end)
                     await self._save(self._pack())
             await self._report(self.detection.close())
+
+    async def _end(self) -> int:
+        """End of what Kafka holds.
+
+        Raises:
+            SnapshotError: the state is of records that Kafka does not have.
+        """
+        end: int = (await app.consumer.highwaters(self.tp))[self.tp]
+        position = self.detection.next_offset
+        if position is not None and position > end:
+            raise SnapshotError(
+                f"{self.tp} ends at offset {end}, and its state is of {position} records: the topic was made "
+                "anew, or Kafka has lost records; begin anew with another CLICKWARDEN_APP_ID"
+            )
+        return end
 
 
 class Partitions:

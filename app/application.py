@@ -1,9 +1,9 @@
 """The Faust application, configured from the settings."""
 
+import logging
 import socket
 import sys
 from functools import cached_property
-from typing import Any
 
 import faust
 import mode.loop
@@ -12,6 +12,7 @@ from faust.types.auth import CredentialsT
 from app import rules as _rules
 from app import settings as _settings
 from app.errors import ClickwardenError, SettingsError
+from app.presence import Presence, SeldomRepeated
 from app.pulse import Pulse
 from app.rules import Rule
 from app.settings import Settings
@@ -30,9 +31,11 @@ WILDCARDS = ("0.0.0.0", "::")
 class Worker(faust.Worker):  # type: ignore[misc]
     """Checks what the application needs before it starts it."""
 
-    def on_setup_root_logger(self, *args: Any) -> None:
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
         """Do without Faust's spinner, which has every library make debug records to turn on."""
         self.spinner = None
+        for handler in logger.handlers:
+            handler.addFilter(SeldomRepeated())
 
     def execute_from_commandline(self) -> None:
         """Run until stopped."""
@@ -65,11 +68,13 @@ class Application(faust.App):  # type: ignore[misc]
         run_topics: topics that are delivered a run at a time.
         source: who counts them; set by the agent that does.
         pulse: beats while the worker does; asked before it speaks to Kafka.
+        presence: whether Kafka answers.
     """
 
     run_topics: frozenset[str] = frozenset()
     source: Source
     pulse: Pulse
+    presence: Presence
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -133,6 +138,7 @@ def create(settings: Settings) -> Application:
     )
     application.run_topics = frozenset([settings.clicks_topic])
     application.pulse = Pulse(settings.session_timeout / 2)
+    application.presence = Presence(settings)
     return application
 
 

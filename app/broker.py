@@ -217,6 +217,12 @@ class Broker:
             "auto.create.topics.enable": "false",
             "default.replication.factor": replicas,
             "min.insync.replicas": in_sync,
+            # How soon the others notice that a node is dead, which led them or not: of 9 s and 3 s,
+            # Kafka's own, are made most of the seconds for which nobody leads its partitions.
+            "broker.session.timeout.ms": 3000,
+            "broker.heartbeat.interval.ms": 500,
+            "controller.quorum.fetch.timeout.ms": 1000,
+            "controller.quorum.election.timeout.ms": 500,
             "group.initial.rebalance.delay.ms": 0,
             "offsets.topic.num.partitions": 4,
             "offsets.topic.replication.factor": replicas,

@@ -4,7 +4,8 @@
     ├── SettingsError      a setting or a rule is wrong or missing
     ├── BrokerError        Apache Kafka cannot be reached, started or used
     ├── ClickError         a record cannot be counted (see app.clicks)
-    └── SnapshotError      a snapshot is broken or from a newer version
+    ├── OutboxError        the outbox cannot be used
+    └── SnapshotError      a snapshot cannot be used
 
 Each message says what is wrong, with which value, and what to do about it.
 """
@@ -47,4 +48,4 @@ class OutboxError(ClickwardenError):
 
 
 class SnapshotError(ClickwardenError):
-    """A snapshot is broken or from a newer version."""
+    """A snapshot is broken, from a newer version, or of records that Kafka does not have."""

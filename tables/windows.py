@@ -36,10 +36,15 @@ class Window:
         return self.start + self.rule.window
 
     @property
+    def full(self) -> bool:
+        """Whether the places for suspects are taken."""
+        return len(self.suspects) >= self.max_suspects
+
+    @property
     def level(self) -> int:
         """Estimate that promotes a user now; with the suspects' places taken,
         only one over the threshold is let in, whom we must report."""
-        return self.rule.level if len(self.suspects) < self.max_suspects else self.rule.threshold + 1
+        return self.rule.threshold + 1 if self.full else self.rule.level
 
     def count(self, batch: Batch, positions: NDArray[np.intp]) -> list[Crossing]:
         """Count the clicks of the batch at ``positions``, ascending."""

@@ -4,7 +4,7 @@
 |---|---|
 | ``GET /api/v1/anomalies?limit=N`` | :class:`Anomalies`, of all partitions |
 | ``GET /api/v1/status`` | :class:`web.status.Status`, of this worker |
-| ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …}`` |
+| ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …, "detail": …}`` |
 | ``GET /health`` | 200 while the process is alive: ``{"state": "alive"}`` |
 
 Faust's own stay at their places: ``/table/activity/USER/`` has the recent
@@ -80,7 +80,7 @@ async def worker(_: web.Request) -> web.Response:
 async def ready(_: web.Request) -> web.Response:
     """For who sends traffic or restarts one worker after the other; open without the token."""
     now = state()
-    return answer({"state": now}, 200 if now == "ready" else 503)
+    return answer({"state": now, "detail": app.presence.trouble}, 200 if now == "ready" else 503)
 
 
 @routes.get("/health")

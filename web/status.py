@@ -13,7 +13,7 @@ from app.application import app, settings
 from app.records import isotime
 from web.throughput import Throughput
 
-State = Literal["ready", "recovering", "rebalancing"]
+State = Literal["ready", "recovering", "rebalancing", "away"]
 
 VERSION = version("clickwarden")
 
@@ -34,6 +34,7 @@ class PartitionStatus(msgspec.Struct):
         accepted, late, ignored: records by what became of them, since the topic began.
         rejected: records that could not be counted, by reason.
         lost: records that retention deleted before they were counted, since the worker started.
+        capped: closed windows in which the places for suspects were all taken, likewise.
         open_windows: of all rules.
         suspects: users profiled in them.
     """
@@ -49,6 +50,7 @@ class PartitionStatus(msgspec.Struct):
     rejected: dict[str, int]
     ignored: int
     lost: int
+    capped: int
     open_windows: int
     suspects: int
 
@@ -59,7 +61,9 @@ class Status(msgspec.Struct):
     Attributes:
         worker: its name in the consumer group.
         version: of Clickwarden.
-        state: ``ready`` to count, ``recovering`` its tables, or ``rebalancing`` with other workers.
+        state: ``ready`` to count, ``recovering`` its tables, ``rebalancing`` with other workers, or
+            waiting for Kafka, which is ``away``.
+        detail: why Kafka is taken for away, in words; else empty.
         uptime: seconds.
         time: the worker's clock, ISO-8601 UTC.
         clicks_per_second: records counted, whatever became of them, over
@@ -70,6 +74,7 @@ class Status(msgspec.Struct):
     worker: str
     version: str
     state: State
+    detail: str
     uptime: float
     time: str
     clicks_per_second: float | None
@@ -79,9 +84,13 @@ class Status(msgspec.Struct):
 def state() -> State:
     """Whether clicks are counted.
 
+    Where Kafka is away, neither recovery nor a rebalance goes on.
+
     The web server starts before recovery. Faust sets ``recovery.completed``
     once; later recoveries, after a rebalance, show in ``in_recovery``.
     """
+    if app.presence.trouble:
+        return "away"
     if app.rebalancing:
         return "rebalancing"
     if app.in_recovery or not app.tables.recovery.completed.is_set() or not app.pulse.begun:
@@ -96,6 +105,7 @@ def status() -> Status:
         worker=settings.member,
         version=VERSION,
         state=state(),
+        detail=app.presence.trouble,
         uptime=round(monotonic() - _started, 3),
         time=isotime(now),
         clicks_per_second=_throughput.rate,
@@ -121,6 +131,7 @@ def _partition(partition: Partition, now: float) -> PartitionStatus:
         rejected=detection.rejected,
         ignored=detection.ignored,
         lost=partition.lost,
+        capped=partition.capped,
         open_windows=len(windows),
         suspects=sum(len(window.suspects) for window in windows),
     )

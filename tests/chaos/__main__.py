@@ -6,6 +6,7 @@ draws the same faults again.
 """
 
 import argparse
+import logging
 import random
 import shutil
 import sys
@@ -31,6 +32,7 @@ def main() -> None:
     again = f"make chaos SEED={given.seed} ROUNDS={given.rounds} WORKERS={given.workers} NODES={given.nodes}"
     if given.rate != parser.get_default("rate"):
         again += f" RATE={given.rate}"
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # outages are what this is about
     folder = Path(tempfile.mkdtemp(prefix="clickwarden-chaos-"))
     print(f"seed {given.seed}: {again}", flush=True)
     try:

@@ -3,12 +3,10 @@
 import re
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
+from signal import SIGTERM
 from types import TracebackType
 from typing import Self
-
-import psutil
 
 from app import rules
 from app.broker import Broker
@@ -106,9 +104,9 @@ class Cluster:
         leaving = {name: self.meant.pop(name) for name in names}
         began = time.monotonic()
         for worker in leaving.values():
-            worker._process.terminate()
+            worker.send_signal(SIGTERM)
         for name, worker in leaving.items():
-            if code := worker._process.wait(60):
+            if code := worker.wait():
                 self.timeline.note(f"{name} left with exit code {code}")
                 self.deaths += 1
         return time.monotonic() - began
@@ -116,10 +114,9 @@ class Cluster:
     def tend(self) -> None:
         """Start again who has died."""
         for name, worker in list(self.meant.items()):
-            with suppress(psutil.NoSuchProcess):
-                self.peak = max(self.peak, psutil.Process(worker._process.pid).memory_info().rss)
+            self.peak = max(self.peak, worker.memory)
             if not worker.alive:
-                self.timeline.note(f"{name} died by itself, exit code {worker._process.returncode}")
+                self.timeline.note(f"{name} died by itself, exit code {worker.wait()}")
                 self.deaths += 1
                 self.start(name)
 

@@ -85,11 +85,11 @@ def sigstop(cluster: Cluster, random: Random) -> str:
     """A worker is frozen for longer than its session. Awake, it ends by itself before it speaks to Kafka."""
     cluster.until(cluster.ready, 120, "all workers ready")  # one that still starts owns nothing yet
     name = _any(cluster, random)
-    zombie = cluster.meant.pop(name)._process
+    zombie = cluster.meant.pop(name)
     zombie.send_signal(signal.SIGSTOP)
     frozen = SESSION_SECONDS + random.uniform(1, 6)
     time.sleep(frozen)
-    if zombie.poll() is None:
+    if zombie.alive:
         zombie.send_signal(signal.SIGCONT)
     code = zombie.wait(30)
     if code != EXIT_CODE:
@@ -174,12 +174,12 @@ def node_killed(cluster: Cluster, random: Random) -> str:
 def kafka_away(cluster: Cluster, random: Random) -> str:
     """No node of Kafka is there for half a minute. Workers wait for it, and go on by themselves."""
     cluster.until(cluster.ready, 120, "all workers ready")
-    running = {name: worker._process.pid for name, worker in cluster.meant.items()}
+    running = {name: worker.pid for name, worker in cluster.meant.items()}
     cluster.broker.kill()
     time.sleep(AWAY_SECONDS)
     cluster.broker.start()
     cluster.until(cluster.ready, 120, "all workers ready after Kafka came back")
-    if running != {name: worker._process.pid for name, worker in cluster.meant.items()}:
+    if running != {name: worker.pid for name, worker in cluster.meant.items()}:
         raise Broken("a worker did not live through the absence of Kafka")
     return f"{AWAY_SECONDS:.0f} s"
 

@@ -1,11 +1,12 @@
 """Progress: how long no click was counted although there were some to count."""
 
+import asyncio
 import threading
 import time
-from contextlib import suppress
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from app.settings import Settings
 
@@ -27,26 +28,17 @@ class Progress(threading.Thread):
         self.longest = 0.0
         self.lag = 0
         self.trouble = ""
-        # Not a consumer: that one holds on to a coordinator that is gone.
-        self._kafka = AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 0})
+        self._options = settings.client_options() | {"request_timeout_ms": int(ANSWER_SECONDS * 1000)}
         self._group = settings.app_id
         self._places = [
             TopicPartition(settings.clicks_topic, number) for number in range(settings.partitions)
         ]
-        self._committed = dict.fromkeys(range(settings.partitions), 0)
-        self._moved = dict.fromkeys(range(settings.partitions), time.monotonic())
+        self._committed = dict.fromkeys(self._places, 0)
+        self._moved = dict.fromkeys(self._places, time.monotonic())
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            try:
-                self._look()
-            except KafkaException as error:  # away, which is a pause like any other
-                self.trouble = str(error)
-                with suppress(KafkaException):  # it asks the last known leaders until told of others
-                    self._kafka.list_topics(timeout=ANSWER_SECONDS)
-            else:
-                self.trouble = ""
+        asyncio.run(self._watch())
 
     def stop(self) -> None:
         """Look no more."""
@@ -57,21 +49,35 @@ class Progress(threading.Thread):
         """Whether each partition was counted, or had nothing to count, after the moment (monotonic)."""
         return min(self._moved.values()) > moment
 
-    def _look(self) -> None:
-        asked = ConsumerGroupTopicPartitions(self._group, self._places)
-        timeout = {"request_timeout": ANSWER_SECONDS}
-        (group,) = self._kafka.list_consumer_group_offsets([asked], **timeout).values()
-        committed = group.result().topic_partitions
-        latest = self._kafka.list_offsets(dict.fromkeys(self._places, OffsetSpec.latest()), **timeout)
-        ends = {place.partition: end.result().offset for place, end in latest.items()}
+    async def _watch(self) -> None:
+        while not self._stopping.is_set():
+            group = AIOKafkaAdminClient(**self._options)
+            topic = AIOKafkaConsumer(**self._options)
+            try:
+                await group.start()
+                await topic.start()
+                while not self._stopping.is_set():
+                    await self._look(group, topic)
+                    self.trouble = ""
+                    await asyncio.sleep(LOOK_SECONDS)
+            except KafkaError as error:  # away, which is a pause like any other
+                self.trouble = str(error)
+                await asyncio.sleep(LOOK_SECONDS)
+            finally:
+                await topic.stop()
+                await group.close()
+
+    async def _look(self, group: AIOKafkaAdminClient, topic: AIOKafkaConsumer) -> None:
+        committed = await group.list_consumer_group_offsets(self._group, partitions=self._places)
+        ends = await topic.end_offsets(self._places)
         lag, now = 0, time.monotonic()
-        for place in committed:
-            if place.error:
-                raise KafkaException(place.error)
-            number, offset = place.partition, max(0, place.offset)
-            behind = ends[number] - offset
+        for place in self._places:
+            if place not in committed:  # an error that aiokafka has overlooked
+                raise KafkaError(f"Kafka does not say what is committed of {place}")
+            offset = max(0, committed[place].offset)
+            behind = ends[place] - offset
             lag += behind
-            if offset > self._committed[number] or not behind:
-                self.longest = max(self.longest, now - self._moved[number])
-                self._committed[number], self._moved[number] = offset, now
+            if offset > self._committed[place] or not behind:
+                self.longest = max(self.longest, now - self._moved[place])
+                self._committed[place], self._moved[place] = offset, now
         self.lag = lag

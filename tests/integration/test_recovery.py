@@ -214,6 +214,39 @@ def test_a_changed_rule_takes_effect_at_the_next_window_and_drops_no_count(site:
     assert found == [("joe", 50, 61), ("mia", 20, 30)]
 
 
+# -- loss is reported ---------------------------------------------------------------------------------
+
+
+def test_late_clicks_and_suspects_without_a_place_are_told_of(site: Sites) -> None:
+    topic = site(max_suspects=3)
+    worker = topic.start()
+    topic.send(*minutes(0, 2), closing(1), click("ann", T))
+    topic.await_counted(worker)
+    assert "1 clicks came too late" in topic.until(lambda: "too late" in worker.log and worker.log, worker)
+    assert worker.log.count("all 3 places for suspects of the window") == 2
+    status = worker.partitions()[0]
+    assert (status["late"], status["capped"], status["lost"]) == (1, 2, 0)
+    right(topic)
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it is away"])
+def test_a_topic_that_was_made_anew(site: Sites, running: bool) -> None:
+    topic = site()
+    worker = topic.start()
+    topic.send(*minutes(0, 1))
+    topic.await_counted(worker)
+    if not running:
+        worker.terminate()
+    topic.recreate()
+    if not running:
+        worker = topic.launch()
+    topic.send(click("ann", T))
+    code, log = worker.failed()
+    assert code != 0
+    assert "and its state is of 1500 records: the topic was made anew" in log
+    assert "another CLICKWARDEN_APP_ID" in log
+
+
 # -- what cannot be used is refused in words ----------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
+import psutil
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
@@ -105,6 +107,19 @@ class Worker:
         return self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def memory(self) -> int:
+        """Resident, bytes; 0 when it is dead."""
+        try:
+            resident: int = psutil.Process(self.pid).memory_info().rss
+        except psutil.NoSuchProcess:
+            return 0
+        return resident
+
+    @property
     def log(self) -> str:
         """What it and its predecessors of the same name said."""
         return self._log.read_text(errors="replace")
@@ -123,15 +138,28 @@ class Worker:
         except OSError:
             return False
 
+    @property
+    def state(self) -> str:
+        """What its status says of itself."""
+        state: str = self.ask("/api/v1/status")[1]["state"]
+        return state
+
     def partitions(self) -> dict[int, dict[str, Any]]:
         """What its status says of each of its partitions."""
         return {each["partition"]: each for each in self.ask("/api/v1/status")[1]["partitions"]}
 
+    def send_signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float = SECONDS) -> int:
+        """Wait for its end; its exit code."""
+        return self._process.wait(seconds)
+
     def terminate(self) -> float:
         """SIGTERM; seconds it took to exit."""
         started = time.monotonic()
-        self._process.terminate()
-        assert self._process.wait(SECONDS) == 0, self.log
+        self.send_signal(signal.SIGTERM)
+        assert self.wait() == 0, self.log
         return time.monotonic() - started
 
     def kill(self) -> None:
@@ -141,7 +169,7 @@ class Worker:
 
     def failed(self) -> tuple[int, str]:
         """Exit code and last words of a worker that is to end by itself."""
-        return self._process.wait(START_SECONDS), self.log
+        return self.wait(START_SECONDS), self.log
 
 
 class Site:
@@ -164,7 +192,7 @@ class Site:
             rules=folder / "rules.toml",
             **{"partitions": 1} | given,
         )
-        self._kafka = {"bootstrap.servers": kafka}
+        self._kafka = {"bootstrap.servers": kafka, "log_level": 0}
         self.admin = AdminClient(self._kafka)
         self._group = Consumer(self._kafka | {"group.id": self.settings.app_id})
         self._producers: list[Producer] = []
@@ -223,6 +251,13 @@ class Site:
         """Make the clicks topic as someone else would have."""
         new = NewTopic(self.settings.clicks_topic, self.settings.partitions, 1, config=config)
         self.admin.create_topics([new])[new.topic].result()
+
+    def recreate(self) -> None:
+        """Delete the clicks topic, and make it again."""
+        topic = self.settings.clicks_topic
+        self.admin.delete_topics([topic])[topic].result()
+        self.until(lambda: topic not in self.admin.list_topics(timeout=10).topics)
+        self.create()
 
     def configure(self, name: str, value: str) -> None:
         """Change one setting of the clicks topic in Kafka."""

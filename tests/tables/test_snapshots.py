@@ -1,4 +1,9 @@
-"""A snapshot is the detection: what goes on from it is told apart by nothing."""
+"""A snapshot is the detection: what goes on from it is told apart by nothing.
+
+``python -m tests.tables.test_snapshots`` writes the golden snapshot of a new version.
+"""
+
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -23,6 +28,9 @@ RULES = (
     Rule(name="bot", window=60, threshold=6, width=1024),
     Rule(name="logins", window=20, threshold=2, events=("login",), width=1024),
 )
+
+#: By version, one of each kind of what a snapshot may hold; never written again.
+GOLDEN = Path(__file__).with_name("snapshots")
 
 clicks = st.builds(
     lambda user, event, product, second: (f"u{user}", event, product, T + second),
@@ -90,6 +98,34 @@ def test_a_change_of_the_rules_is_kept_with_the_offset_it_waits_for() -> None:
     assert [each.rule for each in reload(again).detectors] == [*RULES, strict]
 
 
+def every_kind() -> Detection:
+    """Open windows, suspects before and behind the threshold, late and rejected records, sealed windows,
+    a rule on its way out and one to come."""
+    detection = Detection(0, RULES, SETTINGS)
+    run = clicks_of(
+        [(f"u{number % 5}", "login", f"p{number}", T + number / 2) for number in range(30)]
+        + [("ann", "view", None, T + 90), ("late", "view", None, T)]
+        + [(user, "view", "p", T + 91) for user in ["eve"] * 9 + ["bob"] * 4]
+        + [("joe", "login", "p", T + 91)] * 3
+    )
+    run.rejected, run.ignored = [(0, ClickError("not_json"))], 2
+    detection.count(run)
+    detection.next_offset = 17
+    detection.plan([Rule(name="bot", window=60, threshold=4, width=1024)], 17)
+    detection.adopt(17)
+    detection.plan([Rule(name="scan", window=60, threshold=9, width=1024)], 99)
+    detection.seal(T + 106)
+    return detection
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_every_version_there_ever_was_is_read(version: int) -> None:
+    detection = load((GOLDEN / f"{version}.bin").read_bytes(), 0, SETTINGS)
+    assert state(detection) == state(every_kind())
+    after = [("eve", "view", "q", T + 92), ("joe", "login", None, T + 93), ("ann", "view", None, T + 300)]
+    assert go_on(detection, after) == go_on(every_kind(), after)
+
+
 @pytest.fixture(scope="module")
 def snapshot() -> bytes:
     detection = Detection(0, RULES, SETTINGS)
@@ -134,3 +170,7 @@ def test_an_empty_run_changes_nothing() -> None:
     detection = Detection(0, RULES, SETTINGS)
     detection.count(Clicks([], [], [], clicks_of([]).times))
     assert dump(detection) == dump(Detection(0, RULES, SETTINGS))
+
+
+if __name__ == "__main__":
+    (GOLDEN / f"{VERSION}.bin").write_bytes(dump(every_kind()))

@@ -1,0 +1,96 @@
+"""Kafka's presence: whether it answers the worker."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ASK_SECONDS = 1.0
+#: Kafka is away when it has not answered for so long.
+AWAY_SECONDS = 3.0
+#: aiokafka repeats an error of an outage a hundred times a second; one of a kind is let through so often.
+REPEAT_SECONDS = 60.0
+
+
+class Presence:
+    """Asks the leader of every partition of the clicks topic, once a second, where it ends.
+
+    Attributes:
+        trouble: why Kafka is taken for away, in words; empty while it answers.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.trouble = ""
+        self._settings = settings
+        self._answered = monotonic()
+
+    async def watch(self) -> None:
+        """Ask until cancelled; log when Kafka goes away, and when it is back."""
+        places = [
+            TopicPartition(self._settings.clicks_topic, number) for number in range(self._settings.partitions)
+        ]
+        self._answered = monotonic()
+        while True:
+            try:
+                async with self._client() as kafka:
+                    while True:
+                        await kafka.end_offsets(places)
+                        self._answer()
+                        await asyncio.sleep(ASK_SECONDS)
+            except KafkaError as error:
+                self._miss(error)
+                await asyncio.sleep(ASK_SECONDS)
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[AIOKafkaConsumer]:
+        client = AIOKafkaConsumer(
+            **self._settings.client_options(), request_timeout_ms=int(AWAY_SECONDS * 1000)
+        )
+        try:
+            await client.start()
+            yield client
+        finally:
+            await client.stop()
+
+    def _answer(self) -> None:
+        if self.trouble:
+            silence = monotonic() - self._answered
+            log.warning("Kafka answers again after %.0f s; counting goes on", silence)
+        self._answered, self.trouble = monotonic(), ""
+
+    def _miss(self, error: KafkaError) -> None:
+        if monotonic() - self._answered < AWAY_SECONDS:
+            return
+        if not self.trouble:
+            log.warning(
+                "Kafka does not answer at %s (%s); counting waits and goes on when it is back",
+                self._settings.bootstrap,
+                error,
+            )
+        self.trouble = f"Kafka does not answer ({error})"
+
+
+class SeldomRepeated(logging.Filter):
+    """Lets each kind of record of aiokafka pass once in a while; others' always."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be logged."""
+        if record.name.partition(".")[0] != "aiokafka" or record.levelno < logging.WARNING:
+            return True
+        kind = record.name, str(record.msg)
+        if record.created - self._passed.get(kind, 0.0) < REPEAT_SECONDS:
+            return False
+        self._passed[kind] = record.created
+        return True
