@@ -5,20 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from agents.decoding import Decoding
 from agents.partitions import Partitions
 from app.application import app, settings
-from app.clicks import Decoder
 from app.transport import RunSchema
 from tables.snapshots import snapshots
 
-partitions = Partitions()
+decoding = Decoding(settings.field_names, settings.max_skew, settings.seed)
+partitions = Partitions(decoding)
 app.source = partitions
 
 #: Collections of a young generation this large: clicks are freed by reference
 #: count, and stock thresholds cost a third of the throughput.
 GC_THRESHOLD = (50_000, 20, 100)
-
-_decoder = Decoder(settings)
 
 
 @asynccontextmanager
@@ -42,7 +41,7 @@ async def clicks(stream: Any) -> None:
         async with _crash_on_error():
             run = event.value
             if not app.consumer.is_stale(run):
-                await partitions.count(event.message.partition, run, _decoder)
+                await partitions.count(event.message.partition, run)
 
 
 @snapshots.on_recover
@@ -56,6 +55,13 @@ async def recovered(*tables: Any) -> None:
 async def revoked(*args: Any, **kwargs: Any) -> None:
     """Forget the partitions; the consumer has checkpointed them."""
     partitions.drop()
+
+
+@app.task
+async def decode() -> None:
+    """Keep the decoding process."""
+    async with _crash_on_error():
+        await decoding.run()
 
 
 @app.task

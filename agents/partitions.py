@@ -10,8 +10,9 @@ from typing import NamedTuple
 from faust.types import TP
 
 from agents import alerts
+from agents.decoding import Decoding
 from app.application import app, settings
-from app.clicks import Clicks, Decoder, Record
+from app.clicks import Record
 from app.delivery import Deliveries, Outgoing
 from app.errors import SnapshotError
 from app.records import (
@@ -23,9 +24,10 @@ from app.records import (
     HEADER_TOPIC,
     isotime,
 )
-from app.transport import Run
+from app.runs import Run
 from tables import snapshots
 from tables.activity import Activity, activity
+from tables.batch import Batch
 from tables.detection import Detection, Findings
 
 log = logging.getLogger(__name__)
@@ -81,41 +83,40 @@ class Partition:
         """The partition's name in Kafka."""
         return TP(settings.clicks_topic, self.detection.partition)
 
-    async def count(self, run: Run, decoder: Decoder) -> None:
+    async def count(self, run: Run, decoding: Decoding) -> None:
         """Count a run of records, which may begin with ones already counted."""
         async with self._counting:
-            detection, records = self.detection, run.records
-            next_offset = detection.next_offset
-            if next_offset is not None:
-                if run.next_offset <= next_offset:
-                    await self._end()  # or Kafka begins anew, behind our back
-                    return
-                if records and records[0].offset < next_offset:
-                    records = [record for record in records if record.offset >= next_offset]
-                if records and records[0].offset > next_offset:
-                    # A gap: transactions and compaction leave some, and so does retention.
-                    earliest = (await app.consumer.earliest_offsets(self.tp))[self.tp]
-                    if earliest > next_offset:
-                        self.lose(next_offset, earliest)
+            detection = self.detection
+            begin = run.first if detection.next_offset is None else detection.next_offset
+            if run.next_offset <= begin:
+                await self._end()  # or Kafka begins anew, behind our back
+                return
+            if run.first > begin:
+                # A gap: transactions and compaction leave some, and so does retention.
+                earliest = (await app.consumer.earliest_offsets(self.tp))[self.tp]
+                if earliest > begin:
+                    self.lose(begin, earliest)
+                begin = run.first
             self._last_arrival = monotonic()
-            while records:
-                change = detection.adopt(records[0].offset)
-                if change is None or change > records[-1].offset:
-                    await self._count(records, run.next_offset, decoder)
-                    return
-                before = [record for record in records if record.offset < change]
-                await self._count(before, change, decoder)
-                records = records[len(before) :]
-            detection.next_offset = run.next_offset
-            self._changed = True
+            while begin < run.next_offset:
+                change = detection.adopt(begin)
+                end = run.next_offset if change is None else min(change, run.next_offset)
+                await self._count(run.between(begin, end), decoding)
+                begin = end
 
-    async def _count(self, records: list[Record], next_offset: int, decoder: Decoder) -> None:
-        clicks = decoder.decode(records)
-        findings = self.detection.count(clicks)
-        self.detection.next_offset = next_offset
+    async def _count(self, run: Run, decoding: Decoding) -> None:
+        counted = 0
+        for batch, next_offset in await decoding.decoded(run):
+            findings = self.detection.count(batch)
+            self.detection.next_offset = next_offset
+            self._changed = True
+            await self._report(findings)
+            if batch.rejected or findings.late:
+                await self._set_aside(run.records[counted : counted + batch.size], batch, findings)
+            counted += batch.size
+            await asyncio.sleep(0)  # for the pulse, and to keep the decoding process fed
+        self.detection.next_offset = run.next_offset
         self._changed = True
-        await self._report(findings)
-        await self._set_aside(records, clicks, findings)
 
     async def _report(self, findings: Findings) -> None:
         for window in findings.closed:
@@ -133,13 +134,13 @@ class Partition:
         if findings.anomalies:
             await alerts.emit(findings.anomalies, self._deliveries)
 
-    async def _set_aside(self, records: list[Record], clicks: Clicks, findings: Findings) -> None:
-        for position, error in clicks.rejected:
+    async def _set_aside(self, records: list[Record], batch: Batch, findings: Findings) -> None:
+        for position, error in batch.rejected:
             headers = {HEADER_REASON: error.reason, HEADER_DETAIL: error.detail}
             await self._copy(settings.rejected_topic, records[position], headers)
         for click, rules in findings.late.items():
             headers = {HEADER_REASON: "late", HEADER_RULES: ",".join(rules)}
-            await self._copy(settings.late_topic, records[clicks.record(click)], headers)
+            await self._copy(settings.late_topic, records[batch.record(click)], headers)
 
     async def _copy(self, topic: str, record: Record, headers: dict[str, str]) -> None:
         origin = {
@@ -260,8 +261,9 @@ class Partition:
 class Partitions:
     """The partitions assigned to this worker (:class:`app.transport.Source`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, decoding: Decoding) -> None:
         self._partitions: dict[int, Partition] = {}
+        self._decoding = decoding
 
     def __iter__(self) -> Iterator[Partition]:
         return iter(list(self._partitions.values()))
@@ -285,10 +287,14 @@ class Partitions:
         """Forget the partitions: they are revoked, their state is durable."""
         self._partitions.clear()
 
-    async def count(self, partition: int, run: Run, decoder: Decoder) -> None:
+    def prepare(self, run: Run) -> None:
+        """Have a run decoded before its turn to be counted comes."""
+        self._decoding.submit(run)
+
+    async def count(self, partition: int, run: Run) -> None:
         """Count a run, unless its partition was revoked since it was fetched."""
         if partition in self._partitions:
-            await self._partitions[partition].count(run, decoder)
+            await self._partitions[partition].count(run, self._decoding)
         elif not app.rebalancing:
             raise RuntimeError(f"clicks of partition {partition} arrived, which is not open")
 

@@ -181,7 +181,7 @@ def _event(method: str, path: str) -> str:
 
 class _NDJSON:
     def __init__(self, settings: Settings) -> None:
-        self._decode = Decoder(settings).decode
+        self._decode = Decoder(settings.field_names, settings.max_skew).decode
 
     def __call__(self, data: bytes, first: int) -> Block:
         now = int(time.time() * 1000)

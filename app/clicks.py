@@ -1,7 +1,7 @@
 """What a click may look like, and how a run of records becomes columns."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ClickError
-from app.settings import Settings
 
 USER_ID_MAX = 256
 EVENT_MAX = 64
@@ -72,10 +71,6 @@ class Clicks:
     rejected: list[tuple[int, ClickError]] = field(default_factory=list)
     ignored: int = 0
 
-    def record(self, click: int) -> int:
-        """Position in the run of the record that became this click."""
-        return click if self.records is None else int(self.records[click])
-
     def cut(self, size: int) -> Iterator["Clicks"]:
         """The clicks in parts of at most ``size``, without what became of other records."""
         for first in range(0, len(self.users), size):
@@ -89,13 +84,17 @@ class Decoder:
     A run of good records is decoded in one sweep; a run that holds a bad one
     is decoded again record by record, so that one bad record costs its own
     run and nothing else.
+
+    Args:
+        names: what the topic calls the fields of a click, by our own names.
+        skew: seconds that a click may be ahead of Kafka's clock.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._names = settings.field_names
+    def __init__(self, names: Mapping[str, str], skew: float) -> None:
+        self._names = names
         self._decode_number = self._decoder(float)
         self._decode_any = self._decoder(float | str)
-        self._skew = settings.max_skew
+        self._skew = skew
 
     def _decoder(self, timestamp: Any) -> Callable[[Any], Any]:
         struct = msgspec.defstruct(
@@ -106,7 +105,7 @@ class Decoder:
                 ("timestamp", timestamp),
                 ("product_id", str | int | None, None),
             ],
-            rename=self._names,
+            rename=dict(self._names),
             gc=False,
         )
         return msgspec.json.Decoder(struct).decode

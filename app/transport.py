@@ -1,9 +1,9 @@
 """The batch transport: Faust on aiokafka, a run of records at a time.
 
 Stock Faust builds a task, a lock and an event for every record, some 150 µs;
-aiokafka builds an object with eleven fields. Here a *run*, up to
-:data:`RUN_RECORDS` records of one partition as aiokafka's parser left them,
-travels as one Faust message, so that those costs are paid once a run.
+aiokafka builds an object with eleven fields. Here a *run*, some
+:data:`~app.runs.RUN_RECORDS` records of one partition in Kafka's own record
+batches, travels as one Faust message, so that those costs are paid once a run.
 
 Where the source stands is not decided by acknowledged messages but by the
 state that was counted from them: a :class:`Source` names, for each partition,
@@ -21,18 +21,16 @@ from functools import partial
 from typing import Any, Protocol
 
 import faust
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
-from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
+from aiokafka.errors import ConsumerStoppedError
+from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from app.clicks import Record
-
-#: Longer runs make users of one run share more cells of a sketch, which are
-#: then updated one by one; shorter ones pay the cost a run more often.
-RUN_RECORDS = 2000
+from app.runs import RUN_RECORDS, Run
 
 #: Kafka answers a fetch at once when it has data; this bounds the wait when it
 #: has none. One fetch is under way to a broker at a time, so a long wait for
@@ -44,25 +42,11 @@ FETCH_WAIT_MS = 20
 FRESH_SECONDS = 2.0
 
 
-class Run:
-    """Consecutive records of one partition.
-
-    Attributes:
-        records: in offset order; empty where only control batches, aborted
-            or compacted records were passed over.
-        next_offset: where to read on behind the run.
-    """
-
-    __slots__ = ("epoch", "next_offset", "records")
-
-    def __init__(self, records: list[Record], next_offset: int) -> None:
-        self.records = records
-        self.next_offset = next_offset
-        self.epoch = 0
-
-
 class Source(Protocol):
     """Who counts the runs, and so knows where each partition continues."""
+
+    def prepare(self, run: Run) -> None:
+        """Begin what can be done before the run's turn to be counted comes."""
 
     def position(self, tp: TP) -> int | None:
         """Offset the state of ``tp`` continues at; None if it has no state."""
@@ -126,6 +110,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 for record in records:
                     if type(record) is Run:
                         record.epoch = self._epoch
+                        self.app.source.prepare(record)
             return fetched
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
@@ -218,41 +203,49 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self.seek_wait(wanted)
 
 
-def _take_runs(result: FetchResult, max_records: int | None = None) -> list[Run]:
-    """All of a fetch result, cut into runs: stands in for its ``getall``.
+class _RawRecords(MemoryRecords):  # type: ignore[misc]
+    """Record batches that remember the bytes they are read from."""
 
-    Follows aiokafka's ``PartitionRecords._unpack_records``, without making a
-    ``ConsumerRecord`` of each record.
-    """
+    def __init__(self, raw: bytes) -> None:
+        super().__init__(raw)
+        self.raw = raw
+
+
+# What aiokafka makes of each partition's part of a fetch.
+fetcher.MemoryRecords = _RawRecords
+
+
+def _take_runs(result: FetchResult, max_records: int | None = None) -> list[Run]:
+    """All of a fetch result, cut into runs: stands in for its ``getall``."""
     if not result.check_assignment(result._topic_partition) or not result.has_more():
         return []
     fetched: PartitionRecords = result._partition_records
     first = fetched.next_fetch_offset
-    rows: list[Record] = []
-    for batch in _batches(fetched):
-        rows += batch
-    if rows and rows[0].offset < first:  # a batch is fetched whole even if sought into
-        rows = [record for record in rows if record.offset >= first]
+    runs: list[Run] = []
+    held: list[bytes] = []
+    for batch, next_offset in _batches(fetched):
+        held.append(batch)
+        if next_offset - first >= RUN_RECORDS:
+            runs.append(Run(b"".join(held), first, next_offset))
+            first, held = next_offset, []
     result._update_position()
     result._partition_records = None
-    end = fetched.next_fetch_offset
-    if not rows:
-        return [Run([], end)] if end > first else []
-    runs = []
-    for cut in range(0, len(rows), RUN_RECORDS):
-        records = rows[cut : cut + RUN_RECORDS]
-        runs.append(Run(records, records[-1].offset + 1))
-    runs[-1].next_offset = end
+    if fetched.next_fetch_offset > first:
+        runs.append(Run(b"".join(held), first, fetched.next_fetch_offset))
     return runs
 
 
-def _batches(fetched: PartitionRecords) -> Iterator[Any]:
-    """The record batches a ``read_committed`` reader sees; moves the fetch position."""
-    records = fetched._records
+def _batches(fetched: PartitionRecords) -> Iterator[tuple[bytes, int]]:
+    """The record batches a ``read_committed`` reader sees, and the offset behind each.
+
+    Follows aiokafka's ``PartitionRecords._unpack_records``; moves the fetch position.
+    """
+    records: _RawRecords = fetched._records
+    begin = 0
     while records.has_next():
         batch = records.next_batch()
-        if fetched._check_crcs and not batch.validate_crc():
-            raise CorruptRecordException(f"Invalid CRC - {fetched._tp}")
+        # Base offset and length, 8 and 4 bytes, stand before what the length counts.
+        end = begin + 12 + int.from_bytes(records.raw[begin + 8 : begin + 12])
         visible = not batch.is_control_batch
         if batch.producer_id is not None:
             fetched._consume_aborted_up_to(batch.base_offset)
@@ -260,9 +253,10 @@ def _batches(fetched: PartitionRecords) -> Iterator[Any]:
                 fetched._aborted_producers.discard(batch.producer_id)
             if batch.is_transactional and batch.producer_id in fetched._aborted_producers:
                 visible = False
-        if visible:
-            yield batch
         fetched.next_fetch_offset = batch.next_offset
+        if visible:
+            yield records.raw[begin:end], batch.next_offset
+        begin = end
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -289,18 +283,18 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     ) -> Mapping[TP, list[Any]]:
         if not self.consumer.flow_active:
             return {}
-        fetcher = consumer._fetcher
-        if consumer._closed or fetcher._closed:
+        source = consumer._fetcher
+        if consumer._closed or source._closed:
             raise ConsumerStoppedError()
-        with fetcher._subscriptions.fetch_context():
-            if fetcher._subscriptions.reassignment_in_progress:
+        with source._subscriptions.fetch_context():
+            if source._subscriptions.reassignment_in_progress:
                 return {}
-            for tp, result in fetcher._records.items():
+            for tp, result in source._records.items():
                 if tp.topic in self.app.run_topics and type(result) is FetchResult:
                     result.getall = partial(_take_runs, result)
-            fetched: Mapping[TP, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=0)
+            fetched: Mapping[TP, list[Any]] = await source.fetched_records(active_partitions, timeout=0)
             if not fetched:
-                waiter = fetcher._create_fetch_waiter()
+                waiter = source._create_fetch_waiter()
                 await asyncio.wait([waiter], timeout=min(timeout or 0, FETCH_WAIT_MS / 1000))
                 if not waiter.done():
                     waiter.cancel()

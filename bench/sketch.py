@@ -16,9 +16,10 @@ from rich.console import Console
 
 from app.clicks import Clicks
 from app.rules import Rule
+from app.runs import RUN_RECORDS
 from app.settings import Settings
-from app.transport import RUN_RECORDS
 from bench.results import at_most, report
+from tables.batch import Batch
 from tables.detection import Detection
 from tables.sketch import DEPTH, cells_of, hashes_of
 
@@ -94,7 +95,7 @@ def detection(users: Users, names: Sequence[str], width: int) -> Mask:
     counting = Detection(0, [Rule(name="bot", window=60, threshold=THRESHOLD, width=width)], Settings())
     count = len(users)
     clicks = Clicks(list(map(names.__getitem__, users)), ["view"] * count, [None] * count, np.zeros(count))
-    found = [counting.count(run).anomalies for run in clicks.cut(RUN_RECORDS)]
+    found = [counting.count(Batch(run)).anomalies for run in clicks.cut(RUN_RECORDS)]
     reported = {anomaly.user_id for anomalies in found for anomaly in anomalies}
     return np.array([name in reported for name in names])
 

@@ -7,44 +7,66 @@ from numpy.typing import NDArray
 
 from app.clicks import Clicks
 from tables.sketch import cells_of, hashes_of
-from tables.suspects import Evidence
+from tables.suspects import NO_PRODUCT, Evidence
 
 
 class Batch:
     """Clicks with their users and events numbered in order of appearance.
 
     Attributes:
-        clicks: the columns, length n.
-        users: number of each distinct user.
+        users: each distinct user, by number.
         user: intp[n], the user's number of each click.
-        events: number of each distinct event.
+        events: each distinct event, by number.
         event: intp[n], the event's number of each click.
+        products: uint64[n], hash of each click's product, NO_PRODUCT where it names none.
+        times: float64[n], event time in epoch seconds.
         seconds: int64[n], event time in whole seconds.
+        records: intp[n], position of each click in the records it was decoded
+            from; None where every record became a click.
+        rejected: position and error of each record that cannot be counted.
+        ignored: tombstones among the records.
     """
 
     def __init__(self, clicks: Clicks) -> None:
-        self.clicks = clicks
-        self.users: dict[str, int] = _Numbers()
-        self.user = _numbered(clicks.users, self.users)
-        self.events: dict[str, int] = _Numbers()
-        self.event = _numbered(clicks.events, self.events)
+        self.users, self.user = _numbered(clicks.users)
+        self.events, self.event = _numbered(clicks.events)
+        self.products = _hashes(clicks.products)
+        self.times = clicks.times
         self.seconds = clicks.times.astype(np.int64)
+        self.records = clicks.records
+        self.rejected = clicks.rejected
+        self.ignored = clicks.ignored
+        self._hashes: dict[int, NDArray[np.uint64]] = {}
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
 
     def __len__(self) -> int:
         return len(self.user)
 
+    @property
+    def size(self) -> int:
+        """Records it was decoded from."""
+        return len(self) + len(self.rejected) + self.ignored
+
+    def record(self, click: int) -> int:
+        """Position of the record that became this click."""
+        return click if self.records is None else int(self.records[click])
+
+    def hashes(self, seed: int) -> NDArray[np.uint64]:
+        """Hash of each distinct user, by number."""
+        if seed not in self._hashes:
+            self._hashes[seed] = hashes_of(self.users, seed)
+        return self._hashes[seed]
+
     def cells(self, seed: int, width: int) -> NDArray[np.intp]:
         """Cells of each distinct user by number, shape (DEPTH, users), in sketches of this make."""
-        cells = self._cells.get((seed, width))
-        if cells is None:
-            cells = self._cells[seed, width] = cells_of(hashes_of(self.users, seed), width)
-        return cells
+        if (seed, width) not in self._cells:
+            self._cells[seed, width] = cells_of(self.hashes(seed), width)
+        return self._cells[seed, width]
 
     @cached_property
     def evidence(self) -> Evidence:
         """What the clicks say about suspects."""
-        return Evidence(self.clicks)
+        return Evidence(self)
 
     @cached_property
     def earliest(self) -> int:
@@ -76,5 +98,13 @@ class _Numbers(dict[str, int]):
         return number
 
 
-def _numbered(names: list[str], numbers: dict[str, int]) -> NDArray[np.intp]:
-    return np.fromiter(map(numbers.__getitem__, names), np.intp, len(names))
+def _numbered(names: list[str]) -> tuple[list[str], NDArray[np.intp]]:
+    numbers = _Numbers()
+    numbered = np.fromiter(map(numbers.__getitem__, names), np.intp, len(names))
+    return list(numbers), numbered
+
+
+def _hashes(products: list[str | int | None]) -> NDArray[np.uint64]:
+    hashes = hashes_of(list(map(str, products)), seed=0)
+    hashes[[product is None for product in products]] = NO_PRODUCT
+    return hashes

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.clicks import Clicks
 from app.records import Anomaly, alert_id, isotime
 from app.rules import Rule
 from app.settings import Settings
@@ -137,17 +136,16 @@ class Detection:
             return -math.inf
         return (int(self.newest) // rule.window + 1) * rule.window
 
-    def count(self, clicks: Clicks) -> Findings:
+    def count(self, batch: Batch) -> Findings:
         """Count a batch, in the order of its clicks, and close what it leaves behind."""
-        self.ignored += clicks.ignored
-        for _, error in clicks.rejected:
+        self.ignored += batch.ignored
+        for _, error in batch.rejected:
             self.rejected[error.reason] = self.rejected.get(error.reason, 0) + 1
-        if not clicks.users:
+        if not len(batch):
             return Findings({}, [], [])
-        batch = Batch(clicks)
         late: dict[int, list[str]] = {}
         ongoing: list[tuple[int, Anomaly]] = []
-        before = self._watermark_before(clicks.times)
+        before = self._watermark_before(batch.times)
         for detector in self.detectors:
             for start, positions in self._windows_of(detector, batch, before, late):
                 window = detector.windows.get(start)
@@ -159,7 +157,7 @@ class Detection:
                     ongoing.append((click, self._anomaly("ongoing", window, user_id, suspect)))
         self.late += len(late)
         self.accepted += len(batch) - len(late)
-        self.newest = max(self.newest, float(clicks.times.max()))
+        self.newest = max(self.newest, float(batch.times.max()))
         ongoing.sort(key=lambda found: found[0])
         over = self.close()
         return Findings(late, [anomaly for _, anomaly in ongoing] + over.anomalies, over.closed)

@@ -1,15 +1,12 @@
 """Users that are counted exactly, with evidence."""
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
-
-from app.clicks import Clicks
-from tables.sketch import hashes_of
 
 if TYPE_CHECKING:
     from tables.batch import Batch
@@ -77,7 +74,7 @@ class Suspect(msgspec.Struct, array_like=True):
                 self.last = time
             self.count_event(evidence.event_of(position), 1)
         if not self.many_products:
-            self.see_products(evidence.products(positions).tolist())
+            self.see_products(evidence.products[positions].tolist())
 
     def count_event(self, event: str, clicks: int) -> None:
         """Note what the user did, so many times."""
@@ -108,29 +105,13 @@ class Suspect(msgspec.Struct, array_like=True):
 NO_PRODUCT = 0
 
 
-def _hashes(products: list[str | int | None]) -> NDArray[np.uint64]:
-    """The 64-bit hash (XXH3) of each product; NO_PRODUCT where there is none."""
-    try:
-        return hashes_of(products, seed=0)  # type: ignore[arg-type]
-    except TypeError:
-        digests = [
-            NO_PRODUCT if product is None else xxhash.xxh3_64_intdigest(str(product).encode())
-            for product in products
-        ]
-        return np.array(digests, np.uint64)
-
-
 class Evidence:
     """What a batch of clicks says about suspects, by position of the click."""
 
-    def __init__(self, clicks: Clicks) -> None:
-        self.time_of = clicks.times.tolist().__getitem__
-        self.event_of = clicks.events.__getitem__
-        self._products = clicks.products
-
-    def products(self, positions: Sequence[int]) -> NDArray[np.uint64]:
-        """Hash of the product of each of these clicks."""
-        return _hashes([*map(self._products.__getitem__, positions)])
+    def __init__(self, batch: "Batch") -> None:
+        self.time_of = batch.times.tolist().__getitem__
+        self.event_of = [*map(batch.events.__getitem__, batch.event.tolist())].__getitem__
+        self.products = batch.products
 
 
 class Crossing(NamedTuple):
@@ -242,19 +223,17 @@ class Suspects:
 
     def add_known(
         self, batch: "Batch", user: NDArray[np.intp], positions: NDArray[np.intp]
-    ) -> tuple[list[int], list[Crossing]]:
+    ) -> tuple[NDArray[np.intp], list[Crossing]]:
         """Count the clicks of those who are suspects already.
 
         ``user``, the number of each click's user in the batch, and its
         ``positions`` are of equal length. Returns the suspects' numbers, and
         who crossed the threshold.
         """
-        known = list(self._rows.keys() & batch.users.keys())
-        numbers = [batch.users[user_id] for user_id in known]
-        if not known:
+        row_of = np.array([*map(self._rows.get, batch.users, repeat(-1))], np.intp)
+        numbers = np.flatnonzero(row_of >= 0)
+        if not len(numbers):
             return numbers, []
-        row_of = np.full(len(batch.users), -1, np.intp)
-        row_of[numbers] = [self._rows[user_id] for user_id in known]
         rows = row_of[user]
         theirs = rows >= 0
         rows, positions = rows[theirs], positions[theirs]
@@ -280,11 +259,11 @@ class Suspects:
         fresh = ~self._many_products[rows]
         sheaf = _Sheaf(
             rows,
-            batch.clicks.times[positions],
+            batch.times[positions],
             batch.event[positions],
-            list(batch.events),
+            batch.events,
             rows[fresh],
-            batch.evidence.products(positions[fresh].tolist()),
+            batch.products[positions[fresh]],
         )
         self._sheaves.append(sheaf)
         self._gathered += len(rows)

@@ -84,7 +84,7 @@ class Window:
         after[rises] = np.maximum(before[rises] + 1, level)
         self.sketch.raise_to(cells[:, ~shares], before[~shares], after[~shares])
         if rises.any():
-            names = list(batch.users)
+            names = batch.users
             for number, old, new in zip(fresh[rises], before[rises], after[rises], strict=True):
                 self.suspects.promote(names[number], int(new))
                 since = positions[user == number][new - old - 1 :].tolist()
@@ -93,10 +93,10 @@ class Window:
             self._count_each(batch, positions[_belonging(user, fresh[shares])], crossings)
 
     def _count_each(self, batch: Batch, positions: NDArray[np.intp], crossings: list[Crossing]) -> None:
-        users = batch.clicks.users
-        width = 0
-        for click, position in enumerate(positions.tolist()):
-            user_id = users[position]
+        users, width = batch.users, 0
+        theirs = zip(positions.tolist(), batch.user[positions].tolist(), strict=True)
+        for click, (position, number) in enumerate(theirs):
+            user_id = users[number]
             if user_id not in self.suspects:
                 if self.sketch.width != width:
                     width = self.sketch.width

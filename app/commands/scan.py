@@ -17,8 +17,9 @@ from app import accesslog
 from app.application import app, settings
 from app.command import AsyncCommand
 from app.records import Anomaly
+from app.runs import RUN_RECORDS
 from app.terminal import describe
-from app.transport import RUN_RECORDS
+from tables.batch import Batch
 from tables.detection import Detection
 
 
@@ -71,6 +72,6 @@ class Scan(AsyncCommand):
 
 def _closed(detection: Detection, block: accesslog.Block) -> Iterator[Anomaly]:
     for clicks in block.clicks.cut(RUN_RECORDS):
-        for anomaly in detection.count(clicks).anomalies:
+        for anomaly in detection.count(Batch(clicks)).anomalies:
             if anomaly.status == "closed":
                 yield anomaly

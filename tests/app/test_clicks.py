@@ -18,7 +18,7 @@ T = 1_600_000_000
 RECEIVED = 1_700_000_000_000  # milliseconds
 good = [("user_id", '"ann"'), ("event", '"view"'), ("timestamp", str(T))]
 SETTINGS = Settings(_env_file=None, max_skew=60)
-DECODER = Decoder(SETTINGS)
+DECODER = Decoder(SETTINGS.field_names, SETTINGS.max_skew)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def test_a_run_becomes_columns() -> None:
     )
     assert (clicks.users, clicks.events) == (["ann", "bob", "ann"], ["view", "cart", "view"])
     assert (clicks.products, clicks.times.tolist()) == ([None, "p", 7], [T, T + 1.5, T])
-    assert (clicks.rejected, clicks.ignored, clicks.record(2)) == ([], 0, 2)
+    assert (clicks.rejected, clicks.ignored, clicks.records) == ([], 0, None)
 
 
 def test_an_empty_run_has_no_clicks() -> None:
@@ -61,7 +61,8 @@ def test_an_empty_run_has_no_clicks() -> None:
 
 def test_each_click_knows_its_record_among_bad_ones() -> None:
     clicks = decode(b"{", click(user_id="ann"), None, click(user_id="bob"), b"[]")
-    assert [clicks.record(number) for number in range(2)] == [1, 3]
+    assert clicks.records is not None
+    assert clicks.records.tolist() == [1, 3]
     assert [(position, error.reason) for position, error in clicks.rejected] == [
         (0, "not_json"),
         (4, "not_object"),
@@ -119,7 +120,7 @@ def test_names_are_those_of_the_settings() -> None:
         "field_product_id": "item",
         "field_timestamp": "ts",
     }
-    decoder = Decoder(Settings(_env_file=None, **names))
+    decoder = Decoder(Settings(_env_file=None, **names).field_names, skew=60.0)
     value = text(("uid", '"ann"'), ("what", '"view"'), ("item", "7"), ("ts", str(T)), ("user_id", "0"))
     clicks = decoder.decode([Record(value)])
     assert (clicks.users, clicks.events, clicks.products) == (["ann"], ["view"], [7])

@@ -205,7 +205,7 @@ json_values = st.one_of(
 @example({"user_id": '"u"', "event": '"e"', "timestamp": str(T)})
 def test_the_detection_reads_the_same_clicks(fields: dict[str, str]) -> None:
     value = ("{" + ",".join(f'"{name}":{literal}' for name, literal in fields.items()) + "}").encode()
-    clicks = Decoder(SETTINGS).decode(run(value))
+    clicks = Decoder(SETTINGS.field_names, SETTINGS.max_skew).decode(run(value))
     truth = recount({0: run(value)}, SETTINGS, [Rule(name="any", window=1, threshold=1)])
     twice = recount({0: run(value, value)}, SETTINGS, [Rule(name="any", window=1, threshold=1)])
     assert (truth.accepted, truth.rejected) == (len(clicks.users), len(clicks.rejected))

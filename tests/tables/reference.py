@@ -9,17 +9,18 @@ import numpy as np
 from app.clicks import Clicks
 from app.rules import Rule
 from tables import sketch
+from tables.batch import Batch
 from tables.sketch import cells_of, hashes_of
 
 Click = tuple[str, str, str | None, float]
 
 
-def clicks_of(rows: Iterable[Click]) -> Clicks:
+def batch_of(rows: Iterable[Click]) -> Batch:
     rows = list(rows)
     users, events, products, times = (
         (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
     )
-    return Clicks(users, events, products, np.array(times, np.float64))
+    return Batch(Clicks(users, events, products, np.array(times, np.float64)))
 
 
 def truth(rows: Iterable[Click], rules: Iterable[Rule], lateness: float) -> dict[tuple[str, int, str], int]:

@@ -6,7 +6,7 @@ from app.rules import Rule
 from app.settings import Settings
 from tables.activity import KEEP_SECONDS, ROWS_AT_ONCE, Activity, Row
 from tables.detection import Detection
-from tests.tables.reference import clicks_of
+from tests.tables.reference import batch_of
 
 T = 1_600_000_020  # start of a window of 60 s
 RULES = (Rule(name="bot", window=60, threshold=4, promote=2),)
@@ -22,7 +22,7 @@ class Shop:
 
     def see(self, *visits: tuple[str, float]) -> None:
         """Count a view a visit: a user at a second after ``T``."""
-        found = self.detection.count(clicks_of((user, "view", "p", T + second) for user, second in visits))
+        found = self.detection.count(batch_of((user, "view", "p", T + second) for user, second in visits))
         for window in found.closed:
             self.activity.close(window)
         self.written = self.activity.rows(self.detection)

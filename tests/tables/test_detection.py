@@ -14,8 +14,9 @@ from app.records import Anomaly, alert_id, isotime
 from app.rules import Rule
 from app.settings import Settings
 from tables import sketch, suspects, windows
+from tables.batch import Batch
 from tables.detection import Detection
-from tests.tables.reference import Click, ReferenceWindow, clicks_of, truth
+from tests.tables.reference import Click, ReferenceWindow, batch_of, truth
 
 LATENESS = 5.0
 RULES = (
@@ -68,7 +69,7 @@ def run(
 ) -> tuple[Detection, list[Anomaly]]:
     detection, anomalies = Detection(0, rules, configured(**values)), []
     for batch in batches:
-        anomalies += detection.count(clicks_of(batch)).anomalies
+        anomalies += detection.count(batch_of(batch)).anomalies
     return detection, anomalies
 
 
@@ -164,7 +165,7 @@ def test_every_user_over_a_threshold_is_reported_and_every_interval_holds(
             assert closed[name].count_low <= count <= closed[name].count_high
 
 
-def test_of_a_million_clicks_of_260_000_users_exactly_those_over_the_threshold_are_reported() -> None:
+def test_of_a_million_batch_of_260_000_users_exactly_those_over_the_threshold_are_reported() -> None:
     random = np.random.default_rng(1)
     users = [str(user) for user in random.zipf(1.115, 1_000_000) % 1_000_000]
     times = 1_760_000_400 + np.arange(len(users)) * 3000 / len(users)
@@ -172,7 +173,7 @@ def test_of_a_million_clicks_of_260_000_users_exactly_those_over_the_threshold_a
     detection = Detection(0, [rule], configured())
     reported = set()
     for clicks in Clicks(users, ["view"] * len(users), [None] * len(users), times).cut(2000):
-        reported |= {anomaly.user_id for anomaly in detection.count(clicks).anomalies}
+        reported |= {anomaly.user_id for anomaly in detection.count(Batch(clicks)).anomalies}
     counts = Counter(users)
     assert len(counts) > 250_000
     assert reported == {user for user, clicks in counts.items() if clicks > 50}
@@ -187,12 +188,12 @@ BOT = (Rule(name="bot", window=60, threshold=50),)
 
 def test_a_suspect_with_too_many_products_to_count_is_counted_on() -> None:
     detection, _ = run([[at(1, product=f"p{number}") for number in range(400)]], BOT)
-    detection.count(clicks_of([at(2, product=f"q{number}") for number in range(100)]))
+    detection.count(batch_of([at(2, product=f"q{number}") for number in range(100)]))
     (window,) = detection.detectors[0].windows.values()
-    detection.count(clicks_of([at(3, product=f"r{number}") for number in range(100)]))
+    detection.count(batch_of([at(3, product=f"r{number}") for number in range(100)]))
     suspect = window.suspects.all()["ann"]
     assert (suspect.count_high, suspect.distinct_products, suspect.last) == (600, 256, at(3)[3])
-    detection.count(clicks_of([at(4, product="s")] * 100))
+    detection.count(batch_of([at(4, product="s")] * 100))
     assert window.suspects.all()["ann"].count_high == 700
 
 
@@ -214,10 +215,10 @@ def test_50_clicks_are_none() -> None:
 
 def test_a_window_waits_for_clicks_within_the_lateness_and_no_longer() -> None:
     detection = Detection(0, BOT, configured())
-    assert detection.count(clicks_of([at(59)] * 50 + [at(64.9, "bob")])).anomalies == []
-    in_time = detection.count(clicks_of([at(59)]))
+    assert detection.count(batch_of([at(59)] * 50 + [at(64.9, "bob")])).anomalies == []
+    in_time = detection.count(batch_of([at(59)]))
     assert [anomaly.status for anomaly in in_time.anomalies] == ["ongoing"]
-    behind = detection.count(clicks_of([at(65, "bob"), at(59, "eve")]))
+    behind = detection.count(batch_of([at(65, "bob"), at(59, "eve")]))
     assert [anomaly.status for anomaly in behind.anomalies] == ["closed"]
     assert behind.late == {1: ["bot"]}
     assert (detection.accepted, detection.late) == (53, 1)
@@ -226,19 +227,19 @@ def test_a_window_waits_for_clicks_within_the_lateness_and_no_longer() -> None:
 def test_a_click_late_for_one_rule_still_counts_for_another() -> None:
     rules = (*BOT, Rule(name="slow", window=600, threshold=50))
     detection = Detection(0, rules, configured())
-    findings = detection.count(clicks_of([at(100, "bob")] + [at(1)] * 51))
+    findings = detection.count(batch_of([at(100, "bob")] + [at(1)] * 51))
     assert findings.late == {position: ["bot"] for position in range(1, 52)}
     assert [anomaly.rule for anomaly in findings.anomalies] == ["slow"]
 
 
 def test_wall_clock_closes_a_silent_window_and_loses_no_click_of_a_later_one() -> None:
     detection = Detection(0, BOT, configured())
-    detection.count(clicks_of([at(10)] * 60))
+    detection.count(batch_of([at(10)] * 60))
     assert not detection.seal(detection.newest + 54)
     assert detection.seal(detection.newest + 56)
     (closed,) = detection.close().anomalies
     assert (closed.status, closed.count) == ("closed", 60)
-    woken = detection.count(clicks_of([at(59, "late"), at(61, "bob")]))
+    woken = detection.count(batch_of([at(59, "late"), at(61, "bob")]))
     assert woken.late == {0: ["bot"]}
     assert detection.accepted == 61
 
@@ -252,37 +253,37 @@ def change(detection: Detection, rules: Sequence[Rule]) -> None:
 
 def test_a_changed_rule_takes_effect_at_the_next_window_and_drops_no_count() -> None:
     detection = Detection(0, BOT, configured())
-    detection.count(clicks_of([at(10)] * 40))
+    detection.count(batch_of([at(10)] * 40))
     change(detection, [Rule(name="bot", window=60, threshold=20)])
-    old = detection.count(clicks_of([at(11)] * 5 + [at(12, "bob")] * 30))
+    old = detection.count(batch_of([at(11)] * 5 + [at(12, "bob")] * 30))
     assert old.anomalies == []
-    new = detection.count(clicks_of([at(11)] * 6 + [at(61, "bob")] * 30))
+    new = detection.count(batch_of([at(11)] * 6 + [at(61, "bob")] * 30))
     assert [(a.user_id, a.threshold, a.count) for a in new.anomalies] == [("ann", 50, 51), ("bob", 20, 21)]
-    rest = detection.count(clicks_of([at(200, "eve")])).anomalies
+    rest = detection.count(batch_of([at(200, "eve")])).anomalies
     assert [(a.user_id, a.threshold, a.count) for a in rest] == [("ann", 50, 51), ("bob", 20, 30)]
-    detection.count(clicks_of([at(400, "eve")]))
+    detection.count(batch_of([at(400, "eve")]))
     assert [detector.rule.threshold for detector in detection.detectors] == [20]
 
 
 def test_a_changed_rule_with_no_window_open_counts_until_the_change() -> None:
     logins = Rule(name="logins", window=60, threshold=4, events=("login",))
     detection = Detection(0, [logins], configured())
-    detection.count(clicks_of([at(10)]))
+    detection.count(batch_of([at(10)]))
     change(detection, [Rule(name="logins", window=60, threshold=10, events=("login",))])
-    detection.count(clicks_of([at(11, "bob")]))
-    found = detection.count(clicks_of([at(12, event="login")] * 5)).anomalies
+    detection.count(batch_of([at(11, "bob")]))
+    found = detection.count(batch_of([at(12, event="login")] * 5)).anomalies
     assert [(a.user_id, a.threshold) for a in found] == [("ann", 4)]
 
 
 def test_an_added_rule_starts_with_a_whole_window_and_a_removed_one_ends_with_one() -> None:
     detection = Detection(0, BOT, configured())
-    detection.count(clicks_of([at(10)] * 60))
+    detection.count(batch_of([at(10)] * 60))
     added = Rule(name="slow", window=60, threshold=5)
     change(detection, [added])
-    assert [a.rule for a in detection.count(clicks_of([at(12)] * 60)).anomalies] == []
-    found = detection.count(clicks_of([at(62)] * 60)).anomalies
+    assert [a.rule for a in detection.count(batch_of([at(12)] * 60)).anomalies] == []
+    found = detection.count(batch_of([at(62)] * 60)).anomalies
     assert [(a.rule, a.status) for a in found] == [("slow", "ongoing")]
-    closed = detection.count(clicks_of([at(126, "eve")])).anomalies
+    closed = detection.count(batch_of([at(126, "eve")])).anomalies
     assert [(a.rule, a.count) for a in closed] == [("bot", 120), ("slow", 60)]
 
 

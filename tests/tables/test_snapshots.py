@@ -12,14 +12,13 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from app.clicks import Clicks
 from app.errors import ClickError, SnapshotError
 from app.records import Anomaly
 from app.rules import Rule
 from app.settings import Settings
 from tables.detection import Detection
 from tables.snapshots import VERSION, dump, load
-from tests.tables.reference import Click, clicks_of
+from tests.tables.reference import Click, batch_of
 from tests.tables.test_detection import state
 
 T = 1_600_000_020  # start of a window of 60 s
@@ -47,7 +46,7 @@ def reload(detection: Detection) -> Detection:
 
 
 def go_on(detection: Detection, rows: list[Click]) -> tuple[dict[int, list[str]], list[Anomaly]]:
-    late, anomalies, _ = detection.count(clicks_of(rows))
+    late, anomalies, _ = detection.count(batch_of(rows))
     return late, anomalies
 
 
@@ -57,7 +56,7 @@ def test_what_goes_on_from_a_snapshot_goes_on_as_if_there_were_none(
     before: list[Click], after: list[Click], silence: int
 ) -> None:
     detection = Detection(3, RULES, SETTINGS)
-    detection.count(clicks_of(before))
+    detection.count(batch_of(before))
     detection.next_offset = len(before)
     detection.seal(detection.newest + silence)
     again = reload(detection)
@@ -69,7 +68,7 @@ def test_what_goes_on_from_a_snapshot_goes_on_as_if_there_were_none(
 
 def test_what_became_of_every_record_is_kept() -> None:
     detection = Detection(0, RULES, SETTINGS)
-    run = clicks_of([("ann", "view", None, T + 90), ("ann", "view", None, T)])
+    run = batch_of([("ann", "view", None, T + 90), ("ann", "view", None, T)])
     run.rejected, run.ignored = [(0, ClickError("not_json")), (1, ClickError("future"))], 3
     detection.count(run)
     again = reload(detection)
@@ -102,7 +101,7 @@ def every_kind() -> Detection:
     """Open windows, suspects before and behind the threshold, late and rejected records, sealed windows,
     a rule on its way out and one to come."""
     detection = Detection(0, RULES, SETTINGS)
-    run = clicks_of(
+    run = batch_of(
         [(f"u{number % 5}", "login", f"p{number}", T + number / 2) for number in range(30)]
         + [("ann", "view", None, T + 90), ("late", "view", None, T)]
         + [(user, "view", "p", T + 91) for user in ["eve"] * 9 + ["bob"] * 4]
@@ -168,7 +167,7 @@ def test_cells_of_another_size_are_refused(snapshot: bytes) -> None:
 
 def test_an_empty_run_changes_nothing() -> None:
     detection = Detection(0, RULES, SETTINGS)
-    detection.count(Clicks([], [], [], clicks_of([]).times))
+    detection.count(batch_of([]))
     assert dump(detection) == dump(Detection(0, RULES, SETTINGS))
 
 

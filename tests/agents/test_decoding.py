@@ -1,0 +1,57 @@
+"""Runs become batches of clicks, and every record keeps its place."""
+
+import pytest
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from agents.decoding import BATCH_RECORDS, decode
+from app.clicks import Decoder
+from app.runs import Run
+
+DECODER = Decoder({name: name for name in ("user_id", "event", "product_id", "timestamp")}, skew=60.0)
+T = 1_760_000_000_000
+
+
+def batches(first: int, *sizes: int) -> bytes:
+    """Record batches of so many clicks each, the first of all at offset ``first``."""
+    raw = b""
+    for size in sizes:
+        builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 2**24)
+        for number in range(size):
+            value = b'{"user_id":"u%d","event":"view","timestamp":%d}' % (first + number, T)
+            assert builder.append(number, T, None, value, [])
+        batch = builder.build()
+        raw += first.to_bytes(8) + bytes(batch[8:])
+        first += size
+    return raw
+
+
+def users(run: Run) -> list[str]:
+    return [batch.users[number] for batch, _ in decode(run, DECODER, 7) for number in batch.user]
+
+
+def test_a_long_run_is_cut_into_equal_batches_that_know_where_to_read_on() -> None:
+    records = 2 * BATCH_RECORDS + 2
+    decoded = decode(Run(batches(10, records), 10, 10 + records), DECODER, 7)
+    sizes = [batch.size for batch, _ in decoded]
+    assert (sum(sizes), len(sizes), max(sizes) - min(sizes)) == (records, 3, 2)
+    assert [next_offset for _, next_offset in decoded] == [10 + sizes[0], 10 + 2 * sizes[0], 10 + records]
+
+
+def test_behind_the_last_record_the_run_goes_on() -> None:
+    ((_, next_offset),) = decode(Run(batches(0, 3), 0, 9), DECODER, 7)
+    assert next_offset == 9
+
+
+def test_only_records_of_the_runs_own_offsets_are_in_it() -> None:
+    run = Run(batches(100, 5, 5), 102, 108)
+    assert users(run) == [f"u{offset}" for offset in range(102, 108)]
+    assert users(run.between(104, 106)) == ["u104", "u105"]
+    assert decode(Run(b"", 5, 9), DECODER, 7) == []
+
+
+def test_a_batch_that_is_not_what_was_written_is_an_error() -> None:
+    raw = bytearray(batches(0, 3))
+    raw[-3] ^= 1
+    with pytest.raises(CorruptRecordException, match="offset 0"):
+        decode(Run(bytes(raw), 0, 3), DECODER, 7)
