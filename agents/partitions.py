@@ -40,7 +40,7 @@ class _Packed(NamedTuple):
     """A snapshot, and what has to happen with it: see :class:`Partition`."""
 
     position: int | None
-    snapshot: bytes
+    dumped: bytes
     rows: dict[bytes, bytes | None]
     sent: int
 
@@ -189,17 +189,18 @@ class Partition:
         self._changed = False
         return _Packed(
             position=self.detection.next_offset,
-            snapshot=snapshots.dump(self.detection),
+            dumped=snapshots.dump(self.detection),
             rows=self.activity.rows(self.detection),
             sent=self._deliveries.sent,
         )
 
     async def _save(self, packed: _Packed) -> None:
+        snapshot = await asyncio.to_thread(snapshots.compress, packed.dumped)
         # 2. acknowledged before the snapshot that forgets it
         await self._deliveries.acknowledged(packed.sent)
         # 3. durable
         partition = self.detection.partition
-        await snapshots.snapshots.put(partition, {snapshots.KEY: packed.snapshot})
+        await snapshots.snapshots.put(partition, {snapshots.KEY: snapshot})
         # 4. committed with the next commit
         if packed.position is not None:
             app.consumer.durable(self.tp, packed.position)

@@ -21,6 +21,8 @@ _MAGIC = b"CW"
 #: Key of a partition's snapshot.
 KEY = b"snapshot"
 
+_RELEASE = version("clickwarden")
+
 snapshots = declare(app, "snapshots", PartitionedTable)
 
 
@@ -59,9 +61,9 @@ _decoder = msgspec.msgpack.Decoder(_Snapshot)
 
 
 def dump(detection: Detection) -> bytes:
-    """The detection's state and the source position it belongs to, compressed."""
+    """The detection's state and the source position it belongs to."""
     snapshot = _Snapshot(
-        written_by=version("clickwarden"),
+        written_by=_RELEASE,
         next_offset=detection.next_offset,
         newest=detection.newest,
         accepted=detection.accepted,
@@ -91,8 +93,12 @@ def dump(detection: Detection) -> bytes:
         ],
         changes=detection.changes,
     )
-    packed = zstandard.ZstdCompressor(level=1).compress(_encoder.encode(snapshot))
-    return _MAGIC + bytes([VERSION]) + packed
+    return _encoder.encode(snapshot)
+
+
+def compress(dumped: bytes) -> bytes:
+    """A snapshot of what was dumped; takes longest, and needs neither the detection nor the GIL."""
+    return _MAGIC + bytes([VERSION]) + zstandard.ZstdCompressor(level=1).compress(dumped)
 
 
 def load(value: bytes, partition: int, settings: Settings) -> Detection:

@@ -17,7 +17,7 @@ from app.records import Anomaly
 from app.rules import Rule
 from app.settings import Settings
 from tables.detection import Detection
-from tables.snapshots import VERSION, dump, load
+from tables.snapshots import VERSION, compress, dump, load
 from tests.tables.reference import Click, batch_of
 from tests.tables.test_detection import state
 
@@ -42,7 +42,7 @@ streams = st.lists(clicks, max_size=120)
 
 
 def reload(detection: Detection) -> Detection:
-    return load(dump(detection), detection.partition, SETTINGS)
+    return load(compress(dump(detection)), detection.partition, SETTINGS)
 
 
 def go_on(detection: Detection, rows: list[Click]) -> tuple[dict[int, list[str]], list[Anomaly]]:
@@ -129,7 +129,7 @@ def test_every_version_there_ever_was_is_read(version: int) -> None:
 def snapshot() -> bytes:
     detection = Detection(0, RULES, SETTINGS)
     go_on(detection, [("ann", "view", "p", T)] * 9)
-    return dump(detection)
+    return compress(dump(detection))
 
 
 def test_a_newer_version_is_refused_with_the_cure(snapshot: bytes) -> None:
@@ -172,4 +172,4 @@ def test_an_empty_run_changes_nothing() -> None:
 
 
 if __name__ == "__main__":
-    (GOLDEN / f"{VERSION}.bin").write_bytes(dump(every_kind()))
+    (GOLDEN / f"{VERSION}.bin").write_bytes(compress(dump(every_kind())))
