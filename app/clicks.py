@@ -1,6 +1,7 @@
 """What a click may look like, and how a run of records becomes columns."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,12 +15,14 @@ from app.errors import ClickError
 
 USER_ID_MAX = 256
 EVENT_MAX = 64
+#: Parsers differ in how deep they can go, and one parser from stack to stack: this depth all of them reach.
+DEPTH_MAX = 200
 #: From here on a number is epoch milliseconds (in seconds it would be the year 5138).
 MILLISECONDS_FROM = 1e11
 
 #: Why a record cannot be counted.
 REASONS: dict[str, str] = {
-    "not_json": "the value is not UTF-8 JSON",
+    "not_json": f"the value is not UTF-8 JSON, or nested more than {DEPTH_MAX} deep",
     "not_object": "the value is JSON, but not an object",
     "missing_field": "user_id, event or timestamp is missing",
     "wrong_field": "a field has the wrong type",
@@ -112,9 +115,11 @@ class Decoder:
 
     def decode(self, records: Sequence[Record]) -> Clicks:
         """Decode one run of records of one partition."""
-        decode = self._decode_number
+        values: list[Any] = [record.value for record in records]
         try:
-            rows = [decode(record.value) for record in records]
+            if max(map(len, values), default=0) > 2 * DEPTH_MAX and any(map(_is_deep, values)):
+                return self._decode_each(records)
+            rows = list(map(self._decode_number, values))
         except (*UNREADABLE, TypeError):
             return self._decode_each(records)
         times = np.array([row.timestamp for row in rows], np.float64)
@@ -147,6 +152,8 @@ class Decoder:
         return clicks
 
     def _decode_one(self, record: Record) -> tuple[Any, float]:
+        if _is_deep(record.value or b""):
+            raise ClickError("not_json", f"nested more than {DEPTH_MAX} deep")
         try:
             row = self._decode_any(record.value)
         except UNREADABLE as error:
@@ -176,6 +183,24 @@ class Decoder:
         if isinstance(event, str) and len(event) > EVENT_MAX:
             return ClickError("huge_event", f"{len(event)} characters")
         return ClickError("wrong_field", str(error))
+
+
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+
+
+def _is_deep(value: bytes) -> bool:
+    """Whether the JSON is nested deeper than we read it."""
+    if len(value) <= 2 * DEPTH_MAX or (b"[" not in value and value.find(b"{", 1) < 0):
+        return False  # nearly always, in a few nanoseconds
+    depth = 0
+    for token in _TOKENS.finditer(value):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            if depth > DEPTH_MAX:
+                return True
+        elif token[0] in (b"]", b"}"):
+            depth -= 1
+    return False
 
 
 def seconds(timestamp: float | str) -> float:

@@ -122,10 +122,13 @@ class Recount:
         names = self._settings
         try:
             # A byte that is not UTF-8 is no matter of ours in a field nobody reads.
-            click = _decode(value.decode(errors="surrogateescape"))
+            text = value.decode(errors="surrogateescape")
+            if _depth(text) > 200:
+                return None
+            click = _decode(text)
             if rb"\u" in value:  # an escaped lone surrogate is no character, wherever it stands
                 _encode(_decode(value.decode(errors="replace"))).encode()
-        except (ValueError, RecursionError):
+        except ValueError:
             return None
         if type(click) is not _Object:
             return None
@@ -224,6 +227,23 @@ class _Object:
     def all(self, name: str) -> list[Any]:
         """The values given for a name, in their order."""
         return [value for key, value in self.pairs if key == name]
+
+
+def _depth(text: str) -> int:
+    """How deep JSON is nested."""
+    depth = deepest = 0
+    quoted = escaped = False
+    for character in text if text.count("[") + text.count("{") > 200 else "":
+        if quoted:
+            quoted, escaped = escaped or character != '"', character == "\\" and not escaped
+        elif character == '"':
+            quoted = True
+        elif character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
 
 
 def _is_text(value: Any, at_least: int = 0, at_most: float = math.inf) -> bool:

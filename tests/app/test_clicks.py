@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.clicks import REASONS, Clicks, Decoder, seconds
+from app.clicks import DEPTH_MAX, REASONS, Clicks, Decoder, seconds
 from app.errors import ClickError
 from app.recount import Recount
 from app.rules import Rule
@@ -240,8 +240,26 @@ def test_a_record_is_decoded_the_same_alone_and_among_others(run: list[bytes | N
     assert len(together.users) + len(together.rejected) + together.ignored == len(run)
 
 
+def nested(depth: int, opening: str, inner: str) -> bytes:
+    """A click that is nested so deep."""
+    closing = {"[": "]", '{"a":': "}"}[opening]
+    return text(*good, ("other", opening * (depth - 1) + inner + closing * (depth - 1)))
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize("inner", ["1", '"\\u0041"', '"[{"', '"\\"[[["'])
+def test_so_deep_and_no_deeper_whatever_stands_in_its_texts(opening: str, inner: str) -> None:
+    recount = Recount(SETTINGS, [Rule(name="any", window=1, threshold=1)])
+    for depth, read in ((DEPTH_MAX, True), (DEPTH_MAX + 1, False)):
+        value = nested(depth, opening, inner)
+        clicks = decode(value, click())
+        assert len(clicks.users) == 1 + read
+        assert [error.reason for _, error in clicks.rejected] == ([] if read else ["not_json"])
+        assert (recount._click(value, RECEIVED / 1000) is not None) == read
+
+
 @pytest.mark.parametrize(
     "opening", [b"[", b'{"a":', b'{"user_id":"ann","event":"view","timestamp":1,"other":[[']
 )
-def test_no_depth_is_too_deep(opening: bytes) -> None:
+def test_no_depth_is_too_much(opening: bytes) -> None:
     assert [error.reason for _, error in decode(opening * 100_000).rejected] == ["not_json"]
