@@ -17,6 +17,7 @@ that control batches and compaction leave move the position like records do.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -94,6 +95,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._read_offset = _ReadOffsets(self.app.run_topics)
         self._fetching = asyncio.Lock()
+        self._drained = asyncio.Event()
         self._epoch = 0
         self._durable: dict[TP, int] = {}
 
@@ -112,6 +114,23 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                         record.epoch = self._epoch
                         self.app.source.prepare(record)
             return fetched
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        """Fetch, once there is a partition to fetch for.
+
+        Stock sleeps for a second when the runs of every partition wait to be
+        counted, and has nothing left to count for most of it.
+        """
+        if self._buffered_partitions and not self._get_active_partitions():
+            self._drained.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), timeout)
+        return await super()._wait_next_records(timeout)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Note that a partition's runs were counted."""
+        super().on_buffer_drop(tp)
+        self._drained.set()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Deliver what was fetched, except runs that a seek has overtaken."""
