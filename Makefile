@@ -33,7 +33,8 @@ lint: setup ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-chaos: setup ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS= NODES= RATE=
+chaos: setup ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS= NODES= RATE=; a producer killed 20 times
+	KILLS=20 $(BIN)/python -m pytest -q -s tests/integration/test_outbox.py -k killed_again_and_again
 	$(BIN)/python -m tests.chaos $(foreach given,SEED ROUNDS WORKERS NODES RATE,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
 
 bench: setup ## clicks a second beside a bare aiokafka consumer; others: .venv/bin/python -m bench --help

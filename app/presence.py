@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from app.settings import Settings
 
@@ -45,7 +44,7 @@ class Presence:
                         await kafka.end_offsets(places)
                         self._answer()
                         await asyncio.sleep(ASK_SECONDS)
-            except KafkaError as error:
+            except Exception as error:  # whatever it is, the worker counts on if it can
                 self._miss(error)
                 await asyncio.sleep(ASK_SECONDS)
 
@@ -66,7 +65,7 @@ class Presence:
             log.warning("Kafka answers again after %.0f s; counting goes on", silence)
         self._answered, self.trouble = monotonic(), ""
 
-    def _miss(self, error: KafkaError) -> None:
+    def _miss(self, error: Exception) -> None:
         if monotonic() - self._answered < AWAY_SECONDS:
             return
         if not self.trouble:

@@ -19,6 +19,7 @@ RULES = Path(__file__).parents[2] / "rules.toml"
 NAMES = ("one", "two", "three")
 PARTITIONS = 4
 SESSION_SECONDS = 6.0
+IDLE_SECONDS = 3.0
 MIB = 1 << 20
 
 
@@ -31,6 +32,7 @@ class Cluster:
 
     Attributes:
         meant: the workers that are meant to run, by name.
+        kills: SIGKILLs of workers.
         deaths: of workers that nobody had told to die; they are started again.
         load: the clicks on their way; to be started when the workers are ready.
         peak: most memory that a worker was seen to use, bytes.
@@ -45,7 +47,7 @@ class Cluster:
         self.broker = Broker(folder / "kafka", port=0, nodes=nodes)
         self.names = NAMES[:workers]
         self.meant: dict[str, Worker] = {}
-        self.deaths = self.peak = self.thresholds = 0
+        self.kills = self.deaths = self.peak = self.thresholds = 0
         self._folder = folder
         self._rate, self._seed = rate, seed
 
@@ -58,6 +60,7 @@ class Cluster:
             partitions=PARTITIONS,
             replication=len(self.broker.nodes),
             session_timeout=SESSION_SECONDS,
+            idle_timeout=IDLE_SECONDS,
         )
         settings = self.site.settings
         self.changes = [Change(rules.load(RULES), dict.fromkeys(range(PARTITIONS), 0))]
@@ -97,16 +100,20 @@ class Cluster:
     def kill(self, name: str) -> None:
         """SIGKILL."""
         self.meant.pop(name).kill()
+        self.kills += 1
 
     def stop(self, *names: str) -> float:
         """SIGTERM to all of them at once; seconds until the last has left."""
         self.tend()
         leaving = {name: self.meant.pop(name) for name in names}
+        # One that has only just been started knows nothing of signals yet.
+        expected = {name: (0,) if worker.ready else (0, -SIGTERM) for name, worker in leaving.items()}
         began = time.monotonic()
         for worker in leaving.values():
             worker.send_signal(SIGTERM)
         for name, worker in leaving.items():
-            if code := worker.wait():
+            code = worker.wait()
+            if code not in expected[name]:
                 self.timeline.note(f"{name} left with exit code {code}")
                 self.deaths += 1
         return time.monotonic() - began
@@ -136,6 +143,13 @@ class Cluster:
     def ready(self) -> bool:
         """Whether all workers meant to run count clicks."""
         return all(worker.ready for worker in self.meant.values())
+
+    def closed(self) -> bool:
+        """Whether all partitions are counted, and none has a window open but that of ten minutes."""
+        if not self.ready():
+            return False
+        statuses = [each for worker in self.meant.values() for each in worker.partitions().values()]
+        return len(statuses) == PARTITIONS and all(each["open_windows"] <= 1 for each in statuses)
 
     # -- rules ----------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from aiokafka.protocol.admin import AlterPartitionReassignmentsRequest
 from confluent_kafka import ElectionType, TopicPartition
 
 from app.pulse import EXIT_CODE
-from tests.chaos.cluster import SESSION_SECONDS, Broken, Cluster
+from tests.chaos.cluster import IDLE_SECONDS, SESSION_SECONDS, Broken, Cluster
 
 STOP_SECONDS = 5.0
 AWAY_SECONDS = 30.0
@@ -62,13 +62,37 @@ def _any(cluster: Cluster, random: Random) -> str:
     return random.choice(sorted(cluster.meant))
 
 
-@fault(weight=20)
+@fault(weight=16)
 def sigkill(cluster: Cluster, random: Random) -> str:
     """A worker is killed. Restarted, the same member counts on from its last snapshot."""
     name = _any(cluster, random)
     cluster.kill(name)
     cluster.start(name)
     return name
+
+
+@fault(weight=8)
+def sigkill_again(cluster: Cluster, random: Random) -> str:
+    """A worker is killed, and again while it comes up: as it joins, recovers, or has just begun to count."""
+    name = _any(cluster, random)
+    lives = [random.uniform(0, 8) for _ in range(2)]
+    cluster.kill(name)
+    for life in lives:
+        cluster.start(name)
+        time.sleep(life)
+        cluster.kill(name)
+    cluster.start(name)
+    return f"{name}, after {' and '.join(f'{life:.1f}' for life in lives)} s"
+
+
+@fault(weight=4, possible=_several_run)
+def sigkill_of_all(cluster: Cluster, random: Random) -> str:
+    """All workers are killed at once. Nobody knows more than Kafka does."""
+    names = sorted(cluster.meant)
+    for name in names:
+        cluster.kill(name)
+    cluster.start(*names)
+    return ", ".join(names)
 
 
 @fault(weight=3)
@@ -182,6 +206,20 @@ def kafka_away(cluster: Cluster, random: Random) -> str:
     if running != {name: worker.pid for name, worker in cluster.meant.items()}:
         raise Broken("a worker did not live through the absence of Kafka")
     return f"{AWAY_SECONDS:.0f} s"
+
+
+@fault(weight=2)
+def silence(cluster: Cluster, random: Random) -> str:
+    """Nobody clicks, and wall clock closes the windows. It holds what it decided, also over a kill."""
+    cluster.until(cluster.ready, 120, "all workers ready")
+    name = _any(cluster, random)
+    with cluster.load.silence():
+        cluster.until(lambda: not cluster.site.behind(), 120, "all counted that there is")
+        time.sleep(random.uniform(0, 3 * IDLE_SECONDS))
+        cluster.kill(name)
+        cluster.start(name)
+        cluster.until(cluster.closed, 120, "wall clock closes the windows of a minute")
+    return name
 
 
 @fault(weight=2, possible=_several_nodes)

@@ -65,6 +65,7 @@ class Load(threading.Thread):
         self._random = default_rng(seed)
         self._stopping = threading.Event()
         self._sending = threading.Lock()
+        self._hush, self._hushed = threading.Event(), threading.Event()
         self._minute = int(time.time() - 6 * DAY) // DAY * DAY
         self._producer = Producer(
             {
@@ -84,6 +85,8 @@ class Load(threading.Thread):
         while not self._stopping.is_set():
             minute = self._clicks()
             for first in range(0, len(minute), burst):
+                if self._hush.is_set() and first + 2 * burst > len(minute):
+                    self._be_silent()
                 with self._sending:
                     for user, value in minute[first : first + burst]:
                         self._send(value, key=user)
@@ -98,6 +101,24 @@ class Load(threading.Thread):
         with self._sending:
             self._flush()
             yield
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """The same, from shortly before the end of a minute of event time on."""
+        self._hushed.clear()
+        self._hush.set()
+        try:
+            if not self._hushed.wait(FLUSH_SECONDS):
+                raise TimeoutError(f"the load did not fall silent within {FLUSH_SECONDS:.0f} s")
+            yield
+        finally:
+            self._hush.clear()
+
+    def _be_silent(self) -> None:
+        self._flush()
+        self._hushed.set()
+        while self._hush.is_set() and not self._stopping.is_set():
+            self._stopping.wait(BURST_SECONDS)
 
     def stop(self, partitions: int) -> None:
         """Stop, with a click in each partition that closes every window before it."""

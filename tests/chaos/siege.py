@@ -34,6 +34,7 @@ class Outcome(NamedTuple):
     faults: Counter[str]
     pauses: dict[str, float]
     longest: float
+    kills: int
     deaths: int
     peak: int
 
@@ -52,6 +53,7 @@ class Outcome(NamedTuple):
             table.add_row(name, f"{times:,}", f"{pause:.1f} s" if pause is not None else "")
         table.add_section()
         table.add_row("faults", f"{self.faults.total():,}", f"{self.longest:.1f} s")
+        table.add_row("SIGKILLs of workers", f"{self.kills:,}")
         for what in ("produced", "late", "excused", "rejected", "expected", *WRONG, "repeats"):
             wrong = what in WRONG and getattr(self.verdict, what)
             label = {"produced": "clicks", "expected": "anomalies"}.get(what, what.replace("_", " "))
@@ -80,7 +82,7 @@ def siege(folder: Path, *, seed: int, rounds: int, workers: int, nodes: int, rat
         progress.start()
         longest, alone = 0.0, True
         for _ in range(rounds):
-            time.sleep(random.uniform(0.2, 5))  # the moment of a fault is what is drawn
+            time.sleep(random.uniform(0.1, 3))  # the moment of a fault is what is drawn
             for part in (load, progress):
                 if not part.is_alive():
                     raise Broken(f"the {part.name} of the suite has died: nothing would be tested")
@@ -114,4 +116,5 @@ def siege(folder: Path, *, seed: int, rounds: int, workers: int, nodes: int, rat
         cluster.stop(*cluster.meant)
         found = verdict(settings, cluster.changes)
         timeline.note("done")
-    return Outcome(found, faults, dict(pauses), max(longest, progress.longest), cluster.deaths, cluster.peak)
+    longest = max(longest, progress.longest)
+    return Outcome(found, faults, dict(pauses), longest, cluster.kills, cluster.deaths, cluster.peak)
