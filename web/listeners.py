@@ -20,7 +20,7 @@ from aiohttp import web
 from app.application import app
 from web.live import following, stream
 from web.now import encoded
-from web.stream import Event, parse
+from web.stream import Event, Stream, parse
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ PATIENCE_SECONDS = 10.0
 RETRY = b"retry: 1000\n\n"
 #: What was missed is forgotten: ask for everything again.
 RESET = b"event: reset\ndata: {}\n\n"
-BEAT = b":\n\n"
 
 #: RFC 1952: deflate, no name, no time, unknown system.
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -122,9 +121,18 @@ class Listener:
 
 
 class Listeners:
-    """Everybody who listens."""
+    """Everybody who listens.
 
-    def __init__(self) -> None:
+    Args:
+        stream: of the anomalies.
+        loaded: set once what the topic held was read; until then nobody is told of it.
+        now: what is going on, as JSON.
+    """
+
+    def __init__(self, stream: Stream, loaded: asyncio.Event, now: Callable[[], bytes]) -> None:
+        self._stream = stream
+        self._loaded = loaded
+        self._now = now
         self._all: set[Listener] = set()
         self._told = 0
 
@@ -139,20 +147,20 @@ class Listeners:
             try:
                 is_due = monotonic() >= due and bool(self._all)
                 due = monotonic() + NOW_SECONDS if is_due else due
-                await self._tell(_now() if is_due else b"")
+                await self._tell(self._look() if is_due else b"")
             except Exception:
                 log.exception("The listeners were not told")
 
     async def _tell(self, now: bytes) -> None:
-        told, self._told = self._told, stream.count
+        told, self._told = self._told, self._stream.count
         listening = [listener for listener in self._all if listener.told is not None]
         if not listening:
             return
-        news = Chunk(_text(stream.behind(told)) + now)
+        news = Chunk(_text(self._stream.behind(told)) + now)
         for listener in listening:
             # Who has just caught up has had some of these.
             had = listener.told or 0
-            chunk = news if had == told else Chunk(_text(stream.behind(had)) + now)
+            chunk = news if had == told else Chunk(_text(self._stream.behind(had)) + now)
             listener.told = self._told
             if chunk.text:
                 await listener.send(chunk)
@@ -162,38 +170,43 @@ class Listeners:
         await listener.begin()
         self._all.add(listener)
         try:
-            if not following.loaded.is_set():
-                await self._wait(listener, following.loaded.is_set, forever=True)
+            while not self._loaded.is_set() and not listener.gone.is_set():
+                await listener.send(Chunk(self._look()))
+                await self._wait(listener, self._loaded.is_set, NOW_SECONDS)
             await self._catch_up(listener, position)
             await listener.gone.wait()
         finally:
             self._all.discard(listener)
 
     async def _catch_up(self, listener: Listener, position: str | None) -> None:
+        stream = self._stream
         had = parse(position or "")
         await self._wait(listener, lambda: stream.reaches(had))
         count = stream.first
         if not stream.has(had) or not stream.reaches(had):
             reset = b"" if position is None else RESET
             had, count = parse(stream.position), stream.count
-            await listener.send(Chunk(b"%bid: %b\n\n" % (reset, stream.position.encode())))
+            await listener.send(Chunk(b"id: %b\n\n" % stream.position.encode() + reset + self._look()))
         while count < stream.count and not listener.gone.is_set():
             if count < stream.first:  # forgotten while this one was reading
                 listener.drop()
             events = list(islice(stream.behind(count), AT_ONCE))
             count += len(events)
             text = _text(event for event in events if event.offset >= had[event.partition])
-            await listener.send(Chunk(text or BEAT))
+            if text:
+                await listener.send(Chunk(text))
             await self._wait(listener, listener.is_read)
         listener.told = count
 
-    async def _wait(self, listener: Listener, met: Callable[[], bool], *, forever: bool = False) -> None:
-        """Wait for something; without end, or until the reader's patience is."""
-        until = monotonic() + PATIENCE_SECONDS
-        while not met() and not listener.gone.is_set() and (forever or monotonic() < until):
+    async def _wait(
+        self, listener: Listener, met: Callable[[], bool], seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        until = monotonic() + seconds
+        while not (met() or listener.gone.is_set() or monotonic() > until):  # noqa: ASYNC110 - of many
             await asyncio.sleep(TICK_SECONDS)
-            if forever:
-                await listener.send(Chunk(BEAT))
+
+    def _look(self) -> bytes:
+        return b"event: now\ndata: %b\n\n" % self._now()
 
     def drop(self) -> None:
         """End all connections."""
@@ -205,11 +218,7 @@ def _text(events: Iterable[Event]) -> bytes:
     return b"".join(event.text for event in events)
 
 
-def _now() -> bytes:
-    return b"event: now\ndata: %b\n\n" % encoded()
-
-
-listeners = Listeners()
+listeners = Listeners(stream, following.loaded, encoded)
 
 
 async def _broadcasting(_: web.Application) -> AsyncIterator[None]:

@@ -36,6 +36,8 @@ class PartitionStatus(msgspec.Struct):
         lost: records that retention deleted before they were counted, since the worker started.
         open_windows: of all rules.
         suspects: users profiled in them.
+        crowded_windows: of these windows, those where all places for suspects
+            are taken: from now on only users over the threshold are profiled.
     """
 
     partition: int
@@ -51,6 +53,7 @@ class PartitionStatus(msgspec.Struct):
     lost: int
     open_windows: int
     suspects: int
+    crowded_windows: int = 0
 
 
 class Status(msgspec.Struct):
@@ -123,6 +126,7 @@ def _partition(partition: Partition, now: float) -> PartitionStatus:
         lost=partition.lost,
         open_windows=len(windows),
         suspects=sum(len(window.suspects) for window in windows),
+        crowded_windows=sum(len(window.suspects) >= window.max_suspects for window in windows),
     )
 
 

@@ -15,7 +15,7 @@ GONE_SECONDS = 10.0
 FORGET_SECONDS = 600.0
 
 
-class AssignedPartition(PartitionStatus):
+class AssignedPartition(PartitionStatus, kw_only=True):
     """A partition, and the worker that counted it last.
 
     Attributes:

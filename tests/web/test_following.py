@@ -33,7 +33,7 @@ async def followed(following: Following, settings: Settings) -> AsyncIterator[No
 def produce(settings: Settings, *values: str) -> None:
     producer = Producer({"bootstrap.servers": settings.bootstrap})
     for value in values:
-        producer.produce(settings.anomalies_topic, value, partition=0)
+        producer.produce(settings.anomalies_topic, value, key=value, partition=0)
     assert producer.flush(60) == 0
 
 
@@ -64,7 +64,10 @@ async def test_it_outlives_kafka_and_reads_each_record_once(tmp_path: Path) -> N
 
 
 async def test_where_it_begins(kafka: str) -> None:
-    settings = Settings(broker=f"kafka://{kafka}", anomalies_topic=f"anomalies-{uuid4().hex}", partitions=2)
+    name = uuid4().hex
+    settings = Settings(
+        broker=f"kafka://{kafka}", clicks_topic=name, anomalies_topic=f"anomalies-{name}", partitions=2
+    )
     await declare(settings)
     produce(settings, *map(str, range(10)))
     read: list[bytes | None] = []
@@ -86,7 +89,8 @@ async def test_where_it_begins(kafka: str) -> None:
 
 
 async def test_a_taker_that_fails_does_not_end_it(kafka: str) -> None:
-    settings = Settings(broker=f"kafka://{kafka}", anomalies_topic=f"anomalies-{uuid4().hex}")
+    name = uuid4().hex
+    settings = Settings(broker=f"kafka://{kafka}", clicks_topic=name, anomalies_topic=f"anomalies-{name}")
     await declare(settings)
     produce(settings, "a", "b", "c")
     read: list[bytes | None] = []
