@@ -11,7 +11,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 import asyncio
 import logging
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import islice
 from time import monotonic
 
@@ -139,6 +139,9 @@ class Listeners:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __iter__(self) -> Iterator[Listener]:
+        return iter(list(self._all))
+
     async def broadcast(self) -> None:
         """Tell all of them what is new, until cancelled."""
         due = 0.0
@@ -153,7 +156,7 @@ class Listeners:
 
     async def _tell(self, now: bytes) -> None:
         told, self._told = self._told, self._stream.count
-        listening = [listener for listener in self._all if listener.told is not None]
+        listening = [listener for listener in self if listener.told is not None]
         if not listening:
             return
         news = Chunk(_text(self._stream.behind(told)) + now)
@@ -181,7 +184,8 @@ class Listeners:
     async def _catch_up(self, listener: Listener, position: str | None) -> None:
         stream = self._stream
         had = parse(position or "")
-        await self._wait(listener, lambda: stream.reaches(had))
+        if stream.has(had):
+            await self._wait(listener, lambda: stream.reaches(had))
         count = stream.first
         if not stream.has(had) or not stream.reaches(had):
             reset = b"" if position is None else RESET
@@ -210,7 +214,7 @@ class Listeners:
 
     def drop(self) -> None:
         """End all connections."""
-        for listener in list(self._all):
+        for listener in self:
             listener.drop()
 
 

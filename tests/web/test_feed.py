@@ -4,24 +4,11 @@ import json
 
 import pytest
 
+from tests.web.anomalies import MINUTES, record
 from web.feed import RECORD_BYTES, SLICE, Feed, series
 from web.history import Filter
 
 EVERYTHING = Filter()
-
-
-def record(
-    alert_id: str, status: str = "ongoing", window_end: str = "2026-01-01T00:01:00Z", **more: object
-) -> bytes:
-    fields: dict[str, object] = {
-        "alert_id": alert_id, "rule": "bot", "status": status, "user_id": "u",
-        "window_start": "2026-01-01T00:00:00Z", "window_end": window_end,
-        "count": 51, "count_low": 27, "count_high": 51, "threshold": 50,
-        "first_seen": "2026-01-01T00:00:01Z", "last_seen": "2026-01-01T00:00:02Z",
-        "events": {"view": 27}, "distinct_products": 3, "category": "bot", "owasp": "OAT-003",
-        "reasons": ["why"], "partition": 0, "emitted_at": "2026-01-01T00:00:02Z", "version": 1, "worker": "w",
-    }  # fmt: skip
-    return json.dumps(fields | more).encode()
 
 
 async def known(feed: Feed, wanted: Filter = EVERYTHING) -> list[tuple[str, str]]:
@@ -93,19 +80,17 @@ async def test_what_is_selected_may_change_meanwhile() -> None:
 )
 async def test_filters(wanted: Filter, found: str) -> None:
     feed = Feed()
-    minutes = [f"2026-01-01T00:0{minute}:00Z" for minute in range(4)]
-    feed.take(record("a", "closed", minutes[1], window_start=minutes[0], user_id="t"))
-    feed.take(record("b", "ongoing", minutes[2], window_start=minutes[1]))
-    more = {"rule": "slow", "category": "scraper", "window_start": minutes[2]}
-    feed.take(record("c", "closed", minutes[3], **more))
+    feed.take(record("a", "closed", MINUTES[1], window_start=MINUTES[0], user_id="t"))
+    feed.take(record("b", "ongoing", MINUTES[2], window_start=MINUTES[1]))
+    more = {"rule": "slow", "category": "scraper", "window_start": MINUTES[2]}
+    feed.take(record("c", "closed", MINUTES[3], **more))
     assert sorted(alert for alert, _ in await known(feed, wanted)) == list(found)
 
 
 def test_windows_that_follow_one_another_are_one_series() -> None:
     feed = Feed()
-    minutes = [f"2026-01-01T00:0{minute}:00Z" for minute in range(8)]
     for name, rule, minute in ("a", "bot", 0), ("c", "bot", 4), ("b", "bot", 1), ("d", "slow", 1):
-        feed.take(record(name, "closed", minutes[minute + 1], window_start=minutes[minute], rule=rule))
+        feed.take(record(name, "closed", MINUTES[minute + 1], window_start=MINUTES[minute], rule=rule))
     assert [[entry.alert_id for entry in run] for run in series(feed.of("u"))] == [["a", "b"], ["c"], ["d"]]
 
 
