@@ -173,7 +173,7 @@ async def _export(
 @routes.get("/api/v1/rules")
 async def watched(_: web.Request) -> web.Response:
     """What is being watched, and what came of it."""
-    return answer(rules.rules())
+    return answer(rules.encoded())
 
 
 @routes.get("/api/v1/status")

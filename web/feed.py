@@ -3,8 +3,9 @@
 import asyncio
 import sys
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -71,20 +72,33 @@ class Feed:
         self._latest: dict[str, Entry] = {}
         self._places: list[Place] = []
         self._by_user: dict[str, dict[str, Entry]] = {}
-        self._ongoing: dict[str, Entry] = {}
-        self._fired: dict[str, int] = {}
+        self._live = _Live()
+        self._fired: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._latest)
 
     @property
-    def ongoing(self) -> dict[str, Entry]:
-        """Anomalies whose window is open, by id."""
-        return self._ongoing
+    def ongoing(self) -> int:
+        """Anomalies whose window is open."""
+        return len(self._live.ranks)
+
+    @property
+    def live(self) -> int:
+        """Users with such an anomaly, once for each rule."""
+        return len(self._live.users)
+
+    def worst(self, count: int) -> list[Entry]:
+        """Those whose window is open, most times the threshold first."""
+        return [self._latest[alert_id] for _, alert_id in reversed(self._live.ranks[-count:])]
 
     def fired(self, rule: str) -> int:
         """Anomalies of a rule."""
-        return self._fired.get(rule, 0)
+        return self._fired[rule]
+
+    def live_of(self, rule: str) -> int:
+        """Anomalies of a rule whose window is open."""
+        return self._live.rules[rule]
 
     def of(self, user_id: str) -> list[Entry]:
         """All anomalies of a user, in no order."""
@@ -133,15 +147,17 @@ class Feed:
         """Learn what was counted of an ongoing anomaly since its record."""
         for entry in self._by_user.get(user_id, {}).values():
             if entry.ongoing and entry.rule == rule and entry.window_start == window_start:
+                self._live.discard(entry)
                 entry.low, entry.high = max(entry.low, low), max(entry.high, high)
+                self._live.add(entry)
 
     def _add(self, entry: Entry) -> None:
         self._latest[entry.alert_id] = entry
         insort(self._places, entry.place)
         self._by_user.setdefault(entry.user_id, {})[entry.alert_id] = entry
-        self._fired[entry.rule] = self._fired.get(entry.rule, 0) + 1
+        self._fired[entry.rule] += 1
         if entry.ongoing:
-            self._ongoing[entry.alert_id] = entry
+            self._live.add(entry)
 
     def _forget(self, entry: Entry) -> None:
         del self._latest[entry.alert_id]
@@ -150,10 +166,35 @@ class Feed:
         del of_user[entry.alert_id]
         if not of_user:
             del self._by_user[entry.user_id]
-        self._fired[entry.rule] -= 1
-        if not self._fired[entry.rule]:
-            del self._fired[entry.rule]
-        self._ongoing.pop(entry.alert_id, None)
+        _less(self._fired, entry.rule)
+        if entry.ongoing:
+            self._live.discard(entry)
+
+
+class _Live:
+    """The anomalies whose window is open, in the order of how bad they are."""
+
+    def __init__(self) -> None:
+        self.ranks: list[tuple[float, str]] = []
+        self.users: Counter[tuple[str, str]] = Counter()
+        self.rules: Counter[str] = Counter()
+
+    def add(self, entry: Entry) -> None:
+        insort(self.ranks, (entry.excess, entry.alert_id))
+        self.users[entry.rule, entry.user_id] += 1
+        self.rules[entry.rule] += 1
+
+    def discard(self, entry: Entry) -> None:
+        del self.ranks[bisect_left(self.ranks, (entry.excess, entry.alert_id))]
+        _less(self.users, (entry.rule, entry.user_id))
+        _less(self.rules, entry.rule)
+
+
+def _less(counter: Counter[Any], name: object) -> None:
+    """One less; what is down to nothing is forgotten."""
+    counter[name] -= 1
+    if not counter[name]:
+        del counter[name]
 
 
 def _entry(anomaly: Anomaly, record: msgspec.Raw) -> Entry:

@@ -42,9 +42,7 @@ class _Collector(Collector):
             f"{PREFIX}clicks_per_second", "Records counted, over five seconds", now.clicks_per_second or 0
         )
         yield GaugeMetricFamily(f"{PREFIX}anomalies", "Anomalies the page knows, of all workers", len(feed))
-        yield GaugeMetricFamily(
-            f"{PREFIX}anomalies_ongoing", "Of these, windows still open", len(feed.ongoing)
-        )
+        yield GaugeMetricFamily(f"{PREFIX}anomalies_ongoing", "Of these, windows still open", feed.ongoing)
         yield GaugeMetricFamily(
             f"{PREFIX}following", "Whether the page can read Kafka", not following.trouble
         )

@@ -1,14 +1,13 @@
 """The first look: is anyone attacking now, who, how sure, since when, and is the watcher healthy."""
 
 from collections import Counter
-from heapq import nlargest
-from time import monotonic, time
+from time import time
 from typing import Literal
 
 import msgspec
 
 from app.records import isotime
-from web.feed import Entry
+from web.fresh import Fresh
 from web.incidents import Incident, incidents
 from web.live import feed, following, stream, timeline, workers
 from web.status import VERSION
@@ -18,8 +17,6 @@ from web.workers import WorkerStatus
 
 #: Live incidents that are shown.
 SHOWN = 50
-#: How old an answer may be, seconds.
-FRESH_SECONDS = 0.2
 
 
 class Verdict(msgspec.Struct):
@@ -102,37 +99,12 @@ class Now(msgspec.Struct):
     version: str
 
 
-class _Answer:
-    """The answer, encoded once for all who ask within a moment."""
-
-    def __init__(self) -> None:
-        self._encoded = b""
-        self._until = 0.0
-
-    def __call__(self) -> bytes:
-        if monotonic() >= self._until:
-            self._encoded = msgspec.json.encode(look())
-            self._until = monotonic() + FRESH_SECONDS
-        return self._encoded
-
-
-encoded = _Answer()
-
-
 def live() -> tuple[list[Incident], int]:
     """The worst live incidents, and how many there are."""
-    ongoing = feed.ongoing.values()
-    worst = {}
-    for entry in nlargest(SHOWN, ongoing, key=_excess):
-        for incident in incidents(feed.of(entry.user_id)):
-            if incident.status == "ongoing":
-                worst[incident.incident_id] = incident
-    total = len({(entry.rule, entry.user_id) for entry in ongoing})
-    return sorted(worst.values(), key=_severity, reverse=True)[:SHOWN], total
-
-
-def _excess(entry: Entry) -> float:
-    return entry.excess
+    users = dict.fromkeys(entry.user_id for entry in feed.worst(SHOWN))
+    found = [incident for user_id in users for incident in incidents(feed.of(user_id))]
+    ongoing = [incident for incident in found if incident.status == "ongoing"]
+    return sorted(ongoing, key=_severity, reverse=True)[:SHOWN], feed.live
 
 
 def _severity(incident: Incident) -> tuple[float, int, str]:
@@ -190,3 +162,6 @@ def _health(workers: list[WorkerStatus]) -> Health:
         lost=sum(each.lost for each in partitions),
         workers=workers,
     )
+
+
+encoded = Fresh(look, seconds=0.2)

@@ -4,6 +4,7 @@ import msgspec
 
 from app.application import app
 from app.rules import Rule
+from web.fresh import Fresh
 from web.live import feed, suspects, workers
 from web.suspects import Close
 from web.words import limit, owasp_label
@@ -67,6 +68,9 @@ def _rule(rule: Rule, watermarks: dict[int, str]) -> RuleStatus:
         owasp=rule.threat,
         owasp_label=owasp_label(rule.threat),
         fired=feed.fired(rule.name),
-        live=sum(entry.rule == rule.name for entry in feed.ongoing.values()),
+        live=feed.live_of(rule.name),
         closest=suspects.closest(rule.name, CLOSEST, watermarks),
     )
+
+
+encoded = Fresh(rules, seconds=1.0)

@@ -10,7 +10,7 @@ from app.clicks import UNREADABLE
 from tables.activity import Entry, Row
 
 #: Users that are kept, those written last.
-KEEP = 20_000
+KEEP = 10_000
 
 Progress = Callable[[str, str, str, int, int], None]
 

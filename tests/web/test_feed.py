@@ -21,13 +21,13 @@ async def test_closed_replaces_ongoing_and_not_the_other_way() -> None:
     news = feed.take(record("a"))
     assert news is not None
     assert news.first
-    assert (await known(feed), list(feed.ongoing), feed.fired("bot")) == ([("a", "ongoing")], ["a"], 1)
+    assert (await known(feed), feed.ongoing, feed.fired("bot")) == ([("a", "ongoing")], 1, 1)
     news = feed.take(record("a", "closed"))
     assert news is not None
     assert not news.first
     assert feed.take(record("a")) is None
     assert feed.take(record("a", "closed")) is None
-    assert (await known(feed), list(feed.ongoing), feed.fired("bot")) == ([("a", "closed")], [], 1)
+    assert (await known(feed), feed.ongoing, feed.fired("bot")) == ([("a", "closed")], 0, 1)
 
 
 async def test_the_newest_window_comes_first_and_an_anomaly_keeps_its_place() -> None:
@@ -140,3 +140,38 @@ def test_fields_of_a_newer_version_are_kept() -> None:
     feed.take(record("a", version=2, story={"so": "far"}))
     (kept,) = feed.of("u")
     assert json.loads(bytes(kept.record))["story"] == {"so": "far"}
+
+
+def test_the_worst_come_first_and_each_user_is_live_once_for_a_rule() -> None:
+    feed = Feed()
+    for name, user_id, high, minute in (
+        ("a", "u", 60, 0),
+        ("b", "u", 90, 1),
+        ("c", "v", 70, 0),
+        ("d", "w", 51, 0),
+    ):
+        feed.take(
+            record(
+                name,
+                "ongoing",
+                MINUTES[minute + 1],
+                window_start=MINUTES[minute],
+                user_id=user_id,
+                count_high=high,
+            )
+        )
+    assert [entry.alert_id for entry in feed.worst(3)] == ["b", "c", "a"]
+    assert (feed.ongoing, feed.live, feed.live_of("bot"), feed.live_of("slow")) == (4, 3, 4, 0)
+    feed.progress("w", "bot", MINUTES[0], 400, 424)
+    feed.take(record("b", "closed", MINUTES[2], window_start=MINUTES[1]))
+    assert [entry.alert_id for entry in feed.worst(9)] == ["d", "c", "a"]
+    assert (feed.ongoing, feed.live) == (3, 3)
+    for name, user_id in ("a", "u"), ("c", "v"), ("d", "w"):
+        feed.take(record(name, "closed", user_id=user_id))
+    assert (feed.worst(9), feed.ongoing, feed.live, feed.live_of("bot"), feed.fired("bot")) == (
+        [],
+        0,
+        0,
+        0,
+        4,
+    )
