@@ -86,7 +86,7 @@ async def look(_: web.Request) -> web.Response:
     return answer(now.encoded())
 
 
-@routes.get("/api/v1/users/{user_id:.+}")
+@routes.get(r"/api/v1/users/{user_id:[\s\S]+}")
 async def user(request: web.Request) -> web.Response:
     """All that is known of a user, who need not be known."""
     return answer(users.user(request.match_info["user_id"]))
@@ -134,14 +134,14 @@ async def anomalies(request: web.Request) -> web.Response:
     )
 
 
-@routes.get("/api/v1/anomalies.csv")
+@routes.get("/api/v1/anomalies.csv", allow_head=False)
 @_checked
 async def anomalies_csv(request: web.Request) -> web.StreamResponse:
     """All anomalies that are as asked for, as CSV."""
     return await _export(request, "text/csv", "csv", csv_rows, csv_head())
 
 
-@routes.get("/api/v1/anomalies.ndjson")
+@routes.get("/api/v1/anomalies.ndjson", allow_head=False)
 @_checked
 async def anomalies_ndjson(request: web.Request) -> web.StreamResponse:
     """All anomalies that are as asked for, one JSON object a line."""
@@ -182,7 +182,7 @@ async def worker(_: web.Request) -> web.Response:
     return answer(status())
 
 
-@routes.get("/api/v1/stream")
+@routes.get("/api/v1/stream", allow_head=False)
 async def events(request: web.Request) -> web.StreamResponse:
     """Anomalies as they are found, and once a second what is going on now."""
     position = request.headers.get("Last-Event-ID", request.query.get("last_event_id"))

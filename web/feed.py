@@ -17,7 +17,7 @@ KEEP = 20_000
 #: A larger record is none of ours, whose fields are all bounded.
 RECORD_BYTES = 64 * 1024
 #: Anomalies looked at without letting go of the event loop, which counts clicks too.
-SLICE = 1_000
+SLICE = 250
 
 #: Where an anomaly stands in the list, the same for ``ongoing`` and ``closed``: end of its window, and id.
 Place = tuple[str, str]

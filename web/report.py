@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from app.application import app, settings
-from web.status import measure, status
+from web.status import status
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,6 @@ async def report() -> None:
             while True:
                 await asyncio.sleep(SECONDS)
                 app.pulse.check()
-                measure()
                 value = msgspec.json.encode(status())
                 await producer.send_and_wait(settings.status_topic, value, settings.member.encode(), 0)
         except KafkaError as error:

@@ -130,8 +130,9 @@ def _partition(partition: Partition, now: float) -> PartitionStatus:
     )
 
 
-def measure() -> None:
-    """Sample the throughput; once a second."""
+@app.timer(1.0)
+async def measure() -> None:
+    """Sample the throughput."""
     totals = {}
     for partition in partitions:
         detection = partition.detection
