@@ -11,6 +11,7 @@ const FILTERS = ["rule", "user", "category", "status", "since", "until"];
 
 const asked = new URLSearchParams(location.search);
 const filters = new URLSearchParams(FILTERS.filter((name) => asked.get(name)).map((name) => [name, asked.get(name)]));
+const cursor = [...asked].filter(([name]) => name === "cursor");
 const form = byId("filters");
 
 // A moment as the form's fields take it: in the reader's zone.
@@ -43,15 +44,15 @@ const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
 ]);
 
 function show({ anomalies, total, next, state, detail }) {
-  const cursor = asked.get("cursor");
+  if (state === "loading") setTimeout(ask, 1000);
   rows.show(anomalies);
   byId("anomalies-head").replaceChildren(...head("Window", "User", "Rule", "Clicks", "scale", ""));
   byId("anomalies-head").hidden = !anomalies.length;
   byId("empty").hidden = anomalies.length > 0;
-  write(byId("empty"), state === "away" ? detail : state === "loading" ? "Still being read from Kafka; look again in a moment."
+  write(byId("empty"), state === "away" ? detail : state === "loading" ? "Still being read from Kafka…"
     : filters.size ? "Nothing like this was found. Take a filter away, or clear them all." : "Nobody has gone over a threshold yet.");
   write(byId("shown"), anomalies.length ? `${number(anomalies.length)} of ${plural(total, "anomaly", "anomalies")}` : "No anomalies");
-  byId("newest").hidden = !cursor;
+  byId("newest").hidden = !cursor.length;
   byId("newest").href = `/history?${filters}`;
   byId("older").hidden = !next;
   byId("older").href = `/history?${new URLSearchParams([...filters, ["cursor", next ?? ""]])}`;
@@ -60,4 +61,5 @@ function show({ anomalies, total, next, state, detail }) {
 for (const format of ["csv", "ndjson"]) byId(format).href = `/api/v1/anomalies.${format}?${filters}`;
 byId("json").href = `/api/v1/anomalies?${filters}`;
 load("/api/v1/rules", (rules) => setForm(rules.map((rule) => rule.name)));
-load(`/api/v1/anomalies?${new URLSearchParams([...filters, ["limit", LIMIT], ...(asked.get("cursor") ? [["cursor", asked.get("cursor")]] : [])])}`, show);
+const ask = () => load(`/api/v1/anomalies?${new URLSearchParams([...filters, ...cursor, ["limit", LIMIT]])}`, show);
+ask();

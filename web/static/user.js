@@ -56,8 +56,8 @@ function show(user) {
 }
 
 if (id) {
-  document.title = `${id} · Clickwarden`;
   byId("headline").replaceChildren(userId(id));
+  document.title = `${byId("headline").textContent} · Clickwarden`;
   byId("find").value = id;
   byId("json").href = path;
   byId("table").href = `/table/activity/${encodeURIComponent(id)}/`;
