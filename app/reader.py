@@ -12,11 +12,11 @@ from app.settings import Settings
 
 
 @asynccontextmanager
-async def reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer at the beginning of every partition of the topic.
+async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer at the beginning of every partition of the topics.
 
     Raises:
-        BrokerError: Kafka does not answer, now or while the consumer is in use; or there is no such topic.
+        BrokerError: Kafka does not answer, now or while the consumer is in use; or a topic does not exist.
     """
     options = settings.client_options() | {"request_timeout_ms": 10_000}
     admin = AIOKafkaAdminClient(**options)
@@ -26,13 +26,18 @@ async def reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsum
     try:
         await admin.start()
         # A topic is asked for by its name only once it is known: a broker may create what it is asked for.
-        if topic not in await admin.list_topics():
+        for topic in set(topics).difference(await admin.list_topics()):
             raise BrokerError(
                 f"Kafka at {settings.bootstrap} has no topic {topic!r}; 'faust -A app worker' creates it, "
                 "CLICKWARDEN_CLICKS_TOPIC and CLICKWARDEN_ANOMALIES_TOPIC name others"
             )
-        (description,) = await admin.describe_topics([topic])
-        consumer.assign([TopicPartition(topic, each["partition"]) for each in description["partitions"]])
+        consumer.assign(
+            [
+                TopicPartition(described["topic"], each["partition"])
+                for described in await admin.describe_topics(list(topics))
+                for each in described["partitions"]
+            ]
+        )
         await consumer.start()
         yield consumer
     except KafkaError as error:
@@ -42,16 +47,19 @@ async def reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsum
         await admin.close()
 
 
-async def poll(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> dict[int, list[ConsumerRecord]]:
-    """The next records by partition; none where a second brings none.
+async def poll(
+    consumer: AIOKafkaConsumer, *partitions: TopicPartition, most: int | None = None
+) -> dict[TopicPartition, list[ConsumerRecord]]:
+    """The next records, at most so many, by partition; none where a second brings none.
 
     Raises:
         KafkaError: it brought none because Kafka is away, which the consumer alone would not say.
     """
-    batches = await consumer.getmany(*partitions, timeout_ms=1000)
+    batches: dict[TopicPartition, list[ConsumerRecord]]
+    batches = await consumer.getmany(*partitions, timeout_ms=1000, max_records=most)
     if not batches:
         await consumer.end_offsets(consumer.assignment())
-    return {partition.partition: records for partition, records in batches.items()}
+    return batches
 
 
 async def to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[tuple[int, list[ConsumerRecord]]]:
@@ -59,4 +67,4 @@ async def to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[tuple[int, list[Co
     ends = await consumer.end_offsets(consumer.assignment())
     while behind := [each for each, end in ends.items() if await consumer.position(each) < end]:
         for partition, records in (await poll(consumer, *behind)).items():
-            yield partition, records
+            yield partition.partition, records

@@ -170,6 +170,11 @@ class Settings(BaseSettings):
         return f"{self.clicks_topic}.late"
 
     @property
+    def status_topic(self) -> str:
+        """Where each worker says once a second how it is doing."""
+        return f"{self.app_id}-status"
+
+    @property
     def field_names(self) -> dict[str, str]:
         """What the fields of a click are called in the topic, by our names."""
         return {

@@ -10,7 +10,8 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from app.errors import BrokerError, SettingsError, unreachable
 from app.settings import Settings
 
-DAY_MS = 24 * 60 * 60 * 1000
+MINUTE_MS = 60 * 1000
+DAY_MS = 24 * 60 * MINUTE_MS
 #: How long a new topic may be without a leader.
 LEADER_SECONDS = 30.0
 #: Largest record we write: a snapshot of many open windows.
@@ -38,6 +39,9 @@ def layout(settings: Settings) -> Iterator[NewTopic]:
         (settings.anomalies_topic, received | month_compacted),
     ):
         yield NewTopic(name, settings.partitions, settings.replication, topic_configs=config)
+    # Kafka deletes whole segments: short ones, or it would keep a week.
+    hours = {"retention.ms": str(120 * MINUTE_MS), "segment.ms": str(10 * MINUTE_MS)}
+    yield NewTopic(settings.status_topic, 1, settings.replication, topic_configs=received | hours)
 
 
 def changelogs(settings: Settings) -> Iterator[NewTopic]:

@@ -70,6 +70,20 @@ def latency(broker: str | None, rate: float, seconds: int, partitions: int) -> N
 
 
 @main.command()
+@click.option("--clicks", type=number, default=3_000_000, help="Clicks in the topic.")
+@click.option("--listeners", type=number, default=200, help="Open live connections.")
+@partitions
+@click.option("--runs", type=number, default=3, help="Runs of each case.")
+@broker
+def page(broker: str | None, **sizes: int) -> None:
+    """Clicks a second while 200 look at the page and 10,000 alerts come."""
+    from bench import page
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(page.measure(bootstrap, folder, **sizes))
+
+
+@main.command()
 def sketch() -> None:
     """False alerts of the sketch; no Kafka needed. Draws docs/img/sketch-error.svg."""
     from bench import sketch

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -66,7 +68,7 @@ class Clickwarden:
     def run(self) -> Cost:
         """Until the offset of the last click is committed, which comes after its snapshot."""
         clicks = self._load.clicks
-        with Worker(self.settings) as worker:
+        with Worker(self.settings) as worker, self.looking(worker):
             first = worker.mark()
 
             def begun() -> bool:
@@ -81,6 +83,11 @@ class Clickwarden:
             last = worker.mark()
             worker.until(lambda: worker.committed() == clicks, "the worker has committed every click")
             return _cost(worker, first, last)
+
+    @contextmanager
+    def looking(self, worker: Worker) -> Iterator[None]:
+        """What else happens while it counts: nothing."""
+        yield
 
     def result(self) -> str:
         """What the oracle says of the anomalies topic."""

@@ -70,6 +70,10 @@ class Worker(Process):
         super().__exit__(*error)
         self._group.close()
 
+    def alive(self) -> bool:
+        """Whether its page answers."""
+        return str(self._status()["state"]) != "starting"
+
     def ready(self) -> bool:
         """Whether it counts every partition."""
         status = self._status()

@@ -121,6 +121,13 @@ class Deployment:
         except (aiohttp.ClientError, TimeoutError):
             return None
 
+    async def answers(self) -> None:
+        """Wait until the worker does."""
+        while True:
+            if await self.status() is not None:
+                return
+            await asyncio.sleep(0.2)
+
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "faust", "-A", "app", *arguments]
 

@@ -2,8 +2,12 @@
 
 | request | answer |
 |---|---|
-| ``GET /api/v1/anomalies?limit=N`` | :class:`Anomalies`, of all partitions |
+| ``GET /api/v1/now`` | :class:`web.now.Now` |
+| ``GET /api/v1/users/USER``, ``/api/v1/users?id=USER`` | :class:`web.users.User` |
+| ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
+| ``GET /api/v1/rules`` | a list of :class:`web.rules.RuleStatus` |
 | ``GET /api/v1/status`` | :class:`web.status.Status`, of this worker |
+| ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
 | ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …, "detail": …}`` |
 | ``GET /health`` | 200 while the process is alive: ``{"state": "alive"}`` |
 
@@ -11,31 +15,38 @@ Faust's own stay at their places: ``/table/activity/USER/`` has the recent
 windows of a suspect, ``/router/`` the partitions of each worker.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
 
 from app.application import app
-from web.feed import KEEP, feed
+from web import history, now, rules, users
+from web.export import csv_head, csv_rows, ndjson
+from web.feed import Entry
+from web.history import QueryError
+from web.listeners import Listener, listeners
+from web.live import feed, following, stream
 from web.status import state, status
 
-DEFAULT_LIMIT = 100
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 routes = web.RouteTableDef()
 
 
 class Anomalies(msgspec.Struct):
-    """The newest anomalies of all partitions.
+    """Anomalies of all partitions, the newest window first.
 
     Attributes:
         state: ``loading`` until the topic was read to its end once, then
             ``live``; ``away`` while Kafka cannot be read.
         detail: why not ``live``, in words.
-        total: anomalies known.
+        total: anomalies known that are as asked for, on all pages.
         ongoing: of these, windows still open.
-        anomalies: records as they are in the topic, ongoing ones first, then
-            the newest windows; at most ``limit``.
+        anomalies: records as they are in the topic; at most ``limit``.
+        next: the ``cursor`` of the next page; None on the last.
+        position: of the stream, to go on from with ``/api/v1/stream?last_event_id=``.
     """
 
     state: Literal["loading", "live", "away"]
@@ -43,37 +54,141 @@ class Anomalies(msgspec.Struct):
     total: int
     ongoing: int
     anomalies: list[msgspec.Raw]
+    next: str | None
+    position: str
+
+
+class Problem(msgspec.Struct):
+    """Why there is no answer, in words."""
+
+    error: str
 
 
 def answer(content: Any, status: int = 200) -> web.Response:
-    """A JSON response."""
-    return web.Response(
-        body=msgspec.json.encode(content), status=status, content_type="application/json", charset="utf-8"
-    )
+    """A JSON response; bytes are JSON already."""
+    body = content if isinstance(content, bytes) else msgspec.json.encode(content)
+    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
+
+
+def _checked(handler: Handler) -> Handler:
+    async def check(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except QueryError as error:
+            return answer(Problem(str(error)), 400)
+
+    return check
+
+
+@routes.get("/api/v1/now")
+async def look(_: web.Request) -> web.Response:
+    """Is anyone attacking now, who, how sure, since when; and is the watcher itself healthy."""
+    return answer(now.encoded())
+
+
+@routes.get(r"/api/v1/users/{user_id:[\s\S]+}")
+async def user(request: web.Request) -> web.Response:
+    """All that is known of a user, who need not be known."""
+    return answer(users.user(request.match_info["user_id"]))
+
+
+@routes.get("/api/v1/users")
+@_checked
+async def user_of_query(request: web.Request) -> web.Response:
+    """The same by ``?id=``: a client takes ``.`` and ``..`` out of a path."""
+    if "id" not in request.query:
+        raise QueryError("id: name the user: /api/v1/users?id=USER")
+    return answer(users.user(request.query["id"]))
 
 
 @routes.get("/api/v1/anomalies")
+@_checked
 async def anomalies(request: web.Request) -> web.Response:
-    """The newest anomalies; ``limit`` is 1 to 10,000, 100 if left out; else 400."""
-    limit = request.query.get("limit", str(DEFAULT_LIMIT))
-    if not (limit.isascii() and limit.isdigit() and len(limit) <= 5 and 1 <= int(limit) <= KEEP):
-        return answer({"error": f"limit: {limit!r} must be a number from 1 to {KEEP}"}, 400)
-    reading: Literal["loading", "live"] = "live" if feed.loaded else "loading"
+    """The anomalies that are as asked for, a page at a time."""
+    wanted, limit, before = (
+        history.wanted(request.query),
+        history.limit(request.query),
+        history.place(request.query),
+    )
+    position = stream.position
+    shown: list[Entry] = []
+    total = ongoing = 0
+    async for entries in feed.select(wanted):
+        total += len(entries)
+        ongoing += sum(entry.ongoing for entry in entries)
+        if len(shown) <= limit:
+            behind = (entry for entry in entries if before is None or entry.place < before)
+            shown += list(behind)[: limit + 1 - len(shown)]
+    more, shown = len(shown) > limit, shown[:limit]
+    reading: Literal["loading", "live"] = "live" if following.loaded.is_set() else "loading"
     return answer(
         Anomalies(
-            state="away" if feed.trouble else reading,
-            detail=feed.trouble,
-            total=len(feed),
-            ongoing=feed.ongoing,
-            anomalies=feed.newest(int(limit)),
+            state="away" if following.trouble else reading,
+            detail=following.trouble,
+            total=total,
+            ongoing=ongoing,
+            anomalies=[entry.record for entry in shown],
+            next=history.cursor(shown[-1].place) if more else None,
+            position=position,
         )
     )
+
+
+@routes.get("/api/v1/anomalies.csv", allow_head=False)
+@_checked
+async def anomalies_csv(request: web.Request) -> web.StreamResponse:
+    """All anomalies that are as asked for, as CSV."""
+    return await _export(request, "text/csv", "csv", csv_rows, csv_head())
+
+
+@routes.get("/api/v1/anomalies.ndjson", allow_head=False)
+@_checked
+async def anomalies_ndjson(request: web.Request) -> web.StreamResponse:
+    """All anomalies that are as asked for, one JSON object a line."""
+    return await _export(request, "application/x-ndjson", "ndjson", ndjson)
+
+
+async def _export(
+    request: web.Request,
+    content_type: str,
+    suffix: str,
+    write: Callable[[list[Entry]], bytes],
+    head: bytes = b"",
+) -> web.StreamResponse:
+    wanted = history.wanted(request.query)
+    response = web.StreamResponse(
+        headers={"Content-Disposition": f'attachment; filename="anomalies.{suffix}"'}
+    )
+    response.content_type = content_type
+    response.charset = "utf-8"
+    response.enable_compression()
+    await response.prepare(request)
+    await response.write(head)
+    async for entries in feed.select(wanted):
+        await response.write(write(entries))
+    await response.write_eof()
+    return response
+
+
+@routes.get("/api/v1/rules")
+async def watched(_: web.Request) -> web.Response:
+    """What is being watched, and what came of it."""
+    return answer(rules.encoded())
 
 
 @routes.get("/api/v1/status")
 async def worker(_: web.Request) -> web.Response:
     """This worker and its partitions."""
     return answer(status())
+
+
+@routes.get("/api/v1/stream", allow_head=False)
+async def events(request: web.Request) -> web.StreamResponse:
+    """Anomalies as they are found, and once a second what is going on now."""
+    position = request.headers.get("Last-Event-ID", request.query.get("last_event_id"))
+    listener = Listener(request)
+    await listeners.listen(listener, position)
+    return listener.response
 
 
 @routes.get("/ready")

@@ -1,55 +1,79 @@
-"""The anomalies of all partitions, whichever worker found them: the anomalies topic, followed."""
+"""The newest anomalies of all partitions, whichever worker found them."""
 
 import asyncio
-import heapq
-import logging
-from collections.abc import AsyncIterator
-from typing import NamedTuple
+import sys
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, NamedTuple
 
 import msgspec
-from aiohttp.web import Application
-from aiokafka.errors import KafkaError
 
-from app.application import app, settings
 from app.clicks import UNREADABLE
-from app.errors import BrokerError
-from app.reader import poll, reader, to_end
 from app.records import Anomaly
-from app.settings import Settings
-
-log = logging.getLogger(__name__)
 
 #: Anomalies that are kept.
-KEEP = 10_000
+KEEP = 20_000
 #: A larger record is none of ours, whose fields are all bounded.
 RECORD_BYTES = 64 * 1024
-#: Pause before Kafka is tried again.
-RETRY_SECONDS = 1.0
+#: Anomalies looked at without letting go of the event loop, which counts clicks too.
+SLICE = 250
+
+#: Where an anomaly stands in the list, the same for ``ongoing`` and ``closed``: end of its window, and id.
+Place = tuple[str, str]
 
 
-class _Entry(NamedTuple):
-    """A record and its place in the list: what is ongoing first, then by window, then as emitted."""
+class Entry(msgspec.Struct, gc=False):
+    """What is asked for often of an anomaly, beside its record.
 
-    ongoing: bool
-    window_end: str
-    emitted_at: str
+    ``low`` and ``high`` bound the clicks known by now, which may be more than the record says.
+    """
+
     alert_id: str
+    rule: str
+    user_id: str
+    category: str
+    ongoing: bool
+    window_start: str
+    window_end: str
+    low: int
+    high: int
+    threshold: int
     record: msgspec.Raw
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the list."""
+        return self.window_end, self.alert_id
+
+    @property
+    def excess(self) -> float:
+        """How many times the threshold."""
+        return self.high / max(1, self.threshold)
+
+    @property
+    def anomaly(self) -> Anomaly:
+        """The whole record."""
+        return msgspec.json.decode(self.record, type=Anomaly)
+
+
+class News(NamedTuple):
+    """What a record added to what was known: a new anomaly (``first``), or its final figures."""
+
+    entry: Entry
+    first: bool
 
 
 class Feed:
-    """The newest anomalies, one record an ``alert_id``: ``closed`` replaces ``ongoing``.
-
-    Attributes:
-        loaded: the topic was read to its end once.
-        trouble: why Kafka cannot be read now; empty when it can.
-    """
+    """One entry an ``alert_id``: ``closed`` replaces ``ongoing``; the newest windows are kept."""
 
     def __init__(self, keep: int = KEEP) -> None:
-        self.loaded = False
-        self.trouble = ""
         self._keep = keep
-        self._latest: dict[str, _Entry] = {}
+        self._latest: dict[str, Entry] = {}
+        self._places: list[Place] = []
+        self._by_user: dict[str, dict[str, Entry]] = {}
+        self._live = _Live()
+        self._fired: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._latest)
@@ -57,79 +81,145 @@ class Feed:
     @property
     def ongoing(self) -> int:
         """Anomalies whose window is open."""
-        return sum(entry.ongoing for entry in self._latest.values())
+        return len(self._live.ranks)
 
-    def newest(self, limit: int) -> list[msgspec.Raw]:
-        """Records as they are in the topic, ongoing ones first, then the newest windows."""
-        return [entry.record for entry in heapq.nlargest(limit, self._latest.values())]
+    @property
+    def live(self) -> int:
+        """Users with such an anomaly, once for each rule."""
+        return len(self._live.users)
 
-    def take(self, value: bytes | None) -> None:
-        """Take over a record of the topic; what is no anomaly is passed over.
+    def worst(self, count: int) -> list[Entry]:
+        """Those whose window is open, most times the threshold first."""
+        return [self._latest[alert_id] for _, alert_id in reversed(self._live.ranks[-count:])]
+
+    def fired(self, rule: str) -> int:
+        """Anomalies of a rule."""
+        return self._fired[rule]
+
+    def live_of(self, rule: str) -> int:
+        """Anomalies of a rule whose window is open."""
+        return self._live.rules[rule]
+
+    def of(self, user_id: str) -> list[Entry]:
+        """All anomalies of a user, in no order."""
+        return list(self._by_user.get(user_id, {}).values())
+
+    async def select(
+        self, wanted: Callable[[Entry], bool] = lambda entry: True, before: Place | None = None
+    ) -> AsyncIterator[list[Entry]]:
+        """Anomalies some at a time, the newest window first; those behind a place."""
+        while True:
+            end = len(self._places) if before is None else bisect_left(self._places, before)
+            places = self._places[max(0, end - SLICE) : end]
+            if not places:
+                return
+            entries = (self._latest[alert_id] for _, alert_id in reversed(places))
+            yield [entry for entry in entries if wanted(entry)]
+            before = places[0]
+            await asyncio.sleep(0)
+
+    def take(self, value: bytes | None) -> News | None:
+        """Take over a record of the topic; None where it says nothing new, or is no anomaly.
 
         Fields that a newer version added are kept.
         """
         if value is None or len(value) > RECORD_BYTES:
-            return
+            return None
         try:
             content = msgspec.json.decode(value)
             anomaly = msgspec.convert(content, Anomaly)
             record = msgspec.Raw(msgspec.json.encode(content))
         except UNREADABLE:
-            return
-        ongoing = anomaly.status == "ongoing"
+            return None
         known = self._latest.get(anomaly.alert_id)
-        if ongoing and known is not None and not known.ongoing:
-            return  # said again after a crash
-        self._latest[anomaly.alert_id] = _Entry(
-            ongoing, anomaly.window_end, anomaly.emitted_at, anomaly.alert_id, record
-        )
-        if len(self._latest) > 1.1 * self._keep:
-            kept = heapq.nlargest(self._keep, self._latest.values())
-            self._latest = {entry.alert_id: entry for entry in kept}
+        ongoing = anomaly.status == "ongoing"
+        if known is not None and (ongoing or not known.ongoing):
+            return None  # said again after a crash
+        if known is not None:
+            self._forget(known)
+        entry = _entry(anomaly, record)
+        self._add(entry)
+        while len(self._places) > self._keep:
+            self._forget(self._latest[self._places[0][1]])
+        return News(entry, known is None)
 
-    async def follow(self, settings: Settings) -> None:
-        """Read the anomalies topic from its beginning and go on until cancelled."""
-        while True:
-            try:
-                await self._read(settings)
-            except BrokerError as error:
-                self._lose(str(error))
-            except Exception as error:
-                # Whatever it is, the worker counts on and the page says so.
-                log.exception("The page's reader of %s failed", settings.anomalies_topic)
-                self._lose(repr(error))
-            await asyncio.sleep(RETRY_SECONDS)
+    def progress(self, user_id: str, rule: str, window_start: str, low: int, high: int) -> None:
+        """Learn what was counted of an ongoing anomaly since its record."""
+        for entry in self._by_user.get(user_id, {}).values():
+            if entry.ongoing and entry.rule == rule and entry.window_start == window_start:
+                self._live.discard(entry)
+                entry.low, entry.high = max(entry.low, low), max(entry.high, high)
+                self._live.add(entry)
 
-    async def _read(self, settings: Settings) -> None:
-        async with reader(settings, settings.anomalies_topic) as consumer:
-            async for _, records in to_end(consumer):
-                for record in records:
-                    self.take(record.value)
-            self.loaded, self.trouble = True, ""
-            while True:
-                try:
-                    for records in (await poll(consumer)).values():
-                        for record in records:
-                            self.take(record.value)
-                    self.trouble = ""
-                except KafkaError as error:  # the consumer finds Kafka again and reads on
-                    self._lose(f"Kafka does not answer ({error})")
+    def _add(self, entry: Entry) -> None:
+        self._latest[entry.alert_id] = entry
+        insort(self._places, entry.place)
+        self._by_user.setdefault(entry.user_id, {})[entry.alert_id] = entry
+        self._fired[entry.rule] += 1
+        if entry.ongoing:
+            self._live.add(entry)
 
-    def _lose(self, trouble: str) -> None:
-        if not self.trouble:
-            log.warning("The page shows what it knows, no new anomalies: %s", trouble)
-        self.trouble = trouble
+    def _forget(self, entry: Entry) -> None:
+        del self._latest[entry.alert_id]
+        del self._places[bisect_left(self._places, entry.place)]
+        of_user = self._by_user[entry.user_id]
+        del of_user[entry.alert_id]
+        if not of_user:
+            del self._by_user[entry.user_id]
+        _less(self._fired, entry.rule)
+        if entry.ongoing:
+            self._live.discard(entry)
 
 
-feed = Feed()
+class _Live:
+    """The anomalies whose window is open, in the order of how bad they are."""
+
+    def __init__(self) -> None:
+        self.ranks: list[tuple[float, str]] = []
+        self.users: Counter[tuple[str, str]] = Counter()
+        self.rules: Counter[str] = Counter()
+
+    def add(self, entry: Entry) -> None:
+        insort(self.ranks, (entry.excess, entry.alert_id))
+        self.users[entry.rule, entry.user_id] += 1
+        self.rules[entry.rule] += 1
+
+    def discard(self, entry: Entry) -> None:
+        del self.ranks[bisect_left(self.ranks, (entry.excess, entry.alert_id))]
+        _less(self.users, (entry.rule, entry.user_id))
+        _less(self.rules, entry.rule)
 
 
-async def _following(_: Application) -> AsyncIterator[None]:
-    following = asyncio.create_task(feed.follow(settings))
-    yield
-    following.cancel()
-    await asyncio.wait([following])
+def _less(counter: Counter[Any], name: object) -> None:
+    """One less; what is down to nothing is forgotten."""
+    counter[name] -= 1
+    if not counter[name]:
+        del counter[name]
 
 
-# With the web server, which starts before the tables are recovered.
-app.web.web_app.cleanup_ctx.append(_following)
+def _entry(anomaly: Anomaly, record: msgspec.Raw) -> Entry:
+    return Entry(
+        alert_id=anomaly.alert_id,
+        rule=sys.intern(anomaly.rule),
+        user_id=anomaly.user_id,
+        category=sys.intern(anomaly.category),
+        ongoing=anomaly.status == "ongoing",
+        window_start=sys.intern(anomaly.window_start),
+        window_end=sys.intern(anomaly.window_end),
+        low=anomaly.count_low,
+        high=anomaly.count_high,
+        threshold=anomaly.threshold,
+        record=record,
+    )
+
+
+def series(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Entries of one user, cut into runs of windows of one rule that follow one another, oldest first."""
+    run: list[Entry] = []
+    for entry in sorted(entries, key=lambda entry: (entry.rule, entry.window_start)):
+        if run and (entry.rule != run[-1].rule or entry.window_start > run[-1].window_end):
+            yield run
+            run = []
+        run.append(entry)
+    if run:
+        yield run

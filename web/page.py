@@ -12,11 +12,17 @@ STATIC = Path(__file__).parent / "static"
 routes = web.RouteTableDef()
 routes.static("/static/", STATIC)
 
+#: What each page is made of; what it shows comes from the API.
+PAGES = {"/": "now.html", "/user": "user.html", "/history": "history.html", "/rules": "rules.html"}
+
 
 @routes.get("/")
-async def page(_: web.Request) -> web.FileResponse:
-    """Is anyone attacking now, who, how sure, since when."""
-    return web.FileResponse(STATIC / "page.html")
+@routes.get("/user")
+@routes.get("/history")
+@routes.get("/rules")
+async def page(request: web.Request) -> web.FileResponse:
+    """What is going on now; a user (``?id=``); what was found; what is being watched."""
+    return web.FileResponse(STATIC / PAGES[request.path])
 
 
 @routes.get("/login")

@@ -37,6 +37,8 @@ class PartitionStatus(msgspec.Struct):
         capped: closed windows in which the places for suspects were all taken, likewise.
         open_windows: of all rules.
         suspects: users profiled in them.
+        crowded_windows: of these windows, those where all places for suspects
+            are taken: from now on only users over the threshold are profiled.
     """
 
     partition: int
@@ -53,6 +55,7 @@ class PartitionStatus(msgspec.Struct):
     capped: int
     open_windows: int
     suspects: int
+    crowded_windows: int = 0
 
 
 class Status(msgspec.Struct):
@@ -134,6 +137,7 @@ def _partition(partition: Partition, now: float) -> PartitionStatus:
         capped=partition.capped,
         open_windows=len(windows),
         suspects=sum(len(window.suspects) for window in windows),
+        crowded_windows=sum(window.full for window in windows),
     )
 
 

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from app.errors import ClickwardenError
 from app.recount import Case
 from app.topics import declare
-from bench import latency, results, scan, sketch, throughput
+from bench import latency, page, results, scan, sketch, throughput
 from bench.__main__ import main
 from bench.contenders import Clickwarden
 from bench.load import Load
@@ -71,6 +71,15 @@ def test_the_load_is_keyed_by_user_and_the_same_for_the_same_seed(kafka: str, fo
     assert {case.partition for case in cases} == {0, 1, 2}
     assert fill(7) == cases
     assert fill(8) != cases
+
+
+def test_page_counts_while_people_look(kafka: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = {name: page.CASES[name] for name in ("nobody looks", "10,000 alerts and listeners")}
+    monkeypatch.setattr(page, "CASES", cases)
+    page.measure(kafka, folder, clicks=20_000, partitions=2, runs=1, listeners=3)
+    figures = kept(folder)["figures"]
+    assert figures.keys() == cases.keys()
+    assert all(seconds > 0 for runs in figures.values() for seconds in runs)
 
 
 def test_latency_finds_every_attack(kafka: str, folder: Path) -> None:

@@ -1,0 +1,284 @@
+"""The API of real workers on a real Kafka."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import schemathesis
+from hypothesis import HealthCheck, given
+from hypothesis import settings as configured
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from app.records import alert_id
+from tests.integration.worker import Site, Worker, click, clicks
+
+SiteFactory = Callable[..., Site]
+
+CONFORMANCE = [
+    not_a_server_error,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+]
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "\u202eright to left",
+    "😀" * 256,
+    "quote'\"quote",
+    "new\nline\r\n",
+    "nul\0nul",
+    "=HYPERLINK(1)",
+    "..",
+    ".",
+    "a/b?c#d%2Fe%",
+    " ",
+]
+
+
+def start_of_a_minute() -> int:
+    """The minute before this one: an anomaly of now, in a window that a click can close."""
+    return int(time.time()) // 60 * 60 - 60
+
+
+def ask(worker: Worker, path: str, **query: str) -> Any:
+    status, content = worker.ask(f"{path}?{urlencode(query)}" if query else path)
+    assert status == 200, content
+    return content
+
+
+def text(worker: Worker, path: str) -> tuple[dict[str, str], str]:
+    """Headers and body of an answer that is no JSON."""
+    with closing(HTTPConnection("127.0.0.1", worker.settings.web_port, timeout=10)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        return dict(answer.getheaders()), answer.read().decode()
+
+
+@contextmanager
+def listening(worker: Worker, last: str | None = None) -> Iterator[Iterator[dict[str, str]]]:
+    """The events of the stream, as a browser takes them apart."""
+    with closing(HTTPConnection("127.0.0.1", worker.settings.web_port, timeout=20)) as connection:
+        connection.request("GET", "/api/v1/stream", headers={"Last-Event-ID": last} if last else {})
+        answer = connection.getresponse()
+        assert answer.status == 200
+
+        def events() -> Iterator[dict[str, str]]:
+            fields: dict[str, str] = {}
+            while line := answer.readline():
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if name:
+                    fields[name] = value
+                elif fields:
+                    yield fields
+                    fields = {}
+
+        yield events()
+
+
+def found(events: Iterator[dict[str, str]], count: int) -> tuple[list[tuple[str, str]], str]:
+    """User and status of the next anomalies, and the position behind them."""
+    anomalies = (event for event in events if event.get("event") == "anomaly")
+    taken = [next(anomalies) for _ in range(count)]
+    records = [json.loads(event["data"]) for event in taken]
+    return [(record["user_id"], record["status"]) for record in records], taken[-1]["id"]
+
+
+def test_an_attack_as_every_worker_tells_it(site: SiteFactory) -> None:
+    here = site(partitions=2, idle_timeout=3600)
+    one, two = here.start("one"), here.start("two")
+    here.until(lambda: len(one.partitions()) == len(two.partitions()) == 1, one, two)
+    quiet = here.until(lambda: (now := ask(one, "/api/v1/now"))["verdict"]["state"] == "quiet" and now, one)
+    assert (quiet["live"], quiet["verdict"]["worst"]) == ([], None)
+
+    start = start_of_a_minute()
+    for partition in 0, 1:
+        here.send(*clicks(f"bot {partition}", 80, start, start + 8), b"not JSON", partition=partition)
+        here.send(*clicks(f"shopper {partition}", 30, start, start + 8), None, partition=partition)
+    for worker in one, two:
+        here.until(lambda worker=worker: ask(worker, "/api/v1/now")["live_total"] == 2, one, two)
+        # Counted on since the threshold was crossed.
+        here.until(
+            lambda worker=worker: [each["count"] for each in ask(worker, "/api/v1/now")["live"]] == [80, 80],
+            one, two,
+        )  # fmt: skip
+        # Workers say how they are doing once a second.
+        here.until(lambda worker=worker: ask(worker, "/api/v1/now")["health"]["accepted"] == 220, one, two)
+        now = ask(worker, "/api/v1/now")
+        assert now["verdict"]["state"] == "attack"
+        assert now["verdict"]["worst"] == now["live"][0]["incident_id"]
+        assert {each["incident_id"] for each in now["live"]} == {
+            alert_id("bot", f"bot {partition}", start) for partition in (0, 1)
+        }
+        health = now["health"]
+        assert (health["kafka"], health["lag"]) == ("ok", 0)
+        assert {name: health[name] for name in ("accepted", "late", "rejected", "ignored", "lost")} == {
+            "accepted": 220, "late": 0, "rejected": {"not_json": 2}, "ignored": 2, "lost": 0,
+        }  # fmt: skip
+        owners = {
+            each["partition"]: worker["worker"]
+            for worker in health["workers"]
+            for each in worker["partitions"]
+        }
+        assert sorted(owners) == [0, 1]
+        assert sorted(owners.values()) == ["one", "two"]
+        assert sum(point["anomalies"] for point in now["timeline"]["points"]) == 2
+
+        user = ask(worker, "/api/v1/users/bot%200")
+        assert user["known"]
+        assert user["windows"][0]["anomaly"]
+        assert (user["events"], user["incidents"][0]["status"]) == ({"view": 56}, "ongoing")
+        assert user["counterfactual"].startswith("6 to 30 clicks fewer in the 1 minute")
+        shopper = here.until(
+            lambda worker=worker: (user := ask(worker, "/api/v1/users/shopper%200"))["known"] and user, worker
+        )
+        assert (shopper["incidents"], shopper["counterfactual"]) == ([], None)
+        assert (shopper["windows"][0]["count_low"], shopper["windows"][0]["count_high"]) == (6, 30)
+        nobody = ask(worker, "/api/v1/users/nobody")
+        assert (nobody["known"], nobody["windows"]) == (False, [])
+        assert "25 of rule bot" in nobody["why"]
+        here.until(lambda worker=worker: len(ask(worker, "/api/v1/rules")[0]["closest"]) == 4, one, two)
+        (rule,) = ask(worker, "/api/v1/rules")
+        assert (rule["fired"], rule["live"], rule["words"]) == (2, 2, "more than 50 clicks in 1 minute")
+        assert [each["count_high"] for each in rule["closest"]] == [80, 80, 30, 30]
+
+    for partition in 0, 1:
+        here.send(click("a shopper", start + 70), partition=partition)
+    for worker in one, two:
+        here.until(lambda worker=worker: ask(worker, "/api/v1/now")["verdict"]["state"] == "quiet", one, two)
+        assert [each["status"] for each in ask(worker, "/api/v1/anomalies")["anomalies"]] == ["closed"] * 2
+
+    two.terminate()
+    here.until(lambda: len(one.partitions()) == 2, one)
+
+    def states() -> dict[str, str]:
+        return {each["worker"]: each["state"] for each in ask(one, "/api/v1/now")["health"]["workers"]}
+
+    here.until(lambda: states() == {"one": "ready", "two": "gone"}, one)
+
+
+def test_history_is_paged_filtered_and_exported(site: SiteFactory) -> None:
+    here = site(idle_timeout=3600)
+    worker = here.start()
+    start = start_of_a_minute()
+    users = [*HOSTILE, *(f"bot {number}" for number in range(9))]
+    for user in users:
+        here.send(*clicks(user, 60, start, start + 8))
+    here.until(lambda: ask(worker, "/api/v1/anomalies")["total"] == len(users), worker)
+
+    pages = [ask(worker, "/api/v1/anomalies", limit="7")]
+    assert (pages[0]["total"], pages[0]["ongoing"]) == (20, 20)
+    here.send(click("a shopper", start + 70))
+    here.until(lambda: not ask(worker, "/api/v1/anomalies")["ongoing"], worker)
+    while pages[-1]["next"]:  # closing has moved none of them to another page
+        pages.append(ask(worker, "/api/v1/anomalies", limit="7", cursor=pages[-1]["next"]))
+    assert [len(page["anomalies"]) for page in pages] == [7, 7, 6]
+    assert sorted(each["user_id"] for page in pages for each in page["anomalies"]) == sorted(users)
+
+    for user in HOSTILE:
+        filtered = ask(worker, "/api/v1/anomalies", user=user, status="closed")
+        assert [each["user_id"] for each in filtered["anomalies"]] == [user]
+        known = ask(worker, "/api/v1/users", id=user)
+        assert (known["user_id"], known["known"], len(known["incidents"])) == (user, True, 1)
+        if user not in (".", ".."):
+            assert ask(worker, f"/api/v1/users/{quote(user, safe='')}")["user_id"] == user
+    assert worker.ask("/api/v1/anomalies?status=open")[0] == 400
+    assert worker.ask("/api/v1/users")[0] == 400
+
+    headers, body = text(worker, "/api/v1/anomalies.ndjson")
+    assert headers["Content-Disposition"] == 'attachment; filename="anomalies.ndjson"'
+    assert sorted(json.loads(line)["user_id"] for line in body.splitlines()) == sorted(users)
+    headers, body = text(worker, "/api/v1/anomalies.csv?status=closed")
+    assert headers["Content-Type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(body, newline="")))
+    assert sorted(row["user_id"].removeprefix("'") for row in rows) == sorted(users)
+    assert not [cell for row in rows for cell in row.values() if cell[0] in "=+-@\t\r"]
+
+
+def test_the_stream_goes_on_at_another_worker_and_after_a_restart(site: SiteFactory) -> None:
+    here = site(partitions=2, idle_timeout=3600)
+    one, two = here.start("one"), here.start("two")
+    here.until(lambda: len(one.partitions()) == len(two.partitions()) == 1, one, two)
+    start = start_of_a_minute()
+
+    def attack(user: str, partition: int) -> None:
+        here.send(*clicks(user, 60, start, start + 8), partition=partition)
+
+    position = ask(one, "/api/v1/now")["position"]
+    with listening(one, position) as events:
+        attack("a", 0)
+        first, position = found(events, 1)
+        assert first == [("a", "ongoing")]
+    attack("b", 1)
+    attack("c", 0)
+    with listening(two, position) as events:
+        second, position = found(events, 2)
+        assert sorted(second) == [("b", "ongoing"), ("c", "ongoing")]
+    one.kill()
+    here.send(click("a shopper", start + 70), partition=0)
+    attack("d", 1)
+    one = here.start("one")
+    with listening(one, position) as events:
+        third, position = found(events, 3)
+        assert sorted(third) == [("a", "closed"), ("c", "closed"), ("d", "ongoing")]
+        attack("e", 1)
+        assert found(events, 1)[0] == [("e", "ongoing")]
+    with listening(two, "0-0-0") as events:
+        assert any(event.get("event") == "reset" for event in (next(events), next(events), next(events)))
+    assert one.terminate() < 10
+
+
+def test_answers_are_as_described(site: SiteFactory) -> None:
+    """Whatever is asked for, allowed or not, the answer is of a type that the description names."""
+    here = site(idle_timeout=3600)
+    worker = here.start()
+    here.send(*clicks("bot", 60, start_of_a_minute(), start_of_a_minute() + 8))
+    here.until(lambda: ask(worker, "/api/v1/anomalies")["total"] == 1, worker)
+    schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{worker.settings.web_port}/api/v1/openapi.json")
+    asked = 0
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        if operation.path == "/api/v1/stream":  # has no end; see the test above
+            continue
+
+        @given(operation.as_strategy())
+        @configured(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        def is_as_described(case: Any) -> None:
+            nonlocal asked
+            asked += 1
+            case.call_and_validate(checks=CONFORMANCE)
+
+        is_as_described()
+    assert asked > 300
+    assert worker.ready
+
+
+def test_metrics(site: SiteFactory) -> None:
+    here = site(idle_timeout=3600)
+    worker = here.start()
+    here.send(*clicks("bot", 60, start_of_a_minute(), start_of_a_minute() + 8), b"not JSON", None)
+    here.until(lambda: "clickwarden_anomalies_ongoing 1.0" in text(worker, "/metrics")[1], worker)
+    headers, body = text(worker, "/metrics")
+    assert headers["Content-Type"].startswith("text/plain")
+    lines = set(body.splitlines())
+    assert lines >= {
+        "clickwarden_ready 1.0",
+        'clickwarden_accepted_total{partition="0"} 60.0',
+        'clickwarden_ignored_total{partition="0"} 1.0',
+        'clickwarden_rejected_total{partition="0",reason="not_json"} 1.0',
+        'clickwarden_suspects{partition="0"} 1.0',
+    }

@@ -1,0 +1,66 @@
+"""What is known of all partitions, kept up to date from Kafka while the page is served."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp.web import Application
+from aiokafka import ConsumerRecord
+
+from app.application import app, settings
+from tables.activity import activity
+from web import feed as _feed
+from web import suspects as _suspects
+from web.feed import Feed
+from web.following import Followed, Following
+from web.report import report
+from web.stream import Stream
+from web.suspects import Suspects
+from web.timeline import SPAN, Timeline
+from web.workers import Workers
+
+feed = Feed()
+suspects = Suspects(feed.progress)
+workers = Workers()
+timeline = Timeline()
+stream = Stream()
+
+
+def _anomaly(record: ConsumerRecord) -> None:
+    news = feed.take(record.value)
+    stream.take(record.partition, record.offset, news and news.entry.record)
+    if news is not None and news.first:
+        timeline.found(record.timestamp / 1000)
+
+
+def _activity(record: ConsumerRecord) -> None:
+    suspects.take(record.key, record.value)
+
+
+def _status(record: ConsumerRecord) -> None:
+    status = workers.take(record)
+    if status is not None:
+        timeline.counted(
+            record.timestamp / 1000, {each.partition: each.next_offset for each in status.partitions}
+        )
+
+
+following = Following(
+    [
+        # An anomaly is two records, and each partition may hold all the newest.
+        Followed(settings.anomalies_topic, _anomaly, newest=2 * _feed.KEEP, begin=stream.begin),
+        Followed(activity.changelog_topic_name, _activity, newest=_suspects.KEEP),
+        Followed(settings.status_topic, _status, seconds=SPAN),
+    ]
+)
+
+
+async def _live(_: Application) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(following.follow(settings)), asyncio.create_task(report())]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+# With the web server, which starts before the tables are recovered.
+app.web.web_app.cleanup_ctx.append(_live)

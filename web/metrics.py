@@ -1,0 +1,91 @@
+"""What Prometheus scrapes of this worker."""
+
+from collections.abc import Iterator
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app.application import app
+from web.listeners import listeners
+from web.live import feed, following
+from web.status import VERSION, PartitionStatus, status
+
+PREFIX = "clickwarden_"
+
+#: Figures of a partition by name, as in its status, and what they mean.
+COUNTERS = {
+    "accepted": "Clicks counted",
+    "late": "Clicks whose window was closed",
+    "ignored": "Records without a value",
+    "lost": "Records that retention deleted before they were counted",
+}
+GAUGES = {
+    "lag": "Records not yet counted",
+    "watermark_delay_seconds": "Wall clock - watermark",
+    "open_windows": "Windows of all rules that are open",
+    "suspects": "Users profiled in open windows",
+    "crowded_windows": "Open windows where all places for suspects are taken",
+}
+#: Where the status calls a figure otherwise.
+FIELDS = {"watermark_delay_seconds": "delay"}
+
+
+class _Collector(Collector):
+    """Reads the figures when it is asked for them."""
+
+    def collect(self) -> Iterator[Metric]:
+        now = status()
+        yield GaugeMetricFamily(f"{PREFIX}ready", "Whether clicks are counted", now.state == "ready")
+        yield GaugeMetricFamily(
+            f"{PREFIX}clicks_per_second", "Records counted, over five seconds", now.clicks_per_second or 0
+        )
+        yield GaugeMetricFamily(f"{PREFIX}anomalies", "Anomalies the page knows, of all workers", len(feed))
+        yield GaugeMetricFamily(f"{PREFIX}anomalies_ongoing", "Of these, windows still open", feed.ongoing)
+        yield GaugeMetricFamily(
+            f"{PREFIX}following", "Whether the page can read Kafka", not following.trouble
+        )
+        yield GaugeMetricFamily(f"{PREFIX}listeners", "Open live connections", len(listeners))
+        build = GaugeMetricFamily(f"{PREFIX}build", "Always 1", labels=["version"])
+        build.add_metric([VERSION], 1)
+        yield build
+        yield from _of_partitions(now.partitions)
+
+
+def _of_partitions(partitions: list[PartitionStatus]) -> Iterator[Metric]:
+    for name, meaning in COUNTERS.items():
+        counter = CounterMetricFamily(f"{PREFIX}{name}", meaning, labels=["partition"])
+        for each in partitions:
+            counter.add_metric([str(each.partition)], getattr(each, name))
+        yield counter
+    rejected = CounterMetricFamily(
+        f"{PREFIX}rejected", "Records that could not be counted", labels=["partition", "reason"]
+    )
+    for each in partitions:
+        for reason, count in each.rejected.items():
+            rejected.add_metric([str(each.partition), reason], count)
+    yield rejected
+    for name, meaning in GAUGES.items():
+        gauge = GaugeMetricFamily(f"{PREFIX}{name}", meaning, labels=["partition"])
+        for each in partitions:
+            value = getattr(each, FIELDS.get(name, name))
+            if value is not None:
+                gauge.add_metric([str(each.partition)], value)
+        yield gauge
+
+
+registry = CollectorRegistry(auto_describe=False)
+registry.register(PROCESS_COLLECTOR)
+registry.register(_Collector())
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/metrics")
+async def metrics(_: web.Request) -> web.Response:
+    """Figures of this worker, in Prometheus' text format."""
+    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+app.web.web_app.add_routes(routes)

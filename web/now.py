@@ -1,0 +1,167 @@
+"""The first look: is anyone attacking now, who, how sure, since when, and is the watcher healthy."""
+
+from collections import Counter
+from time import time
+from typing import Literal
+
+import msgspec
+
+from app.records import isotime
+from web.fresh import Fresh
+from web.incidents import Incident, incidents
+from web.live import feed, following, stream, timeline, workers
+from web.status import VERSION
+from web.timeline import STEP, Point
+from web.words import plural
+from web.workers import WorkerStatus
+
+#: Live incidents that are shown.
+SHOWN = 50
+
+
+class Verdict(msgspec.Struct):
+    """All of it in one line.
+
+    Attributes:
+        state: ``quiet``, ``attack`` while a user is over a threshold, or
+            ``unknown`` while the anomalies cannot be read or nobody counts.
+        text: in words; holds a user's id, an attacker's text.
+        worst: incident_id of the worst; None where there is none.
+    """
+
+    state: Literal["quiet", "attack", "unknown"]
+    text: str
+    worst: str | None
+
+
+class Timeline(msgspec.Struct):
+    """Clicks and anomalies of the last hour.
+
+    Attributes:
+        step: seconds of a point.
+        points: oldest first; times of which nothing is known are left out.
+    """
+
+    step: int
+    points: list[Point]
+
+
+class Health(msgspec.Struct):
+    """How the watcher itself is doing, all workers together.
+
+    Attributes:
+        kafka: ``away`` while Kafka cannot be read.
+        detail: why, in words.
+        watermark_delay: wall clock - watermark of the partition furthest behind,
+            seconds; None before a click.
+        lag: records not yet counted.
+        clicks_per_second: records counted, over the last five seconds; None until known.
+        accepted, late, ignored: records by what became of them, since the topic began.
+        rejected: records that could not be counted, by reason.
+        lost: records that retention deleted before they were counted.
+        workers: by name.
+    """
+
+    kafka: Literal["ok", "away"]
+    detail: str
+    watermark_delay: float | None
+    lag: int
+    clicks_per_second: float | None
+    accepted: int
+    late: int
+    rejected: dict[str, int]
+    ignored: int
+    lost: int
+    workers: list[WorkerStatus]
+
+
+class Now(msgspec.Struct):
+    """The first look.
+
+    Attributes:
+        verdict: all of it in one line.
+        live: incidents with an open window, the worst first (most times the threshold); at most 50.
+        live_total: all of them.
+        timeline: the last hour.
+        health: of the watcher.
+        position: of the stream, to go on from with ``/api/v1/stream?last_event_id=``.
+        time: the worker's clock, ISO-8601 UTC.
+        version: of Clickwarden.
+    """
+
+    verdict: Verdict
+    live: list[Incident]
+    live_total: int
+    timeline: Timeline
+    health: Health
+    position: str
+    time: str
+    version: str
+
+
+def live() -> tuple[list[Incident], int]:
+    """The worst live incidents, and how many there are."""
+    users = dict.fromkeys(entry.user_id for entry in feed.worst(SHOWN))
+    found = [incident for user_id in users for incident in incidents(feed.of(user_id))]
+    ongoing = [incident for incident in found if incident.status == "ongoing"]
+    return sorted(ongoing, key=_severity, reverse=True)[:SHOWN], feed.live
+
+
+def _severity(incident: Incident) -> tuple[float, int, str]:
+    return incident.peak / max(1, incident.threshold), incident.count, incident.incident_id
+
+
+def look() -> Now:
+    """The answer of this moment."""
+    incidents, total = live()
+    health = _health(workers.all())
+    return Now(
+        verdict=_verdict(incidents, total, health),
+        live=incidents,
+        live_total=total,
+        timeline=Timeline(STEP, timeline.points()),
+        health=health,
+        position=stream.position,
+        time=isotime(time()),
+        version=VERSION,
+    )
+
+
+def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
+    worst = live[0].incident_id if live else None
+    if health.kafka == "away":
+        return Verdict("unknown", "Kafka does not answer", worst)
+    if not following.loaded.is_set():
+        return Verdict("unknown", "Reading what was found so far", worst)
+    if live:
+        first = live[0]
+        clicks = plural(first.count, "click")
+        text = f"{plural(total, 'attack')}; the worst: {first.user_id}, {clicks}, rule {first.rule}"
+        return Verdict("attack", text, worst)
+    if not any(each.state == "ready" for each in health.workers):
+        return Verdict("unknown", "No worker counts clicks", None)
+    return Verdict("quiet", "Quiet: nobody is over a threshold", None)
+
+
+def _health(workers: list[WorkerStatus]) -> Health:
+    partitions = [partition for worker in workers for partition in worker.partitions]
+    rates = [each.clicks_per_second for each in workers if each.clicks_per_second is not None]
+    rejected: Counter[str] = Counter()
+    for partition in partitions:
+        rejected.update(partition.rejected)
+    return Health(
+        kafka="away" if following.trouble else "ok",
+        detail=following.trouble,
+        watermark_delay=max((each.delay for each in partitions if each.delay is not None), default=None),
+        lag=sum(each.lag or 0 for each in partitions),
+        clicks_per_second=round(sum(rates), 1) if rates else None,
+        accepted=sum(each.accepted for each in partitions),
+        late=sum(each.late for each in partitions),
+        rejected=dict(rejected.most_common()),
+        ignored=sum(each.ignored for each in partitions),
+        lost=sum(each.lost for each in partitions),
+        workers=workers,
+    )
+
+
+encoded = Fresh(look, seconds=0.2)

@@ -1,0 +1,153 @@
+"""The API's description, made from the same types as its answers (OpenAPI 3.1)."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from aiohttp import web
+
+from app.application import app
+from app.records import Anomaly
+from app.rules import OWASP
+from web.api import Anomalies, Problem, answer
+from web.history import DEFAULT_LIMIT, MAX_LIMIT, STATUSES
+from web.now import Now
+from web.rules import RuleStatus
+from web.status import VERSION, State, Status
+from web.users import User
+
+
+class Alive(msgspec.Struct):
+    """The process answers."""
+
+    state: str
+
+
+class Ready(msgspec.Struct):
+    """Whether clicks are counted."""
+
+    state: State
+
+
+class Operation(NamedTuple):
+    """A GET request.
+
+    Attributes:
+        summary: what it answers.
+        contents: types of the answer by status; a MIME type where it is no JSON.
+        query: names of what the query string may hold.
+    """
+
+    summary: str
+    contents: Mapping[int, Any]
+    query: tuple[str, ...] = ()
+
+
+TIME = {"type": "string", "format": "date-time"}
+#: What a query string may hold: its schema, and what it means.
+QUERY: dict[str, tuple[dict[str, Any], str]] = {
+    "rule": ({"type": "string"}, "Only of this rule"),
+    "user": ({"type": "string"}, "Only of this user"),
+    "category": ({"enum": list(OWASP)}, "Only of this category"),
+    "status": ({"enum": list(STATUSES)}, "Only with windows that are open, or closed"),
+    "since": (TIME, "Only windows that end after it; UTC where it names no zone"),
+    "until": (TIME, "Only windows that begin before it"),
+    "limit": (
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        "How many at most",
+    ),
+    "cursor": ({"type": "string"}, "'next' of the page before"),
+    "last_event_id": ({"type": "string"}, "Position to go on from; the header Last-Event-ID goes first"),
+}
+FILTERS = ("rule", "user", "category", "status", "since", "until")
+USER_ID = {"type": "string", "minLength": 1}
+
+OPERATIONS = {
+    "/api/v1/now": Operation("Is anyone attacking now, and is the watcher itself healthy", {200: Now}),
+    "/api/v1/users": Operation(
+        "All that is known of a user, who need not be known", {200: User, 400: Problem}
+    ),
+    "/api/v1/users/{user_id}": Operation("The same; not for the users . and ..", {200: User}),
+    "/api/v1/anomalies": Operation(
+        "Anomalies, the newest window first, a page at a time",
+        {200: Anomalies, 400: Problem},
+        (*FILTERS, "limit", "cursor"),
+    ),
+    "/api/v1/anomalies.csv": Operation("All of them as CSV", {200: "text/csv", 400: Problem}, FILTERS),
+    "/api/v1/anomalies.ndjson": Operation(
+        "All of them, one JSON object a line", {200: "application/x-ndjson", 400: Problem}, FILTERS
+    ),
+    "/api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
+    "/api/v1/status": Operation("This worker and its partitions", {200: Status}),
+    "/api/v1/stream": Operation(
+        "Server-sent events: 'anomaly' with a record, 'now' once a second, 'reset' where what was missed is "
+        "forgotten: ask for everything again",
+        {200: "text/event-stream"},
+        ("last_event_id",),
+    ),
+    "/ready": Operation("Whether clicks are counted; open without the token", {200: Ready, 503: Ready}),
+    "/health": Operation("Whether the process is alive; open without the token", {200: Alive}),
+    "/metrics": Operation("Figures of this worker for Prometheus", {200: "text/plain"}),
+}
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document."""
+    types = [Anomaly, *(each for operation in OPERATIONS.values() for each in _types(operation))]
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    by_type = dict(zip(map(repr, types), schemas, strict=True))
+    # Records are handed on as they are in the topic.
+    components["Anomalies"]["properties"]["anomalies"]["items"] = by_type[repr(Anomaly)]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Clickwarden",
+            "version": VERSION,
+            "description": "Version 1 changes by addition only: ignore fields that you do not know. "
+            "User ids are attackers' text: escape them.",
+        },
+        "paths": {path: {"get": _get(path, each, by_type)} for path, each in OPERATIONS.items()},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _types(operation: Operation) -> list[Any]:
+    return [content for content in operation.contents.values() if not isinstance(content, str)]
+
+
+def _get(path: str, operation: Operation, by_type: Mapping[str, Any]) -> dict[str, Any]:
+    responses = {}
+    for status, content in operation.contents.items():
+        mime, schema = "application/json", by_type.get(repr(content), {})
+        if isinstance(content, str):
+            mime, schema = content, {"type": "string"}
+        responses[str(status)] = {"description": operation.summary, "content": {mime: {"schema": schema}}}
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "query", "schema": QUERY[name][0], "description": QUERY[name][1]}
+        for name in operation.query
+    ]
+    if path.startswith("/api/v1/users"):
+        name, place = ("user_id", "path") if path.endswith("}") else ("id", "query")
+        parameters.append({"name": name, "in": place, "required": True, "schema": USER_ID})
+    # An empty requirement: where no token is set, none is needed.
+    return {
+        "summary": operation.summary,
+        "parameters": parameters,
+        "responses": responses,
+        "security": [{"token": []}, {}],
+    }
+
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/v1/openapi.json")
+async def openapi(_: web.Request) -> web.Response:
+    """This description."""
+    return answer(describe())
+
+
+app.web.web_app.add_routes(routes)

@@ -1,0 +1,76 @@
+"""What is being watched."""
+
+import msgspec
+
+from app.application import app
+from app.rules import Rule
+from web.fresh import Fresh
+from web.live import feed, suspects, workers
+from web.suspects import Close
+from web.words import limit, owasp_label
+
+#: Users shown of a rule.
+CLOSEST = 5
+
+
+class RuleStatus(msgspec.Struct):
+    """A rule in effect, and what came of it.
+
+    Attributes:
+        name: its name.
+        description: what it is for, in words.
+        words: what it takes to break it.
+        events: clicks that count; empty: all.
+        window: seconds.
+        threshold: more clicks than this are an anomaly.
+        category: bot, scraper or credential_stuffing.
+        owasp: OWASP automated threat, OAT-….
+        owasp_label: its name; empty for a threat that is none of OWASP's.
+        fired: anomalies known.
+        live: of these, windows still open.
+        closest: users who come closest in the windows that are open, at most five.
+    """
+
+    name: str
+    description: str
+    words: str
+    events: list[str]
+    window: int
+    threshold: int
+    category: str
+    owasp: str
+    owasp_label: str
+    fired: int
+    live: int
+    closest: list[Close]
+
+
+def rules() -> list[RuleStatus]:
+    """The rules in effect, in the file's order."""
+    watermarks = {
+        partition.partition: partition.watermark
+        for worker in workers.all()
+        for partition in worker.partitions
+        if partition.watermark is not None
+    }
+    return [_rule(rule, watermarks) for rule in app.rules]
+
+
+def _rule(rule: Rule, watermarks: dict[int, str]) -> RuleStatus:
+    return RuleStatus(
+        name=rule.name,
+        description=rule.description,
+        words=limit(rule),
+        events=list(rule.events),
+        window=rule.window,
+        threshold=rule.threshold,
+        category=rule.category,
+        owasp=rule.threat,
+        owasp_label=owasp_label(rule.threat),
+        fired=feed.fired(rule.name),
+        live=feed.live_of(rule.name),
+        closest=suspects.closest(rule.name, CLOSEST, watermarks),
+    )
+
+
+encoded = Fresh(rules, seconds=1.0)

@@ -1,0 +1,114 @@
+// Asking the API, once, again and again, or live; and saying how that goes.
+
+import { byId, write } from "./element.js";
+import { moment, setClock } from "./time.js";
+
+const PATIENCE = 5000;
+const RETRY = 1000;
+// Without an event for so long the worker is asked; with none for so long, by a new stream.
+const SILENCE = 3000;
+const DEAD = 15000;
+
+export class Refused extends Error {}
+
+// The answer of the API at `path`; without the token, the login.
+export async function get(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE), cache: "no-store" });
+  if (response.status === 401) location.assign("/login");
+  if (response.ok) return response.json();
+  const { error } = await response.json().catch(() => ({}));
+  throw new Refused(error ?? `${path}: ${response.status}`);
+}
+
+let answered = null;
+
+function live() {
+  answered = new Date().toISOString();
+  document.body.dataset.link = "live";
+  write(byId("link"), "Live");
+  notice("");
+}
+
+function lost(error) {
+  const then = answered ? `It last answered at ${moment(answered)}; what is shown is from then.` : "";
+  document.body.dataset.link = "lost";
+  write(byId("link"), "Disconnected");
+  notice(error instanceof Refused ? `The worker cannot answer: ${error.message}` : `No connection to the worker. ${then} Trying again…`);
+}
+
+export function notice(text) {
+  write(byId("notice"), text);
+  byId("notice").hidden = !text;
+}
+
+// Show the answer at `path`.
+export async function load(path, show) {
+  try {
+    const answer = await get(path);
+    live();
+    show(answer);
+  } catch (error) {
+    lost(error);
+  }
+}
+
+// Show the answer at `path` again and again while somebody looks.
+export function poll(path, interval, show) {
+  let asking = false;
+  const ask = async () => {
+    if (asking || document.hidden) return;
+    asking = true;
+    await load(path, show);
+    asking = false;
+  };
+  setInterval(ask, interval);
+  document.addEventListener("visibilitychange", ask);
+  ask();
+}
+
+// Follow the stream. `now` gets the answers of /api/v1/now, `anomaly` each record once, `reset` is
+// called when records may be missing, and `disconnected` when nothing can be heard. Returns how to ask at once.
+export function follow({ now, anomaly, reset, disconnected }) {
+  let source, position, heard, streamed, asking;
+
+  const hear = (answer) => {
+    heard = performance.now();
+    setClock(answer.time);
+    live();
+    now(answer);
+  };
+  const open = () => {
+    source?.close();
+    streamed = performance.now();
+    const from = position ? `?${new URLSearchParams({ last_event_id: position })}` : "";
+    source = new EventSource(`/api/v1/stream${from}`);
+    const on = (name, take) => source.addEventListener(name, ({ data, lastEventId }) => {
+      streamed = performance.now();
+      position = lastEventId;
+      take(JSON.parse(data));
+    });
+    on("now", hear);
+    on("anomaly", anomaly);
+    on("reset", reset);
+    source.addEventListener("error", ask);
+  };
+  const ask = async () => {
+    if (asking) return;
+    asking = true;
+    try {
+      hear(await get("/api/v1/now"));
+    } catch (error) {
+      heard = performance.now() - SILENCE; // asked again in a moment
+      lost(error);
+      disconnected();
+    }
+    asking = false;
+  };
+  open();
+  ask();
+  setInterval(() => {
+    if (performance.now() - heard > SILENCE) ask();
+    if (source.readyState === EventSource.CLOSED || performance.now() - streamed > DEAD) open();
+  }, RETRY);
+  return ask;
+}

@@ -1,0 +1,65 @@
+// Anomalies of the time Kafka keeps them: filtered by what the address says, page by page.
+
+import { load } from "./connection.js";
+import { byId, element, Rows, write } from "./element.js";
+import { count, head, status, threat } from "./incident.js";
+import { number, plural, ruleLink, userLink, visible } from "./text.js";
+import { span } from "./time.js";
+
+const LIMIT = 50;
+const FILTERS = ["rule", "user", "category", "status", "since", "until"];
+
+const asked = new URLSearchParams(location.search);
+const filters = new URLSearchParams(FILTERS.filter((name) => asked.get(name)).map((name) => [name, asked.get(name)]));
+const cursor = [...asked].filter(([name]) => name === "cursor");
+const form = byId("filters");
+
+// A moment as the form's fields take it: in the reader's zone.
+function local(iso) {
+  const date = new Date(iso);
+  return Number.isNaN(date.valueOf()) ? "" : new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
+
+function setForm(rules) {
+  form.rule.append(...rules.map((name) => element("option", {}, name)));
+  for (const [name, value] of filters) {
+    form.elements[name].value = name === "since" || name === "until" ? local(value) : value;
+  }
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const given = [...new FormData(form)].filter(([, value]) => value)
+    .map(([name, value]) => [name, name === "since" || name === "until" ? new Date(value).toISOString() : value]);
+  location.assign(`/history?${new URLSearchParams(given)}`);
+});
+
+const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
+  element("div", {}, span(each.window_start, each.window_end),
+    element("small", {}, `${span(each.window_start, each.window_end, "UTC")} UTC`)),
+  element("div", { className: "who" }, userLink(each.user_id), element("small", {}, ...visible(each.reasons.join("; ")))),
+  element("div", {}, ruleLink(each.rule), element("small", {}, threat(each))),
+  ...count(each.count_low, each.count_high, each.threshold),
+  element("div", {}, status(each.status), element("small", {}, each.caught_up ? "from a backlog" : "")),
+]);
+
+function show({ anomalies, total, next, state, detail }) {
+  if (state === "loading") setTimeout(ask, 1000);
+  rows.show(anomalies);
+  byId("anomalies-head").replaceChildren(...head("Window", "User", "Rule", "Clicks", "scale", ""));
+  byId("anomalies-head").hidden = !anomalies.length;
+  byId("empty").hidden = anomalies.length > 0;
+  write(byId("empty"), state === "away" ? detail : state === "loading" ? "Still being read from Kafka…"
+    : filters.size ? "Nothing like this was found. Take a filter away, or clear them all." : "Nobody has gone over a threshold yet.");
+  write(byId("shown"), anomalies.length ? `${number(anomalies.length)} of ${plural(total, "anomaly", "anomalies")}` : "No anomalies");
+  byId("newest").hidden = !cursor.length;
+  byId("newest").href = `/history?${filters}`;
+  byId("older").hidden = !next;
+  byId("older").href = `/history?${new URLSearchParams([...filters, ["cursor", next ?? ""]])}`;
+}
+
+for (const format of ["csv", "ndjson"]) byId(format).href = `/api/v1/anomalies.${format}?${filters}`;
+byId("json").href = `/api/v1/anomalies?${filters}`;
+load("/api/v1/rules", (rules) => setForm(rules.map((rule) => rule.name)));
+const ask = () => load(`/api/v1/anomalies?${new URLSearchParams([...filters, ...cursor, ["limit", LIMIT]])}`, show);
+ask();

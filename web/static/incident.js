@@ -1,0 +1,41 @@
+// One incident as the cells of a row: who, how many against the threshold, the last windows, since when.
+
+import { element } from "./element.js";
+import { interval, scale, spark } from "./picture.js";
+import { category, multiple, number, plural, range, ruleLink, userLink } from "./text.js";
+import { at, duration, since } from "./time.js";
+
+export const cell = (className, ...children) => element("div", { className }, ...children);
+const small = (...children) => element("small", {}, ...children);
+
+// Number, interval and picture.
+export function count(low, high, threshold) {
+  return [
+    cell("count", element("strong", { className: "number" }, number(high)),
+      small(low === high ? "exact" : range(low, high), `, ${multiple(high, threshold)} of ${number(threshold)}`)),
+    cell("chart", interval(low, high, threshold)),
+  ];
+}
+
+// Category and OWASP automated threat.
+export const threat = (each) => `${category(each.category)}, ${each.owasp} ${each.owasp_label ?? ""}`.trim();
+
+export const status = (name) => element("span", { className: `status ${name}` }, name);
+
+// What an incident may count without being one: its windows' thresholds together.
+export const allowed = (each) => each.threshold * each.windows;
+
+export function incident(each) {
+  const ongoing = each.status === "ongoing";
+  const lasted = (Date.parse(each.until) - Date.parse(each.since)) / 1000;
+  return [
+    cell("who", userLink(each.user_id), small("rule ", ruleLink(each.rule), ` · ${threat(each)}`)),
+    ...count(each.count_low, each.count_high, allowed(each)),
+    cell("sparkline", spark(each.spark, each.threshold)),
+    cell("times", at(each.since), " ", small(ongoing ? since(each.since) : `for ${duration(lasted)}`),
+      small(status(each.status), `, ${plural(each.windows, "window")}`, each.caught_up ? ", from a backlog" : "")),
+  ];
+}
+
+// What stands over the columns.
+export const head = (...labels) => labels.map((label) => cell("", label === "scale" ? scale() : label));

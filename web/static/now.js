@@ -1,0 +1,181 @@
+// Is anyone attacking now, who, how sure, since when; and is the watcher itself healthy?
+
+import { follow, get, notice } from "./connection.js";
+import { byId, element, fill, Rows, write } from "./element.js";
+import { allowed, head, incident, status, threat } from "./incident.js";
+import { interval, lamp } from "./picture.js";
+import { certainty, multiple, number, plural, range, rate, ruleLink, userLink } from "./text.js";
+import { at, since } from "./time.js";
+import { Timeline } from "./timeline.js";
+import { duty, showWatcher, troubles } from "./watcher.js";
+
+const ROWS = 50;
+const LINES = 12;
+const FRESH = 250; // milliseconds after which an answer knows of an anomaly
+const QUIET_FOR = 20_000; // milliseconds between two announcements of the same state
+
+let answer = null; // the last one of /api/v1/now
+let connected = true;
+let looked = false; // what was found before is known
+const found = new Map(); // the newest anomalies by alert_id, the newest last
+
+function note(anomaly) {
+  const known = found.get(anomaly.alert_id);
+  if (known?.status === "closed" && anomaly.status === "ongoing") return;
+  found.delete(anomaly.alert_id);
+  found.set(anomaly.alert_id, anomaly);
+  if (found.size > ROWS) found.delete(found.keys().next().value);
+}
+
+async function lookBack() {
+  try {
+    const { anomalies, state } = await get(`/api/v1/anomalies?limit=${ROWS}`);
+    const newer = [...found.values()];
+    found.clear();
+    anomalies.sort((one, other) => Date.parse(one.emitted_at) - Date.parse(other.emitted_at));
+    [...anomalies, ...newer].forEach(note);
+    looked = state !== "loading";
+    if (!looked) setTimeout(lookBack, 1000);
+    draw();
+  } catch {
+    setTimeout(lookBack, 2000);
+  }
+}
+
+let drawing = false;
+
+// At the next frame, however much has come until then. The title is seen also where no frame is drawn.
+function draw() {
+  if (answer) document.title = `${title()} · Clickwarden`;
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    if (answer) show();
+  });
+}
+
+const attacks = () => plural(answer.live_total, "attack");
+
+function title() {
+  if (!connected) return "? Disconnected";
+  return { attack: `◆ ${attacks()}`, quiet: "Quiet", unknown: "? Unknown" }[answer.verdict.state];
+}
+
+const worst = () => answer.live.find((each) => each.incident_id === answer.verdict.worst) ?? answer.live[0];
+
+function headline(state) {
+  if (!connected) return ["No connection to the worker"];
+  if (state === "unknown") return ["No verdict right now"];
+  if (state === "quiet") return ["All quiet"];
+  const user = userLink(worst().user_id);
+  return answer.live_total === 1 ? ["Attack by ", user] : [`${attacks()}, the worst by `, user];
+}
+
+function story(state) {
+  if (!connected) return ["What follows was known at ", at(answer.time), ". The page goes on asking."];
+  if (state === "unknown") return [answer.verdict.text];
+  if (state === "quiet") return ["Nobody is over a threshold."];
+  const { count_low, count_high, reasons } = worst();
+  const sure = certainty(count_low, count_high, allowed(worst())) === "certain"
+    ? "Certain: even the lowest count possible is over the threshold."
+    : "Likely: the highest count possible is over the threshold, the lowest is not.";
+  return [`${sure} ${reasons.join("; ")}.`];
+}
+
+const fact = (name, value, ...notes) => element("div", {}, element("dt", {}, name),
+  element("dd", {}, value), element("dd", { className: "note" }, ...notes));
+
+function facts({ state, incident: each, last, trouble, duty: busy, clicks }) {
+  const watcher = fact("The watcher", trouble.length ? "Impaired" : "Healthy", trouble.join("; ") || `${busy}, Kafka answers`);
+  watcher.className = trouble.length ? "impaired" : "well";
+  if (state === "attack") {
+    return [
+      fact(`Clicks in ${plural(each.windows, "window")}`, `${number(each.count_high)}, ${multiple(each.count_high, allowed(each))} the limit`,
+        interval(each.count_low, each.count_high, allowed(each)), `${range(each.count_low, each.count_high)}, limit ${number(allowed(each))}`),
+      fact("Rule", ruleLink(each.rule), threat(each)),
+      fact("Since", at(each.since), since(each.since)),
+      watcher,
+    ];
+  }
+  return [
+    fact("Last found", last ? at(last.window_start) : "Nothing yet", ...(last ? [since(last.window_start), ", ", userLink(last.user_id), `, rule ${last.rule}`] : ["in the time Kafka keeps anomalies"])),
+    fact("Clicks", `${rate(clicks)} a second`, "of all workers"),
+    watcher,
+  ];
+}
+
+let timeline, incidents, log;
+
+function show() {
+  timeline ??= new Timeline(byId("timeline"));
+  incidents ??= new Rows(byId("incidents"), "li", "incident_id", incident);
+  log ??= new Rows(byId("log"), "li", "alert_id", (each) => [
+    at(each.emitted_at), status(each.status), element("span", { className: "who" }, userLink(each.user_id)),
+    element("span", { className: "what" }, number(each.count), element("small", {}, each.count_low === each.count_high ? "exact" : range(each.count_low, each.count_high))),
+    ruleLink(each.rule),
+  ]);
+  const { verdict, live, live_total, health } = answer;
+  const state = connected ? verdict.state : "unknown";
+  const latest = [...found.values()].reverse();
+
+  byId("verdict").dataset.state = state;
+  byId("verdict").setAttribute("aria-busy", "false");
+  fill(byId("lamp"), state, lamp);
+  fill(byId("headline"), [state, connected, live_total, worst()?.user_id], () => headline(state));
+  fill(byId("story"), [state, connected, worst(), verdict.text], () => story(state));
+  fill(byId("facts"), { state, incident: worst(), last: latest[0], trouble: troubles(health), duty: duty(health),
+    clicks: health.clicks_per_second }, facts);
+  announce(state);
+
+  timeline.show(answer.timeline);
+  byId("attacks").hidden = !live.length;
+  fill(byId("attacks-head"), "head", () => head("User", "Clicks in the window", "scale", "By window", ""));
+  write(byId("attacks-shown"), live_total > live.length ? `the worst ${live.length} of ${number(live_total)}` : number(live_total));
+  incidents.show(live.slice(0, ROWS));
+  byId("empty").hidden = !looked || latest.length > 0;
+  write(byId("empty"), "Nobody has gone over a threshold yet. Whoever does shows here within a second.");
+  log.show(latest.slice(0, LINES));
+  showWatcher(answer);
+  if (connected) notice(health.kafka === "away" ? `Kafka does not answer: ${health.detail}. What is shown was known before.` : "");
+}
+
+let announced = { state: "", at: -Infinity };
+
+// For who listens: a change of state at once, other changes now and then.
+function announce(state) {
+  if (state === announced.state && (state !== "attack" || performance.now() - announced.at < QUIET_FOR)) return;
+  announced = { state, at: performance.now() };
+  write(byId("announcement"), `${byId("headline").textContent}. ${state === "attack" ? byId("story").textContent : ""}`);
+}
+
+// What the stream says once a second comes too late for a verdict that has just changed.
+function hasten({ status }) {
+  const { state } = answer?.verdict ?? {};
+  if ((state === "quiet" && status === "ongoing") || (state === "attack" && status === "closed" && answer.live_total <= 1)) {
+    clearTimeout(hastened);
+    hastened = setTimeout(ask, FRESH);
+  }
+}
+
+let hastened;
+
+const ask = follow({
+  now(content) {
+    answer = content;
+    connected = true;
+    draw();
+  },
+  anomaly(record) {
+    note(record);
+    hasten(record);
+    draw();
+  },
+  reset: lookBack,
+  disconnected() {
+    connected = false;
+    if (answer) draw();
+    else write(byId("story"), "The worker does not answer. Trying again…");
+  },
+});
+lookBack();

@@ -1,0 +1,32 @@
+// What is being watched, how often it fired, and how close the busiest come.
+
+import { poll } from "./connection.js";
+import { byId, element, Rows, write } from "./element.js";
+import { threat } from "./incident.js";
+import { share } from "./picture.js";
+import { multiple, number, plural, userLink } from "./text.js";
+
+const closest = (each) => element("li", {}, userLink(each.user_id),
+  share(each.count_high, each.threshold),
+  element("span", { className: "number" }, `${multiple(each.count_high, each.threshold)}`,
+    element("small", {}, ` ${number(each.count_high)} of ${number(each.threshold)}`)));
+
+const rules = new Rows(byId("rules"), "li", "name", (rule) => [
+  element("h2", {}, `${rule.words.charAt(0).toUpperCase()}${rule.words.slice(1)}`),
+  element("p", {}, rule.description),
+  element("p", { className: "about" }, element("code", {}, rule.name), ` · ${threat(rule)}`),
+  element("p", { className: "fired" },
+    element("a", { href: `/history?${new URLSearchParams({ rule: rule.name })}` }, `${plural(rule.fired, "anomaly", "anomalies")} known`),
+    rule.live ? element("span", { className: "status ongoing" }, `${number(rule.live)} now`) : " · nobody over it now"),
+  rule.closest.length ? element("h3", {}, "Closest in the open windows") : element("p", { className: "note" }, "Nobody comes close: no user has half as many in an open window."),
+  ...(rule.closest.length ? [element("ol", { className: "closest" }, ...rule.closest.map(closest))] : []),
+]);
+
+poll("/api/v1/rules", 3000, (answer) => {
+  byId("empty").hidden = answer.length > 0;
+  write(byId("empty"), "No rules: rules.toml is empty.");
+  const first = !byId("rules").childElementCount;
+  rules.show(answer);
+  for (const [index, row] of [...byId("rules").children].entries()) row.id = answer[index].name;
+  if (first && location.hash) byId(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+});

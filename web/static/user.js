@@ -1,0 +1,72 @@
+// Everything known about one user, and why there is nothing where there is nothing.
+
+import { poll } from "./connection.js";
+import { byId, element, fill, Rows, write } from "./element.js";
+import { count, head, incident } from "./incident.js";
+import { parts } from "./picture.js";
+import { number, plural, ruleLink, userId, visible } from "./text.js";
+import { at, duration, since, span } from "./time.js";
+
+const ROWS = 50;
+
+const id = new URLSearchParams(location.search).get("id") ?? "";
+const path = `/api/v1/users/${encodeURIComponent(id)}`;
+
+const windows = new Rows(byId("windows"), "li", "key", (each) => [
+  element("div", {}, span(each.window_start, each.window_end),
+    element("small", {}, `${span(each.window_start, each.window_end, "UTC")} UTC`)),
+  element("div", {}, ruleLink(each.rule), element("small", {}, each.open ? "still open" : "closed",
+    `, ${plural(each.distinct_products, "product")}`)),
+  ...count(each.count_low, each.count_high, each.threshold),
+  element("div", {}, element("span", { className: `status ${each.anomaly ? "over" : "below"}` }, each.anomaly ? "over" : "below")),
+]);
+const incidents = new Rows(byId("incidents"), "li", "incident_id", incident);
+
+const fact = (name, value, note = "") => element("div", {}, element("dt", {}, name), element("dd", {}, value),
+  element("dd", { className: "note" }, note));
+
+const lasting = (user) => duration((Date.parse(user.last_seen) - Date.parse(user.first_seen)) / 1000);
+
+function story(user) {
+  const sentences = [user.why, user.reasons.join("; ")].filter(Boolean);
+  return visible(sentences.map((text) => `${text[0].toUpperCase()}${text.slice(1)}.`).join(" "));
+}
+
+function show(user) {
+  fill(byId("story"), user, story);
+  byId("counterfactual").hidden = !user.counterfactual;
+  fill(byId("counterfactual"), user.counterfactual ?? "", (words) => visible(words));
+  byId("facts").hidden = !user.known;
+  fill(byId("facts"), user, () => (user.known && user.first_seen ? [
+    fact("First seen", at(user.first_seen), since(user.first_seen)),
+    fact("Last seen", at(user.last_seen), since(user.last_seen)),
+    fact("Active for", lasting(user), "between the two"),
+    fact("Products", number(user.distinct_products), "different ones, in one window"),
+    fact("Partition", String(user.partition), "of the clicks"),
+  ] : []));
+  byId("windows-section").hidden = !user.windows.length;
+  fill(byId("windows-head"), "head", () => head("Window", "Rule", "Clicks", "scale", ""));
+  write(byId("windows-shown"), user.windows.length > ROWS ? `the newest ${ROWS} of ${number(user.windows.length)}` : number(user.windows.length));
+  windows.show(user.windows.slice(0, ROWS).map((each) => ({ ...each, key: `${each.rule} ${each.window_start}` })));
+  byId("events-section").hidden = !Object.keys(user.events).length;
+  fill(byId("events"), user.events, parts);
+  byId("incidents-section").hidden = !user.incidents.length;
+  write(byId("incidents-shown"), number(user.incidents.length));
+  incidents.show(user.incidents.slice(0, ROWS));
+}
+
+if (id) {
+  byId("headline").replaceChildren(userId(id));
+  document.title = `${byId("headline").textContent} · Clickwarden`;
+  byId("find").value = id;
+  byId("json").href = path;
+  byId("table").href = `/table/activity/${encodeURIComponent(id)}/`;
+  byId("history").href = `/history?${new URLSearchParams({ user: id })}`;
+  poll(path, 2000, show);
+} else {
+  write(byId("headline"), "Whom?");
+  write(byId("story"), "Find a user by the id that stands in the clicks, or choose one where they are listed: under Now, or in the history.");
+  document.body.dataset.link = "live";
+  write(byId("link"), "");
+  byId("find").focus();
+}

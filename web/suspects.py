@@ -1,0 +1,97 @@
+"""The suspects of all partitions: the activity table's changelog, followed."""
+
+from collections.abc import Callable
+from heapq import nlargest
+from typing import NamedTuple
+
+import msgspec
+
+from app.clicks import UNREADABLE
+from tables.activity import Entry, Row
+
+#: Users that are kept, those written last.
+KEEP = 10_000
+
+Progress = Callable[[str, str, str, int, int], None]
+
+
+class Close(msgspec.Struct):
+    """How close a user comes to a rule's threshold.
+
+    Attributes:
+        user_id: as it stood in the click: an attacker's text.
+        count_high: clicks in the open window, certainly at most as many.
+        threshold: of the rule.
+        share: count_high / threshold.
+    """
+
+    user_id: str
+    count_high: int
+    threshold: int
+    share: float
+
+
+class _Open(NamedTuple):
+    share: float
+    user_id: str
+    partition: int
+    window: Entry
+
+
+class Suspects:
+    """The rows by user; the newest are kept.
+
+    Args:
+        progress: told of each open window: user, rule, start, count_low, count_high.
+    """
+
+    def __init__(self, progress: Progress, keep: int = KEEP) -> None:
+        self._progress = progress
+        self._keep = keep
+        self._rows: dict[str, bytes] = {}
+        self._open: dict[str, dict[str, _Open]] = {}
+
+    def take(self, key: bytes | None, value: bytes | None) -> None:
+        """Take over a record of the changelog; what is no row is passed over."""
+        try:
+            row = msgspec.json.decode(value, type=Row) if value else Row((key or b"").decode(), 0, [])
+        except UNREADABLE:
+            return
+        self._forget(row.user_id)
+        if not row.windows or value is None:
+            return
+        self._rows[row.user_id] = value
+        for window in row.windows:
+            if window.open:
+                found = _Open(
+                    window.count_high / max(1, window.threshold), row.user_id, row.partition, window
+                )
+                self._open.setdefault(window.rule, {})[row.user_id] = found
+                self._progress(
+                    row.user_id, window.rule, window.window_start, window.count_low, window.count_high
+                )
+        if len(self._rows) > self._keep:
+            self._forget(next(iter(self._rows)))
+
+    def _forget(self, user_id: str) -> None:
+        if self._rows.pop(user_id, None) is not None:
+            for users in self._open.values():
+                users.pop(user_id, None)
+
+    def row(self, user_id: str) -> Row | None:
+        """The recent windows of a user."""
+        value = self._rows.get(user_id)
+        return None if value is None else msgspec.json.decode(value, type=Row)
+
+    def closest(self, rule: str, count: int, watermarks: dict[int, str]) -> list[Close]:
+        """Those in open windows who come closest to the threshold.
+
+        Args:
+            watermarks: by partition; a window that ended before is not open, though its row may still say so.
+        """
+        users = self._open.get(rule, {}).values()
+        still = (each for each in users if each.window.window_end > watermarks.get(each.partition, ""))
+        return [
+            Close(each.user_id, each.window.count_high, each.window.threshold, round(each.share, 4))
+            for each in nlargest(count, still, key=lambda each: each.share)
+        ]

@@ -1,0 +1,184 @@
+"""All that is known of one user."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from app.application import app
+from app.rules import Rule
+from tables.activity import Row
+from web.feed import Entry
+from web.incidents import Incident, incidents
+from web.live import feed, following, suspects
+from web.words import Count, counterfactual
+
+
+class UserWindow(msgspec.Struct):
+    """A user in one window of one rule; times are ISO-8601 UTC.
+
+    Attributes:
+        rule: the rule's name.
+        window_start, window_end: of the window; the end is the first second behind it.
+        open: whether clicks may still come.
+        count_low, count_high: the interval that holds the true count.
+        threshold: of the rule when the window opened.
+        events: clicks counted exactly by event, most frequent first.
+        distinct_products: among the clicks counted exactly; counted up to 256.
+        anomaly: whether it was reported.
+    """
+
+    rule: str
+    window_start: str
+    window_end: str
+    open: bool
+    count_low: int
+    count_high: int
+    threshold: int
+    first_seen: str
+    last_seen: str
+    events: dict[str, int]
+    distinct_products: int
+    anomaly: bool
+
+
+class User(msgspec.Struct):
+    """One user.
+
+    Attributes:
+        user_id: as asked for: an attacker's text.
+        known: whether anything is.
+        why: why, or why not, in words.
+        partition: of the clicks topic; None where nothing is known.
+        first_seen, last_seen: first and last click counted exactly, ISO-8601 UTC.
+        windows: newest first.
+        incidents: newest first.
+        events: clicks by event, in the rule that saw most of them.
+        distinct_products: most in one window.
+        reasons: of the newest anomaly, in words.
+        counterfactual: the smallest change that would have kept them below
+            the threshold, in words; None where they were never over one.
+    """
+
+    user_id: str
+    known: bool
+    why: str
+    partition: int | None
+    first_seen: str | None
+    last_seen: str | None
+    windows: list[UserWindow]
+    incidents: list[Incident]
+    events: dict[str, int]
+    distinct_products: int
+    reasons: list[str]
+    counterfactual: str | None
+
+
+def user(user_id: str) -> User:
+    """What is known of a user, who may never have clicked."""
+    entries, row = feed.of(user_id), suspects.row(user_id)
+    windows = _windows(entries, row)
+    if not windows:
+        return User(user_id, False, _unknown(), None, None, None, [], [], {}, 0, [], None)
+    newest = max(entries, key=lambda entry: entry.window_start, default=None)
+    stories = incidents(entries)
+    return User(
+        user_id=user_id,
+        known=True,
+        why=_known(stories),
+        partition=_partition(newest, row),
+        first_seen=min(window.first_seen for window in windows),
+        last_seen=max(window.last_seen for window in windows),
+        windows=windows,
+        incidents=stories,
+        events=_events(windows),
+        distinct_products=max(window.distinct_products for window in windows),
+        reasons=newest.anomaly.reasons if newest else [],
+        counterfactual=_counterfactual(windows),
+    )
+
+
+def _windows(entries: list[Entry], row: Row | None) -> list[UserWindow]:
+    """Those reported, and the recent ones whether reported or not: their figures are newer."""
+    windows: dict[tuple[str, str], UserWindow] = {}
+    for entry in entries:
+        anomaly = entry.anomaly
+        windows[entry.rule, entry.window_start] = UserWindow(
+            **_fields(anomaly), open=entry.ongoing, anomaly=True
+        )
+    for recent in row.windows if row else []:
+        name = recent.rule, recent.window_start
+        reported = windows.get(name)
+        if reported is None or reported.open:
+            windows[name] = UserWindow(**_fields(recent), open=recent.open, anomaly=reported is not None)
+    return sorted(windows.values(), key=lambda window: (window.window_start, window.rule), reverse=True)
+
+
+def _fields(counted: Any) -> dict[str, Any]:
+    shared = set(UserWindow.__struct_fields__) - {"open", "anomaly"}
+    return {name: getattr(counted, name) for name in shared}
+
+
+def _events(windows: list[UserWindow]) -> dict[str, int]:
+    """Each rule counts the same clicks: those of the rule that saw most, in all its windows."""
+    by_rule: dict[str, dict[str, int]] = {}
+    for window in windows:
+        events = by_rule.setdefault(window.rule, {})
+        for event, clicks in window.events.items():
+            events[event] = events.get(event, 0) + clicks
+    most = max(by_rule.values(), key=lambda events: sum(events.values()))
+    return dict(sorted(most.items(), key=lambda event: -event[1]))
+
+
+def _counterfactual(windows: list[UserWindow]) -> str | None:
+    """Of the worst window of each rule that was broken."""
+    rules: dict[str, Rule] = {rule.name: rule for rule in app.rules}
+    worst: dict[str, UserWindow] = {}
+    for window in windows:
+        if window.anomaly and (window.rule not in worst or window.count_high > worst[window.rule].count_high):
+            worst[window.rule] = window
+    said = [
+        counterfactual(
+            Count(
+                rule=name,
+                window=_seconds(window),
+                start=window.window_start,
+                threshold=window.threshold,
+                low=window.count_low,
+                high=window.count_high,
+                events=rules[name].events if name in rules else (),
+            )
+        )
+        for name, window in sorted(worst.items())
+    ]
+    return ". ".join(said) or None
+
+
+def _seconds(window: UserWindow) -> int:
+    start, end = (datetime.fromisoformat(each) for each in (window.window_start, window.window_end))
+    return int((end - start).total_seconds())
+
+
+def _known(stories: list[Incident]) -> str:
+    if not stories:
+        return "never over a threshold in what is known; came close enough to one to be counted exactly"
+    ongoing = any(story.status == "ongoing" for story in stories)
+    return "over a threshold now" if ongoing else "was over a threshold"
+
+
+def _unknown() -> str:
+    if following.trouble:
+        return f"nothing known: {following.trouble}"
+    if not following.loaded.is_set():
+        return "nothing known yet: what was found so far is being read from Kafka"
+    levels = ", ".join(f"{rule.level} of rule {rule.name}" for rule in app.rules)
+    return (
+        "nothing known: in the last ten minutes this user never made as many clicks in one window as it "
+        f"takes to be counted exactly ({levels}), and was not over a threshold in the anomalies that are kept"
+    )
+
+
+def _partition(newest: Entry | None, row: Row | None) -> int | None:
+    if row is not None:
+        return row.partition
+    return None if newest is None else newest.anomaly.partition
