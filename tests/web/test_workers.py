@@ -15,11 +15,11 @@ def word(worker: str, time: float, *numbers: int, state: str = "ready", **more: 
     partitions = [
         PartitionStatus(
             partition=number, watermark="2026-01-01T00:00:00Z", delay=5.0, next_offset=7, end_offset=9, lag=2,
-            accepted=4, late=1, rejected={"not_json": 2}, ignored=0, lost=0, open_windows=1, suspects=1,
+            accepted=4, late=1, rejected={"not_json": 2}, ignored=0, lost=0, capped=0, open_windows=1, suspects=1,
         )
         for number in numbers
     ]  # fmt: skip
-    status = Status(worker, "0.1.0", state, 1.0, "2026-01-01T00:00:00Z", 100.0, partitions)  # type: ignore[arg-type]
+    status = Status(worker, "0.1.0", state, "", 1.0, "2026-01-01T00:00:00Z", 100.0, partitions)  # type: ignore[arg-type]
     value = msgspec.json.encode(msgspec.structs.asdict(status) | more)
     return SimpleNamespace(value=value, timestamp=int(time * 1000))
 
