@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.contenders import BARE, FLINK, OURS, QUIX, Contender, Cost
+from bench.contenders import BARE, FLINK, OURS, QUIX, Clickwarden, Contender, Cost
 from bench.load import USUAL, Load, Shape
 from bench.results import Goal, at_least, at_most, report
 from bench.worker import deployment
@@ -42,13 +42,15 @@ def measure(
     loads = {}
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for share in sorted({contender.share for contender in contenders}, reverse=True):
-            ours = deployment(bootstrap, partitions, folder)
-            loads[share] = Load(ours, seed, Shape(rate=USUAL.rate * share))
+            loads[share] = Load(
+                deployment(bootstrap, partitions, folder), seed, Shape(rate=USUAL.rate * share)
+            )
             loads[share].produce(round(clicks * share), progress)
         outcomes = compare(contenders, loads, runs, folder, progress)
     title = f"{clicks:,} clicks, {partitions} partitions, lz4, seed {seed}, {runs} runs in turn, medians"
     _report(title, outcomes)
-    return all(run.verdict == "right" for run in outcomes.get(OURS.name, ()))
+    ours = [contender.name for contender in contenders if isinstance(contender, Clickwarden)]
+    return all(run.verdict == "right" for name in ours for run in outcomes[name])
 
 
 def compare(
@@ -103,7 +105,7 @@ def figures(runs: Sequence[Outcome]) -> list[dict[str, object]]:
 
 
 def _report(title: str, outcomes: dict[str, list[Outcome]]) -> None:
-    *_, reference = outcomes if BARE.name not in outcomes else (BARE.name,)
+    reference = BARE.name if BARE.name in outcomes else next(reversed(outcomes))
     rows, kept = [], {}
     for name, runs in outcomes.items():
         ratios = [
