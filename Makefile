@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint chaos bench constraints
+.PHONY: help setup demo test lint chaos bench performance constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,8 +37,16 @@ chaos: setup ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS=
 	KILLS=20 $(BIN)/python -m pytest -q -s tests/integration/test_outbox.py -k killed_again_and_again
 	$(BIN)/python -m tests.chaos $(foreach given,SEED ROUNDS WORKERS NODES RATE,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
 
-bench: setup ## clicks a second beside a bare aiokafka consumer; others: .venv/bin/python -m bench --help
-	$(BIN)/python -m bench
+bench: setup ## clicks a second beside a bare consumer, Quix Streams and idiomatic Faust; PEERS=all: beside everybody
+	$(BIN)/python -m bench $(if $(PEERS),--peers $(PEERS))
+
+performance: setup ## measure everything anew (an hour) and put it into docs/performance.md
+	$(BIN)/python -m bench throughput --peers all
+	$(BIN)/python -m bench curves
+	$(BIN)/python -m bench profile
+	$(BIN)/python -m bench latency
+	$(BIN)/python -m bench backlog
+	$(BIN)/python -m bench docs
 
 constraints: setup ## pin in constraints.txt, with hashes, what pyproject.toml asks for
 	$(BIN)/pip-compile --quiet --output-file constraints.txt pyproject.toml

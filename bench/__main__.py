@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 
@@ -29,7 +30,7 @@ def main() -> None:
 
     Figures are printed, and kept in bench/results/. Ratios within one run are
     what counts. A Kafka is started for the run unless --broker names one. Exit
-    code 1: an output was wrong.
+    code 1: an output of Clickwarden was wrong.
     """
 
 
@@ -38,35 +39,103 @@ broker = click.option(
     "--broker", metavar="HOST:PORT", help="A Kafka that is running; new topics are left in it."
 )
 partitions = click.option("--partitions", type=number, default=4, help="Of the clicks topic.")
+seed = click.option("--seed", type=click.IntRange(min=0), default=7, help="Of the load.")
+
+
+def clicks(default: int, help: str) -> Any:
+    """The option for the size of the load."""
+    return click.option("--clicks", type=number, default=default, help=help)
 
 
 @main.command()
-@click.option("--clicks", type=number, default=2_000_000, help="Clicks in the topic.")
+@click.option("--peers", metavar="NAMES", default="usual", help="Names with commas between, usual, or all.")
+@clicks(2_000_000, "Clicks in the topic; slow peers get a share.")
 @partitions
 @click.option("--runs", type=number, default=3, help="Runs of each contender.")
-@click.option("--seed", type=click.IntRange(min=0), default=7, help="Of the load.")
+@seed
 @broker
-def throughput(broker: str | None, **sizes: int) -> None:
-    """Clicks a second, beside a bare consumer."""
+def throughput(broker: str | None, peers: str, **sizes: int) -> None:
+    """Clicks a second, beside others.
+
+    The usual peers are a bare aiokafka consumer, Quix Streams and idiomatic
+    Faust. All: also two workers, a bare confluent-kafka consumer and Flink SQL,
+    which is a download of 400 MB, once.
+    """
     from bench import throughput
+    from bench.contenders import CONTENDERS, USUAL
+
+    named = {"usual": USUAL, "all": tuple(CONTENDERS)}.get(peers) or ("clickwarden", *peers.split(","))
+    unknown = [name for name in named if name not in CONTENDERS]
+    if unknown:
+        raise click.BadParameter(
+            f"{', '.join(unknown)}: use usual, all, or names of {', '.join(CONTENDERS)}", param_hint="--peers"
+        )
+    contenders = [CONTENDERS[name] for name in dict.fromkeys(named)]
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(throughput.measure(bootstrap, folder, contenders, **sizes))
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@broker
+def curves(broker: str | None, names: tuple[str, ...]) -> None:
+    """What a click costs as one thing grows.
+
+    NAMES: users, rules, partitions, window, garbage, disorder, size, workers; all where none is given.
+    """
+    from bench import curves
+
+    unknown = [name for name in names if name not in curves.CURVES]
+    if unknown:
+        raise click.BadParameter(f"{', '.join(unknown)}: use {', '.join(curves.CURVES)}", param_hint="NAMES")
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(curves.measure(bootstrap, folder, names or tuple(curves.CURVES)))
+
+
+@main.command()
+@clicks(2_000_000, "Clicks in the topic.")
+@partitions
+@seed
+@broker
+def profile(broker: str | None, **sizes: int) -> None:
+    """A click's way through the worker, step by step, in CPU µs."""
+    from bench import profile
 
     with _folder() as folder, _kafka(broker, folder) as bootstrap:
-        _exit(throughput.measure(bootstrap, folder, **sizes))
+        _exit(profile.measure(bootstrap, folder, **sizes))
+
+
+@main.command()
+@clicks(10_000_000, "Clicks that wait.")
+@partitions
+@seed
+@broker
+def backlog(broker: str | None, **sizes: int) -> None:
+    """What waits for a worker that was away, at full speed."""
+    from bench import backlog
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(backlog.measure(bootstrap, folder, **sizes))
 
 
 @main.command()
 @click.option(
-    "--rate", type=click.FloatRange(min=1), default=5_000.0, help="Clicks a second of all shoppers."
+    "--rate",
+    "rates",
+    type=click.FloatRange(min=1),
+    multiple=True,
+    default=(1_000, 10_000, 50_000),
+    help="Clicks a second of all shoppers; may be repeated.",
 )
-@click.option("--seconds", type=number, default=30, help="Seconds of attacks, eight in each.")
+@click.option("--seconds", type=number, default=60, help="Seconds of attacks, eight in each.")
 @partitions
 @broker
-def latency(broker: str | None, rate: float, seconds: int, partitions: int) -> None:
+def latency(broker: str | None, rates: tuple[float, ...], seconds: int, partitions: int) -> None:
     """From the 51st click to its alert."""
     from bench import latency
 
     with _folder() as folder, _kafka(broker, folder) as bootstrap:
-        _exit(latency.measure(bootstrap, folder, partitions, rate, seconds))
+        _exit(latency.measure(bootstrap, folder, partitions, rates, seconds))
 
 
 @main.command()
@@ -102,6 +171,14 @@ def scan(lines: int, runs: int) -> None:
         _exit(scan.measure(folder, lines, runs))
 
 
+@main.command()
+def docs() -> None:
+    """Put the newest results into docs/performance.md and docs/img/; measures nothing."""
+    from bench import docs
+
+    docs.refresh()
+
+
 @contextmanager
 def _folder() -> Iterator[Path]:
     with TemporaryDirectory(prefix="clickwarden-bench-") as name:
@@ -118,7 +195,8 @@ def _kafka(running: str | None, folder: Path) -> Iterator[str]:
 
 
 def _exit(right: bool) -> None:
-    sys.exit(0 if right else 1)
+    if not right:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

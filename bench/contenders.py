@@ -1,23 +1,29 @@
-"""The contenders: each reads the same topic, in a process of its own."""
+"""The contenders: each reads the same topic, in processes of its own."""
 
 import asyncio
+import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiokafka import ConsumerRecord
+from aiokafka.admin import NewTopic
 
 from app.oracle import FAULTS, judge
 from app.reader import reader, to_end
+from app.recount import Recount
 from app.settings import Settings
-from bench import bare
+from app.topics import TABLES, declare
+from bench import environments
 from bench.load import Load
-from bench.process import Mark, Process
-from bench.worker import Worker, deployment
+from bench.process import Process
+from bench.worker import Crew, deployment
+
+#: The rule that every peer has; ours has those of the settings.
+RULE = "bot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +31,47 @@ class Cost:
     """What one run took.
 
     Attributes:
+        clicks: how many were read.
         start: seconds from the start of the process to the first click.
         reading: seconds from there to the last click.
-        settling: seconds from there until nothing would be lost with the process.
+        settling: seconds from there until the output is whole and nothing would be lost with the process.
         cpu: CPU seconds from the first click to the end.
         peak: most memory held at once, bytes.
+        changelog: bytes written to changelogs; 0 where the state is not kept in Kafka.
     """
 
+    clicks: int
     start: float
     reading: float
     settling: float
     cpu: float
     peak: int
+    changelog: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Clicks a second while they are read."""
+        return self.clicks / self.reading
+
+    @property
+    def whole_rate(self) -> float:
+        """Clicks a second until the output is whole."""
+        return self.clicks / (self.reading + self.settling)
 
 
 class Contender(Protocol):
-    """One way to do the job; one object a run."""
+    """One way to do the job.
+
+    Attributes:
+        name: in the table.
+        share: of the clicks, for whom all of them would take minutes.
+    """
 
     name: str
+    share: float
 
     def prepare(self, load: Load, folder: Path) -> None:
-        """Make what must exist before the clock starts: topics, environments, files."""
+        """Make what a run needs before its clock starts: topics, environments, files."""
 
     def run(self) -> Cost:
         """Read the whole load once."""
@@ -55,85 +81,154 @@ class Contender(Protocol):
 
 
 class Clickwarden:
-    """One worker with the rules of the settings and its snapshots on."""
+    """Workers with the rules of the settings and their snapshots on."""
 
-    name = "clickwarden"
+    share = 1.0
+
+    def __init__(self, workers: int = 1) -> None:
+        self._workers = workers
+        self.name = f"clickwarden, {workers} workers" if workers > 1 else "clickwarden"
 
     def prepare(self, load: Load, folder: Path) -> None:
         """A group, tables and an anomalies topic of its own."""
-        ours = deployment(load.settings.bootstrap, load.settings.partitions, folder)
+        theirs = load.settings
         self._load = load
-        self.settings: Settings = ours.model_copy(update={"clicks_topic": load.settings.clicks_topic})
+        self.settings: Settings = deployment(
+            theirs.bootstrap, theirs.partitions, folder, clicks_topic=theirs.clicks_topic, rules=theirs.rules
+        )
 
     def run(self) -> Cost:
         """Until the offset of the last click is committed, which comes after its snapshot."""
-        clicks = self._load.clicks
-        with Worker(self.settings) as worker, self.looking(worker):
-            first = worker.mark()
-
-            def begun() -> bool:
-                nonlocal first
-                if worker.counted():
-                    return True
-                first = worker.mark()
-                return False
-
-            worker.until(begun, "the worker counts")
-            worker.until(lambda: worker.counted() == clicks, "the worker has counted every click")
-            last = worker.mark()
-            worker.until(lambda: worker.committed() == clicks, "the worker has committed every click")
-            return _cost(worker, first, last)
+        produced = self._load.clicks
+        with Crew(self.settings, self._workers) as crew, self.looking(crew):
+            crew.until(lambda: crew.ready() and crew.counted() > 0, "every worker counts")
+            before, first = crew.counted(), crew.mark()
+            crew.until(lambda: crew.counted() == produced, "every click is counted")
+            last = crew.mark()
+            crew.until(lambda: crew.committed() == produced, "every click is committed")
+            end = crew.mark()
+            return Cost(
+                clicks=produced - before,
+                start=first.time - crew.started,
+                reading=last.time - first.time,
+                settling=end.time - last.time,
+                cpu=end.cpu - first.cpu,
+                peak=crew.peak(),
+                changelog=self._changelog_bytes(),
+            )
 
     @contextmanager
-    def looking(self, worker: Worker) -> Iterator[None]:
+    def looking(self, crew: Crew) -> Iterator[None]:
         """What else happens while it counts: nothing."""
         yield
 
     def result(self) -> str:
         """What the oracle says of the anomalies topic."""
-        verdict = judge(self._load.truth, asyncio.run(self._anomalies()))
-        faults = {fault: getattr(verdict, fault) for fault in FAULTS}
-        return ", ".join(f"{cases:,} {fault}" for fault, cases in faults.items() if cases) or "right"
+        verdict = judge(self._load.truth, _records(self.settings, self.settings.anomalies_topic))
+        return _said({fault: getattr(verdict, fault) for fault in FAULTS})
 
-    async def _anomalies(self) -> list[ConsumerRecord]:
-        async with reader(self.settings, self.settings.anomalies_topic) as consumer:
-            return [record async for _, run in to_end(consumer) for record in run]
+    def _changelog_bytes(self) -> int:
+        topics = [f"{self.settings.app_id}-{table}-changelog" for table in TABLES]
+        records = [record for topic in topics for record in _records(self.settings, topic)]
+        return sum(len(record.key or b"") + len(record.value or b"") for record in records)
 
 
-class Aiokafka:
-    """A bare ``getmany`` loop."""
+class Peer:
+    """A program of :mod:`bench.peers`, which all take the same arguments.
 
-    name = "aiokafka"
+    It prints ``first`` when it begins to read, ``last`` when it has read
+    every click, ``done`` when its output is whole, and stays until it is stopped.
+    What it writes are JSON objects with user_id, window_start (epoch seconds)
+    and clicks, one for each user over the threshold in a window of a minute.
+    """
+
+    def __init__(self, name: str, program: str, share: float = 1.0, *, writes: bool = True) -> None:
+        self.name = name
+        self.share = share
+        self._program = program
+        self._writes = writes
 
     def prepare(self, load: Load, folder: Path) -> None:
-        """Nothing but the names."""
-        arguments = load.settings.bootstrap, load.settings.clicks_topic, str(load.clicks)
-        self._command = (sys.executable, bare.__file__, *arguments)
-        self._log = folder / "aiokafka.log"
+        """An environment, an output topic and a folder of its own."""
+        ours = deployment(load.settings.bootstrap, load.settings.partitions, folder)
+        self._load, self._output, self._folder = load, ours.anomalies_topic, ours.data_dir
+        asyncio.run(declare(load.settings, NewTopic(self._output, ours.partitions, 1)))
+        self._folder.mkdir(parents=True)
+        self._python = environments.python(self._program, Settings().data_dir.absolute() / "peers")
 
     def run(self) -> Cost:
-        """Until the last click was fetched."""
-        with Process(self._command, self._log, os.environ) as process:
-            process.line()
-            first = process.mark()
-            process.line()
-            return _cost(process, first, process.mark())
+        """Until it says that it is done."""
+        load, settings = self._load, self._load.settings
+        program = environments.FOLDER / f"{self._program}.py"
+        names = settings.bootstrap, settings.clicks_topic, self._output
+        command = (self._python, "-I", str(program), *names, str(load.clicks), str(settings.partitions))
+        with Process(command, self._folder / "log", os.environ, self._folder) as process:
+            first, last, end = (process.said(word) for word in ("first", "last", "done"))
+            return Cost(
+                clicks=load.clicks,
+                start=first.time - process.started,
+                reading=last.time - first.time,
+                settling=end.time - last.time,
+                cpu=end.cpu - first.cpu,
+                peak=process.peak(),
+            )
 
     def result(self) -> str:
-        """It has no output."""
-        return "-"
+        """Its output topic, held against the recount; windows that no click has closed may be missing."""
+        if not self._writes:
+            return "-"
+        return said_of(self._load.truth, _records(self._load.settings, self._output))
 
 
-def _cost(process: Process, first: Mark, last: Mark) -> Cost:
-    end = process.mark()
-    return Cost(
-        start=first.time - process.started,
-        reading=last.time - first.time,
-        settling=end.time - last.time,
-        cpu=end.cpu - first.cpu,
-        peak=process.peak(),
+def said_of(truth: Recount, records: list[ConsumerRecord]) -> str:
+    """``right``, or what is wrong with the records a :class:`Peer` has written."""
+    cases = {case: clicks for case, clicks in truth.over().items() if case.rule == RULE}
+    over = {(case.user_id, case.window): clicks for case, clicks in cases.items()}
+    closed = {(case.user_id, case.window) for case in cases if truth.closed(case)}
+    reported = {(each["user_id"], each["window_start"], each["clicks"]) for each in _decoded(records)}
+    found = {(user, window) for user, window, _ in reported}
+    return _said(
+        {
+            "missing": len(closed - found),
+            "invented": len(found - over.keys()),
+            "miscounted": sum(
+                over.get((user, window), clicks) != clicks for user, window, clicks in reported
+            ),
+        }
     )
 
 
-#: In the order of the table; the last one is what the others are compared with.
-CONTENDERS: tuple[type[Contender], ...] = (Clickwarden, Aiokafka)
+def _decoded(records: list[ConsumerRecord]) -> Iterator[dict[str, Any]]:
+    return (json.loads(record.value) for record in records)
+
+
+def _said(faults: dict[str, int]) -> str:
+    return ", ".join(f"{cases:,} {fault}" for fault, cases in faults.items() if cases) or "right"
+
+
+def _records(settings: Settings, topic: str) -> list[ConsumerRecord]:
+    async def read() -> list[ConsumerRecord]:
+        async with reader(settings, topic) as consumer:
+            return [record async for _, run in to_end(consumer) for record in run]
+
+    return asyncio.run(read())
+
+
+OURS = Clickwarden()
+BARE = Peer("bare aiokafka", "bare_aiokafka", writes=False)
+QUIX = Peer("Quix Streams", "quix_streams", share=1 / 4)
+FAUST = Peer("idiomatic Faust", "idiomatic_faust", share=1 / 100)
+FLINK = Peer("Flink SQL", "flink_sql")
+
+#: In the order of the table.
+CONTENDERS: dict[str, Contender] = {
+    "clickwarden": OURS,
+    "clickwarden-2": Clickwarden(2),
+    "aiokafka": BARE,
+    "confluent": Peer("bare confluent-kafka", "bare_confluent", writes=False),
+    "flink": FLINK,
+    "quix": QUIX,
+    "faust": FAUST,
+}
+#: Those that are run where none are named.
+USUAL = ("clickwarden", "aiokafka", "quix", "faust")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,40 +18,74 @@ from app.recount import Recount
 from app.settings import Settings
 from app.topics import declare
 
-#: Clicks in a minute of event time.
-RATE = 1_000_000
+#: Shoppers where their number is not what is varied, and the exponent of
+#: Zipf's law: how unequally active they are.
 USERS = 100_000
-#: Exponent of Zipf's law: how unequally active the users are.
 ZIPF = 1.3
 #: Attackers of one window, and their share of its clicks.
 ATTACKERS = 20
 ATTACKING = 0.05
 EVENTS = {"view": 0.6, "click": 0.25, "add_to_cart": 0.1, "purchase": 0.03, "login": 0.02}
 PRODUCTS = 5_000
-#: Epoch seconds of the first click, the start of a minute.
-BEGIN = 1_760_000_040
+#: Epoch seconds of the first click, the start of a minute (and ten, and an hour).
+BEGIN = 1_760_000_400
 CHUNK = 20_000
 QUEUE = 200_000
 
 VALUE = b'{"user_id":"%b","event":"%b","product_id":"product-%d","timestamp":%.3f}'
+GARBAGE = (
+    b"not JSON",
+    b"[]",
+    b'{"user_id":"shopper-1","event":"view"}',
+    b'{"user_id":7,"event":"view","timestamp":1760000400}',
+    b'{"user_id":"","event":"view","timestamp":1760000400}',
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the clicks are like.
+
+    Attributes:
+        rate: clicks in a minute of event time.
+        users: so many shoppers, each as busy as the other; None: unequally busy ones.
+        garbage: share of records that are no click.
+        disorder: seconds by which a click may come late.
+        size: bytes of a record at least; what is added is a field nobody reads.
+    """
+
+    rate: float = 1_000_000
+    users: int | None = None
+    garbage: float = 0.0
+    disorder: float = 0.0
+    size: int = 0
+
+
+USUAL = Shape()
 
 
 class Load:
-    """A clicks topic with ``clicks`` clicks in it, keyed by user, lz4, in order of event time.
+    """A clicks topic keyed by user, lz4, in order of event time where the shape does not say otherwise.
 
-    The same seed gives the same clicks.
+    The same seed and shape give the same clicks.
+
+    Attributes:
+        clicks: records in it.
     """
 
-    def __init__(self, settings: Settings, clicks: int, seed: int) -> None:
+    def __init__(self, settings: Settings, seed: int, shape: Shape = USUAL) -> None:
         self.settings = settings
-        self.clicks = clicks
+        self.clicks = 0
+        self._shape = shape
         self._random = np.random.default_rng(seed)
+        # Letters that lz4 cannot make much of.
+        self._padding = self._random.integers(97, 123, 65_536, np.uint8).tobytes()
 
-    def produce(self, progress: Progress) -> None:
-        """Create the topic and fill it.
+    def produce(self, clicks: int, progress: Progress) -> None:
+        """Add so many records to the topic, which is created where it is missing.
 
         Raises:
-            BrokerError: Kafka did not take every click.
+            BrokerError: Kafka did not take every one.
         """
         asyncio.run(declare(self.settings))
         topic = self.settings.clicks_topic
@@ -66,21 +101,35 @@ class Load:
                 "log_level": 3,
             }
         )
-        task = progress.add_task("Producing the load", total=self.clicks)
-        for first in range(0, self.clicks, CHUNK):
-            producer.produce_batch(topic, self._messages(first, min(CHUNK, self.clicks - first)))
+        task = progress.add_task("Producing the load", total=clicks)
+        for messages in self._chunks(clicks):
+            producer.produce_batch(topic, messages)
             while len(producer) > QUEUE:
                 producer.poll(0.01)
-            progress.update(task, completed=first)
+            progress.update(task, advance=len(messages))
         producer.flush()
         progress.remove_task(task)
         if (taken := self._taken()) != self.clicks:
             raise BrokerError(f"Kafka took {taken:,} of {self.clicks:,} clicks")
 
+    def messages(self, clicks: int) -> Iterator[dict[str, bytes]]:
+        """The next so many records, key and value of each, produced or not."""
+        for chunk in self._chunks(clicks):
+            yield from chunk
+
+    def _chunks(self, clicks: int) -> Iterator[list[dict[str, bytes]]]:
+        end = self.clicks + clicks
+        while self.clicks < end:
+            chunk = min(CHUNK, end - self.clicks)
+            messages = self._messages(self.clicks, chunk)
+            self.clicks += chunk
+            yield messages
+
     def _messages(self, first: int, clicks: int) -> list[dict[str, bytes]]:
-        random = self._random
-        times = BEGIN + (first + np.arange(clicks)) * (60 / RATE)
-        shoppers = random.zipf(ZIPF, clicks) % USERS
+        random, shape = self._random, self._shape
+        numbers = first + np.arange(clicks)
+        times = BEGIN + numbers * (60 / shape.rate)
+        shoppers = random.zipf(ZIPF, clicks) % USERS if shape.users is None else numbers % shape.users
         attackers = random.integers(ATTACKERS, size=clicks)
         attacking = random.random(clicks) < ATTACKING
         events = random.choice([event.encode() for event in EVENTS], clicks, p=list(EVENTS.values()))
@@ -89,10 +138,22 @@ class Load:
             b"attacker-%d-%d" % (minute, attacker) if attacks else b"shopper-%d" % shopper
             for minute, attacker, attacks, shopper in _rows(times // 60, attackers, attacking, shoppers)
         ]
-        return [
-            {"key": user, "value": VALUE % (user, *click)}
-            for user, click in zip(users, _rows(events, products, times), strict=True)
+        if shape.disorder:
+            times -= random.random(clicks) * shape.disorder
+        values = [
+            VALUE % (user, *click) for user, click in zip(users, _rows(events, products, times), strict=True)
         ]
+        if shape.garbage:
+            for spoilt in np.flatnonzero(random.random(clicks) < shape.garbage).tolist():
+                values[spoilt] = GARBAGE[spoilt % len(GARBAGE)]
+        if shape.size:
+            offsets = random.integers(len(self._padding) - shape.size, size=clicks).tolist()
+            values = [self._padded(value, at) for value, at in zip(values, offsets, strict=True)]
+        return [{"key": user, "value": value} for user, value in zip(users, values, strict=True)]
+
+    def _padded(self, value: bytes, at: int) -> bytes:
+        missing = self._shape.size - len(value) - len(b',"page":""')
+        return b'%b,"page":"%b"}' % (value[:-1], self._padding[at : at + missing]) if missing > 0 else value
 
     def _taken(self) -> int:
         consumer = Consumer({"bootstrap.servers": self.settings.bootstrap, "group.id": "bench"})
@@ -103,7 +164,7 @@ class Load:
 
     @cached_property
     def truth(self) -> Recount:
-        """The exact recount of the topic under the rules."""
+        """The exact recount of the topic under the rules; produce everything before."""
         return asyncio.run(self._recount())
 
     async def _recount(self) -> Recount:

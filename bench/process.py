@@ -30,13 +30,17 @@ class Mark(NamedTuple):
 class Process:
     """A program, with its descendants, from entry to exit of the context.
 
-    Its stdout can be read line by line; stderr goes to ``log``.
+    Its stdout can be read line by line; stderr goes to ``log``. It runs in
+    ``folder``, ours where none is named.
     """
 
-    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str], folder: Path | None = None
+    ) -> None:
         self._command = command
         self._log = log
         self._environment = environment
+        self._folder = folder
 
     def __enter__(self) -> Self:
         self.started = time.monotonic()
@@ -47,44 +51,44 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=self._environment,
+                cwd=self._folder,
                 start_new_session=True,  # a terminal's Ctrl-C is ours to pass on
                 text=True,
             )
         return self
 
     def __exit__(self, *error: object) -> None:
+        children = [] if self._process.poll() is not None else self._all()[1:]
         self._process.terminate()
         try:
             self._process.communicate(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
+        _, left = psutil.wait_procs(children, timeout=STOP_SECONDS)
+        for child in left:
+            child.kill()
 
-    def line(self) -> str:
-        """The next line it prints; waits for it.
+    def said(self, word: str) -> Mark:
+        """The moment it prints this line; waits for it.
 
         Raises:
             ClickwardenError: it ended instead.
         """
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
+        for line in self._process.stdout:
+            if line.strip() == word:
+                return self.mark()
+        raise self._died()
+
+    def check_alive(self) -> None:
+        """Raise ClickwardenError, with the end of its log, if it has ended."""
+        if self._process.poll() is not None:
             raise self._died()
-        return line.rstrip()
 
-    def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait until the condition is true.
-
-        Raises:
-            ClickwardenError: the process ended first, or it takes for ever.
-        """
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not condition():
-            if self._process.poll() is not None:
-                raise self._died()
-            if time.monotonic() > deadline:
-                raise ClickwardenError(f"{what}: not within {PATIENCE_SECONDS:.0f} s; {self._tail()}")
-            time.sleep(POLL_SECONDS)
+    def tail(self) -> str:
+        """The end of its log."""
+        return "\n  ".join(["its log ends:", *self._log.read_text(errors="replace").splitlines()[-LOG_TAIL:]])
 
     def mark(self) -> Mark:
         """Now."""
@@ -97,11 +101,33 @@ class Process:
         return sum(int(status.partition("VmHWM:")[2].split()[0]) * 1024 for status in statuses)
 
     def _all(self) -> list[psutil.Process]:
-        parent = psutil.Process(self._process.pid)
-        return [parent, *parent.children(recursive=True)]
+        try:
+            parent = psutil.Process(self._process.pid)
+            return [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            raise self._died() from None
 
     def _died(self) -> ClickwardenError:
-        return ClickwardenError(f"{self._command[0]} ended with {self._process.wait()}; {self._tail()}")
+        return ClickwardenError(f"{self._command[0]} ended with {self._process.wait()}; {self.tail()}")
 
-    def _tail(self) -> str:
-        return "\n  ".join(["its log ends:", *self._log.read_text(errors="replace").splitlines()[-LOG_TAIL:]])
+
+def until(condition: Callable[[], bool], what: str, processes: Sequence[Process]) -> None:
+    """Wait until the condition is true.
+
+    Raises:
+        ClickwardenError: one of the processes ended first, or it takes for ever.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        for process in processes:
+            process.check_alive()
+        if time.monotonic() > deadline:
+            tails = "\n".join(process.tail() for process in processes)
+            raise ClickwardenError(f"{what}: not within {PATIENCE_SECONDS:.0f} s; {tails}")
+        time.sleep(POLL_SECONDS)
+
+
+def mark(processes: Sequence[Process]) -> Mark:
+    """Now, of all of them together."""
+    cpu = sum(process.mark().cpu for process in processes)
+    return Mark(time.monotonic(), cpu)

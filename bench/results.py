@@ -1,4 +1,4 @@
-"""Where figures go: the terminal, and a file a run."""
+"""Where figures go: the terminal, and three files a run."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app import broker
+from bench import plots
 
 FOLDER = Path(__file__).parent / "results"
 PACKAGES = ("aiokafka", "clickwarden", "confluent-kafka", "faust-streaming", "msgspec", "numpy", "uvloop")
@@ -45,15 +46,15 @@ def report(
     goals: Sequence[Goal],
     figures: Mapping[str, Any],
 ) -> Path:
-    """Print the rows as a table and what became of the goals; keep all of it in a file.
+    """Print the rows as a table and what became of the goals; keep all of it as text, JSON and a plot.
 
     Args:
-        name: of the benchmark, and so of the file.
+        name: of the benchmark, and so of the files.
         title: of the table: what was measured, at which size.
         rows: cells by the heading of their column, the same headings in every row.
-        figures: as measured, for the file.
+        figures: as measured, for the file and the plot.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Console(highlight=False, record=True, width=None if sys.stdout.isatty() else 150)
     table = Table(box=box.SIMPLE_HEAD)
     for column, heading in enumerate(rows[0]):
         table.add_column(heading, justify="right" if column else "left")
@@ -72,12 +73,22 @@ def report(
         "time": now.isoformat(timespec="seconds"),
         "machine": _machine(),
         "title": title,
+        "rows": rows,
         "goals": [goal._asdict() for goal in goals],
         "figures": figures,
     }
     path.write_text(json.dumps(kept, indent=2) + "\n")
-    console.print(f"kept in {os.path.relpath(path)}")
+    path.with_suffix(".txt").write_text(console.export_text())
+    plots.draw(name, figures, path.with_suffix(".svg"))
+    console.print(f"kept in {os.path.relpath(path.with_suffix(''))}.*")
     return path
+
+
+def newest(name: str) -> dict[str, Any] | None:
+    """What was kept of the last run of a benchmark; None where there was none."""
+    paths = sorted(FOLDER.glob(f"{name}-[0-9]*.json"))
+    kept: dict[str, Any] | None = json.loads(paths[-1].read_text()) if paths else None
+    return kept
 
 
 def _machine() -> dict[str, Any]:

@@ -8,7 +8,7 @@ an order of clicks in which users come in waves is harder than a mixed one.
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from app.clicks import Clicks
 from app.rules import Rule
 from app.runs import RUN_RECORDS
 from app.settings import Settings
+from bench.plots import plot
 from bench.results import at_most, report
 from tables.batch import Batch
 from tables.detection import Detection
@@ -170,17 +171,7 @@ def measure(loads: Sequence[int] = LOADS, clicks: int = CLICKS, plot: Path = PLO
 
 
 def _draw(by_load: dict[int, dict[tuple[str, int], Mistakes]], path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    from matplotlib import pyplot as plt
-
-    # Grey text and no background: readable on a light page and on a dark one.
-    grey = "#808890"
-    greys = ("text.color", "axes.labelcolor", "axes.edgecolor", "grid.color", "xtick.color", "ytick.color")
-    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "sketch", "font.size": 8}
-    with plt.rc_context(style | dict.fromkeys(greys, grey)):
-        figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+    with plot(path) as (figure, axes):
         for way, width in WAYS_AND_WIDTHS:
             axes.plot(
                 [load / 1e6 for load in by_load],
@@ -198,6 +189,3 @@ def _draw(by_load: dict[int, dict[tuple[str, int], Mistakes]], path: Path) -> No
         axes.set_ylabel("users reported by mistake")
         axes.grid(alpha=0.25)
         figure.legend(loc="outside right upper", frameon=False)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, transparent=True, metadata={"Date": None})
-        plt.close(figure)

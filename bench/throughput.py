@@ -1,7 +1,7 @@
 """``throughput``: the contenders over the same topic, in turn."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -9,9 +9,9 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.contenders import CONTENDERS, Contender, Cost
-from bench.load import Load
-from bench.results import at_least, at_most, report
+from bench.contenders import BARE, FLINK, OURS, QUIX, Clickwarden, Contender, Cost
+from bench.load import USUAL, Load, Shape
+from bench.results import Goal, at_least, at_most, report
 from bench.worker import deployment
 
 MB = 1_000_000
@@ -24,75 +24,123 @@ class Outcome(NamedTuple):
     verdict: str
 
 
-def measure(bootstrap: str, folder: Path, clicks: int, partitions: int, runs: int, seed: int) -> bool:
-    """Make the load, run every contender ``runs`` times, report; whether every output was right."""
-    load = Load(deployment(bootstrap, partitions, folder), clicks, seed)
+def measure(
+    bootstrap: str,
+    folder: Path,
+    contenders: Sequence[Contender],
+    clicks: int,
+    partitions: int,
+    runs: int,
+    seed: int,
+) -> bool:
+    """Make the loads, run every contender ``runs`` times, report; whether every output of ours was right.
+
+    Whoever gets a share of the clicks gets them in the same minutes of event
+    time, so that as many windows close.
+    """
     console = Console(stderr=True, highlight=False)
+    loads = {}
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        load.produce(progress)
-        outcomes = compare(CONTENDERS, load, runs, folder, progress)
+        for share in sorted({contender.share for contender in contenders}, reverse=True):
+            loads[share] = Load(
+                deployment(bootstrap, partitions, folder), seed, Shape(rate=USUAL.rate * share)
+            )
+            loads[share].produce(round(clicks * share), progress)
+        outcomes = compare(contenders, loads, runs, folder, progress)
     title = f"{clicks:,} clicks, {partitions} partitions, lz4, seed {seed}, {runs} runs in turn, medians"
-    _report(title, clicks, outcomes)
-    return all(run.verdict in ("right", "-") for each in outcomes.values() for run in each)
+    _report(title, outcomes)
+    ours = [contender.name for contender in contenders if isinstance(contender, Clickwarden)]
+    return all(run.verdict == "right" for name in ours for run in outcomes[name])
 
 
 def compare(
-    contenders: Sequence[type[Contender]], load: Load, runs: int, folder: Path, progress: Progress
+    contenders: Sequence[Contender], loads: dict[float, Load], runs: int, folder: Path, progress: Progress
 ) -> dict[str, list[Outcome]]:
     """The outcomes of each contender, one a round; every other round in reverse order."""
     outcomes: dict[str, list[Outcome]] = {contender.name: [] for contender in contenders}
     task = progress.add_task("", total=runs * len(contenders))
     for turn in range(runs):
-        for made in contenders[:: -1 if turn % 2 else 1]:
-            progress.update(task, description=f"Run {turn + 1}: {made.name}")
-            contender = made()
-            contender.prepare(load, folder)
-            cost = contender.run()
-            outcomes[made.name].append(Outcome(cost, contender.result()))
+        for contender in contenders[:: -1 if turn % 2 else 1]:
+            progress.update(task, description=f"Run {turn + 1}: {contender.name}")
+            outcome = run(contender, loads[contender.share], folder)
+            outcomes[contender.name].append(outcome)
             progress.console.print(
-                f"run {turn + 1}: {made.name} {load.clicks / cost.reading:,.0f} clicks/s", style="dim"
+                f"run {turn + 1}: {contender.name} {outcome.cost.rate:,.0f} clicks/s, {outcome.verdict}",
+                style="dim",
             )
             progress.advance(task)
     return outcomes
 
 
-def _report(title: str, clicks: int, outcomes: dict[str, list[Outcome]]) -> None:
-    millions = clicks / 1_000_000
-    *_, reference = outcomes
-    rows, ratios, medians = [], {}, {}
-    for name, runs in outcomes.items():
-        costs = [run.cost for run in runs]
-        ratios[name] = [
-            other.cost.reading / cost.reading for cost, other in zip(costs, outcomes[reference], strict=True)
-        ]
-        medians[name] = {field: median(asdict(cost)[field] for cost in costs) for field in asdict(costs[0])}
-        typical = Cost(**medians[name])
-        verdicts = dict.fromkeys(run.verdict for run in runs)
-        rows.append(
-            {
-                "contender": name,
-                "clicks/s": f"{clicks / typical.reading:,.0f}",
-                f"× {reference}": f"{median(ratios[name]):.2f}",
-                "run by run": " ".join(f"{ratio:.2f}" for ratio in ratios[name]),
-                "start s": f"{typical.start:.1f}",
-                "settling s": f"{typical.settling:.1f}",
-                "CPU s/M": f"{typical.cpu / millions:.2f}",
-                "peak MB": f"{typical.peak / MB:.0f}",
-                "output": "; ".join(verdicts),
-            }
-        )
-    ours, *_ = outcomes
-    peak = max(run.cost.peak for run in outcomes[ours])
-    goals = [
-        at_least(f"{ours} × {reference}", 1.0, median(ratios[ours])),
-        at_most(f"{ours}'s peak, MB", 250, peak / MB),
-    ]
-    figures = {
-        name: {
-            "runs": [asdict(run.cost) | {"output": run.verdict} for run in runs],
-            "medians": medians[name],
-            "ratios": ratios[name],
-        }
-        for name, runs in outcomes.items()
+def run(contender: Contender, load: Load, folder: Path) -> Outcome:
+    """One run."""
+    contender.prepare(load, folder)
+    return Outcome(contender.run(), contender.result())
+
+
+def typical(runs: Sequence[Outcome]) -> Cost:
+    """The median of each figure."""
+    costs = [asdict(run.cost) for run in runs]
+    return Cost(**{field.name: median(cost[field.name] for cost in costs) for field in fields(Cost)})
+
+
+def row(name: str, runs: Sequence[Outcome]) -> dict[str, str]:
+    """What is said of a contender in every table."""
+    cost = typical(runs)
+    return {
+        "contender": name,
+        "clicks/s": f"{cost.rate:,.0f}",
+        "start s": f"{cost.start:.1f}",
+        "settling s": f"{cost.settling:.1f}",
+        "CPU s/M": f"{cost.cpu / cost.clicks * 1e6:.2f}",
+        "peak MB": f"{cost.peak / MB:.0f}",
+        "changelog B/click": f"{cost.changelog / cost.clicks:.2f}" if cost.changelog else "-",
+        "output": "; ".join(dict.fromkeys(run.verdict for run in runs)),
     }
-    report("throughput", title, rows, goals, {"clicks": clicks, "contenders": figures})
+
+
+def figures(runs: Sequence[Outcome]) -> list[dict[str, object]]:
+    """The runs, for the file."""
+    return [asdict(run.cost) | {"rate": run.cost.rate, "output": run.verdict} for run in runs]
+
+
+def _report(title: str, outcomes: dict[str, list[Outcome]]) -> None:
+    reference = BARE.name if BARE.name in outcomes else next(reversed(outcomes))
+    rows, kept = [], {}
+    for name, runs in outcomes.items():
+        ratios = [
+            ours.cost.rate / other.cost.rate for ours, other in zip(runs, outcomes[reference], strict=True)
+        ]
+        compared = {
+            f"× {reference}": f"{median(ratios):.3g}",
+            "run by run": " ".join(f"{ratio:.3g}" for ratio in ratios),
+        }
+        cells = row(name, runs)
+        rows.append({each: cells.pop(each) for each in ("contender", "clicks/s")} | compared | cells)
+        kept[name] = {"runs": figures(runs), "ratios": ratios}
+    report("throughput", title, rows, _goals(outcomes), {"contenders": kept})
+
+
+def _goals(outcomes: dict[str, list[Outcome]]) -> list[Goal]:
+    if OURS.name not in outcomes:
+        return []
+    ours = typical(outcomes[OURS.name])
+    goals = [
+        at_most("CPU s a million clicks", 3, ours.cpu / ours.clicks * 1e6),
+        at_most("peak, MB", 200, ours.peak / MB),
+        at_most("changelog bytes a click", 1, ours.changelog / ours.clicks),
+    ]
+    for peer, bound in ((BARE, 1.2), (QUIX, 25)):
+        if peer.name in outcomes:
+            pairs = zip(outcomes[OURS.name], outcomes[peer.name], strict=True)
+            ratio = median(mine.cost.rate / theirs.cost.rate for mine, theirs in pairs)
+            goals.append(at_least(f"clicks/s × {peer.name}", bound, ratio))
+    if FLINK.name in outcomes:
+        flink = typical(outcomes[FLINK.name])
+        ours_cpu, flink_cpu = ours.cpu / ours.clicks, flink.cpu / flink.clicks
+        goals += [
+            at_least(f"whole run × {FLINK.name}", 2, ours.whole_rate / flink.whole_rate),
+            at_most(f"CPU of {FLINK.name}", 1 / 3, ours_cpu / flink_cpu),
+            at_most(f"memory of {FLINK.name}", 1 / 4, ours.peak / flink.peak),
+        ]
+    return goals

@@ -1,18 +1,20 @@
-"""One worker in a process of its own, and how far it has come."""
+"""Workers in processes of their own, and how far they have come."""
 
 import json
 import os
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from confluent_kafka import Consumer, TopicPartition
 
 from app.settings import PREFIX, Settings
-from bench.process import Process
+from bench.process import Mark, Process, mark, until
 
 #: What the benchmark sets; the other settings are the reader's own.
 OURS = (
@@ -22,24 +24,25 @@ OURS = (
     "clicks_topic",
     "anomalies_topic",
     "partitions",
+    "rules",
     "web_port",
     "standbys",
 )
 
 
-def deployment(bootstrap: str, partitions: int, folder: Path) -> Settings:
+def deployment(bootstrap: str, partitions: int, folder: Path, **others: object) -> Settings:
     """Settings of a deployment that nobody else uses, on this machine."""
     name = f"bench-{uuid4().hex[:12]}"
-    return Settings(
+    ours = Settings(
         broker=f"kafka://{bootstrap}",
         app_id=name,
         data_dir=folder / name,
         clicks_topic=f"{name}-clicks",
         anomalies_topic=f"{name}-anomalies",
         partitions=partitions,
-        web_port=_free_port(),
         standbys=0,
     )
+    return ours.model_copy(update=others)
 
 
 def _free_port() -> int:
@@ -50,7 +53,7 @@ def _free_port() -> int:
 
 
 class Worker(Process):
-    """``faust -A app worker``; everything said of clicks is of all partitions together."""
+    """``faust -A app worker``."""
 
     def __init__(self, settings: Settings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -58,38 +61,15 @@ class Worker(Process):
         command = (sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info")
         super().__init__(command, settings.data_dir / "worker.log", os.environ | ours)
         self._settings = settings
-        self._group = Consumer(
-            {
-                "bootstrap.servers": settings.bootstrap,
-                "group.id": settings.app_id,
-                "enable.auto.commit": False,
-            }
-        )
 
-    def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
-        self._group.close()
+    @property
+    def web_port(self) -> int:
+        """Of its page."""
+        port: int = self._settings.web_port
+        return port
 
-    def alive(self) -> bool:
-        """Whether its page answers."""
-        return str(self._status()["state"]) != "starting"
-
-    def ready(self) -> bool:
-        """Whether it counts every partition."""
-        status = self._status()
-        return status["state"] == "ready" and len(status["partitions"]) == self._settings.partitions
-
-    def counted(self) -> int:
-        """Clicks counted."""
-        return sum(partition["next_offset"] or 0 for partition in self._status()["partitions"])
-
-    def committed(self) -> int:
-        """Clicks that a successor would not count again: snapshot and offset are durable."""
-        topic, partitions = self._settings.clicks_topic, range(self._settings.partitions)
-        positions = self._group.committed([TopicPartition(topic, each) for each in partitions], timeout=10)
-        return sum(max(0, position.offset) for position in positions)
-
-    def _status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
+        """What it says of itself (:class:`web.status.Status`)."""
         connection = HTTPConnection(self._settings.web_bind, self._settings.web_port, timeout=10)
         try:
             connection.request("GET", "/api/v1/status")
@@ -99,3 +79,78 @@ class Worker(Process):
         finally:
             connection.close()
         return status
+
+
+class Crew:
+    """The workers of one deployment; everything said of clicks is of all of them together."""
+
+    def __init__(self, settings: Settings, size: int = 1) -> None:
+        self._settings = settings
+        each = [
+            settings.model_copy(
+                update={"data_dir": settings.data_dir / f"worker-{number}", "web_port": _free_port()}
+            )
+            for number in range(1, size + 1)
+        ]
+        self.workers = [Worker(theirs) for theirs in each]
+        self._running = ExitStack()
+        self._group = Consumer(
+            {
+                "bootstrap.servers": settings.bootstrap,
+                "group.id": settings.app_id,
+                "enable.auto.commit": False,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            for worker in self.workers:
+                starting.enter_context(worker)
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._running.close()
+        self._group.close()
+
+    @property
+    def started(self) -> float:
+        """When the last one was started."""
+        return self.workers[-1].started
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until the condition is true; see :func:`bench.process.until`."""
+        until(condition, what, self.workers)
+
+    def mark(self) -> Mark:
+        """Now."""
+        return mark(self.workers)
+
+    def peak(self) -> int:
+        """Most memory each has held, bytes, added up."""
+        return sum(worker.peak() for worker in self.workers)
+
+    def ready(self) -> bool:
+        """Whether every partition is counted, and everybody has some."""
+        statuses = [worker.status() for worker in self.workers]
+        shares = [len(status["partitions"]) for status in statuses]
+        return (
+            all(status["state"] == "ready" for status in statuses)
+            and sum(shares) == self._settings.partitions
+            and min(shares) > 0
+        )
+
+    def answers(self) -> bool:
+        """Whether every page does."""
+        return all(worker.status()["state"] != "starting" for worker in self.workers)
+
+    def counted(self) -> int:
+        """Clicks counted."""
+        statuses = [worker.status() for worker in self.workers]
+        return sum(each["next_offset"] or 0 for status in statuses for each in status["partitions"])
+
+    def committed(self) -> int:
+        """Clicks that a successor would not count again: snapshot and offset are durable."""
+        topic, partitions = self._settings.clicks_topic, range(self._settings.partitions)
+        positions = self._group.committed([TopicPartition(topic, each) for each in partitions], timeout=10)
+        return sum(max(0, position.offset) for position in positions)

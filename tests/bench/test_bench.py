@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import re
+import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,11 +17,24 @@ from rich.progress import Progress
 from app.errors import ClickwardenError
 from app.recount import Case
 from app.topics import declare
-from bench import latency, page, results, scan, sketch, throughput
+from bench import (
+    backlog,
+    curves,
+    docs,
+    environments,
+    latency,
+    page,
+    profile,
+    results,
+    scan,
+    sketch,
+    throughput,
+)
 from bench.__main__ import main
-from bench.contenders import Clickwarden
-from bench.load import Load
+from bench.contenders import CONTENDERS, Clickwarden, said_of
+from bench.load import Load, Shape
 from bench.process import Process
+from bench.stopwatch import Stopwatch
 from bench.worker import deployment
 
 
@@ -30,27 +46,49 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def kept(folder: Path) -> dict[str, Any]:
-    (path,) = (folder / "results").iterdir()
+    (path,) = (folder / "results").glob("*.json")
     return json.loads(path.read_text())
 
 
+def filled(load: Load, clicks: int) -> Load:
+    with Progress(disable=True) as progress:
+        load.produce(clicks, progress)
+    return load
+
+
 def test_throughput_compares_and_judges(kafka: str, folder: Path) -> None:
-    assert throughput.measure(kafka, folder, clicks=20_000, partitions=2, runs=1, seed=7)
-    contenders = kept(folder)["figures"]["contenders"]
-    (ours,) = contenders["clickwarden"]["runs"]
-    (bare,) = contenders["aiokafka"]["runs"]
+    contenders = [CONTENDERS[name] for name in ("clickwarden", "aiokafka", "confluent")]
+    assert throughput.measure(kafka, folder, contenders, clicks=20_000, partitions=2, runs=1, seed=7)
+    figures = kept(folder)["figures"]["contenders"]
+    (ours,) = figures["clickwarden"]["runs"]
+    (bare,) = figures["bare aiokafka"]["runs"]
     assert ours["output"] == "right"
-    assert bare["output"] == "-"
-    assert contenders["clickwarden"]["ratios"] == [bare["reading"] / ours["reading"]]
-    assert contenders["aiokafka"]["ratios"] == [1.0]
-    assert min(ours["start"], ours["reading"], ours["settling"], ours["cpu"]) > 0
+    assert bare["output"] == figures["bare confluent-kafka"]["runs"][0]["output"] == "-"
+    assert figures["clickwarden"]["ratios"] == [ours["rate"] / bare["rate"]]
+    assert figures["bare aiokafka"]["ratios"] == [1.0]
+    assert min(ours["start"], ours["reading"], ours["settling"], ours["cpu"], ours["changelog"]) > 0
     assert ours["peak"] > bare["peak"] > 10_000_000
+    assert {path.suffix for path in (folder / "results").iterdir()} == {".json", ".txt", ".svg"}
+
+
+def test_two_workers_count_together(kafka: str, folder: Path) -> None:
+    load = filled(Load(deployment(kafka, 2, folder), 7), 300_000)
+    cost, verdict = throughput.run(Clickwarden(workers=2), load, folder)
+    assert verdict == "right"
+    assert 0 < cost.clicks <= 300_000
+    one = throughput.run(Clickwarden(), load, folder).cost
+    assert cost.peak > 1.5 * one.peak  # both were measured
+
+
+def test_idiomatic_faust_runs_and_is_judged(kafka: str, folder: Path) -> None:
+    load = filled(Load(deployment(kafka, 2, folder), 7, Shape(rate=2_000)), 5_000)
+    cost, verdict = throughput.run(CONTENDERS["faust"], load, folder)
+    assert cost.clicks == 5_000
+    assert "missing" in verdict
 
 
 def test_an_output_without_the_anomalies_is_wrong(kafka: str, folder: Path) -> None:
-    load = Load(deployment(kafka, 1, folder), 20_000, 7)
-    with Progress(disable=True) as progress:
-        load.produce(progress)
+    load = filled(Load(deployment(kafka, 1, folder), 7), 20_000)
     idle = Clickwarden()
     idle.prepare(load, folder)
     asyncio.run(declare(idle.settings))
@@ -58,11 +96,30 @@ def test_an_output_without_the_anomalies_is_wrong(kafka: str, folder: Path) -> N
     assert idle.result() == f"{len(load.truth.over()):,} missing"
 
 
+class Told(NamedTuple):
+    value: bytes
+
+
+def test_a_peer_is_judged_by_who_when_and_how_often(kafka: str, folder: Path) -> None:
+    load = filled(Load(deployment(kafka, 2, folder), 7, Shape(rate=10_000)), 25_000)
+    cases = {case: clicks for case, clicks in load.truth.over().items() if case.rule == "bot"}
+    right = [
+        Told(json.dumps({"user_id": each.user_id, "window_start": each.window, "clicks": clicks}).encode())
+        for each, clicks in cases.items()
+    ]
+    first = json.loads(right[0].value)
+    fewer, stranger = ({**first, **other} for other in ({"clicks": 51}, {"user_id": "nobody"}))
+    open_ones = sum(not load.truth.closed(case) for case in cases)
+    assert 0 < open_ones < len(cases)
+    assert said_of(load.truth, right) == said_of(load.truth, right * 2) == "right"
+    assert said_of(load.truth, []) == f"{len(cases) - open_ones} missing"
+    assert said_of(load.truth, [*right, Told(json.dumps(fewer).encode())]) == "1 miscounted"
+    assert said_of(load.truth, [*right, Told(json.dumps(stranger).encode())]) == "1 invented"
+
+
 def test_the_load_is_keyed_by_user_and_the_same_for_the_same_seed(kafka: str, folder: Path) -> None:
     def fill(seed: int) -> set[Case]:
-        load = Load(deployment(kafka, 3, folder), 30_000, seed)
-        with Progress(disable=True) as progress:
-            load.produce(progress)
+        load = filled(Load(deployment(kafka, 3, folder), seed), 30_000)
         assert load.truth.accepted == load.truth.produced == 30_000
         return set(load.truth.over())
 
@@ -82,11 +139,131 @@ def test_page_counts_while_people_look(kafka: str, folder: Path, monkeypatch: py
     assert all(seconds > 0 for runs in figures.values() for seconds in runs)
 
 
-def test_latency_finds_every_attack(kafka: str, folder: Path) -> None:
-    assert latency.measure(kafka, folder, partitions=2, rate=100, seconds=2)
+def test_the_load_has_the_shape_that_is_asked_for(kafka: str, folder: Path) -> None:
+    shape = Shape(users=1_000, garbage=0.1)
+    truth = filled(Load(deployment(kafka, 1, folder), 7, shape), 20_000).truth
+    assert 1_800 < truth.rejected < 2_200
+    late = filled(Load(deployment(kafka, 1, folder), 7, Shape(rate=10_000, disorder=60)), 20_000).truth
+    assert late.late > 1_000
+
+    message = next(Load(deployment(kafka, 1, folder), 7, Shape(size=1024)).messages(10))
+    assert len(message["value"]) == 1024
+    assert {"user_id", "event", "product_id", "timestamp", "page"} == json.loads(message["value"]).keys()
+
+
+def test_a_curve_has_a_point_for_each_value(
+    kafka: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(curves.CURVES, "rules", curves.CURVES["rules"]._replace(values=(1, 8)))
+    assert curves.measure(kafka, folder, ["rules"], scale=0.02)
     figures = kept(folder)["figures"]
+    assert figures["values"] == [1, 8]
+    assert [point["output"] for point in figures["points"]] == ["right", "right"]
+    assert [goal["what"] for goal in kept(folder)["goals"]] == ["8 rules, time × that of 1 ≤ 2"]
+
+
+def test_every_curve_has_points() -> None:
+    points = [curve.point(value) for curve in curves.CURVES.values() for value in curve.values]
+    assert len(set(points)) >= len(points) - len(curves.CURVES)  # one of each may be the usual one
+
+
+def test_profile_accounts_for_all_of_a_click(kafka: str, folder: Path) -> None:
+    assert profile.measure(kafka, folder, clicks=50_000, partitions=2, seed=7)
+    steps = kept(folder)["figures"]["microseconds"]
+    assert list(steps) == [*profile.STEPS, "all around"]
+    assert min(cost for step, cost in steps.items() if step != "snapshot") > 0
+
+
+def test_profile_does_what_the_worker_does(folder: Path) -> None:
+    settings = deployment("127.0.0.1:1", 2, folder)
+    snapshots_at = 20_000
+    taken = profile.steps(Load(settings, 7), 100_000, snapshots_at).seconds
+    assert taken.keys() == set(profile.STEPS)
+    assert taken["snapshot"] > 0
+    assert "snapshot" not in profile.steps(Load(settings, 7), 10_000, snapshots_at).seconds
+
+
+def test_a_step_within_a_step_is_not_counted_twice() -> None:
+    class Work:
+        def inner(self) -> None:
+            end = time.thread_time() + 0.06
+            while time.thread_time() < end:
+                pass
+
+    watch = Stopwatch()
+    began = time.thread_time()
+    with watch.wrapped("inner", [(Work, "inner")]), watch.step("outer"):
+        Work().inner()
+        Work().inner()
+    whole = time.thread_time() - began
+    Work().inner()  # no longer wrapped
+    assert 0.12 <= watch.seconds["inner"] <= sum(watch.seconds.values()) <= whole
+    assert watch.seconds["outer"] < 0.02
+
+
+def test_backlog_is_counted_by_the_worker_that_was_away(kafka: str, folder: Path) -> None:
+    assert backlog.measure(kafka, folder, clicks=40_000, partitions=2, seed=7)
+    (run,) = kept(folder)["figures"]["runs"]
+    assert run["output"] == "right"
+    assert run["clicks"] <= 40_000
+
+
+def test_latency_finds_every_attack(kafka: str, folder: Path) -> None:
+    assert latency.measure(kafka, folder, partitions=2, rates=[100], seconds=2)
+    figures = kept(folder)["figures"]["rates"]["100"]
     assert len(figures["milliseconds"]) == 2 * latency.ATTACKS
-    assert 0 < figures["p50"] <= figures["p99"] <= figures["max"] < 5_000
+    assert 0 < figures["p50"] <= figures["p99"] <= figures["p99.9"] <= figures["max"] < 5_000
+
+
+def test_peers_with_libraries_of_ours_run_in_our_environment(folder: Path) -> None:
+    assert environments.python("bare_aiokafka", folder) == sys.executable
+    assert list(folder.iterdir()) == []
+
+
+def test_an_environment_is_made_once_of_what_is_pinned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "FOLDER", folder)
+    (folder / "peer.txt").write_text("# nothing\n")
+    made = environments.python("peer", folder / "cache")
+    assert subprocess.check_output([made, "-c", "import sys; print(sys.prefix)"], text=True).startswith(
+        str(folder)
+    )
+    (Path(made).parent / "kept").touch()
+    assert environments.python("peer", folder / "cache") == made
+    assert (Path(made).parent / "kept").exists()
+    (folder / "peer.txt").write_text("# something else\n")
+    assert environments.python("peer", folder / "cache") != made
+
+
+def test_a_peer_that_cannot_be_installed_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "FOLDER", folder)
+    (folder / "peer.txt").write_text("./no-such-package\n")
+    with pytest.raises(ClickwardenError, match=r"(?s)peer cannot be installed: .*--peers names others"):
+        environments.python("peer", folder / "cache")
+
+
+def test_every_pin_is_exact() -> None:
+    pins = [line for path in environments.FOLDER.glob("*.txt") for line in path.read_text().splitlines()]
+    assert len(pins) > 50
+    assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
+
+
+def test_docs_are_filled_with_the_newest_results(folder: Path) -> None:
+    rows = [{"step": "decode", "µs a click": "0.50"}]
+    page = folder / "performance.md"
+    page.write_text(
+        "before\n<!-- profile -->\nold\n<!-- /profile -->\nbetween\n<!-- latency -->\n<!-- /latency -->\n"
+    )
+    results.report(
+        "profile", "a title", rows, [results.at_most("µs", 1, 0.5)], {"microseconds": {"decode": 0.5}}
+    )
+    docs.refresh(page)
+    text = page.read_text()
+    assert "| decode | 0.50 |\n" in text
+    assert "| µs ≤ 1 | 0.5 | met |\n" in text
+    assert "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("between\n<!-- latency -->\n<!-- /latency -->\n")
+    assert "decode" in (folder / "img" / "profile.svg").read_text()
 
 
 def test_sketch_misses_nobody(folder: Path) -> None:
@@ -124,10 +301,16 @@ def test_a_process_that_dies_is_an_error_with_its_log(folder: Path) -> None:
         pytest.raises(ClickwardenError, match=r"ended with 1; its log ends:\n  boom"),
         Process(command, folder / "log", {}) as process,
     ):
-        process.line()
+        process.said("first")
 
 
 def test_throughput_is_what_is_measured_by_default() -> None:
     result = CliRunner().invoke(main, ["--clicks", "0"])
     assert result.exit_code == 2
     assert "throughput" in result.output
+
+
+def test_a_peer_nobody_knows_is_named() -> None:
+    result = CliRunner().invoke(main, ["throughput", "--peers", "storm"])
+    assert result.exit_code == 2
+    assert "storm: use usual, all, or names of clickwarden," in result.output

@@ -15,7 +15,8 @@ def word(worker: str, time: float, *numbers: int, state: str = "ready", **more: 
     partitions = [
         PartitionStatus(
             partition=number, watermark="2026-01-01T00:00:00Z", delay=5.0, next_offset=7, end_offset=9, lag=2,
-            accepted=4, late=1, rejected={"not_json": 2}, ignored=0, lost=0, capped=0, open_windows=1, suspects=1,
+            accepted=4, late=1, rejected={"not_json": 2}, ignored=0, lost=0, capped=0, open_windows=1,
+            suspects=1,
         )
         for number in numbers
     ]  # fmt: skip

@@ -1,7 +1,7 @@
 """The least that reading with aiokafka costs: fetch, unpack, count; nothing is decoded.
 
-A program: ``bare.py BOOTSTRAP TOPIC CLICKS``. Prints a line before the
-first fetch and one after the last click, and stays until it is stopped.
+A program: ``bare_aiokafka.py BOOTSTRAP TOPIC OUTPUT CLICKS PARTITIONS``. Prints a line before the first
+fetch, one after the last click and one when it is done, and stays until its stdin ends.
 """
 
 import asyncio
@@ -30,8 +30,10 @@ async def main(bootstrap: str, topic: str, clicks: int) -> None:
             for records in (await consumer.getmany(timeout_ms=1000)).values():
                 counted += len(records)
         print("last", flush=True)
-        await asyncio.Event().wait()
+        print("done", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    bootstrap, topic, _, clicks, _ = sys.argv[1:]
+    uvloop.run(main(bootstrap, topic, int(clicks)))
