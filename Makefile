@@ -21,7 +21,7 @@ setup: .venv/.installed ## make .venv with everything pinned in constraints.txt 
 	@touch $@
 
 demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C ends it all
-	$(BIN)/faust -A app demo
+	@$(BIN)/faust -A app demo || test $$? = 130 # Ctrl-C is how it ends
 
 test: setup ## run every test; those of the page need Chromium
 	@command -v chromium >/dev/null || echo "make: the tests of the page will fail without Chromium: apt-get install chromium" >&2

@@ -1,9 +1,12 @@
 """The Faust application, configured from the settings."""
 
+import fcntl
 import logging
 import socket
 import sys
 from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
 
 import faust
 import mode.loop
@@ -42,12 +45,27 @@ class Worker(faust.Worker):  # type: ignore[misc]
         conf = self.app.conf
         try:
             self.app.rules  # noqa: B018 - reads them
+            self.lock = _lock(settings.data_dir)
             if conf.web_enabled:
                 _check_free(conf.web_bind, conf.web_port)
             self.loop.run_until_complete(declare(settings, *changelogs(settings)))
         except ClickwardenError as error:
             sys.exit(f"clickwarden: {error}")
         super().execute_from_commandline()
+
+
+def _lock(folder: Path) -> BinaryIO:
+    """Take the data folder for as long as the file is open: RocksDB has room for one worker."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "worker.lock").open("wb")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise SettingsError(
+            f"CLICKWARDEN_DATA_DIR={folder}: cannot be used ({error.strerror}); another worker may use it: "
+            "give each a folder of its own"
+        ) from None
+    return lock
 
 
 def _check_free(host: str, port: int) -> None:

@@ -268,7 +268,8 @@ def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[s
     yield f"{suspect.count_high} clicks{of} in a window of {rule.window} s, threshold {rule.threshold}"
     span = suspect.last - suspect.first
     if span >= 1:
-        yield f"{suspect.exact / span:.1f} clicks a second over {span:.0f} s"
+        pace = suspect.exact / span
+        yield f"{suspect.exact} of them counted one by one: {pace:.1f} a second over {span:.0f} s"
     event, clicks = next(iter(events.items()))
     if clicks == suspect.exact:
         yield f"nothing but {event}"

@@ -104,14 +104,18 @@ def _show(verdict: Verdict, console: Console) -> None:
         if more := getattr(verdict, fault) - len(examples):
             console.print(f"  and {more:,} more")
 
-    total = "=" if verdict.accounted else "is not"
+    records = verdict.accepted + verdict.rejected + verdict.late + verdict.ignored
     console.print(
         f"clicks: {verdict.accepted:,} accepted + {verdict.rejected:,} rejected + {verdict.late:,} late "
-        f"+ {verdict.ignored:,} ignored {total} {verdict.produced:,} produced",
+        f"+ {verdict.ignored:,} ignored = {records:,} produced",
         soft_wrap=True,
     )
-    if not verdict.accounted:
-        console.print("  the rest are offsets without a record: transactions, or a compacted topic")
+    if gaps := verdict.produced - records:
+        console.print(
+            f"  {gaps:,} of {verdict.produced:,} offsets hold no click: transactions leave some, and so does "
+            "compaction",
+            soft_wrap=True,
+        )
     if verdict.excused:
         console.print(
             f"  {verdict.excused:,} of the late ones by decision of the wall clock (idle close): "

@@ -300,3 +300,14 @@ def test_a_broker_that_does_not_answer(site: Sites) -> None:
     assert code != 0
     assert "CLICKWARDEN_BROKER=kafka://127.0.0.1:1: Kafka does not answer" in log
     assert "faust -A app broker" in log
+
+
+def test_a_data_folder_that_another_worker_uses_is_refused(site: Sites) -> None:
+    topic = site(partitions=2)
+    worker = topic.start()
+    other = topic.launch("two", data_dir=worker.settings.data_dir)
+    code, said = other.failed()
+    assert code == 1
+    assert f"CLICKWARDEN_DATA_DIR={worker.settings.data_dir}: cannot be used" in said
+    worker.kill()
+    topic.start("two", data_dir=worker.settings.data_dir)
