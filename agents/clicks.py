@@ -11,7 +11,9 @@ from app.application import app, settings
 from app.transport import RunSchema
 from tables.snapshots import snapshots
 
-decoding = Decoding(settings.field_names, settings.max_skew, settings.seed)
+decoding = Decoding(
+    settings.field_names, settings.max_skew, settings.seed, patience=settings.session_timeout / 2
+)
 partitions = Partitions(decoding)
 app.source = partitions
 

@@ -16,37 +16,36 @@ import socket
 import struct
 import sys
 from collections import deque
-from math import ceil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from app.clicks import Decoder
 from app.runs import RUN_RECORDS, Run
 from tables.batch import Batch
 
-#: Batches of clicks, each with the offset to read on from behind it.
-Decoded = list[tuple[Batch, int]]
+#: A batch of clicks, and the offset to read on from behind it.
+Decoded = tuple[Batch, int]
 
-#: More of a run's records are cut into several batches.
+#: More of a run's records become several batches.
 BATCH_RECORDS = 2 * RUN_RECORDS
 
-#: Of a request: its length, first and next offset; of an answer: its length.
+#: Of a request: its length, first and next offset; of an answer: its length, 0 at the end of a run.
 _REQUEST = struct.Struct("!QQQ")
 _ANSWER = struct.Struct("!Q")
 
 
-def decode(run: Run, decoder: Decoder, seed: int) -> Decoded:
+def decode(run: Run, decoder: Decoder, seed: int) -> Iterator[Decoded]:
     """The clicks of a run, hashed with ``seed``."""
-    records = run.records
-    if not records:
-        return []
-    size = ceil(len(records) / ceil(len(records) / BATCH_RECORDS))
-    decoded = []
-    for cut in range(0, len(records), size):
-        batch = Batch(decoder.decode(records[cut : cut + size]))
+    unpacked = run.unpack()
+    records = list(islice(unpacked, BATCH_RECORDS))
+    while records:
+        following = list(islice(unpacked, BATCH_RECORDS))
+        batch = Batch(decoder.decode(records))
         batch.hashes(seed)
-        behind = cut + size
-        decoded.append((batch, records[behind].offset if behind < len(records) else run.next_offset))
-    return decoded
+        yield batch, following[0].offset if following else run.next_offset
+        records = following
 
 
 class Decoding:
@@ -56,14 +55,17 @@ class Decoding:
         names: field names of a click in the topic.
         skew: see :class:`app.clicks.Decoder`.
         seed: of the users' hashes.
+        patience: seconds without an answer after which the process is taken for frozen.
     """
 
-    def __init__(self, names: dict[str, str], skew: float, seed: int) -> None:
+    def __init__(self, names: dict[str, str], skew: float, seed: int, patience: float) -> None:
         self._make = (names, skew, seed)
         self._decoder = Decoder(names, skew)
         self._seed = seed
+        self._patience = patience
+        self._answers = 0
         self._writer: asyncio.StreamWriter | None = None
-        self._waiting: deque[asyncio.Future[Decoded]] = deque()
+        self._waiting: deque[asyncio.Queue[Decoded | None]] = deque()
 
     async def run(self) -> None:
         """Serve until cancelled.
@@ -82,30 +84,53 @@ class Decoding:
             while True:
                 (size,) = _ANSWER.unpack(await reader.readexactly(_ANSWER.size))
                 answer = await reader.readexactly(size)
-                answered = self._waiting.popleft()
-                if not answered.cancelled():
-                    answered.set_result(pickle.loads(answer))
+                self._answers += 1
+                if size:
+                    self._waiting[0].put_nowait(pickle.loads(answer))
+                else:
+                    self._waiting.popleft().put_nowait(None)
         except (asyncio.IncompleteReadError, ConnectionError):
             status = await process.wait()
             raise RuntimeError(f"the decoding process ended with status {status}") from None
         finally:
             self._writer.close()
             self._writer = None
-            self._waiting.clear()
+            with suppress(ProcessLookupError):
+                process.kill()  # it may be frozen
 
     def submit(self, run: Run) -> None:
         """Decode a run ahead of its counting."""
         if self._writer is not None:
-            run.decoded = asyncio.get_running_loop().create_future()
+            run.decoded = asyncio.Queue()
             self._waiting.append(run.decoded)
             self._writer.write(_REQUEST.pack(len(run.raw), run.first, run.next_offset) + run.raw)
 
-    async def decoded(self, run: Run) -> Decoded:
-        """What a run says: decoded here and now where it was not submitted."""
+    async def decoded(self, run: Run) -> AsyncIterator[Decoded]:
+        """What a run says: decoded here and now where it was not submitted.
+
+        Raises:
+            RuntimeError: the process does not answer. It has to be noticed before
+                Kafka gives the partition, which cannot be checkpointed while a run
+                is being counted, to another worker.
+        """
         if run.decoded is None:
-            return decode(run, self._decoder, self._seed)
-        found: Decoded = await run.decoded
-        return found
+            for each in decode(run, self._decoder, self._seed):
+                yield each
+            return
+        while (found := await self._next(run.decoded)) is not None:
+            yield found
+
+    async def _next(self, decoded: asyncio.Queue[Decoded | None]) -> Decoded | None:
+        while True:
+            answers = self._answers
+            try:
+                async with asyncio.timeout(self._patience):
+                    return await decoded.get()
+            except TimeoutError:
+                if answers == self._answers:
+                    raise RuntimeError(
+                        f"the decoding process has not answered for {self._patience:.0f} s"
+                    ) from None
 
 
 def _serve(connection: Any) -> None:
@@ -115,9 +140,11 @@ def _serve(connection: Any) -> None:
     while request := connection.read(_REQUEST.size):
         size, first, next_offset = _REQUEST.unpack(request)
         run = Run(connection.read(size), first, next_offset)
-        answer = pickle.dumps(decode(run, decoder, seed), pickle.HIGHEST_PROTOCOL)
-        connection.write(_ANSWER.pack(len(answer)))
-        connection.write(answer)
+        for decoded in decode(run, decoder, seed):
+            answer = pickle.dumps(decoded, pickle.HIGHEST_PROTOCOL)
+            connection.write(_ANSWER.pack(len(answer)))
+            connection.write(answer)
+        connection.write(_ANSWER.pack(0))
         connection.flush()
 
 

@@ -77,6 +77,8 @@ class Partition:
         self._saving = asyncio.Lock()
         self._last_arrival = monotonic()
         self._changed = False
+        # Whether all is said that counting has brought up: not if it was cut short.
+        self._whole = True
 
     @property
     def tp(self) -> TP:
@@ -86,10 +88,12 @@ class Partition:
     async def count(self, run: Run, decoding: Decoding) -> None:
         """Count a run of records, which may begin with ones already counted."""
         async with self._counting:
+            self._whole = False
             detection = self.detection
             begin = run.first if detection.next_offset is None else detection.next_offset
             if run.next_offset <= begin:
                 await self._end()  # or Kafka begins anew, behind our back
+                self._whole = True
                 return
             if run.first > begin:
                 # A gap: transactions and compaction leave some, and so does retention.
@@ -103,10 +107,11 @@ class Partition:
                 end = run.next_offset if change is None else min(change, run.next_offset)
                 await self._count(run.between(begin, end), decoding)
                 begin = end
+            self._whole = True
 
     async def _count(self, run: Run, decoding: Decoding) -> None:
         counted = 0
-        for batch, next_offset in await decoding.decoded(run):
+        async for batch, next_offset in decoding.decoded(run):
             findings = self.detection.count(batch)
             self.detection.next_offset = next_offset
             self._changed = True
@@ -170,6 +175,8 @@ class Partition:
         async with self._saving:
             if self._changed:
                 async with self._counting:
+                    if not self._whole:
+                        return
                     packed = self._pack()
                 await self._save(packed)
 
@@ -221,7 +228,9 @@ class Partition:
             return
         async with self._saving, self._counting:
             silence = self._silence
-            if silence < settings.idle_timeout or not self.detection.seal(self.detection.newest + silence):
+            if not self._whole or silence < settings.idle_timeout:
+                return
+            if not self.detection.seal(self.detection.newest + silence):
                 return
             await self._save(self._pack())
             await self._report(self.detection.close())

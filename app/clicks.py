@@ -20,6 +20,9 @@ DEPTH_MAX = 200
 #: From here on a number is epoch milliseconds (in seconds it would be the year 5138).
 MILLISECONDS_FROM = 1e11
 
+#: No click is later, epoch seconds: years have four digits.
+LATEST = 250_000_000_000
+
 #: Why a record cannot be counted.
 REASONS: dict[str, str] = {
     "not_json": f"the value is not UTF-8 JSON, or nested more than {DEPTH_MAX} deep",
@@ -125,7 +128,7 @@ class Decoder:
         times = np.array([row.timestamp for row in rows], np.float64)
         times[times >= MILLISECONDS_FROM] /= 1000.0
         received = min([record.timestamp for record in records], default=0) / 1000.0
-        if len(rows) and (times.max() > received + self._skew or times.min() < 0):
+        if len(rows) and (times.max() > min(received + self._skew, LATEST) or times.min() < 0):
             return self._decode_each(records)
         return _columns(rows, times)
 
@@ -162,6 +165,8 @@ class Decoder:
         received = record.timestamp / 1000.0
         if time > received + self._skew:
             raise ClickError("future", f"{time - received:.0f} s ahead of Kafka's clock")
+        if time > LATEST:  # and Kafka's clock, which a producer may set, is no better
+            raise ClickError("bad_timestamp", f"{time:.0f}")
         return row, time
 
     def _explain(self, value: bytes, error: Exception) -> ClickError:

@@ -31,6 +31,10 @@ def unreachable(broker: str, error: Exception) -> BrokerError:
     )
 
 
+#: Whoever sends a record decides how long a description of its fault can become.
+DETAIL_MAX = 200
+
+
 class ClickError(ClickwardenError):
     """A record of the clicks topic cannot be counted.
 
@@ -38,6 +42,7 @@ class ClickError(ClickwardenError):
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
+        detail = detail[:DETAIL_MAX]
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from typing import NoReturn
 
 BEAT_SECONDS = 0.5
 #: sysexits.h: EX_SOFTWARE.
@@ -55,13 +56,16 @@ class Pulse:
         """Exit at once, without a word to Kafka, if the last beat is too long ago."""
         gap = time.clock_gettime(CLOCK) - self._last
         if gap > self._limit:
-            words = (
-                f"clickwarden: the worker stood still for {gap:.1f} s, longer than half of "
-                "CLICKWARDEN_SESSION_TIMEOUT; its partitions may belong to another by now: exiting\n"
+            self.end(
+                f"the worker stood still for {gap:.1f} s, longer than half of CLICKWARDEN_SESSION_TIMEOUT; "
+                "its partitions may belong to another by now"
             )
-            # Past sys.stderr, which is Faust's, whose lock a stalled thread may hold;
-            # and what stalls it may be a pipe that nobody reads.
-            with suppress(OSError):
-                os.set_blocking(STDERR, False)
-                os.write(STDERR, words.encode())
-            os._exit(EXIT_CODE)
+
+    def end(self, why: str) -> NoReturn:
+        """Exit at once, without a word to Kafka."""
+        # Past sys.stderr, which is Faust's, whose lock a stalled thread may hold;
+        # and what stalls it may be a pipe that nobody reads.
+        with suppress(OSError):
+            os.set_blocking(STDERR, False)
+            os.write(STDERR, f"clickwarden: {why}: exiting\n".encode())
+        os._exit(EXIT_CODE)

@@ -143,7 +143,7 @@ class Recount:
             and users
             and events
             and times
-            and 0 <= (time := _seconds(times[-1])) <= received + names.max_skew
+            and 0 <= (time := _seconds(times[-1])) <= min(received + names.max_skew, 250_000_000_000)
         ):
             return users[-1], events[-1], time
         return None

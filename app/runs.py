@@ -1,6 +1,7 @@
 """Runs: consecutive records of one partition, as Kafka keeps them."""
 
-from asyncio import Future
+from asyncio import Queue
+from collections.abc import Iterator
 from typing import Any
 
 from aiokafka.errors import CorruptRecordException
@@ -20,7 +21,7 @@ class Run:
     Attributes:
         raw: their record batches, whole, so that there may be records of other offsets in them.
         epoch: of the consumer that fetched it.
-        decoded: what they say, or will say, if somebody decodes them ahead.
+        decoded: what they say, piece by piece, if somebody decodes them ahead.
     """
 
     __slots__ = ("_records", "decoded", "epoch", "first", "next_offset", "raw")
@@ -30,14 +31,32 @@ class Run:
         self.first = first
         self.next_offset = next_offset
         self.epoch = 0
-        self.decoded: Future[Any] | None = None
+        self.decoded: Queue[Any] | None = None
         self._records: list[Record] | None = None
+
+    def unpack(self) -> Iterator[Record]:
+        """The records, in the order of their offsets.
+
+        Raises:
+            CorruptRecordException: a batch is not what was written.
+        """
+        batches = MemoryRecords(self.raw)
+        while batches.has_next():
+            batch = batches.next_batch()
+            if not batch.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC in the batch at offset {batch.base_offset}")
+            if self.first <= batch.base_offset and batch.next_offset <= self.next_offset:
+                yield from batch
+            else:
+                for record in batch:
+                    if self.first <= record.offset < self.next_offset:
+                        yield record
 
     @property
     def records(self) -> list[Record]:
-        """Unpacked, in the order of their offsets."""
+        """All of them, unpacked once."""
         if self._records is None:
-            self._records = unpack(self.raw, self.first, self.next_offset)
+            self._records = list(self.unpack())
         return self._records
 
     def between(self, first: int, next_offset: int) -> "Run":
@@ -45,21 +64,3 @@ class Run:
         if (first, next_offset) == (self.first, self.next_offset):
             return self
         return Run(self.raw, first, next_offset)
-
-
-def unpack(raw: bytes, first: int, next_offset: int) -> list[Record]:
-    """The records in ``raw`` with offsets in ``[first, next_offset)``.
-
-    Raises:
-        CorruptRecordException: a batch is not what was written.
-    """
-    records: list[Record] = []
-    batches = MemoryRecords(raw)
-    while batches.has_next():
-        batch = batches.next_batch()
-        if not batch.validate_crc():
-            raise CorruptRecordException(f"Invalid CRC in the batch at offset {batch.base_offset}")
-        records += batch
-    if records and (records[0].offset < first or records[-1].offset >= next_offset):
-        return [record for record in records if first <= record.offset < next_offset]
-    return records

@@ -191,10 +191,19 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
         Stock waits for every delivered message to be acknowledged, without a
         deadline; what is delivered but not counted is read again by whoever
-        owns the partition next.
+        owns the partition next. But it may not take so long that another
+        worker owns it already: what we had in hand would come behind what the
+        other has said since.
         """
-        await self.app.source.checkpoint()
-        await self.commit_and_end_transactions()
+        limit = self.app.conf.broker_session_timeout
+        try:
+            async with asyncio.timeout(limit):
+                await self.app.source.checkpoint()
+                await self.commit_and_end_transactions()
+        except TimeoutError:
+            self.app.pulse.end(
+                f"what was counted last could not be saved within {limit:.0f} s, and will be counted again"
+            )
         self._durable.clear()
 
     async def perform_seek(self) -> None:

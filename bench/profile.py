@@ -24,7 +24,7 @@ from rich.progress import Progress
 from agents.clicks import GC_THRESHOLD
 from app import rules
 from app.clicks import Decoder
-from app.runs import RUN_RECORDS, Run, unpack
+from app.runs import RUN_RECORDS, Run
 from bench.contenders import Clickwarden
 from bench.load import Load
 from bench.results import report
@@ -89,7 +89,7 @@ def steps(load: Load, clicks: int, between_snapshots: int) -> Stopwatch:
         wrapped.enter_context(watch.wrapped("suspects", SUSPECTS))
         for number, run in runs:
             with watch.step("unpack"):
-                records = unpack(run.raw, run.first, run.next_offset)
+                records = list(run.unpack())
             with watch.step("decode"):
                 columns = decoder.decode(records)
             with watch.step("group"):

@@ -113,6 +113,12 @@ def test_what_is_no_point_in_time(timestamp: float | str) -> None:
     assert refused.value.reason == "bad_timestamp"
 
 
+def test_a_time_with_a_year_of_five_digits_is_none_though_kafkas_clock_says_the_same() -> None:
+    far = 10**12
+    clicks = DECODER.decode([Record(click(timestamp=far * 1000), 0, far * 1000 + 1), Record(click())])
+    assert [(position, error.reason) for position, error in clicks.rejected] == [(0, "bad_timestamp")]
+
+
 def test_names_are_those_of_the_settings() -> None:
     names = {
         "field_user_id": "uid",

@@ -87,6 +87,10 @@ ROWS: dict[str, tuple[Value, str]] = {
         field("timestamp", '"' + "\U000e0001" * (LARGEST // 4 - 100) + '"'),
         "bad_timestamp",
     ),
+    "as large as can be, timestamp of controls": (
+        field("timestamp", '"' + "\x7f" * (LARGEST - 100) + '"'),
+        "bad_timestamp",
+    ),
     "as large as can be, a click": (click("odd", T, page="x" * (LARGEST - 100)), "accepted"),
 }
 

@@ -25,14 +25,20 @@ def site(kafka: str, tmp_path: Path) -> Iterator[Site]:
     site.close()
 
 
-def test_a_worker_whose_decoding_is_killed_ends_and_its_successor_counts_everything(site: Site) -> None:
-    worker = site.start()
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_whose_decoding_dies_or_freezes_ends_and_its_successor_counts_everything(
+    site: Site, fault: signal.Signals
+) -> None:
+    worker = site.start(session_timeout=6)
+    site.send(*clicks("bot", 30, T, T + 30))
+    site.await_counted(worker)
     child = decoding(worker)
     child.suspend()
-    site.send(*clicks("bot", 60, T, T + 60))
-    child.kill()
+    site.send(*clicks("bot", 30, T + 30, T + 60))
+    child.send_signal(fault)
     assert worker.wait() != 0
-    assert "the decoding process ended with status -9" in worker.log
+    child.wait(timeout=5)
+    assert "the decoding process" in worker.log
     worker = site.start()
     site.send(click("ann", T + 65))
     site.await_counted(worker)
