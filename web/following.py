@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 #: Records that are taken without letting go of the event loop, which counts clicks too.
 AT_ONCE = 200
+#: Between two polls where there is little to read: each costs as much as ten records.
+PAUSE_SECONDS = 0.1
 
 
 def _ignore(partition: int, offset: int) -> None:
@@ -84,7 +86,8 @@ class Following:
                     continue
                 for partition, records in batches.items():
                     self._take(partition, records)
-                await asyncio.sleep(0)
+                is_behind = sum(map(len, batches.values())) >= AT_ONCE or not self.loaded.is_set()
+                await asyncio.sleep(0 if is_behind else PAUSE_SECONDS)
                 if not self.loaded.is_set():
                     ends = {each: end for each, end in ends.items() if await consumer.position(each) < end}
                     if not ends:

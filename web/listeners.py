@@ -25,9 +25,10 @@ from web.stream import Event, Stream, parse
 log = logging.getLogger(__name__)
 
 #: Between two sendings: more often costs each connection a call for each anomaly.
-TICK_SECONDS = 0.2
-#: Between two looks at what is going on now.
+TICK_SECONDS = 0.25
+#: Between two looks at what is going on now; and where there is news, which changes the verdict.
 NOW_SECONDS = 1.0
+NEWS_SECONDS = 0.5
 #: Unsent bytes of a connection beyond which it is dropped.
 BUFFER_BYTES = 1024 * 1024
 #: Anomalies sent at once to who comes back.
@@ -144,12 +145,13 @@ class Listeners:
 
     async def broadcast(self) -> None:
         """Tell all of them what is new, until cancelled."""
-        due = 0.0
+        looked = 0.0
         while True:
             await asyncio.sleep(TICK_SECONDS)
             try:
-                is_due = monotonic() >= due and bool(self._all)
-                due = monotonic() + NOW_SECONDS if is_due else due
+                pause = NEWS_SECONDS if self._stream.count > self._told else NOW_SECONDS
+                is_due = monotonic() >= looked + pause and bool(self._all)
+                looked = monotonic() if is_due else looked
                 await self._tell(self._look() if is_due else b"")
             except Exception:
                 log.exception("The listeners were not told")

@@ -133,6 +133,7 @@ def test_the_load_is_keyed_by_user_and_the_same_for_the_same_seed(kafka: str, fo
 def test_page_counts_while_people_look(kafka: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = {name: page.CASES[name] for name in ("nobody looks", "10,000 alerts and listeners")}
     monkeypatch.setattr(page, "CASES", cases)
+    monkeypatch.setattr(page, "REST_SECONDS", 1.0)
     page.measure(kafka, folder, clicks=20_000, partitions=2, runs=1, listeners=3)
     figures = kept(folder)["figures"]
     assert figures.keys() == cases.keys()

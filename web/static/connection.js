@@ -13,7 +13,7 @@ export class Refused extends Error {}
 
 // The answer of the API at `path`; without the token, the login.
 export async function get(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE), cache: "no-store" });
+  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE) });
   if (response.status === 401) location.assign("/login");
   if (response.ok) return response.json();
   const { error } = await response.json().catch(() => ({}));

@@ -23,6 +23,8 @@ export function svg(name, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+const shows = (node, shown) => node.shown === JSON.stringify(shown);
+
 // Give the node what `make` returns, if `shown` is not what it shows already. The focus stays at its place.
 export function fill(node, shown, make) {
   const key = JSON.stringify(shown);
@@ -43,14 +45,19 @@ export class Rows {
     Object.assign(this, { parent, name, key, make });
   }
 
-  show(records) {
+  // At most so many are made anew; returns whether there are more.
+  show(records, most = Infinity) {
     const focused = document.activeElement;
     const rows = new Map();
+    let made = 0;
     for (const record of records) {
       const key = record[this.key];
-      const row = this.#rows.get(key) ?? document.createElement(this.name);
-      fill(row, record, this.make);
-      rows.set(key, row);
+      const known = this.#rows.get(key);
+      const isNews = !known || !shows(known, record);
+      const row = known ?? document.createElement(this.name);
+      made += isNews;
+      if (isNews && made <= most) fill(row, record, this.make);
+      if (known || made <= most) rows.set(key, row);
     }
     for (const [key, row] of this.#rows) if (rows.get(key) !== row) row.remove();
     let place = this.parent.firstElementChild;
@@ -60,5 +67,6 @@ export class Rows {
     }
     this.#rows = rows;
     if (focused !== document.activeElement && this.parent.contains(focused)) focused.focus();
+    return made > most;
   }
 }

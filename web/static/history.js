@@ -20,17 +20,22 @@ function local(iso) {
   return Number.isNaN(date.valueOf()) ? "" : new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }
 
-function setForm(rules) {
-  form.rule.append(...rules.map((name) => element("option", {}, name)));
-  for (const [name, value] of filters) {
-    form.elements[name].value = name === "since" || name === "until" ? local(value) : value;
-  }
+const isTime = (name) => name === "since" || name === "until";
+
+function addRules(names) {
+  form.rule.append(...names.map((name) => element("option", {}, name)));
 }
+
+// The form says what the address says, also when the browser comes back to it.
+addRules(filters.getAll("rule"));
+addEventListener("pageshow", () => {
+  for (const name of FILTERS) form.elements[name].value = (isTime(name) ? local : String)(filters.get(name) ?? "");
+});
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const given = [...new FormData(form)].filter(([, value]) => value)
-    .map(([name, value]) => [name, name === "since" || name === "until" ? new Date(value).toISOString() : value]);
+    .map(([name, value]) => [name, isTime(name) ? new Date(value).toISOString() : value]);
   location.assign(`/history?${new URLSearchParams(given)}`);
 });
 
@@ -60,6 +65,6 @@ function show({ anomalies, total, next, state, detail }) {
 
 for (const format of ["csv", "ndjson"]) byId(format).href = `/api/v1/anomalies.${format}?${filters}`;
 byId("json").href = `/api/v1/anomalies?${filters}`;
-load("/api/v1/rules", (rules) => setForm(rules.map((rule) => rule.name)));
+load("/api/v1/rules", (rules) => addRules(rules.map((rule) => rule.name).filter((name) => name !== filters.get("rule"))));
 const ask = () => load(`/api/v1/anomalies?${new URLSearchParams([...filters, ...cursor, ["limit", LIMIT]])}`, show);
 ask();

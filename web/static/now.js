@@ -11,6 +11,7 @@ import { duty, showWatcher, troubles } from "./watcher.js";
 
 const ROWS = 50;
 const LINES = 12;
+const AT_ONCE = 10; // rows made in one frame
 const FRESH = 250; // milliseconds after which an answer knows of an anomaly
 const QUIET_FOR = 20_000; // milliseconds between two announcements of the same state
 
@@ -36,23 +37,27 @@ async function lookBack() {
     [...anomalies, ...newer].forEach(note);
     looked = state !== "loading";
     if (!looked) setTimeout(lookBack, 1000);
-    draw();
+    draw(showLog, showVerdict);
   } catch {
     setTimeout(lookBack, 2000);
   }
 }
 
-let drawing = false;
+const due = new Set(); // parts to draw
 
-// At the next frame, however much has come until then. The title is seen also where no frame is drawn.
-function draw() {
-  if (answer) document.title = `${title()} · Clickwarden`;
-  if (drawing) return;
-  drawing = true;
-  requestAnimationFrame(() => {
-    drawing = false;
-    if (answer) show();
-  });
+// A part at a frame, however much has come until then. The title is seen also where no frame is drawn.
+function draw(...parts) {
+  if (!answer) return;
+  document.title = `${title()} · Clickwarden`;
+  if (!due.size) requestAnimationFrame(frame);
+  parts.forEach((part) => due.add(part));
+}
+
+function frame() {
+  const [part] = due;
+  due.delete(part);
+  if (part()) due.add(part);
+  if (due.size) requestAnimationFrame(frame);
 }
 
 const attacks = () => plural(answer.live_total, "attack");
@@ -80,7 +85,7 @@ function story(state) {
   const sure = certainty(count_low, count_high, allowed(worst())) === "certain"
     ? "Certain: even the lowest count possible is over the threshold."
     : "Likely: the highest count possible is over the threshold, the lowest is not.";
-  return [`${sure} ${reasons.join("; ")}.`];
+  return [`${sure} When it was crossed: ${reasons.join("; ")}.`];
 }
 
 const fact = (name, value, ...notes) => element("div", {}, element("dt", {}, name),
@@ -105,40 +110,47 @@ function facts({ state, incident: each, last, trouble, duty: busy, clicks }) {
   ];
 }
 
-let timeline, incidents, log;
-
-function show() {
-  timeline ??= new Timeline(byId("timeline"));
-  incidents ??= new Rows(byId("incidents"), "li", "incident_id", incident);
-  log ??= new Rows(byId("log"), "li", "alert_id", (each) => [
-    at(each.emitted_at), status(each.status), element("span", { className: "who" }, userLink(each.user_id)),
-    element("span", { className: "what" }, number(each.count), element("small", {}, each.count_low === each.count_high ? "exact" : range(each.count_low, each.count_high))),
-    ruleLink(each.rule),
-  ]);
-  const { verdict, live, live_total, health } = answer;
+function showVerdict() {
+  const { verdict, live_total, health } = answer;
   const state = connected ? verdict.state : "unknown";
-  const latest = [...found.values()].reverse();
-
   byId("verdict").dataset.state = state;
   byId("verdict").setAttribute("aria-busy", "false");
   fill(byId("lamp"), state, lamp);
   fill(byId("headline"), [state, connected, live_total, worst()?.user_id], () => headline(state));
   fill(byId("story"), [state, connected, worst(), verdict.text], () => story(state));
-  fill(byId("facts"), { state, incident: worst(), last: latest[0], trouble: troubles(health), duty: duty(health),
-    clicks: health.clicks_per_second }, facts);
+  fill(byId("facts"), { state, incident: worst(), last: [...found.values()].at(-1), trouble: troubles(health),
+    duty: duty(health), clicks: health.clicks_per_second }, facts);
   announce(state);
+  if (connected) notice(health.kafka === "away" ? `Kafka does not answer: ${health.detail}. What is shown was known before.` : "");
+}
 
-  timeline.show(answer.timeline);
+const timeline = new Timeline(byId("timeline"));
+const incidents = new Rows(byId("incidents"), "li", "incident_id", incident);
+const log = new Rows(byId("log"), "li", "alert_id", (each) => [
+  at(each.emitted_at), status(each.status), element("span", { className: "who" }, userLink(each.user_id)),
+  element("span", { className: "what" }, number(each.count), element("small", {}, range(each.count_low, each.count_high))),
+  ruleLink(each.rule),
+]);
+
+const showTimeline = () => timeline.show(answer.timeline);
+
+function showIncidents() {
+  const { live, live_total } = answer;
   byId("attacks").hidden = !live.length;
   fill(byId("attacks-head"), "head", () => head("User", "Clicks in the window", "scale", "By window", ""));
   write(byId("attacks-shown"), live_total > live.length ? `the worst ${live.length} of ${number(live_total)}` : number(live_total));
-  incidents.show(live.slice(0, ROWS));
-  byId("empty").hidden = !looked || latest.length > 0;
-  write(byId("empty"), "Nobody has gone over a threshold yet. Whoever does shows here within a second.");
-  log.show(latest.slice(0, LINES));
-  showWatcher(answer);
-  if (connected) notice(health.kafka === "away" ? `Kafka does not answer: ${health.detail}. What is shown was known before.` : "");
+  return incidents.show(live.slice(0, ROWS), AT_ONCE);
 }
+
+function showLog() {
+  byId("empty").hidden = !looked || found.size > 0;
+  write(byId("empty"), "Nobody has gone over a threshold yet. Whoever does shows here within a second.");
+  log.show([...found.values()].reverse().slice(0, LINES));
+}
+
+const showHealth = () => showWatcher(answer);
+
+const ALL = [showVerdict, showTimeline, showIncidents, showLog, showHealth];
 
 let announced = { state: "", at: -Infinity };
 
@@ -162,19 +174,21 @@ let hastened;
 
 const ask = follow({
   now(content) {
+    const first = !answer;
     answer = content;
     connected = true;
-    draw();
+    if (first) showVerdict();
+    draw(...ALL);
   },
   anomaly(record) {
     note(record);
     hasten(record);
-    draw();
+    draw(showLog);
   },
   reset: lookBack,
   disconnected() {
     connected = false;
-    if (answer) draw();
+    if (answer) draw(showVerdict);
     else write(byId("story"), "The worker does not answer. Trying again…");
   },
 });

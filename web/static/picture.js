@@ -1,7 +1,7 @@
 // The small pictures: an interval against its threshold, the clicks of the last windows, a share.
 
 import { element, svg } from "./element.js";
-import { certainty, multiple, number, plural, range } from "./text.js";
+import { certainty, multiple, number, plural, range, visible } from "./text.js";
 
 // From half to 300 times the threshold, on a logarithmic scale: the same in every row, so that rows compare.
 const DECADES = [-0.3, 2.48];
@@ -83,7 +83,7 @@ export function lamp(state) {
 export function parts(counts) {
   const most = Math.max(...Object.values(counts));
   return element("ul", { className: "parts" }, ...Object.entries(counts).map(([name, count]) =>
-    element("li", {}, element("bdi", {}, name), element("span", { className: "number" }, number(count)),
+    element("li", {}, element("bdi", {}, ...visible(name)), element("span", { className: "number" }, number(count)),
       svg("svg", { class: "picture part", "aria-hidden": "true" },
         svg("rect", { width: percent((100 * count) / most), height: 6, class: "bar" })))));
 }

@@ -4,6 +4,7 @@ import { element } from "./element.js";
 
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 const DAY = { day: "numeric", month: "short", year: "numeric" };
+const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const formats = new Map();
 
 function format(date, options, timeZone) {
@@ -46,10 +47,9 @@ export function ago(iso) {
 }
 
 function exactly(iso) {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const date = new Date(iso);
   const write = (timeZone) => `${format(date, DAY, timeZone)}, ${format(date, CLOCK, timeZone)}`;
-  return Number.isNaN(date.valueOf()) ? iso : `${write()} ${zone}\n${write("UTC")} UTC`;
+  return Number.isNaN(date.valueOf()) ? iso : `${write()} ${ZONE}\n${write("UTC")} UTC`;
 }
 
 // The clock time of a moment.

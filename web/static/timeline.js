@@ -92,7 +92,7 @@ export class Timeline {
     const ticks = [];
     for (let time = Math.ceil(begin / labels) * labels; time <= end; time += labels) ticks.push(time);
     const shown = ticks.filter((time) => x(time) > 20 && x(time) < this.#width - 20 && (this.#width > 500 || time % (2 * labels) === 0));
-    const wide = Math.max(2, (this.#width * this.step) / span - 1);
+    const wide = Math.min(6, Math.max(2, (this.#width * this.step) / span - 1));
 
     write(byId("hour-title"), span === SPANS.at(-1)[0] ? "The last hour" : `The last ${span / MINUTE} minutes`);
     this.picture.setAttribute("width", this.#width);

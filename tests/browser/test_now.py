@@ -1,0 +1,158 @@
+"""The first view: the verdict, who, how sure, since when, and the watcher."""
+
+import time
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.look import HOSTILE, RECORDS, SHOWN, T, address, anomaly, nothing_wrong, publish
+from tests.integration.worker import Site, click, clicks
+
+#: Notes the wall clock at each change of the headline, and the alert_ids that the stream brings.
+WATCH = """
+window.changes = []; window.heard = [];
+addEventListener("DOMContentLoaded", () => new MutationObserver(() =>
+  window.changes.push([Date.now(), document.getElementById("headline").textContent])
+).observe(document.getElementById("headline"), { childList: true }));
+const listen = EventSource.prototype.addEventListener;
+EventSource.prototype.addEventListener = function (name, take) {
+  listen.call(this, name, (event) => {
+    if (name === "anomaly") window.heard.push(JSON.parse(event.data).alert_id);
+    take.call(this, event);
+  });
+};
+"""
+
+
+def figure(page: Page, name: str) -> str:
+    return page.locator("#figures div", has=page.get_by_text(name, exact=True)).inner_text().split("\n")[1]
+
+
+def test_an_attack_from_the_first_click_to_the_closed_window(site: Site, page: Page) -> None:
+    worker = site.start()
+    start = int(time.time()) // 60 * 60 - 60
+    headline = page.locator("#headline")
+    rows = page.locator("#incidents > li")
+    with nothing_wrong(page):
+        page.goto(address(worker))
+        expect(headline).to_have_text("All quiet")
+        expect(page.locator("#empty")).to_be_visible()
+        expect(page.locator("#attacks")).to_be_hidden()
+        expect(page.locator("#facts .well")).to_contain_text("1 worker on 2 partitions")
+
+        site.send(*clicks(HOSTILE, 80, start, start + 8), b"not JSON", None)
+        expect(headline).to_have_text(f"Attack by {SHOWN}", timeout=RECORDS)
+        expect(page.locator("#story")).to_contain_text("threshold 50")
+        expect(page.locator("#empty")).to_be_hidden()
+        expect(rows).to_have_count(1)
+        expect(rows.locator(".user")).to_have_text(SHOWN)
+        # Counted exactly from the 25th click on, half the threshold; it follows while the window is open.
+        expect(rows.locator(".count strong")).to_have_text("80", timeout=RECORDS)
+        expect(rows.get_by_role("img", name="56–80 clicks, threshold 50: certain")).to_be_visible()
+        expect(page.locator("#announcement")).to_contain_text(f"Attack by {SHOWN}")
+
+        site.send(click("a shopper", start + 70), click("who is late", start))
+        expect(headline).to_have_text("All quiet", timeout=RECORDS)
+        expect(rows).to_have_count(0)
+        expect(page.locator("#log > li")).to_have_count(1)
+        expect(page.locator("#log .status")).to_have_text("closed")
+        for name, count in {"Accepted": 81, "Late": 1, "Rejected": 1, "Ignored": 1, "Lost": 0}.items():
+            page.wait_for_function(
+                "([name, count]) => [...document.querySelectorAll('#figures div')]"
+                ".some((each) => each.innerText.startsWith(`${name}\\n${count}\\n`))",
+                arg=[name, count],
+            )
+        assert figure(page, "Kafka") == "answers"
+        expect(page.locator("#partitions tr")).to_have_count(2)
+        assert page.locator("img[src=x]").count() == 0
+
+
+def test_the_verdict_changes_within_a_second_of_the_record(site: Site, page: Page) -> None:
+    worker = site.start()
+    page.add_init_script(WATCH)
+    page.goto(address(worker))
+    expect(page.locator("#headline")).to_have_text("All quiet")
+    delays = []
+    for number in range(4):
+        for status, words in (("ongoing", f"Attack by user-{number}"), ("closed", "All quiet")):
+            changes = page.evaluate("window.changes.length")
+            publish(site, anomaly(f"user-{number}", status))
+            stored = time.time()
+            expect(page.locator("#headline")).to_have_text(words, timeout=RECORDS)
+            seen, text = page.evaluate("window.changes")[changes]
+            assert text == words
+            delays.append(seen / 1000 - stored)
+    assert max(delays) < 1, delays
+
+
+def test_the_stream_survives_a_restart_without_loss_or_doubles(site: Site, page: Page) -> None:
+    worker = site.start()
+    page.add_init_script(WATCH)
+    page.goto(address(worker))
+    expect(page.locator("#headline")).to_have_text("All quiet")
+    before, meanwhile, after = (
+        [
+            anomaly(f"{when}-{number}", "closed", emitted_at=f"2026-01-01T0{hour}:00:0{number}Z")
+            for number in range(4)
+        ]
+        for hour, when in enumerate(("before", "meanwhile", "after"))
+    )
+    publish(site, *before)
+    expect(page.locator("#log > li")).to_have_count(4, timeout=RECORDS)
+
+    worker.terminate()
+    expect(page.locator("#headline")).to_have_text("No connection to the worker", timeout=RECORDS)
+    expect(page.locator("#notice")).to_contain_text("It last answered at")
+    expect(page.locator("#link")).to_have_text("Disconnected")
+    assert page.title().startswith("? Disconnected")
+    publish(site, *meanwhile)
+
+    site.start()
+    expect(page.locator("#headline")).to_have_text("All quiet", timeout=RECORDS)
+    expect(page.locator("#notice")).to_be_hidden()
+    publish(site, *after)
+    expect(page.locator("#log > li")).to_have_count(12, timeout=RECORDS)
+    found = [each.alert_id for each in [*before, *meanwhile, *after]]
+    assert page.evaluate("window.heard") == found
+    shown = page.locator("#log .user").all_text_contents()
+    assert shown == [each.user_id for each in reversed([*before, *meanwhile, *after])]
+
+
+def test_it_is_used_with_the_keyboard_alone(site: Site, browser: Browser) -> None:
+    worker = site.start()
+    publish(site, anomaly("one"), anomaly("two", start=T + 60))
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+
+    def tab_to(selector: str) -> None:
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                break
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert page.evaluate("(selector) => document.activeElement.matches(selector)", selector), selector
+        assert outline == "solid"
+
+    with nothing_wrong(page):
+        page.goto(address(worker))
+        expect(page.locator("#incidents > li")).to_have_count(2, timeout=RECORDS)
+        page.keyboard.press("Tab")
+        expect(page.get_by_text("Skip to the content")).to_be_focused()
+        page.wait_for_function("() => document.getElementById('timeline').ariaValueMax > 0")
+        tab_to("#timeline")
+        page.keyboard.press("Home")
+        first = page.locator("#timeline").get_attribute("aria-valuetext")
+        page.keyboard.press("End")
+        assert page.locator("#timeline").get_attribute("aria-valuetext") != first
+        tab_to("#incidents a")
+        focused = page.evaluate("document.activeElement.textContent")
+        # What the page learns meanwhile does not take the focus away.
+        publish(site, anomaly("three", count=9999, count_low=9999, count_high=9999))
+        expect(page.locator("#incidents > li")).to_have_count(3, timeout=RECORDS)
+        assert page.evaluate("document.activeElement.textContent") == focused
+        page.keyboard.press("Enter")
+        expect(page.locator("#headline")).to_have_text(focused)
+
+        tab_to("#find")
+        page.keyboard.press("Control+A")
+        page.keyboard.type("nobody at all")
+        page.keyboard.press("Enter")
+        expect(page.locator("#headline")).to_have_text("nobody at all")
