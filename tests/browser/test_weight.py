@@ -18,7 +18,8 @@ window.seen = null; window.tasks = []; window.heard = 0;
 const look = () => {
   if (document.getElementById("verdict")?.ariaBusy === "false") window.seen ??= performance.now();
 };
-new MutationObserver(look).observe(document, { subtree: true, childList: true, attributeFilter: ["aria-busy"] });
+new MutationObserver(look)
+  .observe(document, { subtree: true, childList: true, attributeFilter: ["aria-busy"] });
 new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map((task) => task.duration)))
   .observe({ type: "longtask", buffered: true });
 const listen = EventSource.prototype.addEventListener;
