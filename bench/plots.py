@@ -12,7 +12,8 @@ import numpy as np
 mpl.use("svg")
 from matplotlib import pyplot as plt
 
-BLUE, GREY = "#3a86d1", "#808890"
+BLUE, ORANGE, GREY = "#3a86d1", "#e09f3e", "#808890"
+THOUSANDS = "{x:,.0f}"
 GREYS = ("text.color", "axes.labelcolor", "axes.edgecolor", "grid.color", "xtick.color", "ytick.color")
 Figures = Mapping[str, Any]
 
@@ -37,12 +38,13 @@ def throughput(figures: Figures, path: Path) -> None:
         for at, (name, kept) in enumerate(contenders):
             rates = [run["rate"] for run in kept["runs"]]
             axes.barh(at, median(rates), color=BLUE if name.startswith("clickwarden") else GREY, height=0.6)
-            axes.plot(rates, [at] * len(rates), "|", color="black", markersize=8)
+            axes.plot(rates, [at] * len(rates), "|", color=ORANGE, markersize=8)
             axes.annotate(f" {median(rates):,.0f}", (max(rates), at), va="center")
         axes.set_yticks(range(len(contenders)), [name for name, _ in contenders])
         axes.set_xscale("log")
-        axes.set_xlim(right=axes.get_xlim()[1] * 3)
-        axes.set_xlabel("clicks a second (logarithmic)")
+        axes.set_xlim(1_000, 3_000_000)
+        axes.xaxis.set_major_formatter(THOUSANDS)
+        axes.set_xlabel("clicks a second, logarithmic")
 
 
 def curve(figures: Figures, path: Path) -> None:
@@ -60,6 +62,7 @@ def curve(figures: Figures, path: Path) -> None:
             panel.plot(ticks, heights, color=BLUE, marker=".")
             panel.set_xticks(ticks, figures["labels"])
             panel.set_ylim(bottom=0)
+            panel.yaxis.set_major_formatter(THOUSANDS)
             panel.set_title(label, fontsize=8)
             panel.grid(alpha=0.25)
         figure.supxlabel(figures["varied"], fontsize=8)
@@ -86,6 +89,7 @@ def profile(figures: Figures, path: Path) -> None:
         for at, (_, cost) in enumerate(steps):
             axes.annotate(f" {cost:.2f}", (cost, at), va="center")
         axes.set_yticks(range(len(steps)), [step for step, _ in steps])
+        axes.margins(x=0.1)
         axes.set_xlabel("CPU µs a click")
 
 

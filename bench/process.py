@@ -11,7 +11,7 @@ import psutil
 from app.errors import ClickwardenError
 
 #: How often a condition is looked at: the error of every duration measured from outside.
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 #: A condition that does not come true in so long never will.
 PATIENCE_SECONDS = 300.0
 #: What does not end by itself in so long is killed.
