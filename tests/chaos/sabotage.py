@@ -40,7 +40,7 @@ def snapshot_before_anomalies() -> None:
     """The snapshot that forgets a window goes out before its anomalies, and then the worker dies."""
     from agents import alerts, partitions
     from app.application import app
-    from tables.snapshots import KEY, snapshots
+    from tables.snapshots import KEY, compress, snapshots
 
     emit = alerts.emit
 
@@ -50,7 +50,7 @@ def snapshot_before_anomalies() -> None:
 
     async def save(self: partitions.Partition, packed: Any) -> None:
         held = self._deliveries.__dict__.pop("held", [])
-        await snapshots.put(self.detection.partition, {KEY: packed.snapshot})
+        await snapshots.put(self.detection.partition, {KEY: compress(packed.dumped)})
         app.consumer.durable(self.tp, packed.position)
         if any(anomaly.status == "closed" for anomaly in held):
             os.kill(os.getpid(), signal.SIGKILL)
