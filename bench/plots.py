@@ -72,7 +72,7 @@ def latency(figures: Figures, path: Path) -> None:
     """Share of alerts that have come, over time."""
     with plot(path) as (_, axes):
         for rate, kept in figures["rates"].items():
-            times = [time for time in kept["milliseconds"] if np.isfinite(time)]
+            times = np.maximum(kept["milliseconds"], 1)
             axes.plot(times, np.arange(1, len(times) + 1) / len(times), label=f"{int(rate):,} clicks/s")
         axes.set_xscale("log")
         axes.set_xlabel("ms from the crossing click's produce call to its alert")
