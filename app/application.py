@@ -144,6 +144,7 @@ def create(settings: Settings) -> Application:
         consumer_group_instance_id=settings.member,
         producer_acks=-1,
         producer_linger=0.005,
+        producer_compression_type="lz4",
         producer_max_batch_size=256 * 1024,
         producer_max_request_size=RECORD_BYTES,
         producer_request_timeout=60.0,

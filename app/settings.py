@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         "the threshold are, and a metric says so",
     )
     checkpoint_interval: PositiveSeconds = Field(
-        1.0, description="Time between two snapshots of a partition that changes, seconds"
+        2.0, description="Time between two snapshots of a partition that changes, seconds"
     )
     session_timeout: float = Field(
         10.0,

@@ -245,9 +245,11 @@ fetcher.MemoryRecords = _RawRecords
 
 def _take_runs(result: FetchResult, max_records: int | None = None) -> list[Run]:
     """All of a fetch result, cut into runs: stands in for its ``getall``."""
+    del result.getall  # this, which refers to the result: nobody would free either
     if not result.check_assignment(result._topic_partition) or not result.has_more():
         return []
     fetched: PartitionRecords = result._partition_records
+    fetched._records_iterator = None  # refers to the records, which refer to it
     first = fetched.next_fetch_offset
     runs: list[Run] = []
     held: list[bytes] = []

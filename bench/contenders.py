@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from aiokafka import ConsumerRecord
 from aiokafka.admin import NewTopic
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from app.errors import ClickwardenError
 from app.oracle import FAULTS, judge
 from app.reader import reader, to_end
 from app.recount import Recount
@@ -98,11 +100,19 @@ class Clickwarden:
         )
 
     def run(self) -> Cost:
-        """Until the offset of the last click is committed, which comes after its snapshot."""
+        """Until the offset of the last click is committed, which comes after its snapshot.
+
+        Raises:
+            ClickwardenError: there are too few clicks for a figure.
+        """
         produced = self._load.clicks
         with Crew(self.settings, self._workers) as crew, self.looking(crew):
             crew.until(lambda: crew.ready() and crew.counted() > 0, "every worker counts")
             before, first = crew.counted(), crew.mark()
+            if before == produced:
+                raise ClickwardenError(
+                    f"all {produced:,} clicks were counted before {self.name} could be watched: take more"
+                )
             crew.until(lambda: crew.counted() == produced, "every click is counted")
             last = crew.mark()
             crew.until(lambda: crew.committed() == produced, "every click is committed")
@@ -129,8 +139,7 @@ class Clickwarden:
 
     def _changelog_bytes(self) -> int:
         topics = [f"{self.settings.app_id}-{table}-changelog" for table in TABLES]
-        records = [record for topic in topics for record in _records(self.settings, topic)]
-        return sum(len(record.key or b"") + len(record.value or b"") for record in records)
+        return traffic(self.settings.bootstrap, topics, self.settings.partitions)
 
 
 class Peer:
@@ -178,6 +187,39 @@ class Peer:
         if not self._writes:
             return "-"
         return said_of(self._load.truth, _records(self._load.settings, self._output))
+
+
+def traffic(bootstrap: str, topics: list[str], partitions: int) -> int:
+    """Bytes Kafka sends of all that is in these topics: compressed, as it keeps them."""
+    said: list[int] = []
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "bench",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "statistics.interval.ms": 200,
+            "stats_cb": lambda stats: said.append(
+                sum(broker["rxbytes"] for broker in json.loads(stats)["brokers"].values())
+            ),
+        }
+    )
+    try:
+        wanted = {(topic, each) for topic in topics for each in range(partitions)}
+        consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for topic, each in wanted])
+        while wanted:
+            message = consumer.poll(0.1)
+            error = message and message.error()
+            if error and error.code() == KafkaError._PARTITION_EOF:
+                wanted.discard((message.topic(), message.partition()))
+            elif error:
+                raise KafkaException(error)
+        seen = len(said)
+        while len(said) == seen:
+            consumer.poll(0.1)
+        return said[-1]
+    finally:
+        consumer.close()
 
 
 def said_of(truth: Recount, records: list[ConsumerRecord]) -> str:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 #: Faust's defaults, 2 GiB of cache and 192 MiB of buffers a partition, are for
 #: tables that are read; ours are read after a rebalance and by the page.
-ROCKSDB_OPTIONS = {"block_cache_size": 8 << 20, "write_buffer_size": 8 << 20, "max_open_files": 200}
+ROCKSDB_OPTIONS = {"block_cache_size": 8 << 20, "write_buffer_size": 2 << 20, "max_open_files": 200}
 #: Opening takes milliseconds; a process in which it takes this long is ended.
 OPEN_SECONDS = 30.0
 #: Its file descriptor; sys.stderr is a logger of Faust's.

@@ -98,7 +98,7 @@ def dump(detection: Detection) -> bytes:
 
 def compress(dumped: bytes) -> bytes:
     """A snapshot of what was dumped; takes longest, and needs neither the detection nor the GIL."""
-    return _MAGIC + bytes([VERSION]) + zstandard.ZstdCompressor(level=1).compress(dumped)
+    return _MAGIC + bytes([VERSION]) + zstandard.ZstdCompressor(level=3).compress(dumped)
 
 
 def load(value: bytes, partition: int, settings: Settings) -> Detection:
