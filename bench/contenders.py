@@ -209,11 +209,11 @@ def traffic(bootstrap: str, topics: list[str], partitions: int) -> int:
         consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for topic, each in wanted])
         while wanted:
             message = consumer.poll(0.1)
-            error = message and message.error()
-            if error and error.code() == KafkaError._PARTITION_EOF:
-                wanted.discard((message.topic(), message.partition()))
-            elif error:
+            if message is None or (error := message.error()) is None:
+                continue
+            if error.code() != KafkaError._PARTITION_EOF:
                 raise KafkaException(error)
+            wanted.discard((message.topic(), message.partition()))
         seen = len(said)
         while len(said) == seen:
             consumer.poll(0.1)

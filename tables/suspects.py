@@ -110,8 +110,13 @@ class Evidence:
 
     def __init__(self, batch: "Batch") -> None:
         self.time_of = batch.times.tolist().__getitem__
-        self.event_of = [*map(batch.events.__getitem__, batch.event.tolist())].__getitem__
         self.products = batch.products
+        self._events = batch.events
+        self._event: list[int] = batch.event.tolist()
+
+    def event_of(self, position: int) -> str:
+        """Of one click."""
+        return self._events[self._event[position]]
 
 
 class Crossing(NamedTuple):

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: Between two sendings: more often costs each connection a call for each anomaly.
 TICK_SECONDS = 0.25
+#: Each is a system call, in the process that counts: the more listen, the longer the tick.
+SENDS_A_SECOND = 400
 #: Between two looks at what is going on now; and where there is news, which changes the verdict.
 NOW_SECONDS = 1.0
 NEWS_SECONDS = 0.5
@@ -147,7 +149,7 @@ class Listeners:
         """Tell all of them what is new, until cancelled."""
         looked = 0.0
         while True:
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(max(TICK_SECONDS, len(self) / SENDS_A_SECOND))
             try:
                 pause = NEWS_SECONDS if self._stream.count > self._told else NOW_SECONDS
                 is_due = monotonic() >= looked + pause and bool(self._all)
