@@ -18,7 +18,7 @@ class Broker(AppCommand):  # type: ignore[misc]
     """Start Apache Kafka for development, on this machine alone.
 
     Nothing has to be installed for it: the first start downloads Kafka
-    (about 64 MB), later ones take seconds. It runs until Ctrl-C, and keeps
+    (about 45 MB), later ones take seconds. It runs until Ctrl-C, and keeps
     its topics for the next start.
     """
 

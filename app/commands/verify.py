@@ -59,9 +59,10 @@ class Verify(AsyncCommand):
 
 async def _verify(progress: Progress) -> Verdict:
     watched = rules.load(settings.rules)
-    async with reader(settings, settings.late_topic) as consumer:
-        late = [record async for _, run in _read(consumer, "Late clicks", progress) for record in run]
+    # The clicks first: where their topic is misspelt, that is what to say.
     async with reader(settings, settings.clicks_topic) as consumer:
+        async with reader(settings, settings.late_topic) as behind:
+            late = [record async for _, run in _read(behind, "Late clicks", progress) for record in run]
         begins = await consumer.beginning_offsets(consumer.assignment())
         recount = Recount(
             settings,
