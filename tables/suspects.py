@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: Bounds of what is kept of one suspect, who decides what to send.
 EVENTS_MAX = 16
 PRODUCTS_MAX = 256
+#: Suspects of a window with a full profile; of those behind, their first event and no product is
+#: kept, or a flood of them would make the snapshot larger than a record can be.
+PROFILES_MAX = 1000
 
 #: Clicks of suspects that are gathered before they are folded into what is known of them.
 GATHERED_MAX = 8192
@@ -26,10 +29,10 @@ class Suspect(msgspec.Struct, array_like=True):
         promoted: estimate at the click that promoted it, that click included.
         exact: clicks since, that one included.
         first, last: earliest and latest event time of those, epoch seconds.
-        events: those by event, the first 16 distinct ones.
+        events: those by event, the first 16 distinct ones; the first one without a full profile.
         other_events: those of any further event.
         products: hashes of the distinct products among them; dropped when
-            they become 256, which is as far as they are counted.
+            they become 256, which is as far as they are counted; None without a full profile.
         many_products: they did.
     """
 
@@ -39,7 +42,7 @@ class Suspect(msgspec.Struct, array_like=True):
     last: float = 0.0
     events: dict[str, int] = {}
     other_events: int = 0
-    products: set[int] = set()
+    products: set[int] | None = set()
     many_products: bool = False
 
     @property
@@ -54,8 +57,13 @@ class Suspect(msgspec.Struct, array_like=True):
 
     @property
     def distinct_products(self) -> int:
-        """Distinct products among the clicks counted exactly, up to 256."""
-        return PRODUCTS_MAX if self.many_products else len(self.products)
+        """Distinct products among the clicks counted exactly, up to 256; 0 where they are not kept."""
+        return PRODUCTS_MAX if self.many_products else len(self.products or ())
+
+    @property
+    def wants_products(self) -> bool:
+        """Whether another product may add to what is known."""
+        return self.products is not None and not self.many_products
 
     @property
     def event_mix(self) -> dict[str, int]:
@@ -73,21 +81,21 @@ class Suspect(msgspec.Struct, array_like=True):
             if time > self.last:
                 self.last = time
             self.count_event(evidence.event_of(position), 1)
-        if not self.many_products:
+        if self.wants_products:
             self.see_products(evidence.products[positions].tolist())
 
     def count_event(self, event: str, clicks: int) -> None:
         """Note what the user did, so many times."""
         if event in self.events:
             self.events[event] += clicks
-        elif len(self.events) < EVENTS_MAX:
+        elif len(self.events) < (1 if self.products is None else EVENTS_MAX):
             self.events[event] = clicks
         else:
             self.other_events += clicks
 
     def see_products(self, hashes: Iterable[int]) -> None:
         """Note on which products, by their hashes."""
-        if self.many_products:
+        if self.products is None or self.many_products:
             return
         self.products.update(hashes)
         self.products.discard(NO_PRODUCT)
@@ -97,7 +105,8 @@ class Suspect(msgspec.Struct, array_like=True):
 
     def copy(self) -> "Suspect":
         """The suspect as it is now."""
-        copied: Suspect = msgspec.structs.replace(self, events=dict(self.events), products=set(self.products))
+        products = None if self.products is None else set(self.products)
+        copied: Suspect = msgspec.structs.replace(self, events=dict(self.events), products=products)
         return copied
 
 
@@ -171,7 +180,7 @@ class Suspects:
         self._names: list[str] = []
         self._exact = np.zeros(16, np.int64)
         self._crosses = np.zeros(16, np.int64)
-        self._many_products = np.zeros(16, np.bool_)
+        self._wants_products = np.zeros(16, np.bool_)
         self._sheaves: list[_Sheaf] = []
         self._gathered = 0
         for user_id, suspect in (known or {}).items():
@@ -192,14 +201,19 @@ class Suspects:
         """Whether the suspect is an anomaly."""
         return suspect.count_high > self._threshold
 
+    def compete(self, comers: int, places: int) -> bool:
+        """Whether there are fewer places, or full profiles, left than so many users may take."""
+        return any(len(self) < most < len(self) + comers for most in (places, PROFILES_MAX))
+
     def promote(self, user_id: str, estimate: int) -> None:
         """Let a user in, before the click that brought it to this estimate is added."""
-        self._enter(user_id, Suspect(promoted=estimate))
+        products: set[int] | None = set() if len(self) < PROFILES_MAX else None
+        self._enter(user_id, Suspect(promoted=estimate, products=products))
 
     def _enter(self, user_id: str, suspect: Suspect) -> None:
         row = len(self._by_row)
         if row == len(self._exact):
-            for name in ("_exact", "_crosses", "_many_products"):
+            for name in ("_exact", "_crosses", "_wants_products"):
                 column = getattr(self, name)
                 setattr(self, name, np.concatenate((column, np.zeros_like(column))))
         self._suspects[user_id] = suspect
@@ -209,7 +223,7 @@ class Suspects:
         self._exact[row] = suspect.exact
         # Promoted over the threshold at once, it crosses with its first click.
         self._crosses[row] = max(1, self._threshold + 2 - suspect.promoted)
-        self._many_products[row] = suspect.many_products
+        self._wants_products[row] = suspect.wants_products
 
     def add(self, user_id: str, evidence: Evidence, positions: list[int]) -> list[Crossing]:
         """Count clicks of one suspect, in their order; its crossing if it does."""
@@ -223,7 +237,7 @@ class Suspects:
             crossings.append(self._crossing(row, evidence, positions[:crossing]))
         suspect.add(evidence, positions)
         self._exact[row] = suspect.exact
-        self._many_products[row] = suspect.many_products
+        self._wants_products[row] = suspect.wants_products
         return crossings
 
     def add_known(
@@ -261,7 +275,7 @@ class Suspects:
         return Crossing(clicks[-1], self._names[row], suspect)
 
     def _gather(self, batch: "Batch", rows: NDArray[np.intp], positions: NDArray[np.intp]) -> None:
-        fresh = ~self._many_products[rows]
+        fresh = self._wants_products[rows]
         sheaf = _Sheaf(
             rows,
             batch.times[positions],
@@ -315,11 +329,11 @@ class Suspects:
     def _fold_products(self, sheaves: list[_Sheaf]) -> None:
         rows = np.concatenate([sheaf.product_rows for sheaf in sheaves])
         products = np.concatenate([sheaf.products for sheaf in sheaves])
-        if not len(rows):  # all of them have been seen on too many to count
+        if not len(rows):  # nobody's are wanted
             return
         order = np.argsort(rows, kind="stable")
         present, starts = np.unique(rows[order], return_index=True)
         for row, found in zip(present.tolist(), np.split(products[order], starts[1:]), strict=True):
             suspect = self._by_row[row]
             suspect.see_products(found.tolist())
-            self._many_products[row] = suspect.many_products
+            self._wants_products[row] = suspect.wants_products

@@ -75,7 +75,7 @@ class Window:
         before = self.sketch.estimate(cells)
         after = before + clicks[fresh]
         rises = (after >= level) & ~shares
-        if len(self.suspects) < self.max_suspects < len(self.suspects) + rises.sum() + shares.sum():
+        if self.suspects.compete(int(rises.sum() + shares.sum()), self.max_suspects):
             # The last places go to whom the order of the clicks brings up first.
             self._count_each(batch, positions[_belonging(user, fresh)], crossings)
             return

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import uuid4
 
 import psutil
@@ -322,11 +322,19 @@ class Site:
 
     def bounds(self) -> dict[int, tuple[int, int]]:
         """First offset and end of each partition of the clicks topic, for who reads what is committed."""
-        topic = self.settings.clicks_topic
-        return {
-            number: self._group.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
-            for number in range(self.settings.partitions)
-        }
+        return {number: self._bounds(number) for number in range(self.settings.partitions)}
+
+    def _bounds(self, partition: int) -> tuple[int, int]:
+        place = TopicPartition(self.settings.clicks_topic, partition)
+
+        def bounds() -> tuple[int, int] | None:
+            try:
+                found: tuple[int, int] = self._group.get_watermark_offsets(place, timeout=10)
+            except KafkaException:  # its leader has just moved
+                return None
+            return found
+
+        return cast(tuple[int, int], self.until(bounds))
 
     def behind(self) -> dict[int, int]:
         """Offsets not yet counted for good, by partition."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.clicks import Clicks
 from app.rules import Rule
-from tables import sketch
+from tables import sketch, suspects
 from tables.batch import Batch
 from tables.sketch import cells_of, hashes_of
 
@@ -59,13 +59,15 @@ class ReferenceWindow:
             if estimate < (self.rule.threshold + 1 if full else self.rule.level):
                 return
             suspect = self.suspects[user] = {
-                "promoted": estimate, "exact": 0, "times": [], "events": Counter(), "products": set()
+                "promoted": estimate, "exact": 0, "times": [], "events": Counter(), "products": set(),
+                "profiled": len(self.suspects) < suspects.PROFILES_MAX,
             }  # fmt: skip
         was_over = suspect["exact"] and suspect["promoted"] + suspect["exact"] - 1 > self.rule.threshold
         suspect["exact"] += 1
         suspect["times"].append(time)
-        suspect["events"][event] += 1
-        if product is not None:
+        if suspect["profiled"] or event in suspect["events"] or not suspect["events"]:
+            suspect["events"][event] += 1
+        if suspect["profiled"] and product is not None:
             suspect["products"].add(product)
         high = suspect["promoted"] + suspect["exact"] - 1
         if not was_over and high > self.rule.threshold:

@@ -96,7 +96,13 @@ def load(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sketch, "LOAD", request.param)
 
 
-#: The fixture holds for all examples of a test.
+@pytest.fixture(params=[suspects.PROFILES_MAX, 3], ids=["full profiles", "few profiles"], autouse=True)
+def profiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with full profiles for the first three suspects of a window only."""
+    monkeypatch.setattr(suspects, "PROFILES_MAX", request.param)
+
+
+#: The fixtures hold for all examples of a test.
 examples = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -143,6 +149,7 @@ def test_agrees_with_click_by_click_counting(rows: list[Click], max_suspects: in
                 assert (suspect.promoted, suspect.exact) == (expected["promoted"], expected["exact"])
                 assert (suspect.first, suspect.last) == (min(expected["times"]), max(expected["times"]))
                 assert suspect.events == expected["events"]
+                assert sum(suspect.event_mix.values()) == suspect.exact
                 assert suspect.distinct_products == len(expected["products"])
 
 
@@ -195,6 +202,21 @@ def test_a_suspect_with_too_many_products_to_count_is_counted_on() -> None:
     assert (suspect.count_high, suspect.distinct_products, suspect.last) == (600, 256, at(3)[3])
     detection.count(batch_of([at(4, product="s")] * 100))
     assert window.suspects.all()["ann"].count_high == 700
+
+
+def test_suspects_behind_those_with_a_full_profile_have_less_evidence_and_the_same_counts() -> None:
+    users = [f"bot-{number}" for number in range(suspects.PROFILES_MAX + 10)]
+    rows = [
+        at(step, user, "view" if step % 2 else "login", f"product-{step}")
+        for step in range(55)
+        for user in users
+    ]
+    closed = {a.user_id: a for a in run([rows, [at(200)]], BOT)[1] if a.status == "closed"}
+    first, last = closed[users[0]], closed[users[-1]]
+    assert first.count_low <= 55 <= first.count_high
+    assert last.count_low <= 55 <= last.count_high
+    assert (first.events.keys(), last.events.keys()) == ({"view", "login"}, {"login", "(other)"})
+    assert (first.distinct_products, last.distinct_products) == (first.count_low, 0)
 
 
 def test_the_51st_click_is_an_ongoing_anomaly_and_the_window_closes_with_the_final_count() -> None:
