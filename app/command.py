@@ -25,6 +25,8 @@ class AsyncCommand(AppCommand):  # type: ignore[misc]
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         # aiokafka logs every attempt to connect; we say once that Kafka is away.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        # A shell has its background jobs ignore SIGINT, and asyncio then lets it be.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         try:
             asyncio.run(self.run(*self.args, **self.kwargs))
