@@ -57,6 +57,11 @@ class PartitionStatus(msgspec.Struct):
     suspects: int
     crowded_windows: int = 0
 
+    @property
+    def counted(self) -> int:
+        """Records counted, whatever became of them."""
+        return self.accepted + self.late + self.ignored + sum(self.rejected.values())
+
 
 class Status(msgspec.Struct):
     """This worker.
@@ -144,9 +149,4 @@ def _partition(partition: Partition, now: float) -> PartitionStatus:
 @app.timer(1.0)
 async def measure() -> None:
     """Sample the throughput."""
-    totals = {}
-    for partition in partitions:
-        detection = partition.detection
-        rejected = sum(detection.rejected.values())
-        totals[detection.partition] = detection.accepted + detection.late + detection.ignored + rejected
-    _throughput.sample(monotonic(), totals)
+    _throughput.sample(monotonic(), {each.partition: each.counted for each in status().partitions})

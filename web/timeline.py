@@ -45,12 +45,13 @@ class _Bucket:
 class Timeline:
     """Sums by time of Kafka's clock, which is the same for every worker.
 
-    Clicks are what the offsets of the partitions have moved on by: whoever
-    counts them, and however often a worker dies, each counts once.
+    Clicks are what the totals of the partitions have grown by, which are part
+    of their state: whoever counts, and however often a worker dies, each
+    counts once. (Offsets would not do: transactions take some.)
 
     >>> timeline = Timeline()
     >>> for second in range(21):
-    ...     timeline.counted(1_600_000_000 + second, {0: 100 * second, 1: None})
+    ...     timeline.counted(1_600_000_000 + second, {0: 100 * second, 1: 7})
     >>> timeline.found(1_600_000_012)
     >>> for point in timeline.points(): print(point)
     Point(time='2020-09-13T12:26:40Z', clicks_per_second=90.0, anomalies=0)
@@ -60,17 +61,16 @@ class Timeline:
 
     def __init__(self) -> None:
         self._buckets: dict[int, _Bucket] = {}
-        self._offsets: dict[int, int] = {}
+        self._totals: dict[int, int] = {}
 
-    def counted(self, time: float, offsets: Mapping[int, int | None]) -> None:
-        """A worker had counted up to these offsets by then, by partition."""
+    def counted(self, time: float, totals: Mapping[int, int]) -> None:
+        """A worker had counted so many records by then, by partition."""
         bucket = self._bucket(time)
         bucket.until = max(bucket.until, time)
-        for partition, offset in offsets.items():
-            if offset is not None:
-                before = self._offsets.get(partition, offset)
-                bucket.clicks = (bucket.clicks or 0) + max(0, offset - before)
-                self._offsets[partition] = max(before, offset)
+        for partition, total in totals.items():
+            before = self._totals.get(partition, total)
+            bucket.clicks = (bucket.clicks or 0) + max(0, total - before)
+            self._totals[partition] = max(before, total)
 
     def found(self, time: float) -> None:
         """An anomaly was found."""
