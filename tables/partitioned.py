@@ -60,16 +60,27 @@ class LocalStore(Store):  # type: ignore[misc]
 
     def _open_whole(self, partition: int) -> Any:
         database = super()._open_for_partition(partition)
-        try:
-            rows = database.iter()
-            rows.seek_to_first()
-            while rows.valid():
-                rows.next()
-            rows.status()  # raises where a block is damaged
-        except Exception:
+        if damage := _damage(database):
             database.close()
-            raise
+            raise RuntimeError(damage)
         return database
+
+
+def _damage(database: Any) -> str:
+    """What is wrong with the rows of a database; empty if nothing is.
+
+    A function of its own, since the iterator, and a traceback that holds it,
+    keep the database locked after it was closed.
+    """
+    try:
+        rows = database.iter()
+        rows.seek_to_first()
+        while rows.valid():
+            rows.next()
+        rows.status()  # raises where a block is damaged
+    except Exception as error:  # rocksdict knows no other
+        return str(error)
+    return ""
 
 
 class PartitionedTable(Table[bytes, bytes]):  # type: ignore[misc]
