@@ -241,5 +241,5 @@ def leader_moved(cluster: Cluster, random: Random) -> str:
             await admin.close()
 
     asyncio.run(reassign())
-    cluster.site.admin.elect_leaders(ElectionType.PREFERRED, places).result()
+    cluster.site.asked(lambda: cluster.site.admin.elect_leaders(ElectionType.PREFERRED, places).result())
     return f"to node {nodes[0]}"

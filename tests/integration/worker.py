@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 import psutil
@@ -318,23 +319,31 @@ class Site:
         """Offset the group continues at, by partition; 0 where it has none."""
         topic = self.settings.clicks_topic
         places = [TopicPartition(topic, number) for number in range(self.settings.partitions)]
-        return {place.partition: max(0, place.offset) for place in self._group.committed(places, timeout=10)}
+        found = self.asked(lambda: self._group.committed(places, timeout=10))
+        return {place.partition: max(0, place.offset) for place in found}
 
     def bounds(self) -> dict[int, tuple[int, int]]:
         """First offset and end of each partition of the clicks topic, for who reads what is committed."""
-        return {number: self._bounds(number) for number in range(self.settings.partitions)}
+        topic = self.settings.clicks_topic
+        return {
+            number: self.asked(
+                partial(self._group.get_watermark_offsets, TopicPartition(topic, number), timeout=10)
+            )
+            for number in range(self.settings.partitions)
+        }
 
-    def _bounds(self, partition: int) -> tuple[int, int]:
-        place = TopicPartition(self.settings.clicks_topic, partition)
+    def asked(self, question: Callable[[], T]) -> T:
+        """Kafka's answer, asked again where a leader has just moved."""
 
-        def bounds() -> tuple[int, int] | None:
+        def answer() -> tuple[T] | None:
             try:
-                found: tuple[int, int] = self._group.get_watermark_offsets(place, timeout=10)
-            except KafkaException:  # its leader has just moved
+                return (question(),)
+            except KafkaException:
                 return None
-            return found
 
-        return cast(tuple[int, int], self.until(bounds))
+        answered = self.until(answer)
+        assert answered
+        return answered[0]
 
     def behind(self) -> dict[int, int]:
         """Offsets not yet counted for good, by partition."""
