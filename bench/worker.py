@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from app.settings import PREFIX, Settings
 from bench.process import Mark, Process, mark, until
@@ -152,5 +152,9 @@ class Crew:
     def committed(self) -> int:
         """Clicks that a successor would not count again: snapshot and offset are durable."""
         topic, partitions = self._settings.clicks_topic, range(self._settings.partitions)
-        positions = self._group.committed([TopicPartition(topic, each) for each in partitions], timeout=10)
+        places = [TopicPartition(topic, each) for each in partitions]
+        try:
+            positions = self._group.committed(places, timeout=10)
+        except KafkaException:  # the group's coordinator is not there yet
+            return 0
         return sum(max(0, position.offset) for position in positions)
