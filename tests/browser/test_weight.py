@@ -37,7 +37,7 @@ def test_the_first_view_is_small_and_soon_there(site: Site, browser: Browser) ->
     worker = site.start()
     publish(site, *(anomaly(f"user-{number}") for number in range(60)))
     moments, sizes = [], []
-    for _ in range(8):
+    for _ in range(16):
         page = browser.new_context().new_page()
         page.add_init_script(WATCH)
         page.goto(address(worker))
