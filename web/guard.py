@@ -77,10 +77,9 @@ def guard(settings: Settings) -> Middleware:
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Every answer's headers; what is no file of ours is not to be stored."""
+    """Every answer's headers; nothing is to be stored where its maker does not allow it."""
     response.headers.update(HEADERS)
-    is_file = isinstance(response, web.FileResponse)
-    response.headers.setdefault("Cache-Control", "no-cache" if is_file else "no-store")
+    response.headers.setdefault("Cache-Control", "no-store")
 
 
 app.web.web_app.middlewares.append(guard(settings))

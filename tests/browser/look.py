@@ -16,9 +16,9 @@ T = 1_600_000_020  # start of a window of 60 s
 RECORDS = 10_000  # milliseconds from a record in Kafka to the page, on a busy machine
 VIEWS = ("", "user?id=somebody", "history", "rules")
 
-HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\u202e'\"&amp;\n\0\u200b😀"
+HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script><!--\u202e'\"&amp;\n\0\u200b😀"
 #: How the page writes it.
-SHOWN = "<img src=x onerror=alert(1)><script>alert(2)</script>U+202E'\"&amp;U+000AU+0000U+200B😀"
+SHOWN = "<img src=x onerror=alert(1)></script><script>alert(2)</script><!--U+202E'\"&amp;U+000AU+0000U+200B😀"
 
 
 def address(worker: Worker, path: str = "") -> str:

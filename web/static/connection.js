@@ -67,8 +67,9 @@ export function poll(path, interval, show) {
 }
 
 // Follow the stream. `now` gets the answers of /api/v1/now, `anomaly` each record once, `reset` is
-// called when records may be missing, and `disconnected` when nothing can be heard. Returns how to ask at once.
-export function follow({ now, anomaly, reset, disconnected }) {
+// called when records may be missing, and `disconnected` when nothing can be heard. `first` is the answer that came
+// with the page. Returns how to ask at once.
+export function follow({ first, now, anomaly, reset, disconnected }) {
   let source, position, heard, streamed, asking;
 
   const hear = (answer) => {
@@ -105,7 +106,7 @@ export function follow({ now, anomaly, reset, disconnected }) {
     asking = false;
   };
   open();
-  ask();
+  hear(first);
   setInterval(() => {
     if (performance.now() - heard > SILENCE) ask();
     if (source.readyState === EventSource.CLOSED || performance.now() - streamed > DEAD) open();

@@ -11,7 +11,7 @@ import { duty, showWatcher, troubles } from "./watcher.js";
 
 const ROWS = 50;
 const LINES = 12;
-const AT_ONCE = 10; // rows made in one frame
+const AT_ONCE = 4; // rows made in one frame
 const FRESH = 250; // milliseconds after which an answer knows of an anomaly
 const QUIET_FOR = 20_000; // milliseconds between two announcements of the same state
 
@@ -173,11 +173,12 @@ function hasten({ status }) {
 let hastened;
 
 const ask = follow({
+  first: JSON.parse(byId("first").textContent),
   now(content) {
-    const first = !answer;
+    const isFirst = !answer;
     answer = content;
     connected = true;
-    if (first) showVerdict();
+    if (isFirst) showVerdict();
     draw(...ALL);
   },
   anomaly(record) {
