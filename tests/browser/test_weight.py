@@ -37,7 +37,7 @@ def test_the_first_view_is_small_and_soon_there(site: Site, browser: Browser) ->
     worker = site.start()
     publish(site, *(anomaly(f"user-{number}") for number in range(60)))
     moments, sizes = [], []
-    for _ in range(16):
+    for _ in range(8):
         page = browser.new_context().new_page()
         page.add_init_script(WATCH)
         page.goto(address(worker))
@@ -84,6 +84,6 @@ def test_ten_thousand_alerts_leave_it_responsive(site: Site, page: Page) -> None
     expect(page.locator("#headline")).to_have_text("All quiet", timeout=RECORDS)
     print(f"longest tasks {longest} ms; heap {used / 1e6:.1f} to {heap(page) / 1e6:.1f} MB")
     assert page.evaluate("window.heard") == 2 * ALERTS
-    assert min(longest) < LONG_TASK  # whatever else the machine does makes them longer
+    assert max(longest) < LONG_TASK
     assert heap(page) < used + 2e6
     assert page.evaluate("document.querySelectorAll('*').length") <= nodes
