@@ -64,6 +64,9 @@ class Demo(AsyncCommand):
             try:
                 parts.start("kafka", _watch(kafka))
                 await self._show(parts, f"http://127.0.0.1:{ours['web_port']}/", duration, console)
+            except ClickwardenError:
+                kafka.check_alive()  # without it the others fall too, and perhaps first
+                raise
             finally:
                 # An interrupted shutdown would leave something running.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
