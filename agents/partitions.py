@@ -12,7 +12,7 @@ from faust.types import TP
 from agents import alerts
 from agents.decoding import Decoding
 from app.application import app, settings
-from app.clicks import Record
+from app.clicks import Record, Rejected
 from app.delivery import Deliveries, Outgoing
 from app.errors import SnapshotError
 from app.records import (
@@ -116,8 +116,9 @@ class Partition:
             self.detection.next_offset = next_offset
             self._changed = True
             await self._report(findings)
-            if batch.rejected or findings.late:
-                await self._set_aside(run.records[counted : counted + batch.size], batch, findings)
+            await self._set_aside(batch)
+            if findings.late:
+                await self._set_late_aside(run.records[counted : counted + batch.size], batch, findings)
             counted += batch.size
             await asyncio.sleep(0)  # for the pulse, and to keep the decoding process fed
         self.detection.next_offset = run.next_offset
@@ -139,22 +140,25 @@ class Partition:
         if findings.anomalies:
             await alerts.emit(findings.anomalies, self._deliveries)
 
-    async def _set_aside(self, records: list[Record], batch: Batch, findings: Findings) -> None:
-        for position, error in batch.rejected:
-            headers = {HEADER_REASON: error.reason, HEADER_DETAIL: error.detail}
-            await self._copy(settings.rejected_topic, records[position], headers)
+    async def _set_aside(self, batch: Batch) -> None:
+        for record in batch.rejected:
+            headers = {HEADER_REASON: record.reason, HEADER_DETAIL: record.detail}
+            await self._copy(settings.rejected_topic, record, headers)
+
+    async def _set_late_aside(self, records: list[Record], batch: Batch, findings: Findings) -> None:
         for click, rules in findings.late.items():
             headers = {HEADER_REASON: "late", HEADER_RULES: ",".join(rules)}
             await self._copy(settings.late_topic, records[batch.record(click)], headers)
 
-    async def _copy(self, topic: str, record: Record, headers: dict[str, str]) -> None:
+    async def _copy(self, topic: str, record: Record | Rejected, headers: dict[str, str]) -> None:
+        partition = self.detection.partition
         origin = {
             HEADER_TOPIC: settings.clicks_topic,
-            HEADER_PARTITION: str(self.detection.partition),
+            HEADER_PARTITION: str(partition),
             HEADER_OFFSET: str(record.offset),
         }
         encoded = [(name, value.encode()) for name, value in (origin | headers).items()]
-        await self._deliveries.send(Outgoing(topic, record.key, record.value, None, encoded))
+        await self._deliveries.send(Outgoing(topic, record.key, record.value, partition, encoded))
 
     def lose(self, first: int, end: int) -> None:
         """Kafka no longer holds the offsets ``[first, end)``: report it."""

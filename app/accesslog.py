@@ -35,7 +35,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.clicks import USER_ID_MAX, Clicks, Decoder
-from app.errors import ClickwardenError
+from app.errors import ClickError, ClickwardenError
 from app.settings import Settings
 
 BLOCK_BYTES = 256 * 1024
@@ -188,5 +188,5 @@ class _NDJSON:
         lines = data.removesuffix(b"\n").split(b"\n")
         records = [_Line(number, now, None, line) for number, line in enumerate(lines, first) if line.strip()]
         clicks = self._decode(records)
-        bad = [(records[position].offset, str(error)) for position, error in clicks.rejected]
+        bad = [(each.offset, str(ClickError(each.reason, each.detail))) for each in clicks.rejected]
         return Block(clicks, len(lines), 0, bad)

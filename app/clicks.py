@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -54,6 +54,16 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
 
 
+class Rejected(NamedTuple):
+    """A record that cannot be counted, and why; see :class:`app.errors.ClickError`."""
+
+    offset: int
+    key: bytes | None
+    value: bytes
+    reason: str
+    detail: str
+
+
 @dataclass(slots=True)
 class Clicks:
     """Clicks as columns of equal length ``n``, in the order of their records.
@@ -65,7 +75,7 @@ class Clicks:
         times: float64[n], event time in epoch seconds.
         records: int64[n], position of each click in the run it was decoded
             from; None where every record of the run became a click.
-        rejected: position and error of each record that cannot be counted.
+        rejected: the records that cannot be counted.
         ignored: tombstones in the run.
     """
 
@@ -74,7 +84,7 @@ class Clicks:
     products: list[str | int | None]
     times: NDArray[np.float64]
     records: NDArray[np.int64] | None = None
-    rejected: list[tuple[int, ClickError]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
     ignored: int = 0
 
     def cut(self, size: int) -> Iterator["Clicks"]:
@@ -127,23 +137,28 @@ class Decoder:
             return self._decode_each(records)
         times = np.array([row.timestamp for row in rows], np.float64)
         times[times >= MILLISECONDS_FROM] /= 1000.0
-        received = min([record.timestamp for record in records], default=0) / 1000.0
-        if len(rows) and (times.max() > min(received + self._skew, LATEST) or times.min() < 0):
+        if len(rows) and (times.max() > self._limit(records) or times.min() < 0):
             return self._decode_each(records)
         return _columns(rows, times)
 
     def _decode_each(self, records: Sequence[Record]) -> Clicks:
         rows, times, positions = [], [], []
-        rejected: list[tuple[int, ClickError]] = []
+        rejected: list[Rejected] = []
         ignored = 0
+        plain = min(self._limit(records), MILLISECONDS_FROM)
         for position, record in enumerate(records):
-            if record.value is None:
+            value = record.value
+            if value is None:
                 ignored += 1
                 continue
             try:
-                row, time = self._decode_one(record)
+                row = self._decode_one(value)
+                time = row.timestamp
+                if type(time) is str or not 0 <= time < plain:
+                    time = self._time(time, record)
             except ClickError as error:
-                rejected.append((position, error))
+                # Not the error itself: its traceback would keep the whole run.
+                rejected.append(Rejected(record.offset, record.key, value, error.reason, error.detail))
                 continue
             rows.append(row)
             times.append(time)
@@ -154,20 +169,27 @@ class Decoder:
         clicks.ignored = ignored
         return clicks
 
-    def _decode_one(self, record: Record) -> tuple[Any, float]:
-        if _is_deep(record.value or b""):
+    def _decode_one(self, value: bytes) -> Any:
+        if len(value) > 2 * DEPTH_MAX and _is_deep(value):
             raise ClickError("not_json", f"nested more than {DEPTH_MAX} deep")
         try:
-            row = self._decode_any(record.value)
+            return self._decode_any(value)
         except UNREADABLE as error:
-            raise self._explain(record.value or b"", error) from None
-        time = seconds(row.timestamp)
+            raise self._explain(value, error) from None
+
+    def _time(self, timestamp: float | str, record: Record) -> float:
+        time = seconds(timestamp)
         received = record.timestamp / 1000.0
         if time > received + self._skew:
             raise ClickError("future", f"{time - received:.0f} s ahead of Kafka's clock")
         if time > LATEST:  # and Kafka's clock, which a producer may set, is no better
             raise ClickError("bad_timestamp", f"{time:.0f}")
-        return row, time
+        return time
+
+    def _limit(self, records: Sequence[Record]) -> float:
+        """No click of these is from the future up to here, epoch seconds."""
+        received = min([record.timestamp for record in records], default=0) / 1000.0
+        return min(received + self._skew, LATEST)
 
     def _explain(self, value: bytes, error: Exception) -> ClickError:
         try:

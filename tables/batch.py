@@ -23,7 +23,7 @@ class Batch:
         seconds: int64[n], event time in whole seconds.
         records: intp[n], position of each click in the records it was decoded
             from; None where every record became a click.
-        rejected: position and error of each record that cannot be counted.
+        rejected: the records that cannot be counted.
         ignored: tombstones among the records.
     """
 

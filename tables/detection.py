@@ -139,8 +139,8 @@ class Detection:
     def count(self, batch: Batch) -> Findings:
         """Count a batch, in the order of its clicks, and close what it leaves behind."""
         self.ignored += batch.ignored
-        for _, error in batch.rejected:
-            self.rejected[error.reason] = self.rejected.get(error.reason, 0) + 1
+        for record in batch.rejected:
+            self.rejected[record.reason] = self.rejected.get(record.reason, 0) + 1
         if not len(batch):
             return Findings({}, [], [])
         late: dict[int, list[str]] = {}

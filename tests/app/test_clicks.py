@@ -1,6 +1,8 @@
 """The decoder: what a click is, and that neither company nor chance changes the answer."""
 
+import gc
 import json
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,11 +65,24 @@ def test_each_click_knows_its_record_among_bad_ones() -> None:
     clicks = decode(b"{", click(user_id="ann"), None, click(user_id="bob"), b"[]")
     assert clicks.records is not None
     assert clicks.records.tolist() == [1, 3]
-    assert [(position, error.reason) for position, error in clicks.rejected] == [
+    assert [(each.offset, each.reason) for each in clicks.rejected] == [
         (0, "not_json"),
         (4, "not_object"),
     ]
     assert clicks.ignored == 1
+
+
+def test_a_rejected_record_keeps_nothing_of_its_run() -> None:
+    run = [Record(click()), Record(b"{", 1), Record(click(timestamp=-1), 2)]
+    good = weakref.ref(run[0])
+    gc.disable()
+    try:
+        clicks = DECODER.decode(run)
+        del run
+        assert good() is None
+        assert len(clicks.rejected) == 2
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +118,7 @@ def test_the_record_that_arrived_first_is_judged_by_its_own_arrival() -> None:
     early, late = RECEIVED - 3_600_000, RECEIVED
     value = click(timestamp=RECEIVED / 1000)
     clicks = DECODER.decode([Record(value, 0, late), Record(value, 1, early), Record(value, 2, late)])
-    assert [(position, error.reason) for position, error in clicks.rejected] == [(1, "future")]
+    assert [(each.offset, each.reason) for each in clicks.rejected] == [(1, "future")]
 
 
 @pytest.mark.parametrize("timestamp", [float("nan"), float("inf"), -1.0, "nan", "tomorrow"])
@@ -116,7 +131,7 @@ def test_what_is_no_point_in_time(timestamp: float | str) -> None:
 def test_a_time_with_a_year_of_five_digits_is_none_though_kafkas_clock_says_the_same() -> None:
     far = 10**12
     clicks = DECODER.decode([Record(click(timestamp=far * 1000), 0, far * 1000 + 1), Record(click())])
-    assert [(position, error.reason) for position, error in clicks.rejected] == [(0, "bad_timestamp")]
+    assert [(each.offset, each.reason) for each in clicks.rejected] == [(0, "bad_timestamp")]
 
 
 def test_names_are_those_of_the_settings() -> None:
@@ -130,8 +145,8 @@ def test_names_are_those_of_the_settings() -> None:
     value = text(("uid", '"ann"'), ("what", '"view"'), ("item", "7"), ("ts", str(T)), ("user_id", "0"))
     clicks = decoder.decode([Record(value)])
     assert (clicks.users, clicks.events, clicks.products) == (["ann"], ["view"], [7])
-    ((_, error),) = decoder.decode([Record(click())]).rejected
-    assert (error.reason, error.detail) == ("missing_field", "uid")
+    (rejected,) = decoder.decode([Record(click())]).rejected
+    assert (rejected.reason, rejected.detail) == ("missing_field", "uid")
 
 
 def test_of_a_name_given_twice_the_last_counts_and_none_may_be_wrong() -> None:
@@ -239,10 +254,12 @@ def test_a_record_is_decoded_the_same_alone_and_among_others(run: list[bytes | N
         assert getattr(together, column) == [value for each in alone for value in getattr(each, column)]
     assert together.times.tolist() == [time for each in alone for time in each.times.tolist()]
     assert together.ignored == run.count(None)
-    assert [(position, str(error)) for position, error in together.rejected] == [
-        (position, str(error)) for position, each in enumerate(alone) for _, error in each.rejected
+    assert [(each.offset, each.reason, each.detail) for each in together.rejected] == [
+        (position, each.reason, each.detail)
+        for position, clicks in enumerate(alone)
+        for each in clicks.rejected
     ]
-    assert {error.reason for _, error in together.rejected} <= REASONS.keys()
+    assert {each.reason for each in together.rejected} <= REASONS.keys()
     assert len(together.users) + len(together.rejected) + together.ignored == len(run)
 
 
@@ -260,7 +277,7 @@ def test_so_deep_and_no_deeper_whatever_stands_in_its_texts(opening: str, inner:
         value = nested(depth, opening, inner)
         clicks = decode(value, click())
         assert len(clicks.users) == 1 + read
-        assert [error.reason for _, error in clicks.rejected] == ([] if read else ["not_json"])
+        assert [each.reason for each in clicks.rejected] == ([] if read else ["not_json"])
         assert (recount._click(value, RECEIVED / 1000) is not None) == read
 
 
@@ -268,4 +285,4 @@ def test_so_deep_and_no_deeper_whatever_stands_in_its_texts(opening: str, inner:
     "opening", [b"[", b'{"a":', b'{"user_id":"ann","event":"view","timestamp":1,"other":[[']
 )
 def test_no_depth_is_too_much(opening: bytes) -> None:
-    assert [error.reason for _, error in decode(opening * 100_000).rejected] == ["not_json"]
+    assert [each.reason for each in decode(opening * 100_000).rejected] == ["not_json"]

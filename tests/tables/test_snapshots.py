@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from app.errors import ClickError, SnapshotError
+from app.clicks import Rejected
+from app.errors import SnapshotError
 from app.records import Anomaly
 from app.rules import Rule
 from app.settings import Settings
@@ -69,7 +70,10 @@ def test_what_goes_on_from_a_snapshot_goes_on_as_if_there_were_none(
 def test_what_became_of_every_record_is_kept() -> None:
     detection = Detection(0, RULES, SETTINGS)
     run = batch_of([("ann", "view", None, T + 90), ("ann", "view", None, T)])
-    run.rejected, run.ignored = [(0, ClickError("not_json")), (1, ClickError("future"))], 3
+    run.rejected, run.ignored = (
+        [Rejected(0, None, b"", "not_json", ""), Rejected(1, None, b"", "future", "")],
+        3,
+    )
     detection.count(run)
     again = reload(detection)
     assert (again.accepted, again.late, again.ignored) == (1, 1, 3)
@@ -107,7 +111,7 @@ def every_kind() -> Detection:
         + [(user, "view", "p", T + 91) for user in ["eve"] * 9 + ["bob"] * 4]
         + [("joe", "login", "p", T + 91)] * 3
     )
-    run.rejected, run.ignored = [(0, ClickError("not_json"))], 2
+    run.rejected, run.ignored = [Rejected(0, None, b"", "not_json", "")], 2
     detection.count(run)
     detection.next_offset = 17
     detection.plan([Rule(name="bot", window=60, threshold=4, width=1024)], 17)
