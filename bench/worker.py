@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.settings import PREFIX, Settings
 from bench.process import Mark, Process, mark, until
 
+#: Kafka has none yet for the group, or is about to.
+NO_COORDINATOR = (
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError._TIMED_OUT,
+)
 #: What the benchmark sets; the other settings are the reader's own.
 OURS = (
     "broker",
@@ -155,6 +162,8 @@ class Crew:
         places = [TopicPartition(topic, each) for each in partitions]
         try:
             positions = self._group.committed(places, timeout=10)
-        except KafkaException:  # the group's coordinator is not there yet
+        except KafkaException as failed:
+            if failed.args[0].code() not in NO_COORDINATOR:
+                raise
             return 0
         return sum(max(0, position.offset) for position in positions)

@@ -94,9 +94,8 @@ class Suspect(msgspec.Struct, array_like=True):
             self.other_events += clicks
 
     def see_products(self, hashes: Iterable[int]) -> None:
-        """Note on which products, by their hashes."""
-        if self.products is None or self.many_products:
-            return
+        """Note on which products, by their hashes; only where :attr:`wants_products`."""
+        assert self.products is not None
         self.products.update(hashes)
         self.products.discard(NO_PRODUCT)
         if len(self.products) >= PRODUCTS_MAX:
@@ -160,7 +159,8 @@ class _Sheaf(NamedTuple):
         suspect.last = max(suspect.last, float(times.max()))
         for event in self.event[clicks].tolist():
             suspect.count_event(self.events[event], 1)
-        suspect.see_products(self.products[self.product_rows == row].tolist())
+        if suspect.wants_products:
+            suspect.see_products(self.products[self.product_rows == row].tolist())
 
 
 class Suspects:

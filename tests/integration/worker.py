@@ -335,15 +335,14 @@ class Site:
     def asked(self, question: Callable[[], T]) -> T:
         """Kafka's answer, asked again where a leader has just moved."""
 
-        def answer() -> tuple[T] | None:
+        deadline = time.monotonic() + SECONDS
+        while True:
             try:
-                return (question(),)
+                return question()
             except KafkaException:
-                return None
-
-        answered = self.until(answer)
-        assert answered
-        return answered[0]
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
 
     def behind(self) -> dict[int, int]:
         """Offsets not yet counted for good, by partition."""
