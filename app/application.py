@@ -130,7 +130,7 @@ def create(settings: Settings) -> Application:
         topic_disable_leader=True,
         table_standby_replicas=settings.standbys,
         recovery_buffer_size=100,
-        stream_recovery_delay=1.0,
+        stream_recovery_delay=0.2,
         stream_buffer_maxsize=64,
         stream_publish_on_commit=False,
         broker_max_poll_records=None,
