@@ -204,4 +204,19 @@ async def health(_: web.Request) -> web.Response:
     return answer({"state": "alive"})
 
 
+@web.middleware
+async def say_why(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What aiohttp refuses by itself is refused in JSON too."""
+    try:
+        return await handler(request)
+    except web.HTTPClientError as error:
+        if not request.path.startswith("/api/"):
+            raise
+        response = answer(Problem(f"{request.method} {request.path}: {error.reason}"), error.status)
+        if allowed := error.headers.get("Allow"):
+            response.headers["Allow"] = allowed
+        return response
+
+
+app.web.web_app.middlewares.append(say_why)
 app.web.web_app.add_routes(routes)

@@ -91,9 +91,9 @@ def counterfactual(count: Count) -> str:
     """The smallest change of behaviour that would have kept a user below the threshold.
 
     >>> print(counterfactual(Count("bot", 60, "2015-05-18T08:05:00Z", 50, 84, 108, ())))
-    34 to 58 clicks fewer in the 1 minute from 2015-05-18T08:05:00Z: at most 50 clicks in 1 minute, one every 1.2 s, stay below rule bot
+    34 to 58 clicks fewer in the minute from 2015-05-18 08:05:00 UTC: at most 50 clicks in 1 minute, one every 1.2 s, stay below rule bot
     >>> print(counterfactual(Count("bot", 60, "2015-05-18T08:05:00Z", 50, 27, 51, ("view",))))
-    At most 1 click (view) fewer in the 1 minute from 2015-05-18T08:05:00Z: at most 50 clicks (view) in 1 minute, one every 1.2 s, stay below rule bot; with 27 clicks counted for certain, it may have stayed below
+    At most 1 click (view) fewer in the minute from 2015-05-18 08:05:00 UTC: at most 50 clicks (view) in 1 minute, one every 1.2 s, stay below rule bot; with 27 clicks counted for certain, it may have stayed below
     """  # noqa: E501
     most = count.high - count.threshold
     least = max(1, count.low - count.threshold)
@@ -102,7 +102,8 @@ def counterfactual(count: Count) -> str:
     fewer = f"At most {fewer}" if not certain else fewer if least == most else f"{least:,} to {fewer}"
     pace = f"one every {count.window / count.threshold:,.1f} s"
     kept = f"at most {_clicks(count.threshold, count.events)} in {duration(count.window)}, {pace},"
-    fewer += f" fewer in the {duration(count.window)} from {count.start}"
+    start = f"{count.start[:10]} {count.start[11:19]} UTC"
+    fewer += f" fewer in the {duration(count.window).removeprefix('1 ')} from {start}"
     words = f"{fewer}: {kept} stay below rule {count.rule}"
     if certain:
         return words

@@ -18,7 +18,7 @@ from faust.cli import option
 from rich.console import Console
 
 from app import broker, topics
-from app.application import settings
+from app.application import WILDCARDS, settings
 from app.command import AsyncCommand
 from app.errors import BrokerError, ClickwardenError
 from app.settings import PREFIX
@@ -63,7 +63,8 @@ class Demo(AsyncCommand):
             parts = _Parts(folder, environment, console)
             try:
                 parts.start("kafka", _watch(kafka))
-                await self._show(parts, f"http://127.0.0.1:{ours['web_port']}/", duration, console)
+                host = "127.0.0.1" if settings.web_bind in WILDCARDS else settings.web_bind
+                await self._show(parts, f"http://{host}:{ours['web_port']}/", duration, console)
             except ClickwardenError:
                 kafka.check_alive()  # without it the others fall too, and perhaps first
                 raise
@@ -77,7 +78,7 @@ class Demo(AsyncCommand):
     async def _show(self, parts: "_Parts", page: str, duration: float, console: Console) -> None:
         console.print("Starting the worker")
         parts.start("worker", parts.command("worker", "-l", "info"))
-        await parts.first(_answers(page))
+        await parts.first(_answers(f"{page}health"))
         console.print(f"The page is at {page}")
         parts.start("alerts", parts.command("alerts", "--follow"))
         traffic = parts.command("simulate", "--duration", str(duration))
@@ -176,13 +177,13 @@ async def _watch(kafka: broker.Broker) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _answers(page: str) -> None:
-    """Wait until the page is served."""
+async def _answers(address: str) -> None:
+    """Wait until the worker answers; ``address`` is one that needs no token."""
     timeout = aiohttp.ClientTimeout(total=2)
     async with aiohttp.ClientSession(raise_for_status=True, timeout=timeout) as session:
         while True:
             with suppress(aiohttp.ClientError, TimeoutError):
-                async with session.get(page):
+                async with session.get(address):
                     return
             await asyncio.sleep(0.2)
 

@@ -156,3 +156,26 @@ def test_it_is_used_with_the_keyboard_alone(site: Site, browser: Browser) -> Non
         page.keyboard.type("nobody at all")
         page.keyboard.press("Enter")
         expect(page.locator("#headline")).to_have_text("nobody at all")
+
+
+def test_a_tab_that_nobody_sees_leaves_its_connection_to_others(site: Site, page: Page) -> None:
+    worker = site.start()
+    turn = """(hidden) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+
+    def listeners() -> int:
+        metrics = page.request.get(address(worker, "metrics")).text()
+        return int(float(metrics.split("\nclickwarden_listeners ")[1].split("\n")[0]))
+
+    page.goto(address(worker))
+    site.until(lambda: listeners() == 1)
+    page.evaluate(turn, True)
+    site.until(lambda: listeners() == 0)
+    publish(site, anomaly("meanwhile"))
+    expect(page).to_have_title("◆ 1 attack · Clickwarden", timeout=RECORDS)
+    expect(page.locator("#log > li")).to_have_count(0)
+    page.evaluate(turn, False)
+    expect(page.locator("#log > li")).to_have_count(1, timeout=RECORDS)
+    assert listeners() == 1

@@ -142,7 +142,7 @@ def test_an_attack_as_every_worker_tells_it(site: SiteFactory) -> None:
         assert user["known"]
         assert user["windows"][0]["anomaly"]
         assert (user["events"], user["incidents"][0]["status"]) == ({"view": 56}, "ongoing")
-        assert user["counterfactual"].startswith("6 to 30 clicks fewer in the 1 minute")
+        assert user["counterfactual"].startswith("6 to 30 clicks fewer in the minute from ")
         shopper = here.until(
             lambda worker=worker: (user := ask(worker, "/api/v1/users/shopper%200"))["known"] and user, worker
         )
@@ -198,6 +198,7 @@ def test_history_is_paged_filtered_and_exported(site: SiteFactory) -> None:
             assert ask(worker, f"/api/v1/users/{quote(user, safe='')}")["user_id"] == user
     assert worker.ask("/api/v1/anomalies?status=open")[0] == 400
     assert worker.ask("/api/v1/users")[0] == 400
+    assert worker.ask("/api/v1/no/such") == (404, {"error": "GET /api/v1/no/such: Not Found"})
 
     headers, body = text(worker, "/api/v1/anomalies.ndjson")
     assert headers["Content-Disposition"] == 'attachment; filename="anomalies.ndjson"'

@@ -334,7 +334,6 @@ class Site:
 
     def asked(self, question: Callable[[], T]) -> T:
         """Kafka's answer, asked again where a leader has just moved."""
-
         deadline = time.monotonic() + SECONDS
         while True:
             try:

@@ -30,10 +30,15 @@ function live() {
 }
 
 function lost(error) {
+  if (error instanceof Refused) {
+    live();
+    notice(`The worker cannot answer: ${error.message}`);
+    return;
+  }
   const then = answered ? `It last answered at ${moment(answered)}; what is shown is from then.` : "";
   document.body.dataset.link = "lost";
   write(byId("link"), "Disconnected");
-  notice(error instanceof Refused ? `The worker cannot answer: ${error.message}` : `No connection to the worker. ${then} Trying again…`);
+  notice(`No connection to the worker. ${then} Trying again…`);
 }
 
 export function notice(text) {
@@ -78,8 +83,10 @@ export function follow({ first, now, anomaly, reset, disconnected }) {
     live();
     now(answer);
   };
+  // A browser has six connections to a site: a tab that nobody sees leaves its own to others, and asks now and then.
   const open = () => {
     source?.close();
+    if (document.hidden) return;
     streamed = performance.now();
     const from = position ? `?${new URLSearchParams({ last_event_id: position })}` : "";
     source = new EventSource(`/api/v1/stream${from}`);
@@ -109,7 +116,11 @@ export function follow({ first, now, anomaly, reset, disconnected }) {
   hear(first);
   setInterval(() => {
     if (performance.now() - heard > SILENCE) ask();
-    if (source.readyState === EventSource.CLOSED || performance.now() - streamed > DEAD) open();
+    if (source?.readyState === EventSource.CLOSED || performance.now() - streamed > DEAD) open();
   }, RETRY);
+  document.addEventListener("visibilitychange", () => {
+    open();
+    if (!document.hidden && !position) reset();
+  });
   return ask;
 }

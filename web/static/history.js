@@ -2,7 +2,7 @@
 
 import { load } from "./connection.js";
 import { byId, element, Rows, write } from "./element.js";
-import { count, head, status, threat } from "./incident.js";
+import { count, crossing, head, status, threat } from "./incident.js";
 import { number, plural, ruleLink, userLink, visible } from "./text.js";
 import { span } from "./time.js";
 
@@ -45,7 +45,7 @@ const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
   element("div", { className: "who" }, userLink(each.user_id), element("small", {}, ...visible(each.reasons.join("; ")))),
   element("div", {}, ruleLink(each.rule), element("small", {}, threat(each))),
   ...count(each.count_low, each.count_high, each.threshold),
-  element("div", {}, status(each.status), element("small", {}, each.caught_up ? "from a backlog" : "")),
+  element("div", {}, status(each.status), element("small", {}, crossing(each), each.caught_up ? " from a backlog" : "")),
 ]);
 
 function show({ anomalies, total, next, state, detail }) {
@@ -55,6 +55,7 @@ function show({ anomalies, total, next, state, detail }) {
   byId("anomalies-head").hidden = !anomalies.length;
   byId("empty").hidden = anomalies.length > 0;
   write(byId("empty"), state === "away" ? detail : state === "loading" ? "Still being read from Kafka…"
+    : filters.get("since") >= filters.get("until") && filters.has("until") ? "No time is between these two: the second is not after the first."
     : filters.size ? "Nothing like this was found. Take a filter away, or clear them all." : "Nobody has gone over a threshold yet.");
   write(byId("shown"), anomalies.length ? `${number(anomalies.length)} of ${plural(total, "anomaly", "anomalies")}` : "No anomalies");
   byId("newest").hidden = !cursor.length;

@@ -22,6 +22,9 @@ export const threat = (each) => `${category(each.category)}, ${each.owasp} ${eac
 
 export const status = (name) => element("span", { className: `status ${name}` }, name);
 
+// An ongoing record is of the moment its threshold was crossed; the window's count goes on.
+export const crossing = (record) => (record.status === "ongoing" ? "when it was crossed" : "");
+
 // What an incident may count without being one: its windows' thresholds together.
 export const allowed = (each) => each.threshold * each.windows;
 

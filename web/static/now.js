@@ -2,7 +2,7 @@
 
 import { follow, get, notice } from "./connection.js";
 import { byId, element, fill, Rows, write } from "./element.js";
-import { allowed, head, incident, status, threat } from "./incident.js";
+import { allowed, crossing, head, incident, status, threat } from "./incident.js";
 import { interval, lamp } from "./picture.js";
 import { certainty, multiple, number, plural, range, rate, ruleLink, userLink } from "./text.js";
 import { at, since } from "./time.js";
@@ -91,9 +91,11 @@ function story(state) {
 const fact = (name, value, ...notes) => element("div", {}, element("dt", {}, name),
   element("dd", {}, value), element("dd", { className: "note" }, ...notes));
 
-function facts({ state, incident: each, last, trouble, duty: busy, clicks }) {
+function facts({ state, incident: each, last, trouble, duty: busy, clicks, isHeard }) {
+  const unheard = fact("The watcher", "Unknown", "no connection to this worker");
   const watcher = fact("The watcher", trouble.length ? "Impaired" : "Healthy", trouble.join("; ") || `${busy}, Kafka answers`);
   watcher.className = trouble.length ? "impaired" : "well";
+  if (!isHeard) return [unheard];
   if (state === "attack") {
     return [
       fact(`Clicks in ${plural(each.windows, "window")}`, `${number(each.count_high)}, ${multiple(each.count_high, allowed(each))} the limit`,
@@ -104,7 +106,7 @@ function facts({ state, incident: each, last, trouble, duty: busy, clicks }) {
     ];
   }
   return [
-    fact("Last found", last ? at(last.window_start) : "Nothing yet", ...(last ? [since(last.window_start), ", ", userLink(last.user_id), `, rule ${last.rule}`] : ["in the time Kafka keeps anomalies"])),
+    fact("Last found", last ? at(last.emitted_at) : "Nothing yet", ...(last ? [since(last.emitted_at), ", ", userLink(last.user_id), `, rule ${last.rule}`] : ["in the time Kafka keeps anomalies"])),
     fact("Clicks", `${rate(clicks)} a second`, "of all workers"),
     watcher,
   ];
@@ -119,7 +121,7 @@ function showVerdict() {
   fill(byId("headline"), [state, connected, live_total, worst()?.user_id], () => headline(state));
   fill(byId("story"), [state, connected, worst(), verdict.text], () => story(state));
   fill(byId("facts"), { state, incident: worst(), last: [...found.values()].at(-1), trouble: troubles(health),
-    duty: duty(health), clicks: health.clicks_per_second }, facts);
+    duty: duty(health), clicks: health.clicks_per_second, isHeard: connected }, facts);
   announce(state);
   if (connected) notice(health.kafka === "away" ? `Kafka does not answer: ${health.detail}. What is shown was known before.` : "");
 }
@@ -128,7 +130,7 @@ const timeline = new Timeline(byId("timeline"));
 const incidents = new Rows(byId("incidents"), "li", "incident_id", incident);
 const log = new Rows(byId("log"), "li", "alert_id", (each) => [
   at(each.emitted_at), status(each.status), element("span", { className: "who" }, userLink(each.user_id)),
-  element("span", { className: "what" }, number(each.count), element("small", {}, range(each.count_low, each.count_high))),
+  element("span", { className: "what" }, number(each.count), element("small", {}, crossing(each) || range(each.count_low, each.count_high))),
   ruleLink(each.rule),
 ]);
 

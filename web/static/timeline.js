@@ -108,7 +108,8 @@ export class Timeline {
         const height = Math.max(5, ANOMALIES * Math.sqrt(each.anomalies / most));
         return svg("rect", { x: x(each.time) - wide / 2, width: wide, y: FLOOR - height, height, class: "anomalies" });
       }),
-      svg("text", { x: 0, y: ABOVE - 4 }, points.length ? `up to ${rate(top)} a second` : ""),
+      svg("text", { x: 0, y: ABOVE - 4 }, points.length ? `up to ${rate(top)} clicks a second` : ""),
+      ...(points.some((each) => each.anomalies) ? [svg("text", { x: this.#width, y: ABOVE - 4, "text-anchor": "end" }, `bars: up to ${anomalies(most)}`)] : []),
       ...(index >= 0 ? [svg("line", { x1: x(point.time), x2: x(point.time), y1: ABOVE, y2: FLOOR, class: "cursor" })] : []),
     );
   }

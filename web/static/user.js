@@ -4,7 +4,7 @@ import { poll } from "./connection.js";
 import { byId, element, fill, Rows, write } from "./element.js";
 import { count, head, incident } from "./incident.js";
 import { parts } from "./picture.js";
-import { number, plural, ruleLink, userId, visible } from "./text.js";
+import { number, ruleLink, userId, visible } from "./text.js";
 import { at, duration, since, span } from "./time.js";
 
 const ROWS = 50;
@@ -16,7 +16,7 @@ const windows = new Rows(byId("windows"), "li", "key", (each) => [
   element("div", {}, span(each.window_start, each.window_end),
     element("small", {}, `${span(each.window_start, each.window_end, "UTC")} UTC`)),
   element("div", {}, ruleLink(each.rule), element("small", {}, each.open ? "still open" : "closed",
-    `, ${plural(each.distinct_products, "product")}`)),
+    `, ${products(each.distinct_products)} ${each.distinct_products === 1 ? "product" : "products"}`)),
   ...count(each.count_low, each.count_high, each.threshold),
   element("div", {}, element("span", { className: `status ${each.anomaly ? "over" : "below"}` }, each.anomaly ? "over" : "below")),
 ]);
@@ -24,6 +24,9 @@ const incidents = new Rows(byId("incidents"), "li", "incident_id", incident);
 
 const fact = (name, value, note = "") => element("div", {}, element("dt", {}, name), element("dd", {}, value),
   element("dd", { className: "note" }, note));
+
+// They are counted up to 256.
+const products = (count) => (count < 256 ? number(count) : `${number(count)} or more`);
 
 const lasting = (user) => duration((Date.parse(user.last_seen) - Date.parse(user.first_seen)) / 1000);
 
@@ -40,8 +43,8 @@ function show(user) {
   fill(byId("facts"), user, () => (user.known && user.first_seen ? [
     fact("First seen", at(user.first_seen), since(user.first_seen)),
     fact("Last seen", at(user.last_seen), since(user.last_seen)),
-    fact("Active for", lasting(user), "between the two"),
-    fact("Products", number(user.distinct_products), "different ones, in one window"),
+    fact("Active for", lasting(user), "between the two, by the clicks counted exactly"),
+    fact("Products", products(user.distinct_products), "different ones, in one window"),
     fact("Partition", String(user.partition), "of the clicks"),
   ] : []));
   byId("windows-section").hidden = !user.windows.length;
