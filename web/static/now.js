@@ -147,7 +147,7 @@ function showIncidents() {
 function showLog() {
   byId("empty").hidden = !looked || found.size > 0;
   write(byId("empty"), "Nobody has gone over a threshold yet. Whoever does shows here within a second.");
-  log.show([...found.values()].reverse().slice(0, LINES));
+  return log.show([...found.values()].reverse().slice(0, LINES), AT_ONCE);
 }
 
 const showHealth = () => showWatcher(answer);
