@@ -170,7 +170,7 @@ class Decoder:
         return clicks
 
     def _decode_one(self, value: bytes) -> Any:
-        if len(value) > 2 * DEPTH_MAX and _is_deep(value):
+        if _is_deep(value):
             raise ClickError("not_json", f"nested more than {DEPTH_MAX} deep")
         try:
             return self._decode_any(value)

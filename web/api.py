@@ -70,16 +70,6 @@ def answer(content: Any, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
 
 
-def _checked(handler: Handler) -> Handler:
-    async def check(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except QueryError as error:
-            return answer(Problem(str(error)), 400)
-
-    return check
-
-
 @routes.get("/api/v1/now")
 async def look(_: web.Request) -> web.Response:
     """Is anyone attacking now, who, how sure, since when; and is the watcher itself healthy."""
@@ -93,7 +83,6 @@ async def user(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/users")
-@_checked
 async def user_of_query(request: web.Request) -> web.Response:
     """The same by ``?id=``: a client takes ``.`` and ``..`` out of a path."""
     if "id" not in request.query:
@@ -102,7 +91,6 @@ async def user_of_query(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/anomalies")
-@_checked
 async def anomalies(request: web.Request) -> web.Response:
     """The anomalies that are as asked for, a page at a time."""
     wanted, limit, before = (
@@ -135,14 +123,12 @@ async def anomalies(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/anomalies.csv", allow_head=False)
-@_checked
 async def anomalies_csv(request: web.Request) -> web.StreamResponse:
     """All anomalies that are as asked for, as CSV."""
     return await _export(request, "text/csv", "csv", csv_rows, csv_head())
 
 
 @routes.get("/api/v1/anomalies.ndjson", allow_head=False)
-@_checked
 async def anomalies_ndjson(request: web.Request) -> web.StreamResponse:
     """All anomalies that are as asked for, one JSON object a line."""
     return await _export(request, "application/x-ndjson", "ndjson", ndjson)
@@ -206,9 +192,11 @@ async def health(_: web.Request) -> web.Response:
 
 @web.middleware
 async def say_why(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What aiohttp refuses by itself is refused in JSON too."""
+    """Refuse in JSON, also what aiohttp refuses by itself."""
     try:
         return await handler(request)
+    except QueryError as error:
+        return answer(Problem(str(error)), 400)
     except web.HTTPClientError as error:
         if not request.path.startswith("/api/"):
             raise

@@ -92,10 +92,9 @@ const fact = (name, value, ...notes) => element("div", {}, element("dt", {}, nam
   element("dd", {}, value), element("dd", { className: "note" }, ...notes));
 
 function facts({ state, incident: each, last, trouble, duty: busy, clicks, isHeard }) {
-  const unheard = fact("The watcher", "Unknown", "no connection to this worker");
+  if (!isHeard) return [fact("The watcher", "Unknown", "no connection to this worker")];
   const watcher = fact("The watcher", trouble.length ? "Impaired" : "Healthy", trouble.join("; ") || `${busy}, Kafka answers`);
   watcher.className = trouble.length ? "impaired" : "well";
-  if (!isHeard) return [unheard];
   if (state === "attack") {
     return [
       fact(`Clicks in ${plural(each.windows, "window")}`, `${number(each.count_high)}, ${multiple(each.count_high, allowed(each))} the limit`,
