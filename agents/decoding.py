@@ -16,14 +16,14 @@ import socket
 import struct
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from app.clicks import Decoder
-from app.runs import RUN_RECORDS, Run
-from tables.batch import Batch
+from clickwarden.detection.batch import Batch
+from clickwarden.formats.clicks import Decoder
+from clickwarden.kafka.runs import RUN_RECORDS, Run
 
 #: A batch of clicks, and the offset to read on from behind it.
 Decoded = tuple[Batch, int]
@@ -52,15 +52,14 @@ class Decoding:
     """The process, and the runs that are on their way through it.
 
     Args:
-        names: field names of a click in the topic.
-        skew: see :class:`app.clicks.Decoder`.
+        make: makes the decoder, here and in the process.
         seed: of the users' hashes.
         patience: seconds without an answer after which the process is taken for frozen.
     """
 
-    def __init__(self, names: dict[str, str], skew: float, seed: int, patience: float) -> None:
-        self._make = (names, skew, seed)
-        self._decoder = Decoder(names, skew)
+    def __init__(self, make: Callable[[], Decoder], seed: int, patience: float) -> None:
+        self._setup = pickle.dumps((make, seed))
+        self._decoder = make()
         self._seed = seed
         self._patience = patience
         self._answers = 0
@@ -79,8 +78,7 @@ class Decoding:
             process = await asyncio.create_subprocess_exec(*command, pass_fds=[theirs.fileno()])
         reader, self._writer = await asyncio.open_connection(sock=ours)
         try:
-            setup = pickle.dumps(self._make)
-            self._writer.write(_REQUEST.pack(len(setup), 0, 0) + setup)
+            self._writer.write(_REQUEST.pack(len(self._setup), 0, 0) + self._setup)
             while True:
                 (size,) = _ANSWER.unpack(await reader.readexactly(_ANSWER.size))
                 answer = await reader.readexactly(size)
@@ -135,8 +133,8 @@ class Decoding:
 
 def _serve(connection: Any) -> None:
     (size, *_) = _REQUEST.unpack(connection.read(_REQUEST.size))
-    names, skew, seed = pickle.loads(connection.read(size))
-    decoder = Decoder(names, skew)
+    make, seed = pickle.loads(connection.read(size))
+    decoder = make()
     while request := connection.read(_REQUEST.size):
         size, first, next_offset = _REQUEST.unpack(request)
         run = Run(connection.read(size), first, next_offset)

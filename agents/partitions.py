@@ -9,31 +9,41 @@ from typing import NamedTuple
 
 from faust.types import TP
 
-from agents import alerts
+from agents import anomalies
 from agents.decoding import Decoding
-from app.application import app, settings
-from app.clicks import Record, Rejected
+from app.application import Application
 from app.delivery import Deliveries, Outgoing
-from app.errors import SnapshotError
-from app.records import (
+from clickwarden.detection import snapshot
+from clickwarden.detection.activity import Activity
+from clickwarden.detection.batch import Batch
+from clickwarden.detection.clicks import Rejected
+from clickwarden.detection.detection import Detection, Findings
+from clickwarden.errors import SnapshotError
+from clickwarden.formats.aside import (
     HEADER_DETAIL,
     HEADER_OFFSET,
     HEADER_PARTITION,
     HEADER_REASON,
     HEADER_RULES,
     HEADER_TOPIC,
-    isotime,
 )
-from app.runs import Run
-from tables import snapshots
-from tables.activity import Activity, activity
-from tables.batch import Batch
-from tables.detection import Detection, Findings
+from clickwarden.formats.clicks import Record
+from clickwarden.kafka.runs import Run
+from clickwarden.times import isotime
+from tables.partitioned import PartitionedTable
+from tables.snapshots import KEY
 
 log = logging.getLogger(__name__)
 
 #: Late clicks are told of in the log so often.
 TELL_SECONDS = 60.0
+
+
+class Tables(NamedTuple):
+    """Where a partition's state is kept, and what people look up of it."""
+
+    snapshots: PartitionedTable
+    activity: PartitionedTable
 
 
 class _Packed(NamedTuple):
@@ -65,7 +75,10 @@ class Partition:
         capped: closed windows in which the places for suspects were all taken.
     """
 
-    def __init__(self, detection: Detection, activity: Activity) -> None:
+    def __init__(self, app: Application, tables: Tables, detection: Detection, activity: Activity) -> None:
+        self._app = app
+        self._settings = app.settings
+        self._tables = tables
         self.detection = detection
         self.activity = activity
         self.lost = 0
@@ -83,7 +96,7 @@ class Partition:
     @property
     def tp(self) -> TP:
         """The partition's name in Kafka."""
-        return TP(settings.clicks_topic, self.detection.partition)
+        return TP(self._settings.clicks_topic, self.detection.partition)
 
     async def count(self, run: Run, decoding: Decoding) -> None:
         """Count a run of records, which may begin with ones already counted."""
@@ -97,7 +110,7 @@ class Partition:
                 return
             if run.first > begin:
                 # A gap: transactions and compaction leave some, and so does retention.
-                earliest = (await app.consumer.earliest_offsets(self.tp))[self.tp]
+                earliest = (await self._app.consumer.earliest_offsets(self.tp))[self.tp]
                 if earliest > begin:
                     self.lose(begin, earliest)
                 begin = run.first
@@ -113,15 +126,17 @@ class Partition:
         counted = 0
         async for batch, next_offset in decoding.decoded(run):
             findings = self.detection.count(batch)
-            self.detection.next_offset = next_offset
-            self._changed = True
+            self._advance(next_offset)
             await self._report(findings)
             await self._set_aside(batch)
             if findings.late:
                 await self._set_late_aside(run.records[counted : counted + batch.size], batch, findings)
             counted += batch.size
             await asyncio.sleep(0)  # for the pulse, and to keep the decoding process fed
-        self.detection.next_offset = run.next_offset
+        self._advance(run.next_offset)
+
+    def _advance(self, next_offset: int) -> None:
+        self.detection.advance(next_offset)
         self._changed = True
 
     async def _report(self, findings: Findings) -> None:
@@ -138,22 +153,22 @@ class Partition:
                     window.rule.name,
                 )
         if findings.anomalies:
-            await alerts.emit(findings.anomalies, self._deliveries)
+            await anomalies.emit(findings.anomalies, self._settings, self._deliveries)
 
     async def _set_aside(self, batch: Batch) -> None:
         for record in batch.rejected:
             headers = {HEADER_REASON: record.reason, HEADER_DETAIL: record.detail}
-            await self._copy(settings.rejected_topic, record, headers)
+            await self._copy(self._settings.rejected_topic, record, headers)
 
     async def _set_late_aside(self, records: list[Record], batch: Batch, findings: Findings) -> None:
         for click, rules in findings.late.items():
             headers = {HEADER_REASON: "late", HEADER_RULES: ",".join(rules)}
-            await self._copy(settings.late_topic, records[batch.record(click)], headers)
+            await self._copy(self._settings.late_topic, records[batch.record(click)], headers)
 
     async def _copy(self, topic: str, record: Record | Rejected, headers: dict[str, str]) -> None:
         partition = self.detection.partition
         origin = {
-            HEADER_TOPIC: settings.clicks_topic,
+            HEADER_TOPIC: self._settings.clicks_topic,
             HEADER_PARTITION: str(partition),
             HEADER_OFFSET: str(record.offset),
         }
@@ -163,8 +178,7 @@ class Partition:
     def lose(self, first: int, end: int) -> None:
         """Kafka no longer holds the offsets ``[first, end)``: report it."""
         self.lost += end - first
-        self.detection.next_offset = end
-        self._changed = True
+        self._advance(end)
         log.error(
             "%s: retention deleted offsets %s to %s before they were counted: %s records lost",
             self.tp,
@@ -192,7 +206,7 @@ class Partition:
                 "%s: %s clicks came too late, their windows were closed; they are in %s",
                 self.tp,
                 late,
-                settings.late_topic,
+                self._settings.late_topic,
             )
 
     def _pack(self) -> _Packed:
@@ -200,22 +214,22 @@ class Partition:
         self._changed = False
         return _Packed(
             position=self.detection.next_offset,
-            dumped=snapshots.dump(self.detection),
+            dumped=snapshot.dump(self.detection),
             rows=self.activity.rows(self.detection),
             sent=self._deliveries.sent,
         )
 
     async def _save(self, packed: _Packed) -> None:
-        snapshot = await asyncio.to_thread(snapshots.compress, packed.dumped)
+        compressed = await asyncio.to_thread(snapshot.compress, packed.dumped)
         # 2. acknowledged before the snapshot that forgets it
         await self._deliveries.acknowledged(packed.sent)
         # 3. durable
         partition = self.detection.partition
-        await snapshots.snapshots.put(partition, {snapshots.KEY: snapshot})
+        await self._tables.snapshots.put(partition, {KEY: compressed})
         # 4. committed with the next commit
         if packed.position is not None:
-            app.consumer.durable(self.tp, packed.position)
-        await activity.put(partition, packed.rows)
+            self._app.consumer.durable(self.tp, packed.position)
+        await self._tables.activity.put(partition, packed.rows)
 
     async def close_if_idle(self) -> None:
         """Close windows by wall clock where the partition is read to its end and silent.
@@ -225,14 +239,14 @@ class Partition:
         so that a replay finds it decided. While Kafka is away nobody can know
         whether the partition is silent: its silence begins when Kafka is back.
         """
-        if not app.consumer.is_read_to_end(self.tp, self.detection.next_offset):
+        if not self._app.consumer.is_read_to_end(self.tp, self.detection.next_offset):
             self._last_arrival = monotonic()
             return
-        if self._silence < settings.idle_timeout:
+        if self._silence < self._settings.idle_timeout:
             return
         async with self._saving, self._counting:
             silence = self._silence
-            if not self._whole or silence < settings.idle_timeout:
+            if not self._whole or silence < self._settings.idle_timeout:
                 return
             if not self.detection.seal(self.detection.newest + silence):
                 return
@@ -249,9 +263,9 @@ class Partition:
         async with self._saving, self._counting:
             if self.detection.next_offset is not None:
                 # A crash between snapshot and commit left the group behind the state.
-                app.consumer.durable(self.tp, self.detection.next_offset)
+                self._app.consumer.durable(self.tp, self.detection.next_offset)
                 end = await self._end()
-                if self.detection.plan(app.rules, end):
+                if self.detection.plan(self._app.rules, end):
                     log.info("%s: the rules changed; the new ones count from offset %s on", self.tp, end)
                     await self._save(self._pack())
             await self._report(self.detection.close())
@@ -262,7 +276,7 @@ class Partition:
         Raises:
             SnapshotError: the state is of records that Kafka does not have.
         """
-        end: int = (await app.consumer.highwaters(self.tp))[self.tp]
+        end: int = (await self._app.consumer.highwaters(self.tp))[self.tp]
         position = self.detection.next_offset
         if position is not None and position > end:
             raise SnapshotError(
@@ -275,7 +289,11 @@ class Partition:
 class Partitions:
     """The partitions assigned to this worker (:class:`app.transport.Source`)."""
 
-    def __init__(self, decoding: Decoding) -> None:
+    def __init__(
+        self, app: Application, snapshots: PartitionedTable, activity: PartitionedTable, decoding: Decoding
+    ) -> None:
+        self._app = app
+        self._tables = Tables(snapshots, activity)
         self._partitions: dict[int, Partition] = {}
         self._decoding = decoding
 
@@ -287,14 +305,14 @@ class Partitions:
         self._partitions.clear()
         with_state = {
             tp.partition
-            for tp in app.assignor.assigned_actives()
-            if tp.topic == snapshots.snapshots.changelog_topic_name
+            for tp in self._app.assignor.assigned_actives()
+            if tp.topic == self._tables.snapshots.changelog_topic_name
         }
-        for tp in app.consumer.assignment():
-            if tp.topic == settings.clicks_topic:
+        for tp in self._app.consumer.assignment():
+            if tp.topic == self._app.settings.clicks_topic:
                 if tp.partition not in with_state:
                     raise RuntimeError(f"{tp} was assigned to this worker without its snapshots")
-                self._partitions[tp.partition] = opened = _open(tp.partition)
+                self._partitions[tp.partition] = opened = self._open(tp.partition)
                 await opened.resume()
 
     def drop(self) -> None:
@@ -309,7 +327,7 @@ class Partitions:
         """Count a run, unless its partition was revoked since it was fetched."""
         if partition in self._partitions:
             await self._partitions[partition].count(run, self._decoding)
-        elif not app.rebalancing:
+        elif not self._app.rebalancing:
             raise RuntimeError(f"clicks of partition {partition} arrived, which is not open")
 
     def position(self, tp: TP) -> int | None:
@@ -329,11 +347,11 @@ class Partitions:
         """Let wall clock close windows of silent partitions."""
         await asyncio.gather(*(partition.close_if_idle() for partition in self))
 
-
-def _open(partition: int) -> Partition:
-    row = snapshots.snapshots.rows(partition).get(snapshots.KEY)
-    if row is None:
-        detection = Detection(partition, app.rules, settings)
-    else:
-        detection = snapshots.load(row, partition, settings)
-    return Partition(detection, Activity(partition, activity.rows(partition)))
+    def _open(self, partition: int) -> Partition:
+        row = self._tables.snapshots.rows(partition).get(KEY)
+        if row is None:
+            detection = Detection(partition, self._app.rules, self._app.settings)
+        else:
+            detection = snapshot.load(row, partition, self._app.settings)
+        activity = Activity(partition, self._tables.activity.rows(partition))
+        return Partition(self._app, self._tables, detection, activity)

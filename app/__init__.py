@@ -1,7 +1,6 @@
-"""Clickwarden: finds bots and other abnormal users in a clickstream while it happens.
+"""Clickwarden's Faust application: ``faust -A app worker`` runs it.
 
-``faust -A app worker`` runs it. The Faust application is made when it is
-first asked for, so that detection can be imported without Faust or Kafka.
+The application is made when it is first asked for.
 """
 
 from typing import Any
@@ -10,6 +9,6 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from app.application import app
+    from app.main import app
 
     return app

@@ -1,34 +1,29 @@
-"""The Faust application, configured from the settings."""
+"""The Faust application, made of the settings."""
 
 import fcntl
 import logging
 import socket
 import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import faust
-import mode.loop
 from faust.types.auth import CredentialsT
 
-from app import rules as _rules
-from app import settings as _settings
-from app.errors import ClickwardenError, SettingsError
 from app.presence import Presence, SeldomRepeated
 from app.pulse import Pulse
-from app.rules import Rule
-from app.settings import Settings
-from app.topics import RECORD_BYTES, changelogs, declare
 from app.transport import BatchTransport, Source
-
-mode.loop.use("uvloop")
+from clickwarden.detection import rules as _rules
+from clickwarden.detection.rules import Rule
+from clickwarden.errors import ClickwardenError, SettingsError
+from clickwarden.kafka.topics import RECORD_BYTES, changelogs, declare
+from clickwarden.settings import WILDCARDS, Settings
 
 #: A fetch larger than this costs memory and latency and gains no speed.
 FETCH_BYTES = 256 * 1024
-
-
-WILDCARDS = ("0.0.0.0", "::")
 
 
 class Worker(faust.Worker):  # type: ignore[misc]
@@ -45,10 +40,10 @@ class Worker(faust.Worker):  # type: ignore[misc]
         conf = self.app.conf
         try:
             self.app.rules  # noqa: B018 - reads them
-            self.lock = _lock(settings.data_dir)
+            self.lock = _lock(self.app.settings.data_dir)
             if conf.web_enabled:
                 _check_free(conf.web_bind, conf.web_port)
-            self.loop.run_until_complete(declare(settings, *changelogs(settings)))
+            self.loop.run_until_complete(declare(self.app.settings, *changelogs(self.app.settings)))
         except ClickwardenError as error:
             sys.exit(f"clickwarden: {error}")
         super().execute_from_commandline()
@@ -83,21 +78,46 @@ class Application(faust.App):  # type: ignore[misc]
     """Faust with the batch transport.
 
     Attributes:
-        run_topics: topics that are delivered a run at a time.
-        source: who counts them; set by the agent that does.
+        settings: what it was made of.
+        sources: who counts the topics that are delivered a run at a time; set by the agents that do.
+        companions: what runs beside the application from its start, before its tables are recovered.
         pulse: beats while the worker does; asked before it speaks to Kafka.
         presence: whether Kafka answers.
     """
 
-    run_topics: frozenset[str] = frozenset()
-    source: Source
+    settings: Settings
+    sources: dict[str, Source]
+    companions: list[Callable[[], Coroutine[Any, Any, None]]]
     pulse: Pulse
     presence: Presence
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """What is abnormal; read when first asked for, since not every command asks."""
-        return _rules.load(settings.rules)
+        return _rules.load(self.settings.rules)
+
+    def companion(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have it run beside the application; Faust's own tasks begin when the tables are recovered."""
+        self.companions.append(run)
+
+    async def on_first_start(self) -> None:
+        """Begin what runs from the start."""
+        await super().on_first_start()
+        for run in self.companions:
+            self.add_future(run())
+
+    @asynccontextmanager
+    async def crash_on_error(self) -> AsyncIterator[None]:
+        """End the worker when a step fails.
+
+        Faust logs what its agents, callbacks and timers raise and goes on, behind
+        what was not done; the next start begins with it.
+        """
+        try:
+            yield
+        except Exception as error:
+            await self.crash(error)
+            raise
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -120,7 +140,7 @@ def create(settings: Settings) -> Application:
     """The application, not yet started and with no agent in it."""
     application = Application(
         settings.app_id,
-        autodiscover=["app.commands", "tables", "agents", "web"],
+        autodiscover=["commands", "tables", "agents", "web"],
         broker=settings.broker_urls,
         broker_credentials=_credentials(settings),
         store="rocksdb://",
@@ -155,15 +175,9 @@ def create(settings: Settings) -> Application:
         web_host=socket.gethostname() if settings.web_bind in WILDCARDS else settings.web_bind,
         Worker=Worker,
     )
-    application.run_topics = frozenset([settings.clicks_topic])
+    application.settings = settings
+    application.sources = {}
+    application.companions = []
     application.pulse = Pulse(settings.session_timeout / 2)
     application.presence = Presence(settings)
     return application
-
-
-try:
-    settings = _settings.load()
-except ClickwardenError as error:
-    sys.exit(f"clickwarden: {error}")
-
-app = create(settings)

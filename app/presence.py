@@ -8,7 +8,7 @@ from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.settings import Settings
+from clickwarden.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 Stock Faust builds a task, a lock and an event for every record, some 150 µs;
 aiokafka builds an object with eleven fields. Here a *run*, some
-:data:`~app.runs.RUN_RECORDS` records of one partition in Kafka's own record
+:data:`~clickwarden.kafka.runs.RUN_RECORDS` records of one partition in Kafka's own record
 batches, travels as one Faust message, so that those costs are paid once a run.
 
 Where the source stands is not decided by acknowledged messages but by the
@@ -16,7 +16,7 @@ that control batches and compaction leave move the position like records do.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Container, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
@@ -31,7 +31,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from app.runs import RUN_RECORDS, Run
+from clickwarden.kafka.runs import RUN_RECORDS, Run
 
 #: Kafka answers a fetch at once when it has data; this bounds the wait when it
 #: has none. One fetch is under way to a broker at a time, so a long wait for
@@ -77,15 +77,15 @@ class _ReadOffsets(dict[TP, int | None]):
     that job where a seek may go back.
     """
 
-    def __init__(self, run_topics: frozenset[str]) -> None:
+    def __init__(self, sources: Container[str]) -> None:
         super().__init__()
-        self._run_topics = run_topics
+        self._sources = sources
 
     def __missing__(self, tp: TP) -> None:
         return None
 
     def __getitem__(self, tp: TP) -> int | None:
-        return None if tp.topic in self._run_topics else super().__getitem__(tp)
+        return None if tp.topic in self._sources else super().__getitem__(tp)
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
@@ -93,7 +93,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._read_offset = _ReadOffsets(self.app.run_topics)
+        self._read_offset = _ReadOffsets(self.app.sources)
         self._fetching = asyncio.Lock()
         self._drained = asyncio.Event()
         self._epoch = 0
@@ -103,16 +103,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def _is_run_tp(self, tp: TP) -> bool:
-        return tp.topic in self.app.run_topics
+        return tp.topic in self.app.sources
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         async with self._fetching:
             fetched = await super()._getmany(active_partitions, timeout)
-            for records in fetched.values():
+            for tp, records in fetched.items():
                 for record in records:
                     if type(record) is Run:
                         record.epoch = self._epoch
-                        self.app.source.prepare(record)
+                        self.app.sources[tp.topic].prepare(record)
             return fetched
 
     async def _wait_next_records(self, timeout: float) -> Any:
@@ -198,7 +198,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         limit = self.app.conf.broker_session_timeout
         try:
             async with asyncio.timeout(limit):
-                await self.app.source.checkpoint()
+                await asyncio.gather(*(source.checkpoint() for source in self.app.sources.values()))
                 await self.commit_and_end_transactions()
         except TimeoutError:
             self.app.pulse.end(
@@ -221,11 +221,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             earliest = await self.earliest_offsets(*sources)
             wanted = {}
             for tp in sources:
-                position = self.app.source.position(tp)
+                position = self.app.sources[tp.topic].position(tp)
                 if position is None:
                     position = self._committed_offset.get(tp)
                 if position is not None and position < earliest[tp]:
-                    self.app.source.lost(tp, position, earliest[tp])
+                    self.app.sources[tp.topic].lost(tp, position, earliest[tp])
                     position = None
                 wanted[tp] = earliest[tp] if position is None else position
             await self.seek_wait(wanted)
@@ -320,7 +320,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if source._subscriptions.reassignment_in_progress:
                 return {}
             for tp, result in source._records.items():
-                if tp.topic in self.app.run_topics and type(result) is FetchResult:
+                if tp.topic in self.app.sources and type(result) is FetchResult:
                     result.getall = partial(_take_runs, result)
             fetched: Mapping[TP, list[Any]] = await source.fetched_records(active_partitions, timeout=0)
             if not fetched:

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from app.broker import Broker
-from app.errors import ClickwardenError
+from clickwarden.errors import ClickwardenError
+from clickwarden.sandbox.broker import Broker
 
 
 class Benchmarks(click.Group):

@@ -13,16 +13,16 @@ from aiokafka import ConsumerRecord
 from aiokafka.admin import NewTopic
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from app.errors import ClickwardenError
-from app.oracle import FAULTS, judge
-from app.reader import reader, to_end
-from app.recount import Recount
-from app.settings import Settings
-from app.topics import TABLES, declare
 from bench import environments
 from bench.load import Load
 from bench.process import Process
 from bench.worker import Crew, deployment
+from clickwarden.audit.oracle import FAULTS, judge
+from clickwarden.audit.recount import Recount
+from clickwarden.errors import ClickwardenError
+from clickwarden.kafka.reader import reader, to_end
+from clickwarden.kafka.topics import TABLES, declare
+from clickwarden.settings import Settings
 
 #: The rule that every peer has; ours has those of the settings.
 RULE = "bot"

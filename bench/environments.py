@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.errors import ClickwardenError
+from clickwarden.errors import ClickwardenError
 
 FOLDER = Path(__file__).parent / "peers"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python")

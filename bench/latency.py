@@ -19,13 +19,14 @@ from confluent_kafka import Producer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from app import rules, shoppers
-from app.clicks import Clicks
-from app.records import Anomaly
-from app.settings import Settings
-from app.topics import declare
 from bench.results import at_most, report
 from bench.worker import Crew, deployment
+from clickwarden.detection import rules
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.detection.clicks import Clicks
+from clickwarden.kafka.topics import declare
+from clickwarden.sandbox import shoppers
+from clickwarden.settings import Settings
 
 RULE = "bot"
 #: Attacks that begin in a second, and seconds between two clicks of one.

@@ -11,12 +11,12 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from app import rules
-from app.errors import BrokerError
-from app.reader import reader, to_end
-from app.recount import Recount
-from app.settings import Settings
-from app.topics import declare
+from clickwarden.audit.recount import Recount
+from clickwarden.detection import rules
+from clickwarden.errors import BrokerError
+from clickwarden.kafka.reader import reader, to_end
+from clickwarden.kafka.topics import declare
+from clickwarden.settings import Settings
 
 #: Shoppers where their number is not what is varied, and the exponent of
 #: Zipf's law: how unequally active they are.

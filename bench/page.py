@@ -18,14 +18,15 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.progress import Progress
 
-from app.records import Anomaly, alert_id, isotime
-from app.settings import Settings
 from bench import audience
 from bench.contenders import Clickwarden, Cost
 from bench.load import BEGIN, Load
 from bench.process import Process
 from bench.results import at_least, at_most, report
 from bench.worker import Crew, deployment
+from clickwarden.detection.anomaly import Anomaly, alert_id
+from clickwarden.settings import Settings
+from clickwarden.times import isotime
 
 #: Alerts a second, as if other workers had found them, and how many in all.
 RATE = 1_000

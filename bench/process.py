@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 import psutil
 
-from app.errors import ClickwardenError
+from clickwarden.errors import ClickwardenError
 
 #: How often a condition is looked at: the error of every duration measured from outside.
 POLL_SECONDS = 0.1

@@ -21,21 +21,20 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from rich.console import Console
 from rich.progress import Progress
 
-from agents.clicks import GC_THRESHOLD
-from app import rules
-from app.clicks import Decoder
-from app.runs import RUN_RECORDS, Run
+from agents.worker import GC_THRESHOLD
 from bench.contenders import Clickwarden
 from bench.load import Load
 from bench.results import report
 from bench.stopwatch import Stopwatch
 from bench.worker import deployment
-from tables import snapshots
-from tables.batch import Batch
-from tables.detection import Detection
-from tables.sketch import Sharing, Sketch
-from tables.suspects import Suspects
-from tables.windows import Window
+from clickwarden.detection import rules, snapshot
+from clickwarden.detection.batch import Batch
+from clickwarden.detection.detection import Detection
+from clickwarden.detection.sketch import Sharing, Sketch
+from clickwarden.detection.suspects import Suspects
+from clickwarden.detection.windows import Window
+from clickwarden.formats.clicks import Decoder
+from clickwarden.kafka.runs import RUN_RECORDS, Run
 
 LZ4 = 3
 #: What is done within counting, and is not the counting's own time.
@@ -104,7 +103,7 @@ def steps(load: Load, clicks: int, between_snapshots: int) -> Stopwatch:
             if detection.accepted - kept[number] >= between_snapshots:
                 kept[number] = detection.accepted
                 with watch.step("snapshot"):
-                    snapshots.compress(snapshots.dump(detection))
+                    snapshot.compress(snapshot.dump(detection))
     return watch
 
 

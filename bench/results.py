@@ -14,8 +14,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from app import broker
 from bench import plots
+from clickwarden.sandbox import broker
 
 FOLDER = Path(__file__).parent / "results"
 PACKAGES = ("aiokafka", "clickwarden", "confluent-kafka", "faust-streaming", "msgspec", "numpy", "uvloop")

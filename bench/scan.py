@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from app import shoppers
-from app.errors import ClickwardenError
 from bench.results import at_least, report
+from clickwarden.errors import ClickwardenError
+from clickwarden.sandbox import shoppers
 
 #: Requests a second: a million lines are of half an hour.
 RATE = 500.0

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from app.clicks import Clicks
-from app.rules import Rule
-from app.runs import RUN_RECORDS
-from app.settings import Settings
 from bench.plots import plot
 from bench.results import at_most, report
-from tables.batch import Batch
-from tables.detection import Detection
-from tables.sketch import DEPTH, cells_of, hashes_of
+from clickwarden.detection.batch import Batch
+from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.detection import Detection
+from clickwarden.detection.rules import Rule
+from clickwarden.detection.sketch import DEPTH, cells_of, hashes_of
+from clickwarden.kafka.runs import RUN_RECORDS
+from clickwarden.settings import Settings
 
 THRESHOLD = 50
 DEFAULT, NARROW = WIDTHS = 65_536, 16_384

@@ -13,8 +13,8 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from app.settings import PREFIX, Settings
 from bench.process import Mark, Process, mark, until
+from clickwarden.settings import PREFIX, Settings
 
 #: Kafka has none yet for the group, or is about to.
 NO_COORDINATOR = (
@@ -76,7 +76,7 @@ class Worker(Process):
         return port
 
     def status(self) -> dict[str, Any]:
-        """What it says of itself (:class:`web.status.Status`)."""
+        """What it says of itself (:class:`agents.status.Status`)."""
         connection = HTTPConnection(self._settings.web_bind, self._settings.web_port, timeout=10)
         try:
             connection.request("GET", "/api/v1/status")

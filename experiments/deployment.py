@@ -14,8 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from app import topics
-from app.settings import PREFIX, Settings
+from clickwarden.kafka import topics
+from clickwarden.settings import PREFIX, Settings
 
 #: Seconds a worker has to stop.
 STOP_SECONDS = 30.0
@@ -111,7 +111,7 @@ class Deployment:
             await asyncio.sleep(1)
 
     async def status(self) -> dict[str, Any] | None:
-        """What the worker says of itself (:class:`web.status.Status`); None where it does not answer."""
+        """What the worker says of itself (:class:`agents.status.Status`); None where it does not answer."""
         url = f"http://127.0.0.1:{self.settings.web_port}/api/v1/status"
         timeout = aiohttp.ClientTimeout(total=1)
         try:

@@ -24,8 +24,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from app.broker import Broker
-from app.reader import reader, to_end
+from clickwarden.kafka.reader import reader, to_end
+from clickwarden.sandbox.broker import Broker
 from experiments.deployment import Deployment
 
 SAMPLE = Path("examples/access.log")

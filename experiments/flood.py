@@ -22,8 +22,8 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from app import rules
-from app.broker import Broker
+from clickwarden.detection import rules
+from clickwarden.sandbox.broker import Broker
 from experiments.deployment import Deployment
 
 CLICKS = 10_000_000

@@ -17,11 +17,11 @@ import numpy as np
 from playwright.sync_api import expect
 from rich.console import Console
 
-from app import shoppers
-from app.broker import Broker
-from app.clicks import Clicks
-from app.producer import ClickProducer
-from app.settings import Settings
+from clickwarden.detection.clicks import Clicks
+from clickwarden.sandbox import shoppers
+from clickwarden.sandbox.broker import Broker
+from clickwarden.settings import Settings
+from clickwarden.sources.producer import ClickProducer
 from experiments.chromium import chromium
 from experiments.deployment import Deployment
 

@@ -27,10 +27,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from rich.console import Console
 from rich.table import Table
 
-from app import shoppers
-from app.broker import Broker
-from app.producer import ClickProducer
-from app.reader import reader, to_end
+from clickwarden.kafka.reader import reader, to_end
+from clickwarden.sandbox import shoppers
+from clickwarden.sandbox.broker import Broker
+from clickwarden.sources.producer import ClickProducer
 from experiments.deployment import Deployment, stop
 
 IMAGE = Path("docs/img/recovery.svg")
@@ -144,13 +144,13 @@ class Stage:
 
     async def positions(self) -> list[Position]:
         """Where each partition stands, of a worker that is dead."""
-        from tables import snapshots
+        from clickwarden.detection import snapshot
 
         settings = self.deployment.settings
         state: dict[int, int | None] = {}
         async with reader(settings, f"{settings.app_id}-snapshots-changelog") as consumer:
             async for partition, run in to_end(consumer):
-                state[partition] = snapshots.load(run[-1].value, partition, settings).next_offset
+                state[partition] = snapshot.load(run[-1].value, partition, settings).next_offset
         admin = AIOKafkaAdminClient(**settings.client_options())
         await admin.start()
         try:

@@ -1,1 +1,1 @@
-"""State: sketches, windows, detection, snapshots, and the Faust tables that hold them."""
+"""What is kept: one Faust table a module."""

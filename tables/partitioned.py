@@ -11,7 +11,7 @@ from faust.tables.table import Table
 from rocksdict import WriteBatch
 
 from app.delivery import Deliveries, Outgoing
-from app.topics import TABLES
+from clickwarden.kafka.topics import TABLES
 
 log = logging.getLogger(__name__)
 

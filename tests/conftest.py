@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.broker import Broker
+from clickwarden.sandbox.broker import Broker
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from pip._internal.models.index import PyPI
 from ruamel.yaml import YAML
 
-from app import settings
+from clickwarden import settings
 
 ROOT = Path(__file__).parent.parent
 PIN = re.compile(r"([a-z0-9-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)")
@@ -90,7 +90,7 @@ def test_compose_sets_settings_that_exist(services: dict[str, Any], monkeypatch:
         with monkeypatch.context() as environment:
             for name, value in services[service]["environment"].items():
                 environment.setenv(name, value)
-            assert settings.load().broker == "kafka://kafka:9092"
+            assert settings.Settings.load().broker == "kafka://kafka:9092"
 
 
 def test_env_example_holds_the_defaults() -> None:
@@ -103,4 +103,4 @@ def test_env_example_holds_the_defaults() -> None:
 
 
 def test_readme_lists_every_setting() -> None:
-    assert settings.table() in (ROOT / "README.md").read_text(), "run python -m app.settings"
+    assert settings.table() in (ROOT / "README.md").read_text(), "run python -m clickwarden.settings"

@@ -6,7 +6,7 @@
 | ``GET /api/v1/users/USER``, ``/api/v1/users?id=USER`` | :class:`web.users.User` |
 | ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
 | ``GET /api/v1/rules`` | a list of :class:`web.rules.RuleStatus` |
-| ``GET /api/v1/status`` | :class:`web.status.Status`, of this worker |
+| ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
 | ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …, "detail": …}`` |
 | ``GET /health`` | 200 while the process is alive: ``{"state": "alive"}`` |
@@ -21,14 +21,14 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
-from app.application import app
-from web import history, now, rules, users
+from agents.worker import state, status
+from app.main import app
+from clickwarden.alerts.feed import Entry
+from web import now, query, rules, users
 from web.export import csv_head, csv_rows, ndjson
-from web.feed import Entry
-from web.history import QueryError
 from web.listeners import Listener, listeners
 from web.live import feed, following, stream
-from web.status import state, status
+from web.query import QueryError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -94,9 +94,9 @@ async def user_of_query(request: web.Request) -> web.Response:
 async def anomalies(request: web.Request) -> web.Response:
     """The anomalies that are as asked for, a page at a time."""
     wanted, limit, before = (
-        history.wanted(request.query),
-        history.limit(request.query),
-        history.place(request.query),
+        query.wanted(request.query),
+        query.limit(request.query),
+        query.place(request.query),
     )
     position = stream.position
     shown: list[Entry] = []
@@ -116,7 +116,7 @@ async def anomalies(request: web.Request) -> web.Response:
             total=total,
             ongoing=ongoing,
             anomalies=[entry.record for entry in shown],
-            next=history.cursor(shown[-1].place) if more else None,
+            next=query.cursor(shown[-1].place) if more else None,
             position=position,
         )
     )
@@ -141,7 +141,7 @@ async def _export(
     write: Callable[[list[Entry]], bytes],
     head: bytes = b"",
 ) -> web.StreamResponse:
-    wanted = history.wanted(request.query)
+    wanted = query.wanted(request.query)
     response = web.StreamResponse(
         headers={"Content-Disposition": f'attachment; filename="anomalies.{suffix}"'}
     )

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from app.records import Anomaly
-from web.feed import Entry
+from clickwarden.alerts.feed import Entry
+from clickwarden.detection.anomaly import Anomaly
 
 #: A spreadsheet takes a cell that begins so for a formula (OWASP: CSV injection).
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -7,8 +7,8 @@ import re
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from app.application import app, settings
-from app.settings import LOOPBACK, Settings
+from app.main import app, settings
+from clickwarden.settings import LOOPBACK, Settings
 
 COOKIE = "clickwarden"
 #: Open without the token: they say nothing about the clicks.

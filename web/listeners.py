@@ -17,7 +17,7 @@ from time import monotonic
 
 from aiohttp import web
 
-from app.application import app
+from app.main import app
 from web.live import following, stream
 from web.now import encoded
 from web.stream import Event, Stream, parse

@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 from aiohttp.web import Application
 from aiokafka import ConsumerRecord
 
-from app.application import app, settings
+from app.main import app, settings
+from clickwarden.alerts import feed as _feed
+from clickwarden.alerts.feed import Feed
+from clickwarden.kafka.following import Followed, Following
 from tables.activity import activity
-from web import feed as _feed
 from web import suspects as _suspects
-from web.feed import Feed
-from web.following import Followed, Following
-from web.report import report
 from web.stream import Stream
 from web.suspects import Suspects
 from web.timeline import SPAN, Timeline
@@ -55,11 +54,10 @@ following = Following(
 
 
 async def _live(_: Application) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(following.follow(settings)), asyncio.create_task(report())]
+    reading = asyncio.create_task(following.follow(settings))
     yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+    reading.cancel()
+    await asyncio.wait([reading])
 
 
 # With the web server, which starts before the tables are recovered.

@@ -7,10 +7,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorR
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.application import app
+from agents.status import VERSION, PartitionStatus
+from agents.worker import status
+from app.main import app
 from web.listeners import listeners
 from web.live import feed, following
-from web.status import VERSION, PartitionStatus, status
 
 PREFIX = "clickwarden_"
 

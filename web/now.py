@@ -6,13 +6,13 @@ from typing import Literal
 
 import msgspec
 
-from app.records import isotime
+from agents.status import VERSION
+from clickwarden.alerts.incidents import Incident, incidents
+from clickwarden.alerts.words import plural
+from clickwarden.times import isotime
 from web.fresh import Fresh
-from web.incidents import Incident, incidents
 from web.live import feed, following, stream, timeline, workers
-from web.status import VERSION
 from web.timeline import STEP, Point
-from web.words import plural
 from web.workers import WorkerStatus
 
 #: Live incidents that are shown.

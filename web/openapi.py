@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-from app.application import app
-from app.records import Anomaly
-from app.rules import OWASP
+from agents.status import VERSION, State, Status
+from app.main import app
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.detection.rules import OWASP
 from web.api import Anomalies, Problem, answer
-from web.history import DEFAULT_LIMIT, MAX_LIMIT, STATUSES
 from web.now import Now
+from web.query import DEFAULT_LIMIT, MAX_LIMIT, STATUSES
 from web.rules import RuleStatus
-from web.status import VERSION, State, Status
 from web.users import User
 
 

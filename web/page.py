@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from app.application import app, settings
+from app.main import app, settings
 from web import files, now
 from web.guard import COOKIE, cookie, is_token
 

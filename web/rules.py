@@ -2,12 +2,12 @@
 
 import msgspec
 
-from app.application import app
-from app.rules import Rule
+from app.main import app
+from clickwarden.alerts.words import limit, owasp_label
+from clickwarden.detection.rules import Rule
 from web.fresh import Fresh
 from web.live import feed, suspects, workers
 from web.suspects import Close
-from web.words import limit, owasp_label
 
 #: Users shown of a rule.
 CLOSEST = 5

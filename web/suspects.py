@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from app.clicks import UNREADABLE
-from tables.activity import Entry, Row
+from clickwarden.detection.activity import Entry, Row
+from clickwarden.formats.json import UNREADABLE
 
 #: Users that are kept, those written last.
 KEEP = 10_000

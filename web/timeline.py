@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from app.records import isotime
+from clickwarden.times import isotime
 
 #: Seconds of a point.
 STEP = 10

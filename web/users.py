@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
-from app.application import app
-from app.rules import Rule
-from tables.activity import Row
-from web.feed import Entry
-from web.incidents import Incident, incidents
+from app.main import app
+from clickwarden.alerts.feed import Entry
+from clickwarden.alerts.incidents import Incident, incidents
+from clickwarden.alerts.words import Count, counterfactual
+from clickwarden.detection.activity import Row
+from clickwarden.detection.rules import Rule
 from web.live import feed, following, suspects
-from web.words import Count, counterfactual
 
 
 class UserWindow(msgspec.Struct):

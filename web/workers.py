@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 import msgspec
 from aiokafka import ConsumerRecord
 
-from app.clicks import UNREADABLE
-from app.records import isotime
-from web.status import PartitionStatus, Status
+from agents.status import PartitionStatus, Status
+from clickwarden.formats.json import UNREADABLE
+from clickwarden.times import isotime
 
 #: Silence after which a worker is shown as gone, seconds.
 GONE_SECONDS = 10.0

@@ -5,8 +5,8 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from agents.decoding import BATCH_RECORDS, decode
-from app.clicks import Decoder
-from app.runs import Run
+from clickwarden.formats.clicks import Decoder
+from clickwarden.kafka.runs import Run
 
 DECODER = Decoder({name: name for name in ("user_id", "event", "product_id", "timestamp")}, skew=60.0)
 T = 1_760_000_000_000

@@ -14,9 +14,6 @@ import pytest
 from click.testing import CliRunner
 from rich.progress import Progress
 
-from app.errors import ClickwardenError
-from app.recount import Case
-from app.topics import declare
 from bench import (
     backlog,
     curves,
@@ -36,6 +33,9 @@ from bench.load import Load, Shape
 from bench.process import Process
 from bench.stopwatch import Stopwatch
 from bench.worker import Crew, deployment
+from clickwarden.audit.recount import Case
+from clickwarden.errors import ClickwardenError
+from clickwarden.kafka.topics import declare
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from experiments.chromium import chromium
-from tests.integration.worker import Site
+from tests.site import Site
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from uuid import uuid4
 import msgspec
 from playwright.sync_api import Page
 
-from app.records import Anomaly, isotime
-from tests.integration.worker import Site, Worker
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.times import isotime
+from tests.site import Site, Worker
 
 T = 1_600_000_020  # start of a window of 60 s
 RECORDS = 10_000  # milliseconds from a record in Kafka to the page, on a busy machine

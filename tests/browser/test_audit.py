@@ -5,7 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.look import HOSTILE, RECORDS, VIEWS, T, address, anomaly, publish
-from tests.integration.worker import Site
+from tests.site import Site
 
 
 def audit(page: Page) -> None:

@@ -5,7 +5,7 @@ import time
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.look import HOSTILE, RECORDS, SHOWN, T, address, anomaly, nothing_wrong, publish
-from tests.integration.worker import Site, click, clicks
+from tests.site import Site, click, clicks
 
 #: Notes the wall clock at each change of the headline, and the alert_ids that the stream brings.
 WATCH = """

@@ -21,7 +21,7 @@ from tests.browser.look import (
     scrolls_sideways,
     show,
 )
-from tests.integration.worker import Site, click, clicks
+from tests.site import Site, click, clicks
 
 
 def test_a_user_known_or_not(site: Site, page: Page) -> None:

@@ -5,7 +5,7 @@ import time
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.look import RECORDS, T, address, anomaly, publish
-from tests.integration.worker import Site
+from tests.site import Site
 
 BYTES = 150 * 1024
 MILLISECONDS = 300

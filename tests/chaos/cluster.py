@@ -8,12 +8,12 @@ from signal import SIGTERM
 from types import TracebackType
 from typing import Self
 
-from app import rules
-from app.broker import Broker
+from clickwarden.detection import rules
+from clickwarden.sandbox.broker import Broker
 from tests.chaos.load import Load
 from tests.chaos.timeline import Timeline
 from tests.chaos.verdict import Change
-from tests.integration.worker import Site, Worker
+from tests.site import Site, Worker
 
 RULES = Path(__file__).parents[2] / "rules.toml"
 NAMES = ("one", "two", "three")

@@ -11,7 +11,7 @@ import numpy as np
 from confluent_kafka import KafkaException, Producer
 from numpy.random import Generator, default_rng
 
-from app.rules import Rule
+from clickwarden.detection.rules import Rule
 
 MINUTE = 60
 DAY = 86_400

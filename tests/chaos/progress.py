@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app.settings import Settings
+from clickwarden.settings import Settings
 
 LOOK_SECONDS = 0.25
 ANSWER_SECONDS = 2.0

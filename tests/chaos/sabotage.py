@@ -38,15 +38,16 @@ class Saboteur:
 
 def snapshot_before_anomalies() -> None:
     """The snapshot that forgets a window goes out before its anomalies, and then the worker dies."""
-    from agents import alerts, partitions
-    from app.application import app
-    from tables.snapshots import KEY, compress, snapshots
+    from agents import anomalies, partitions
+    from app.main import app, settings
+    from clickwarden.detection.snapshot import compress
+    from tables.snapshots import KEY, snapshots
 
-    emit = alerts.emit
+    emit = anomalies.emit
 
-    async def hold(anomalies: Any, deliveries: Any) -> None:
+    async def hold(found: Any, _: Any, deliveries: Any) -> None:
         held = deliveries.__dict__.setdefault("held", [])
-        held += anomalies
+        held += found
 
     async def save(self: partitions.Partition, packed: Any) -> None:
         held = self._deliveries.__dict__.pop("held", [])
@@ -54,17 +55,17 @@ def snapshot_before_anomalies() -> None:
         app.consumer.durable(self.tp, packed.position)
         if any(anomaly.status == "closed" for anomaly in held):
             os.kill(os.getpid(), signal.SIGKILL)
-        await emit(held, self._deliveries)
+        await emit(held, settings, self._deliveries)
         await self._deliveries.acknowledged(self._deliveries.sent)
 
-    alerts.emit = hold
+    anomalies.emit = hold
     partitions.Partition._save = save  # type: ignore[method-assign]
 
 
 def seek_to_committed_offset() -> None:
     """What was counted is committed at once, and read on from there, whatever the snapshot knows."""
     from agents import partitions
-    from app.application import app
+    from app.main import app
 
     count = partitions.Partition.count
 

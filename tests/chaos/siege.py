@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from app.oracle import FAULTS as WRONG
-from app.oracle import Verdict
+from clickwarden.audit.oracle import FAULTS as WRONG
+from clickwarden.audit.oracle import Verdict
 from tests.chaos.cluster import MIB, Broken, Cluster
 from tests.chaos.faults import FAULTS
 from tests.chaos.progress import LOOK_SECONDS, Progress

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import sabotage
-from tests.integration.worker import Site, click, clicks, window_before
+from tests.site import Site, click, clicks, window_before
 
 NEVER = 600.0
 T = window_before(time.time())

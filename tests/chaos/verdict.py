@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from app.oracle import Verdict, judge
-from app.reader import reader, to_end
-from app.recount import Case, Record, Recount, excuses
-from app.rules import Rule
-from app.settings import Settings
+from clickwarden.audit.oracle import Verdict, judge
+from clickwarden.audit.recount import Case, Record, Recount, excuses
+from clickwarden.detection.rules import Rule
+from clickwarden.kafka.reader import reader, to_end
+from clickwarden.settings import Settings
 
 
 class Change(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.worker import Site
+from tests.site import Site
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.records import alert_id
-from tests.integration.worker import Site, Worker, click, clicks
+from clickwarden.detection.anomaly import alert_id
+from tests.site import Site, Worker, click, clicks
 
 SiteFactory = Callable[..., Site]
 

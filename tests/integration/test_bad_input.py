@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.integration.worker import Record, Site, Worker, click, clicks, window_before
+from tests.site import Record, Site, Worker, click, clicks, window_before
 
 T = window_before(time.time())
 START = datetime.fromtimestamp(T, UTC)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from tests.integration.worker import Site, click, window_before
+from tests.site import Site, click, window_before
 
 T = window_before(time.time())
 FLOOD = 400_000

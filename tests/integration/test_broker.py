@@ -13,8 +13,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from app.broker import Broker
-from app.errors import BrokerError
+from clickwarden.errors import BrokerError
+from clickwarden.sandbox.broker import Broker
 
 GONE_SECONDS = 20
 

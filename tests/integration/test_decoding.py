@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.worker import Site, Worker, click, clicks, window_before
+from tests.site import Site, Worker, click, clicks, window_before
 
 T = window_before(time.time())
 

@@ -13,10 +13,10 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from app import rules
-from app.clicks import REASONS
-from app.oracle import recount
-from tests.integration.worker import Site, click, clicks, window_before
+from clickwarden.audit.oracle import recount
+from clickwarden.detection import rules
+from clickwarden.formats.clicks import REASONS
+from tests.site import Site, click, clicks, window_before
 
 RECORDS = 10_000
 SEED = int(os.environ.get("SEED", secrets.randbelow(10_000)))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.broker import Broker
-from tests.integration.worker import Site, click, clicks, window_before
+from clickwarden.sandbox.broker import Broker
+from tests.site import Site, click, clicks, window_before
 
 T = window_before(time.time())
 AWAY_SECONDS = 30.0

@@ -23,13 +23,13 @@ import numpy as np
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from app.broker import Broker
-from app.clicks import Clicks
-from app.errors import ClickError, OutboxError, SettingsError
-from app.outbox import Outbox
-from app.producer import ClickProducer
-from app.reader import reader, to_end
-from app.settings import Settings
+from clickwarden.detection.clicks import Clicks
+from clickwarden.errors import ClickError, OutboxError, SettingsError
+from clickwarden.kafka.reader import reader, to_end
+from clickwarden.sandbox.broker import Broker
+from clickwarden.settings import Settings
+from clickwarden.sources.outbox import Outbox
+from clickwarden.sources.producer import ClickProducer
 
 KILLS = int(os.environ.get("KILLS", "6"))
 SEED = int(os.environ.get("SEED", secrets.randbelow(10_000)))
@@ -87,8 +87,8 @@ def test_a_click_is_on_the_disk_when_send_returns(tmp_path: Path) -> None:
     settings = own(NOWHERE, tmp_path)
     program = """
 import asyncio, os, signal
-from app.producer import ClickProducer
-from app.settings import Settings
+from clickwarden.sources.producer import ClickProducer
+from clickwarden.settings import Settings
 
 async def main():
     async with ClickProducer(Settings()) as producer:

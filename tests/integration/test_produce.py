@@ -19,13 +19,14 @@ import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.partitioner import DefaultPartitioner
 
-from app import accesslog, topics
-from app.broker import Broker
-from app.clicks import Clicks
-from app.errors import ClickError, SettingsError
-from app.producer import ClickProducer
-from app.reader import reader, to_end
-from app.settings import Settings
+from clickwarden.detection.clicks import Clicks
+from clickwarden.errors import ClickError, SettingsError
+from clickwarden.kafka import topics
+from clickwarden.kafka.reader import reader, to_end
+from clickwarden.sandbox.broker import Broker
+from clickwarden.settings import Settings
+from clickwarden.sources import files
+from clickwarden.sources.producer import ClickProducer
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "access.log"
 NOWHERE = "127.0.0.1:9"
@@ -93,7 +94,7 @@ async def test_replay_puts_the_log_into_the_topic_as_it_is(kafka: str, tmp_path:
     records = await everything(settings)
     found = Counter(json.dumps(json.loads(record.value), sort_keys=True) for record in records)
     expected: Counter[str] = Counter()
-    for block in accesslog.read(SAMPLE, settings):
+    for block in files.read(SAMPLE, settings):
         c = block.clicks
         for user, event, product, moment in zip(c.users, c.events, c.products, c.times.tolist(), strict=True):
             click = {"user_id": user, "event": event, "timestamp": moment, "product_id": product}

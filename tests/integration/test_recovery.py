@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka.admin import NewPartitions
 
-from tests.integration.worker import Site, Worker, click, clicks, window_before
+from tests.site import Site, Worker, click, clicks, window_before
 
 T = window_before(time.time())
 NEVER = 600.0

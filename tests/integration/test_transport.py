@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import TopicPartition
 
-from tests.integration.worker import Site, Worker, click, clicks, window_before
+from tests.site import Site, Worker, click, clicks, window_before
 
 T = window_before(time.time())
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")

@@ -17,10 +17,11 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from app.broker import Broker
-from app.records import Anomaly, alert_id, isotime
-from app.settings import Settings
-from app.topics import declare
+from clickwarden.detection.anomaly import Anomaly, alert_id
+from clickwarden.kafka.topics import declare
+from clickwarden.sandbox.broker import Broker
+from clickwarden.settings import Settings
+from clickwarden.times import isotime
 
 T = 1_600_000_020  # start of a window of 60 s
 

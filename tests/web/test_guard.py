@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from app.settings import Settings
+from clickwarden.settings import Settings
 from web.guard import COOKIE, HEADERS, add_headers, cookie, guard
 
 TOKEN = "täken"

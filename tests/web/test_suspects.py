@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.anomalies import MINUTES
+from tests.anomalies import MINUTES
 from web.suspects import Suspects
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from web.status import PartitionStatus, Status
+from agents.status import PartitionStatus, Status
 from web.workers import FORGET_SECONDS, GONE_SECONDS, Workers
 
 

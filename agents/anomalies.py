@@ -1,0 +1,32 @@
+"""Anomalies become records of the anomalies topic.
+
+Called by the clicks agent, not fed through a Faust channel: Faust empties its
+channels at every rebalance, and an anomaly in one would be lost.
+"""
+
+from collections.abc import Iterable
+from time import time
+
+import msgspec
+
+from app.delivery import Deliveries, Outgoing
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.settings import Settings
+from clickwarden.times import epoch, isotime
+
+#: What happened so long ago is told for the record.
+CAUGHT_UP_SECONDS = 60
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def emit(anomalies: Iterable[Anomaly], settings: Settings, deliveries: Deliveries) -> None:
+    """Send anomalies, keyed by ``alert_id``; ``deliveries`` knows when Kafka has them."""
+    now = time()
+    for anomaly in anomalies:
+        known_since = anomaly.last_seen if anomaly.status == "ongoing" else anomaly.window_end
+        anomaly.caught_up = epoch(known_since) < now - CAUGHT_UP_SECONDS
+        anomaly.emitted_at = isotime(now)
+        anomaly.worker = settings.member
+        key = anomaly.alert_id.encode()
+        await deliveries.send(Outgoing(settings.anomalies_topic, key, _encode(anomaly)))

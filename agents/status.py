@@ -1,0 +1,108 @@
+"""How the worker itself is doing."""
+
+import math
+from importlib.metadata import version
+from typing import Any, Literal
+
+import msgspec
+
+from agents.partitions import Partition
+from clickwarden.times import isotime
+
+State = Literal["ready", "recovering", "rebalancing", "away"]
+
+VERSION = version("clickwarden")
+
+
+class PartitionStatus(msgspec.Struct):
+    """One partition of the clicks topic that this worker counts.
+
+    Attributes:
+        partition: its number.
+        watermark: no click before this time is waited for, ISO-8601 UTC; None before the first.
+        delay: wall clock - watermark, seconds: large where old data is read or nobody clicks.
+        next_offset: where counting goes on; None before the first record.
+        end_offset: end of what Kafka holds; None while unknown.
+        lag: records between the two.
+        accepted, late, ignored: records by what became of them, since the topic began.
+        rejected: records that could not be counted, by reason.
+        lost: records that retention deleted before they were counted, since the worker started.
+        capped: closed windows in which the places for suspects were all taken, likewise.
+        open_windows: of all rules.
+        suspects: users profiled in them.
+        crowded_windows: of these windows, those where all places for suspects
+            are taken: from now on only users over the threshold are profiled.
+    """
+
+    partition: int
+    watermark: str | None
+    delay: float | None
+    next_offset: int | None
+    end_offset: int | None
+    lag: int | None
+    accepted: int
+    late: int
+    rejected: dict[str, int]
+    ignored: int
+    lost: int
+    capped: int
+    open_windows: int
+    suspects: int
+    crowded_windows: int = 0
+
+    @property
+    def counted(self) -> int:
+        """Records counted, whatever became of them."""
+        return self.accepted + self.late + self.ignored + sum(self.rejected.values())
+
+
+class Status(msgspec.Struct):
+    """This worker.
+
+    Attributes:
+        worker: its name in the consumer group.
+        version: of Clickwarden.
+        state: ``ready`` to count, ``recovering`` its tables, ``rebalancing`` with other workers, or
+            waiting for Kafka, which is ``away``.
+        detail: why Kafka is taken for away, in words; else empty.
+        uptime: seconds.
+        time: the worker's clock, ISO-8601 UTC.
+        clicks_per_second: records counted, whatever became of them, over
+            the last five seconds; None until known.
+        partitions: those assigned to this worker.
+    """
+
+    worker: str
+    version: str
+    state: State
+    detail: str
+    uptime: float
+    time: str
+    clicks_per_second: float | None
+    partitions: list[PartitionStatus]
+
+
+def partition_status(partition: Partition, consumer: Any, now: float) -> PartitionStatus:
+    """A partition as it is ``now``, wall clock in epoch seconds."""
+    detection = partition.detection
+    begun = math.isfinite(detection.watermark)
+    windows = list(detection.open_windows())
+    end = consumer.highwater(partition.tp) if partition.tp in consumer.assignment() else None
+    position = detection.next_offset
+    return PartitionStatus(
+        partition=detection.partition,
+        watermark=isotime(detection.watermark) if begun else None,
+        delay=round(now - detection.watermark, 3) if begun else None,
+        next_offset=position,
+        end_offset=end,
+        lag=None if end is None or position is None else max(0, end - position),
+        accepted=detection.accepted,
+        late=detection.late,
+        rejected=detection.rejected,
+        ignored=detection.ignored,
+        lost=partition.lost,
+        capped=partition.capped,
+        open_windows=len(windows),
+        suspects=sum(len(window.suspects) for window in windows),
+        crowded_windows=sum(window.full for window in windows),
+    )

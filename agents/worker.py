@@ -1,0 +1,117 @@
+"""The worker itself: its pulse, whether Kafka is there, and what it says of itself to every worker's page."""
+
+import asyncio
+import gc
+import logging
+from time import monotonic, time
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from agents.clicks import partitions
+from agents.status import VERSION, State, Status, partition_status
+from agents.throughput import Throughput
+from app.main import app, settings
+from clickwarden.times import isotime
+
+log = logging.getLogger(__name__)
+
+#: Between two words of this worker, seconds.
+SECONDS = 1.0
+#: Collections of a young generation this large: clicks are freed by reference
+#: count, and stock thresholds cost a third of the throughput.
+GC_THRESHOLD = (50_000, 20, 100)
+
+_started = monotonic()
+_throughput = Throughput()
+
+
+@app.task
+async def beat() -> None:
+    """Keep the worker's pulse."""
+    await app.pulse.beat()
+
+
+@app.task
+async def watch_kafka() -> None:
+    """Notice when Kafka is away, and when it is back."""
+    async with app.crash_on_error():
+        await app.presence.watch()
+
+
+@app.task
+async def tune_garbage_collection() -> None:
+    """Leave what is loaded at start-up out of every later collection."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
+
+
+@app.timer(1.0)
+async def measure() -> None:
+    """Sample the throughput."""
+    _throughput.sample(monotonic(), {each.partition: each.counted for each in status().partitions})
+
+
+@app.companion
+async def report() -> None:
+    """Write this worker's status to the status topic until cancelled.
+
+    With a producer of its own: nothing that is counted waits behind it, and it
+    runs before and after the tables do. Not everything need arrive.
+    """
+    while True:
+        producer = AIOKafkaProducer(
+            **settings.client_options(), acks=1, request_timeout_ms=5000, compression_type="zstd"
+        )
+        try:
+            await producer.start()
+            while True:
+                await asyncio.sleep(SECONDS)
+                app.pulse.check()
+                value = msgspec.json.encode(status())
+                await producer.send_and_wait(settings.status_topic, value, settings.member.encode(), 0)
+        except KafkaError as error:
+            log.debug("This worker's status is not told: %s", error)
+            await asyncio.sleep(SECONDS)
+        except Exception:
+            log.exception("This worker's status is not told")
+            await asyncio.sleep(SECONDS)
+        finally:
+            await producer.stop()
+
+
+def state() -> State:
+    """Whether clicks are counted.
+
+    Where Kafka is away, neither recovery nor a rebalance goes on.
+
+    It is asked before recovery too. Faust sets ``recovery.completed`` once;
+    later recoveries, after a rebalance, show in ``in_recovery``.
+    """
+    if app.presence.trouble:
+        return "away"
+    if app.rebalancing:
+        return "rebalancing"
+    if app.in_recovery or not app.tables.recovery.completed.is_set() or not app.pulse.begun:
+        return "recovering"
+    return "ready"
+
+
+def status() -> Status:
+    """The state of this worker now."""
+    now = time()
+    return Status(
+        worker=settings.member,
+        version=VERSION,
+        state=state(),
+        detail=app.presence.trouble,
+        uptime=round(monotonic() - _started, 3),
+        time=isotime(now),
+        clicks_per_second=_throughput.rate,
+        partitions=sorted(
+            (partition_status(each, app.consumer, now) for each in partitions),
+            key=lambda each: each.partition,
+        ),
+    )

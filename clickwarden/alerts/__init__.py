@@ -1,0 +1,1 @@
+"""What anomalies mean to people."""

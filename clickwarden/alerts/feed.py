@@ -1,0 +1,225 @@
+"""The newest anomalies of all partitions, whichever worker found them."""
+
+import asyncio
+import sys
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.formats.json import UNREADABLE
+
+#: Anomalies that are kept.
+KEEP = 20_000
+#: A larger record is none of ours, whose fields are all bounded.
+RECORD_BYTES = 64 * 1024
+#: Anomalies looked at without letting go of the event loop, which counts clicks too.
+SLICE = 250
+
+#: Where an anomaly stands in the list, the same for ``ongoing`` and ``closed``: end of its window, and id.
+Place = tuple[str, str]
+
+
+class Entry(msgspec.Struct, gc=False):
+    """What is asked for often of an anomaly, beside its record.
+
+    ``low`` and ``high`` bound the clicks known by now, which may be more than the record says.
+    """
+
+    alert_id: str
+    rule: str
+    user_id: str
+    category: str
+    ongoing: bool
+    window_start: str
+    window_end: str
+    low: int
+    high: int
+    threshold: int
+    record: msgspec.Raw
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the list."""
+        return self.window_end, self.alert_id
+
+    @property
+    def excess(self) -> float:
+        """How many times the threshold."""
+        return self.high / max(1, self.threshold)
+
+    @property
+    def anomaly(self) -> Anomaly:
+        """The whole record."""
+        return msgspec.json.decode(self.record, type=Anomaly)
+
+
+class News(NamedTuple):
+    """What a record added to what was known: a new anomaly (``first``), or its final figures."""
+
+    entry: Entry
+    first: bool
+
+
+class Feed:
+    """One entry an ``alert_id``: ``closed`` replaces ``ongoing``; the newest windows are kept."""
+
+    def __init__(self, keep: int = KEEP) -> None:
+        self._keep = keep
+        self._latest: dict[str, Entry] = {}
+        self._places: list[Place] = []
+        self._by_user: dict[str, dict[str, Entry]] = {}
+        self._live = _Live()
+        self._fired: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._latest)
+
+    @property
+    def ongoing(self) -> int:
+        """Anomalies whose window is open."""
+        return len(self._live.ranks)
+
+    @property
+    def live(self) -> int:
+        """Users with such an anomaly, once for each rule."""
+        return len(self._live.users)
+
+    def worst(self, count: int) -> list[Entry]:
+        """Those whose window is open, most times the threshold first."""
+        return [self._latest[alert_id] for _, alert_id in reversed(self._live.ranks[-count:])]
+
+    def fired(self, rule: str) -> int:
+        """Anomalies of a rule."""
+        return self._fired[rule]
+
+    def live_of(self, rule: str) -> int:
+        """Anomalies of a rule whose window is open."""
+        return self._live.rules[rule]
+
+    def of(self, user_id: str) -> list[Entry]:
+        """All anomalies of a user, in no order."""
+        return list(self._by_user.get(user_id, {}).values())
+
+    async def select(
+        self, wanted: Callable[[Entry], bool] = lambda entry: True, before: Place | None = None
+    ) -> AsyncIterator[list[Entry]]:
+        """Anomalies some at a time, the newest window first; those behind a place."""
+        while True:
+            end = len(self._places) if before is None else bisect_left(self._places, before)
+            places = self._places[max(0, end - SLICE) : end]
+            if not places:
+                return
+            entries = (self._latest[alert_id] for _, alert_id in reversed(places))
+            yield [entry for entry in entries if wanted(entry)]
+            before = places[0]
+            await asyncio.sleep(0)
+
+    def take(self, value: bytes | None) -> News | None:
+        """Take over a record of the topic; None where it says nothing new, or is no anomaly.
+
+        Fields that a newer version added are kept.
+        """
+        if value is None or len(value) > RECORD_BYTES:
+            return None
+        try:
+            content = msgspec.json.decode(value)
+            anomaly = msgspec.convert(content, Anomaly)
+            record = msgspec.Raw(msgspec.json.encode(content))
+        except UNREADABLE:
+            return None
+        known = self._latest.get(anomaly.alert_id)
+        ongoing = anomaly.status == "ongoing"
+        if known is not None and (ongoing or not known.ongoing):
+            return None  # said again after a crash
+        if known is not None:
+            self._forget(known)
+        entry = _entry(anomaly, record)
+        self._add(entry)
+        while len(self._places) > self._keep:
+            self._forget(self._latest[self._places[0][1]])
+        return News(entry, known is None)
+
+    def progress(self, user_id: str, rule: str, window_start: str, low: int, high: int) -> None:
+        """Learn what was counted of an ongoing anomaly since its record."""
+        for entry in self._by_user.get(user_id, {}).values():
+            if entry.ongoing and entry.rule == rule and entry.window_start == window_start:
+                self._live.discard(entry)
+                entry.low, entry.high = max(entry.low, low), max(entry.high, high)
+                self._live.add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        self._latest[entry.alert_id] = entry
+        insort(self._places, entry.place)
+        self._by_user.setdefault(entry.user_id, {})[entry.alert_id] = entry
+        self._fired[entry.rule] += 1
+        if entry.ongoing:
+            self._live.add(entry)
+
+    def _forget(self, entry: Entry) -> None:
+        del self._latest[entry.alert_id]
+        del self._places[bisect_left(self._places, entry.place)]
+        of_user = self._by_user[entry.user_id]
+        del of_user[entry.alert_id]
+        if not of_user:
+            del self._by_user[entry.user_id]
+        _less(self._fired, entry.rule)
+        if entry.ongoing:
+            self._live.discard(entry)
+
+
+class _Live:
+    """The anomalies whose window is open, in the order of how bad they are."""
+
+    def __init__(self) -> None:
+        self.ranks: list[tuple[float, str]] = []
+        self.users: Counter[tuple[str, str]] = Counter()
+        self.rules: Counter[str] = Counter()
+
+    def add(self, entry: Entry) -> None:
+        insort(self.ranks, (entry.excess, entry.alert_id))
+        self.users[entry.rule, entry.user_id] += 1
+        self.rules[entry.rule] += 1
+
+    def discard(self, entry: Entry) -> None:
+        del self.ranks[bisect_left(self.ranks, (entry.excess, entry.alert_id))]
+        _less(self.users, (entry.rule, entry.user_id))
+        _less(self.rules, entry.rule)
+
+
+def _less(counter: Counter[Any], name: object) -> None:
+    """One less; what is down to nothing is forgotten."""
+    counter[name] -= 1
+    if not counter[name]:
+        del counter[name]
+
+
+def _entry(anomaly: Anomaly, record: msgspec.Raw) -> Entry:
+    return Entry(
+        alert_id=anomaly.alert_id,
+        rule=sys.intern(anomaly.rule),
+        user_id=anomaly.user_id,
+        category=sys.intern(anomaly.category),
+        ongoing=anomaly.status == "ongoing",
+        window_start=sys.intern(anomaly.window_start),
+        window_end=sys.intern(anomaly.window_end),
+        low=anomaly.count_low,
+        high=anomaly.count_high,
+        threshold=anomaly.threshold,
+        record=record,
+    )
+
+
+def series(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Entries of one user, cut into runs of windows of one rule that follow one another, oldest first."""
+    run: list[Entry] = []
+    for entry in sorted(entries, key=lambda entry: (entry.rule, entry.window_start)):
+        if run and (entry.rule != run[-1].rule or entry.window_start > run[-1].window_end):
+            yield run
+            run = []
+        run.append(entry)
+    if run:
+        yield run

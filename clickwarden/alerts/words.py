@@ -1,0 +1,110 @@
+"""What rules and counts mean, in words."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from clickwarden.detection.rules import Rule
+
+#: OWASP Automated Threats to Web Applications, version 1.2.
+OWASP = {
+    "OAT-001": "Carding",
+    "OAT-002": "Token Cracking",
+    "OAT-003": "Ad Fraud",
+    "OAT-004": "Fingerprinting",
+    "OAT-005": "Scalping",
+    "OAT-006": "Expediting",
+    "OAT-007": "Credential Cracking",
+    "OAT-008": "Credential Stuffing",
+    "OAT-009": "CAPTCHA Defeat",
+    "OAT-010": "Card Cracking",
+    "OAT-011": "Scraping",
+    "OAT-012": "Cashing Out",
+    "OAT-013": "Sniping",
+    "OAT-014": "Vulnerability Scanning",
+    "OAT-015": "Denial of Service",
+    "OAT-016": "Skewing",
+    "OAT-017": "Spamming",
+    "OAT-018": "Footprinting",
+    "OAT-019": "Account Creation",
+    "OAT-020": "Account Aggregation",
+    "OAT-021": "Denial of Inventory",
+}
+
+
+def owasp_label(threat: str) -> str:
+    """The name of an OWASP automated threat; empty for another's.
+
+    >>> owasp_label("OAT-008"), owasp_label("ours")
+    ('Credential Stuffing', '')
+    """
+    return OWASP.get(threat, "")
+
+
+def duration(seconds: int) -> str:
+    """The largest unit that divides it.
+
+    >>> duration(60), duration(600), duration(90), duration(7200), duration(86400)
+    ('1 minute', '10 minutes', '90 seconds', '2 hours', '1 day')
+    """
+    units = {86_400: "day", 3_600: "hour", 60: "minute", 1: "second"}
+    size = next(size for size in units if seconds % size == 0)
+    return plural(seconds // size, units[size])
+
+
+def plural(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> plural(1, "click"), plural(10_000, "click")
+    ('1 click', '10,000 clicks')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def limit(rule: Rule) -> str:
+    """What it takes to break a rule.
+
+    >>> limit(Rule(name="bot", window=60, threshold=50))
+    'more than 50 clicks in 1 minute'
+    >>> limit(Rule(name="logins", window=600, threshold=1, events=("login", "login_failed")))
+    'more than 1 click (login or login_failed) in 10 minutes'
+    """
+    return f"more than {_clicks(rule.threshold, rule.events)} in {duration(rule.window)}"
+
+
+def _clicks(count: int, events: Sequence[str]) -> str:
+    return plural(count, "click") + (f" ({' or '.join(events)})" if events else "")
+
+
+class Count(NamedTuple):
+    """What a user was counted with in one window of a rule that it broke; window in seconds."""
+
+    rule: str
+    window: int
+    start: str
+    threshold: int
+    low: int
+    high: int
+    events: Sequence[str]
+
+
+def counterfactual(count: Count) -> str:
+    """The smallest change of behaviour that would have kept a user below the threshold.
+
+    >>> print(counterfactual(Count("bot", 60, "2015-05-18T08:05:00Z", 50, 84, 108, ())))
+    34 to 58 clicks fewer in the minute from 2015-05-18 08:05:00 UTC: at most 50 clicks in 1 minute, one every 1.2 s, stay below rule bot
+    >>> print(counterfactual(Count("bot", 60, "2015-05-18T08:05:00Z", 50, 27, 51, ("view",))))
+    At most 1 click (view) fewer in the minute from 2015-05-18 08:05:00 UTC: at most 50 clicks (view) in 1 minute, one every 1.2 s, stay below rule bot; with 27 clicks counted for certain, it may have stayed below
+    """  # noqa: E501
+    most = count.high - count.threshold
+    least = max(1, count.low - count.threshold)
+    certain = count.low > count.threshold
+    fewer = _clicks(most, count.events)
+    fewer = f"At most {fewer}" if not certain else fewer if least == most else f"{least:,} to {fewer}"
+    pace = f"one every {count.window / count.threshold:,.1f} s"
+    kept = f"at most {_clicks(count.threshold, count.events)} in {duration(count.window)}, {pace},"
+    start = f"{count.start[:10]} {count.start[11:19]} UTC"
+    fewer += f" fewer in the {duration(count.window).removeprefix('1 ')} from {start}"
+    words = f"{fewer}: {kept} stay below rule {count.rule}"
+    if certain:
+        return words
+    return f"{words}; with {plural(count.low, 'click')} counted for certain, it may have stayed below"

@@ -1,0 +1,76 @@
+"""An anomaly, as it is written to the anomalies topic."""
+
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+VERSION = 1
+
+
+class Anomaly(msgspec.Struct, kw_only=True):
+    """One user over the threshold of one rule in one window.
+
+    Everything but ``emitted_at``, ``worker`` and ``caught_up`` is a function of
+    the records of the partition, so that an anomaly emitted again after a
+    crash has the same content.
+
+    Attributes:
+        alert_id: hex, a function of rule, user and window and of nothing else.
+        rule: the rule's name.
+        status: ``ongoing`` when the threshold is crossed, ``closed`` with the
+            final figures when the window closes. The second replaces the first.
+        user_id: as it stood in the click: an attacker's text.
+        window_start: first second of the window, ISO-8601 UTC.
+        window_end: first second behind the window, ISO-8601 UTC.
+        count: clicks in the window, the best estimate: ``count_high``.
+        count_low: certainly at least as many.
+        count_high: certainly at most as many.
+        threshold: the rule's threshold when the window opened.
+        first_seen: first click counted exactly, ISO-8601 UTC.
+        last_seen: last click counted exactly, ISO-8601 UTC.
+        events: clicks counted exactly by event, most frequent first.
+        distinct_products: among the clicks counted exactly; counted up to 256.
+        category: bot, scraper or credential_stuffing.
+        owasp: OWASP automated threat, OAT-….
+        reasons: why, in words.
+        partition: of the clicks topic.
+        emitted_at: wall clock of the worker, ISO-8601 UTC.
+        version: of this record's layout.
+        worker: name of the worker that emitted it.
+        caught_up: it was over for a minute when it was emitted, counted from a
+            backlog: nothing to wake anybody for.
+    """
+
+    alert_id: str
+    rule: str
+    status: Literal["ongoing", "closed"]
+    user_id: str
+    window_start: str
+    window_end: str
+    count: int
+    count_low: int
+    count_high: int
+    threshold: int
+    first_seen: str
+    last_seen: str
+    events: dict[str, int]
+    distinct_products: int
+    category: str
+    owasp: str
+    reasons: list[str]
+    partition: int
+    emitted_at: str = ""
+    version: int = VERSION
+    worker: str = ""
+    caught_up: bool = False
+
+
+def alert_id(rule: str, user_id: str, window_start: int) -> str:
+    """32 hex digits that name one user in one window of one rule.
+
+    >>> alert_id("bot", "75.97.9.59", 1431936300)
+    'e1fed9de55ec615495aece53a70f57fc'
+    """
+    name = f"{rule}\0{window_start}\0{user_id}".encode()
+    return blake2b(name, digest_size=16).hexdigest()

@@ -1,0 +1,126 @@
+"""A batch of clicks, grouped once for all rules."""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.sketch import cells_of, hashes_of
+
+#: Stands for the hash where a click names no product.
+NO_PRODUCT = 0
+
+
+class Evidence:
+    """What a batch of clicks says about suspects, by position of the click."""
+
+    def __init__(self, batch: "Batch") -> None:
+        self.time_of = batch.times.tolist().__getitem__
+        self.products = batch.products
+        self._events = batch.events
+        self._event: list[int] = batch.event.tolist()
+
+    def event_of(self, position: int) -> str:
+        """Of one click."""
+        return self._events[self._event[position]]
+
+
+class Batch:
+    """Clicks with their users and events numbered in order of appearance.
+
+    Attributes:
+        users: each distinct user, by number.
+        user: intp[n], the user's number of each click.
+        events: each distinct event, by number.
+        event: intp[n], the event's number of each click.
+        products: uint64[n], hash of each click's product, NO_PRODUCT where it names none.
+        times: float64[n], event time in epoch seconds.
+        seconds: int64[n], event time in whole seconds.
+        records: intp[n], position of each click in the records it was decoded
+            from; None where every record became a click.
+        rejected: the records that cannot be counted.
+        ignored: tombstones among the records.
+    """
+
+    def __init__(self, clicks: Clicks) -> None:
+        self.users, self.user = _numbered(clicks.users)
+        self.events, self.event = _numbered(clicks.events)
+        self.products = _hashes(clicks.products)
+        self.times = clicks.times
+        self.seconds = clicks.times.astype(np.int64)
+        self.records = clicks.records
+        self.rejected = clicks.rejected
+        self.ignored = clicks.ignored
+        self._hashes: dict[int, NDArray[np.uint64]] = {}
+        self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def size(self) -> int:
+        """Records it was decoded from."""
+        return len(self) + len(self.rejected) + self.ignored
+
+    def record(self, click: int) -> int:
+        """Position of the record that became this click."""
+        return click if self.records is None else int(self.records[click])
+
+    def hashes(self, seed: int) -> NDArray[np.uint64]:
+        """Hash of each distinct user, by number."""
+        if seed not in self._hashes:
+            self._hashes[seed] = hashes_of(self.users, seed)
+        return self._hashes[seed]
+
+    def cells(self, seed: int, width: int) -> NDArray[np.intp]:
+        """Cells of each distinct user by number, shape (DEPTH, users), in sketches of this make."""
+        if (seed, width) not in self._cells:
+            self._cells[seed, width] = cells_of(self.hashes(seed), width)
+        return self._cells[seed, width]
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the clicks say about suspects."""
+        return Evidence(self)
+
+    @cached_property
+    def earliest(self) -> int:
+        """Smallest of ``seconds``."""
+        return int(self.seconds.min())
+
+    @cached_property
+    def latest(self) -> int:
+        """Largest of ``seconds``."""
+        return int(self.seconds.max())
+
+    def having(self, events: tuple[str, ...]) -> NDArray[np.intp]:
+        """Positions of the clicks with one of these events; of all where none is named."""
+        if not events:
+            return self._all
+        wanted = np.array([event in events for event in self.events], np.bool_)
+        return np.flatnonzero(wanted[self.event])
+
+    @cached_property
+    def _all(self) -> NDArray[np.intp]:
+        return np.arange(len(self), dtype=np.intp)
+
+
+class _Numbers(dict[str, int]):
+    """Numbers names in the order in which they are asked for."""
+
+    def __missing__(self, name: str) -> int:
+        number = self[name] = len(self)
+        return number
+
+
+def _numbered(names: list[str]) -> tuple[list[str], NDArray[np.intp]]:
+    numbers = _Numbers()
+    numbered = np.fromiter(map(numbers.__getitem__, names), np.intp, len(names))
+    return list(numbers), numbered
+
+
+def _hashes(products: list[str | int | None]) -> NDArray[np.uint64]:
+    hashes = hashes_of(list(map(str, products)), seed=0)
+    hashes[[product is None for product in products]] = NO_PRODUCT
+    return hashes

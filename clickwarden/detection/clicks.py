@@ -1,0 +1,48 @@
+"""Clicks as columns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Rejected(NamedTuple):
+    """A record that cannot be counted, and why; see :class:`clickwarden.errors.ClickError`."""
+
+    offset: int
+    key: bytes | None
+    value: bytes
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Clicks:
+    """Clicks as columns of equal length ``n``, in the order of their records.
+
+    Attributes:
+        users: who.
+        events: what they did.
+        products: on which product; None where the click names none.
+        times: float64[n], event time in epoch seconds.
+        records: int64[n], position of each click in the run it was decoded
+            from; None where every record of the run became a click.
+        rejected: the records that cannot be counted.
+        ignored: tombstones in the run.
+    """
+
+    users: list[str]
+    events: list[str]
+    products: list[str | int | None]
+    times: NDArray[np.float64]
+    records: NDArray[np.int64] | None = None
+    rejected: list[Rejected] = field(default_factory=list)
+    ignored: int = 0
+
+    def cut(self, size: int) -> Iterator["Clicks"]:
+        """The clicks in parts of at most ``size``, without what became of other records."""
+        for first in range(0, len(self.users), size):
+            part = slice(first, first + size)
+            yield Clicks(self.users[part], self.events[part], self.products[part], self.times[part])

@@ -1,0 +1,304 @@
+"""Detection in one source partition: all rules, over the clicks in their order.
+
+No Faust, no Kafka and no clock: clicks and time are handed in.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clickwarden.detection.anomaly import Anomaly, alert_id
+from clickwarden.detection.batch import Batch
+from clickwarden.detection.rules import Rule
+from clickwarden.detection.suspects import Suspect
+from clickwarden.detection.windows import Window
+from clickwarden.times import isotime
+
+
+class Parameters(Protocol):
+    """What detection has to know beside its rules; the settings of that name.
+
+    Attributes:
+        lateness: seconds a click may be behind the newest one.
+        seed: of the users' hashes.
+        max_suspects: users profiled at once in one window.
+    """
+
+    @property
+    def lateness(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def max_suspects(self) -> int: ...
+
+
+class Findings(NamedTuple):
+    """What a batch of clicks brought to light.
+
+    Attributes:
+        late: positions in the batch of the clicks that at least one rule had
+            to leave out, and the names of those rules.
+        anomalies: ``ongoing`` in the order of their clicks, then ``closed``.
+        closed: the windows that are over, forgotten by the detection.
+    """
+
+    late: dict[int, list[str]]
+    anomalies: list[Anomaly]
+    closed: list[Window]
+
+
+class RuleWindows:
+    """One rule: its open windows, and which windows are its own.
+
+    Attributes:
+        rule: as it was when it took effect.
+        since: counts only windows that start here or later; -inf if always.
+        until: counts only windows that start before; +inf while in effect.
+        sealed: windows that end here or before were closed by wall clock.
+    """
+
+    def __init__(self, rule: Rule, since: float = -math.inf) -> None:
+        self.rule = rule
+        self.since = since
+        self.until = math.inf
+        self.sealed = -math.inf
+        self.windows: dict[int, Window] = {}
+
+    def own(self, starts: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Which of these windows are the rule's own; None: all are."""
+        if math.isinf(self.since) and math.isinf(self.until):
+            return None
+        return (starts >= self.since) & (starts < self.until)
+
+    def ripe(self, watermark: float) -> list[int]:
+        """Starts of the windows that the watermark or wall clock has closed, in order."""
+        closed = max(watermark, self.sealed)
+        return sorted(start for start, window in self.windows.items() if window.end <= closed)
+
+    def retired(self, watermark: float) -> bool:
+        """Out of effect, with every window of its own closed."""
+        return not self.windows and watermark >= self.until + self.rule.window
+
+
+class Detection:
+    """All that is known about one partition of the clicks topic.
+
+    Attributes:
+        partition: its number.
+        next_offset: offset to read on from (:meth:`advance`); None before the first record.
+        newest: highest event time of an accepted click, epoch seconds.
+        accepted, late, ignored: records by what became of them.
+        rejected: records that could not be counted, by reason.
+        rule_windows: one a rule in effect, and one a rule that was changed or
+            removed while windows of it are open.
+        changes: rules to put into effect, and the offset from which on.
+    """
+
+    def __init__(self, partition: int, rules: Sequence[Rule], parameters: Parameters) -> None:
+        self.partition = partition
+        self.next_offset: int | None = None
+        self.newest = -math.inf
+        self.accepted = 0
+        self.late = 0
+        self.ignored = 0
+        self.rejected: dict[str, int] = {}
+        self.rule_windows = [RuleWindows(rule) for rule in rules]
+        self.changes: list[tuple[int, tuple[Rule, ...]]] = []
+        self._parameters = parameters
+
+    def advance(self, next_offset: int) -> None:
+        """Be done with every record before ``next_offset``, counted or lost."""
+        self.next_offset = next_offset
+
+    def open_windows(self) -> Iterator[Window]:
+        """The windows of all rules that are not over, in no order."""
+        for ruled in self.rule_windows:
+            yield from ruled.windows.values()
+
+    @property
+    def watermark(self) -> float:
+        """No click before this time is waited for, epoch seconds; -inf before the first."""
+        return self.newest - self._parameters.lateness
+
+    def plan(self, rules: Sequence[Rule], offset: int) -> bool:
+        """Put these rules into effect from ``offset`` on; False if they are what is planned already.
+
+        The offset is the end of the partition at the time of the change. What
+        lies before it may have been counted, and told, under the old rules by
+        a worker that died since; counted again, it must tell the same.
+        """
+        planned = self.changes[-1][1] if self.changes else [each.rule for each in self._in_effect()]
+        if {rule.name: rule for rule in planned} == {rule.name: rule for rule in rules}:
+            return False
+        self.changes.append((offset, tuple(rules)))
+        return True
+
+    def adopt(self, offset: int) -> int | None:
+        """Put into effect what is planned for ``offset``; the offset of the next change."""
+        while self.changes and self.changes[0][0] <= offset:
+            self._change(self.changes.pop(0)[1])
+        return self.changes[0][0] if self.changes else None
+
+    def _in_effect(self) -> list[RuleWindows]:
+        return [ruled for ruled in self.rule_windows if math.isinf(ruled.until)]
+
+    def _change(self, rules: Sequence[Rule]) -> None:
+        """Windows that hold the newest click, and older ones, stay with the rule
+        that they were opened under, so that a change drops no count."""
+        wanted = {rule.name: rule for rule in rules}
+        for ruled in self._in_effect():
+            rule = wanted.get(ruled.rule.name)
+            if rule == ruled.rule:
+                del wanted[rule.name]
+            else:
+                ruled.until = self._next_window(rule or ruled.rule)
+        self.rule_windows += [RuleWindows(rule, self._next_window(rule)) for rule in wanted.values()]
+
+    def _next_window(self, rule: Rule) -> float:
+        if math.isinf(self.newest):
+            return -math.inf
+        return (int(self.newest) // rule.window + 1) * rule.window
+
+    def count(self, batch: Batch) -> Findings:
+        """Count a batch, in the order of its clicks, and close what it leaves behind."""
+        self.ignored += batch.ignored
+        for record in batch.rejected:
+            self.rejected[record.reason] = self.rejected.get(record.reason, 0) + 1
+        if not len(batch):
+            return Findings({}, [], [])
+        late: dict[int, list[str]] = {}
+        ongoing: list[tuple[int, Anomaly]] = []
+        before = self._watermark_before(batch.times)
+        for ruled in self.rule_windows:
+            for start, positions in self._windows_of(ruled, batch, before, late):
+                window = ruled.windows.get(start)
+                if window is None:
+                    window = ruled.windows[start] = Window(
+                        start, ruled.rule, self._parameters.seed, self._parameters.max_suspects
+                    )
+                for click, user_id, suspect in window.count(batch, positions):
+                    ongoing.append((click, self._anomaly("ongoing", window, user_id, suspect)))
+        self.late += len(late)
+        self.accepted += len(batch) - len(late)
+        self.newest = max(self.newest, float(batch.times.max()))
+        ongoing.sort(key=lambda found: found[0])
+        over = self.close()
+        return Findings(late, [anomaly for _, anomaly in ongoing] + over.anomalies, over.closed)
+
+    def _watermark_before(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64[n], the watermark as the clicks before each one left it."""
+        newest = np.empty(len(times))
+        newest[0] = self.newest
+        np.maximum.accumulate(times[:-1], out=newest[1:])
+        np.maximum(newest, self.newest, out=newest)
+        return newest - self._parameters.lateness
+
+    def _windows_of(
+        self,
+        ruled: RuleWindows,
+        batch: Batch,
+        before: NDArray[np.float64],
+        late: dict[int, list[str]],
+    ) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """The positions of a rule's clicks in each of its windows; notes the late ones."""
+        rule = ruled.rule
+        positions = batch.having(rule.events)
+        if not len(positions):
+            return
+        size = rule.window
+        first, last = batch.earliest // size * size, batch.latest // size * size
+        closed = max(float(before[-1]), ruled.sealed)
+        unbounded = ruled.own(np.array([first, last]))
+        if first == last and first + size > closed and (unbounded is None or unbounded.all()):
+            yield first, positions
+            return
+        starts = batch.seconds[positions] // size * size
+        own = ruled.own(starts)
+        if own is not None:
+            starts, positions = starts[own], positions[own]
+        missed = starts + size <= np.maximum(before[positions], ruled.sealed)
+        if missed.any():
+            for position in positions[missed].tolist():
+                late.setdefault(position, []).append(rule.name)
+            starts, positions = starts[~missed], positions[~missed]
+        if not len(positions):
+            return
+        order = np.argsort(starts, kind="stable")
+        opened, at = np.unique(starts[order], return_index=True)
+        yield from zip(opened.tolist(), np.split(positions[order], at[1:]), strict=True)
+
+    def seal(self, time: float) -> bool:
+        """Let wall clock decide that windows are over, as if a click of ``time`` had come.
+
+        Only windows that hold clicks are sealed, so that a stream that wakes
+        up behind them loses nothing. The decision must be durable before
+        :meth:`close` makes anything of it.
+        """
+        watermark = time - self._parameters.lateness
+        sealed = False
+        for ruled in self.rule_windows:
+            ends = [window.end for window in ruled.windows.values() if window.end <= watermark]
+            if ends and max(ends) > ruled.sealed:
+                ruled.sealed = max(ends)
+                sealed = True
+        return sealed
+
+    def close(self) -> Findings:
+        """Forget the windows that are over."""
+        anomalies, closed = [], []
+        for ruled in self.rule_windows:
+            for start in ruled.ripe(self.watermark):
+                window = ruled.windows.pop(start)
+                closed.append(window)
+                anomalies += [
+                    self._anomaly("closed", window, user_id, suspect)
+                    for user_id, suspect in window.suspects.all().items()
+                    if window.suspects.over(suspect)
+                ]
+        self.rule_windows = [ruled for ruled in self.rule_windows if not ruled.retired(self.watermark)]
+        return Findings({}, anomalies, closed)
+
+    def _anomaly(
+        self, status: Literal["ongoing", "closed"], window: Window, user_id: str, suspect: Suspect
+    ) -> Anomaly:
+        rule = window.rule
+        events = suspect.event_mix
+        return Anomaly(
+            alert_id=alert_id(rule.name, user_id, window.start),
+            rule=rule.name,
+            status=status,
+            user_id=user_id,
+            window_start=isotime(window.start),
+            window_end=isotime(window.end),
+            count=suspect.count_high,
+            count_low=suspect.count_low,
+            count_high=suspect.count_high,
+            threshold=rule.threshold,
+            first_seen=isotime(suspect.first),
+            last_seen=isotime(suspect.last),
+            events=events,
+            distinct_products=suspect.distinct_products,
+            category=rule.category,
+            owasp=rule.threat,
+            reasons=list(_reasons(rule, suspect, events)),
+            partition=self.partition,
+        )
+
+
+def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[str]:
+    """Why a suspect is an anomaly, in words, from figures that a replay repeats."""
+    of = f" ({', '.join(rule.events)})" if rule.events else ""
+    yield f"{suspect.count_high} clicks{of} in a window of {rule.window} s, threshold {rule.threshold}"
+    span = suspect.last - suspect.first
+    if span >= 1:
+        pace = suspect.exact / span
+        yield f"{suspect.exact} of them counted one by one: {pace:.1f} a second over {span:.0f} s"
+    event, clicks = next(iter(events.items()))
+    if clicks == suspect.exact:
+        yield f"nothing but {event}"
+    if suspect.distinct_products:
+        more = " or more" if suspect.many_products else ""
+        yield f"{suspect.distinct_products}{more} distinct products"

@@ -1,0 +1,88 @@
+"""What is abnormal: the rules of ``rules.toml``."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from clickwarden.errors import SettingsError
+
+Category = Literal["bot", "scraper", "credential_stuffing"]
+
+#: OWASP Automated Threats to Web Applications, the closest to each category.
+OWASP: dict[str, str] = {
+    "bot": "OAT-003",
+    "scraper": "OAT-011",
+    "credential_stuffing": "OAT-008",
+}
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """More than ``threshold`` matching clicks of one user in one window.
+
+    A window is ``[start, start + window)`` in event time, in whole seconds,
+    aligned to the epoch. ``events`` empty means every click matches.
+    """
+
+    name: str
+    window: int
+    threshold: int
+    category: Category = "bot"
+    description: str = ""
+    events: tuple[str, ...] = ()
+    promote: int = 0
+    width: int = 65_536
+    owasp: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
+            raise ValueError("name: 1 to 64 letters, digits, - and _")
+        if self.window < 1 or self.window > 86_400:
+            raise ValueError(f"window: {self.window} must be 1 to 86400 seconds")
+        if self.threshold < 1 or self.threshold >= 2**31:
+            raise ValueError(f"threshold: {self.threshold} must be at least 1")
+        if not 0 <= self.promote <= self.threshold:
+            raise ValueError(f"promote: {self.promote} must be 1 to the threshold, or left out")
+        if self.width < 1024 or self.width > 2**24 or self.width & (self.width - 1):
+            raise ValueError(f"width: {self.width} must be a power of two from 1024 to {2**24}")
+
+    @property
+    def level(self) -> int:
+        """Estimate at which a user becomes a suspect."""
+        return self.promote or max(1, self.threshold // 2)
+
+    @property
+    def threat(self) -> str:
+        """The OWASP automated threat an anomaly of this rule is labelled with."""
+        return self.owasp or OWASP[self.category]
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    rule: list[Rule]
+
+
+def load(path: Path) -> tuple[Rule, ...]:
+    """Read the rules, in the file's order.
+
+    Raises:
+        SettingsError: the file is missing, is not TOML, or a rule is wrong.
+    """
+    try:
+        with path.open("rb") as file:
+            rules = msgspec.convert(tomllib.load(file), _File).rule
+    except FileNotFoundError:
+        raise SettingsError(
+            f"CLICKWARDEN_RULES={path}: no such file; write one (see rules.toml in the repository) "
+            "or name the one you have"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    names = [rule.name for rule in rules]
+    if not rules:
+        raise SettingsError(f"{path}: holds no rule; add a [[rule]] with name, window and threshold")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SettingsError(f"{path}: two rules are named {twice!r}; names must differ")
+    return tuple(rules)

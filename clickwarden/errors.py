@@ -1,0 +1,56 @@
+"""The errors Clickwarden raises on purpose.
+
+    ClickwardenError
+    ├── SettingsError      a setting or a rule is wrong or missing
+    ├── BrokerError        Apache Kafka cannot be reached, started or used
+    ├── ClickError         a record cannot be counted (see clickwarden.formats.clicks)
+    ├── OutboxError        the outbox cannot be used
+    └── SnapshotError      a snapshot cannot be used
+
+Each message says what is wrong, with which value, and what to do about it.
+"""
+
+
+class ClickwardenError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class SettingsError(ClickwardenError):
+    """A setting or a rule is wrong or missing."""
+
+
+class BrokerError(ClickwardenError):
+    """Apache Kafka cannot be reached, started or used."""
+
+
+def unreachable(broker: str, error: Exception) -> BrokerError:
+    """Kafka does not answer at the address of ``CLICKWARDEN_BROKER``."""
+    return BrokerError(
+        f"CLICKWARDEN_BROKER={broker}: Kafka does not answer ({error}); "
+        "start one with 'faust -A app broker', or name yours"
+    )
+
+
+#: Whoever sends a record decides how long a description of its fault can become.
+DETAIL_MAX = 200
+
+
+class ClickError(ClickwardenError):
+    """A record of the clicks topic cannot be counted.
+
+    ``reason`` is one of :data:`clickwarden.formats.clicks.REASONS`.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        detail = detail[:DETAIL_MAX]
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class OutboxError(ClickwardenError):
+    """The outbox cannot be used: it is another producer's, full, of a newer version, or broken."""
+
+
+class SnapshotError(ClickwardenError):
+    """A snapshot is broken, from a newer version, or of records that Kafka does not have."""

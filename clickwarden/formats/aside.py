@@ -1,0 +1,11 @@
+"""Records set aside, in ``clicks.rejected`` and ``clicks.late``: the original key and value, with headers."""
+
+#: Where the record came from.
+HEADER_TOPIC = "topic"
+HEADER_PARTITION = "partition"
+HEADER_OFFSET = "offset"
+#: Why it is here.
+HEADER_REASON = "reason"
+HEADER_DETAIL = "detail"
+#: In ``clicks.late``: names of the rules that missed the click, comma between.
+HEADER_RULES = "rules"

@@ -1,0 +1,26 @@
+"""Which decoder reads a topic's records."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from clickwarden.formats.clicks import Decoder
+
+
+class Topic(Protocol):
+    """What has to be known of a topic; the settings of that name.
+
+    Attributes:
+        field_names: what it calls the fields of a click, by our own names.
+        max_skew: seconds that a click may be ahead of Kafka's clock.
+    """
+
+    @property
+    def field_names(self) -> dict[str, str]: ...
+    @property
+    def max_skew(self) -> float: ...
+
+
+def decoder_of(topic: Topic) -> Callable[[], Decoder]:
+    """Makes the decoder; can be pickled, for the process that decodes."""
+    return partial(Decoder, topic.field_names, topic.max_skew)

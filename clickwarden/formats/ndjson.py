@@ -1,0 +1,30 @@
+"""NDJSON: one click a line, as the clicks topic takes it."""
+
+import time
+from typing import NamedTuple
+
+from clickwarden.errors import ClickError
+from clickwarden.formats.clicks import Decoder
+from clickwarden.formats.lines import Block
+
+
+class _Line(NamedTuple):
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class NDJSON:
+    """Parses lines by the rules of a topic's decoder; their time of receipt is now."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decode = decoder.decode
+
+    def __call__(self, data: bytes, first: int) -> Block:
+        now = int(time.time() * 1000)
+        lines = data.removesuffix(b"\n").split(b"\n")
+        records = [_Line(number, now, None, line) for number, line in enumerate(lines, first) if line.strip()]
+        clicks = self._decode(records)
+        bad = [(each.offset, str(ClickError(each.reason, each.detail))) for each in clicks.rejected]
+        return Block(clicks, len(lines), 0, bad)

@@ -1,0 +1,1 @@
+"""Topics, and how a consumer in no group reads them."""

@@ -1,0 +1,70 @@
+"""Topics read from their beginning, by a consumer in no group."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from clickwarden.errors import BrokerError, unreachable
+from clickwarden.settings import Settings
+
+
+@asynccontextmanager
+async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer at the beginning of every partition of the topics.
+
+    Raises:
+        BrokerError: Kafka does not answer, now or while the consumer is in use; or a topic does not exist.
+    """
+    options = settings.client_options() | {"request_timeout_ms": 10_000}
+    admin = AIOKafkaAdminClient(**options)
+    consumer = AIOKafkaConsumer(
+        **options, isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=100
+    )
+    try:
+        await admin.start()
+        # A topic is asked for by its name only once it is known: a broker may create what it is asked for.
+        for topic in set(topics).difference(await admin.list_topics()):
+            raise BrokerError(
+                f"Kafka at {settings.bootstrap} has no topic {topic!r}; 'faust -A app worker' creates it, "
+                "CLICKWARDEN_CLICKS_TOPIC and CLICKWARDEN_ANOMALIES_TOPIC name others"
+            )
+        consumer.assign(
+            [
+                TopicPartition(described["topic"], each["partition"])
+                for described in await admin.describe_topics(list(topics))
+                for each in described["partitions"]
+            ]
+        )
+        await consumer.start()
+        yield consumer
+    except KafkaError as error:
+        raise unreachable(settings.broker, error) from None
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+async def poll(
+    consumer: AIOKafkaConsumer, *partitions: TopicPartition, most: int | None = None
+) -> dict[TopicPartition, list[ConsumerRecord]]:
+    """The next records, at most so many, by partition; none where a second brings none.
+
+    Raises:
+        KafkaError: it brought none because Kafka is away, which the consumer alone would not say.
+    """
+    batches: dict[TopicPartition, list[ConsumerRecord]]
+    batches = await consumer.getmany(*partitions, timeout_ms=1000, max_records=most)
+    if not batches:
+        await consumer.end_offsets(consumer.assignment())
+    return batches
+
+
+async def to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[tuple[int, list[ConsumerRecord]]]:
+    """Records with their partition, up to what is the end of the topic now."""
+    ends = await consumer.end_offsets(consumer.assignment())
+    while behind := [each for each, end in ends.items() if await consumer.position(each) < end]:
+        for partition, records in (await poll(consumer, *behind)).items():
+            yield partition.partition, records

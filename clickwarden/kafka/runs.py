@@ -1,0 +1,66 @@
+"""Runs: consecutive records of one partition, as Kafka keeps them."""
+
+from asyncio import Queue
+from collections.abc import Iterator
+from typing import Any
+
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
+
+from clickwarden.formats.clicks import Record
+
+#: Records to make a run of. Longer runs make users of one run share more cells
+#: of a sketch, which are then updated one by one; shorter ones pay the cost a
+#: run more often.
+RUN_RECORDS = 2000
+
+
+class Run:
+    """The records with offsets in ``[first, next_offset)`` that a reader may see.
+
+    Attributes:
+        raw: their record batches, whole, so that there may be records of other offsets in them.
+        epoch: of the consumer that fetched it.
+        decoded: what they say, piece by piece, if somebody decodes them ahead.
+    """
+
+    __slots__ = ("_records", "decoded", "epoch", "first", "next_offset", "raw")
+
+    def __init__(self, raw: bytes, first: int, next_offset: int) -> None:
+        self.raw = raw
+        self.first = first
+        self.next_offset = next_offset
+        self.epoch = 0
+        self.decoded: Queue[Any] | None = None
+        self._records: list[Record] | None = None
+
+    def unpack(self) -> Iterator[Record]:
+        """The records, in the order of their offsets.
+
+        Raises:
+            CorruptRecordException: a batch is not what was written.
+        """
+        batches = MemoryRecords(self.raw)
+        while batches.has_next():
+            batch = batches.next_batch()
+            if not batch.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC in the batch at offset {batch.base_offset}")
+            if self.first <= batch.base_offset and batch.next_offset <= self.next_offset:
+                yield from batch
+            else:
+                for record in batch:
+                    if self.first <= record.offset < self.next_offset:
+                        yield record
+
+    @property
+    def records(self) -> list[Record]:
+        """All of them, unpacked once."""
+        if self._records is None:
+            self._records = list(self.unpack())
+        return self._records
+
+    def between(self, first: int, next_offset: int) -> "Run":
+        """The part of the run with these offsets."""
+        if (first, next_offset) == (self.first, self.next_offset):
+            return self
+        return Run(self.raw, first, next_offset)

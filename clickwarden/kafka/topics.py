@@ -1,0 +1,116 @@
+"""The topics: their layout in Kafka, and their creation."""
+
+import asyncio
+from collections.abc import Iterator
+from time import monotonic
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from clickwarden.errors import BrokerError, SettingsError, unreachable
+from clickwarden.settings import Settings
+
+MINUTE_MS = 60 * 1000
+DAY_MS = 24 * 60 * MINUTE_MS
+#: How long a new topic may be without a leader.
+LEADER_SECONDS = 30.0
+#: Largest record we write: a snapshot of many open windows.
+RECORD_BYTES = 32 * 1024 * 1024
+#: The tables, and the largest row of each in bytes.
+TABLES = {"snapshots": RECORD_BYTES, "activity": 1024 * 1024}
+
+
+def layout(settings: Settings) -> Iterator[NewTopic]:
+    """Every topic we read or write, tables' changelogs aside.
+
+    Kafka's own clock stamps what it receives (LogAppendTime): it judges
+    whether a click comes from the future, the same at every replay, and
+    retention then never deletes a replay of old data at once.
+    """
+    received = {"message.timestamp.type": "LogAppendTime"}
+    week = {"retention.ms": str(7 * DAY_MS)}
+    # A record that the clicks topic took must fit with our headers on it.
+    roomy = {"max.message.bytes": str(4 * 1024 * 1024)}
+    month_compacted = {"cleanup.policy": "compact,delete", "retention.ms": str(30 * DAY_MS)}
+    for name, config in (
+        (settings.clicks_topic, received | week),
+        (settings.rejected_topic, received | week | roomy),
+        (settings.late_topic, received | week | roomy),
+        (settings.anomalies_topic, received | month_compacted),
+    ):
+        yield NewTopic(name, settings.partitions, settings.replication, topic_configs=config)
+    # Kafka deletes whole segments: short ones, or it would keep a week.
+    hours = {"retention.ms": str(120 * MINUTE_MS), "segment.ms": str(10 * MINUTE_MS)}
+    yield NewTopic(settings.status_topic, 1, settings.replication, topic_configs=received | hours)
+
+
+def changelogs(settings: Settings) -> Iterator[NewTopic]:
+    """The tables' changelogs, which hold the state of the application.
+
+    Faust would create them when the tables start, but it assigns nobody a
+    changelog partition that Kafka does not list yet.
+    """
+    for table, record_bytes in TABLES.items():
+        config = {"cleanup.policy": "compact", "max.message.bytes": str(record_bytes)}
+        name = f"{settings.app_id}-{table}-changelog"
+        yield NewTopic(name, settings.partitions, settings.replication, topic_configs=config)
+
+
+async def declare(settings: Settings, *more: NewTopic) -> None:
+    """Create the topics that are missing, of our layout and these, and wait until they can be used.
+
+    Raises:
+        BrokerError: Kafka cannot be reached, or refuses to create one.
+        SettingsError: one has another number of partitions than the settings say.
+    """
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    try:
+        try:
+            await admin.start()
+        except KafkaError as error:
+            raise unreachable(settings.broker, error) from None
+        wanted = [*layout(settings), *more]
+        present = set(await admin.list_topics())
+        missing = [topic for topic in wanted if topic.name not in present]
+        if missing:
+            response = await admin.create_topics(missing)
+            for name, code, *message in response.topic_errors:
+                failure = for_code(code)
+                if code and failure is not TopicAlreadyExistsError:
+                    raise BrokerError(f"Kafka did not create topic {name}: {failure.__name__} {message}")
+        partitions = await _partitions(admin, [topic.name for topic in wanted])
+    finally:
+        await admin.close()
+    clicks = partitions[settings.clicks_topic]
+    if clicks != settings.partitions:
+        raise SettingsError(
+            f"CLICKWARDEN_PARTITIONS={settings.partitions}: topic {settings.clicks_topic!r} has "
+            f"{clicks} partitions; set CLICKWARDEN_PARTITIONS={clicks}"
+        )
+    for topic in more:
+        if partitions[topic.name] != settings.partitions:
+            raise SettingsError(
+                f"CLICKWARDEN_APP_ID={settings.app_id}: its state in {topic.name} has "
+                f"{partitions[topic.name]} partitions, the clicks topic {settings.partitions}; the state "
+                "cannot be split: begin anew with another CLICKWARDEN_APP_ID"
+            )
+
+
+async def _partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """Number of partitions of each topic, once all of them have a leader."""
+    deadline = monotonic() + LEADER_SECONDS
+    while True:
+        topics = await admin.describe_topics(names)
+        leaderless = [
+            topic["topic"]
+            for topic in topics
+            if not topic["partitions"] or any(each["leader"] < 0 for each in topic["partitions"])
+        ]
+        if not leaderless:
+            return {topic["topic"]: len(topic["partitions"]) for topic in topics}
+        if monotonic() > deadline:
+            raise BrokerError(
+                f"Kafka has no leader for {', '.join(leaderless)} after {LEADER_SECONDS:.0f} s: "
+                "are all brokers up?"
+            )
+        await asyncio.sleep(0.1)

@@ -1,0 +1,1 @@
+"""Kafka and made-up traffic on this machine: nothing a deployment needs."""

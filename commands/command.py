@@ -1,0 +1,37 @@
+"""How a command of ours runs."""
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import Any, ClassVar, NoReturn
+
+from faust.cli import AppCommand
+
+from clickwarden.errors import ClickwardenError
+
+INTERRUPTED = 130
+
+
+class AsyncCommand(AppCommand):  # type: ignore[misc]
+    """Runs ``run()`` without Faust's worker around it.
+
+    An error raised on purpose becomes one line and exit code 1; Ctrl-C and
+    SIGTERM cancel ``run()`` and make it exit code 130.
+    """
+
+    abstract: ClassVar[bool] = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        # aiokafka logs every attempt to connect; we say once that Kafka is away.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        # A shell has its background jobs ignore SIGINT, and asyncio then lets it be.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        try:
+            asyncio.run(self.run(*self.args, **self.kwargs))
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except ClickwardenError as error:
+            sys.exit(f"clickwarden: {error}")
+        sys.exit(0)

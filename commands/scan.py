@@ -1,0 +1,78 @@
+"""``faust -A app scan FILE``: the detection over a file, with nothing running."""
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+from faust.cli import argument, option
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.main import app, settings
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.detection.batch import Batch
+from clickwarden.detection.detection import Detection
+from clickwarden.formats.lines import Block
+from clickwarden.kafka.runs import RUN_RECORDS
+from clickwarden.sources import files
+from commands.command import AsyncCommand
+from commands.terminal import describe
+
+
+class Scan(AsyncCommand):
+    """Find the abnormal users in FILE: who, when, how much and why. Nothing need be running.
+
+    FILE is a web server's access log (common or combined format) or NDJSON,
+    one click a line; gzip is fine. The rules are those of CLICKWARDEN_RULES.
+    The file is taken for whole: its last windows are closed too.
+    """
+
+    options = [  # noqa: RUF012
+        argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+        option("--json", "as_json", is_flag=True, help="One anomaly a line, closed ones only."),
+    ]
+
+    async def run(self, file: Path, as_json: bool) -> None:
+        console = Console(stderr=True, highlight=False)
+        detection = Detection(0, app.rules, settings)
+        began = time.monotonic()
+        lines = skipped = 0
+        closed: list[Anomaly] = []
+        columns = (
+            TextColumn("{task.completed:,} bytes"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("", total=os.stat(file).st_size)
+            for block in files.read(file, settings):
+                closed += _closed(detection, block)
+                lines += block.lines
+                skipped += len(block.bad)
+                progress.update(task, completed=block.read)
+        detection.seal(math.inf)
+        closed += detection.close().anomalies
+        took = time.monotonic() - began
+        if as_json:
+            for anomaly in closed:
+                sys.stdout.buffer.write(msgspec.json.encode(anomaly) + b"\n")
+        else:
+            for anomaly in closed:
+                Console(highlight=False).print(describe(anomaly), soft_wrap=True)
+        console.print(
+            f"{lines:,} lines, {skipped:,} skipped, {detection.late:,} late; "
+            f"{len(closed)} anomalies; {took:.2f} s, {lines / took:,.0f} lines/s"
+        )
+
+
+def _closed(detection: Detection, block: Block) -> Iterator[Anomaly]:
+    for clicks in block.clicks.cut(RUN_RECORDS):
+        for anomaly in detection.count(Batch(clicks)).anomalies:
+            if anomaly.status == "closed":
+                yield anomaly

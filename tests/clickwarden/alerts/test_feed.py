@@ -1,0 +1,177 @@
+"""What the feed makes of the records of the anomalies topic."""
+
+import json
+
+import pytest
+
+from clickwarden.alerts.feed import RECORD_BYTES, SLICE, Feed, series
+from tests.anomalies import MINUTES, record
+from web.query import Filter
+
+EVERYTHING = Filter()
+
+
+async def known(feed: Feed, wanted: Filter = EVERYTHING) -> list[tuple[str, str]]:
+    anomalies = [entry.anomaly async for entries in feed.select(wanted) for entry in entries]
+    return [(anomaly.alert_id, anomaly.status) for anomaly in anomalies]
+
+
+async def test_closed_replaces_ongoing_and_not_the_other_way() -> None:
+    feed = Feed()
+    news = feed.take(record("a"))
+    assert news is not None
+    assert news.first
+    assert (await known(feed), feed.ongoing, feed.fired("bot")) == ([("a", "ongoing")], 1, 1)
+    news = feed.take(record("a", "closed"))
+    assert news is not None
+    assert not news.first
+    assert feed.take(record("a")) is None
+    assert feed.take(record("a", "closed")) is None
+    assert (await known(feed), feed.ongoing, feed.fired("bot")) == ([("a", "closed")], 0, 1)
+
+
+async def test_the_newest_window_comes_first_and_an_anomaly_keeps_its_place() -> None:
+    feed = Feed()
+    feed.take(record("old", "closed", "2026-01-01T00:01:00Z"))
+    feed.take(record("new", "closed", "2026-01-01T00:03:00Z"))
+    feed.take(record("now", "ongoing", "2026-01-01T00:02:00Z"))
+    assert [alert for alert, _ in await known(feed)] == ["new", "now", "old"]
+    feed.take(record("now", "closed", "2026-01-01T00:02:00Z"))
+    assert [alert for alert, _ in await known(feed)] == ["new", "now", "old"]
+
+
+async def test_it_keeps_so_many_and_the_newest_of_them() -> None:
+    feed = Feed(keep=10)
+    for minute in range(40):
+        feed.take(record(f"{minute:02}", "closed", f"2026-01-01T00:{minute:02}:00Z", user_id=f"{minute}"))
+    assert [alert for alert, _ in await known(feed)] == [f"{minute}" for minute in range(39, 29, -1)]
+    assert (len(feed), feed.fired("bot"), feed.of("0"), len(feed.of("39"))) == (10, 10, [], 1)
+
+
+async def test_what_is_selected_may_change_meanwhile() -> None:
+    feed = Feed()
+    for number in range(2 * SLICE + 1):
+        feed.take(record(f"{number:06}"))
+    seen: list[str] = []
+    async for entries in feed.select():
+        seen += [entry.alert_id for entry in entries]
+        feed.take(record("newest", window_end="2026-01-01T00:02:00Z"))
+        feed.take(record("oldest", window_end="2026-01-01T00:00:00Z"))
+    assert seen == [*(f"{number:06}" for number in reversed(range(2 * SLICE + 1))), "oldest"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Filter(), "abc"),
+        (Filter(rule="bot"), "ab"),
+        (Filter(user="u"), "bc"),
+        (Filter(user="U"), ""),
+        (Filter(category="scraper"), "c"),
+        (Filter(status="ongoing"), "b"),
+        (Filter(status="closed", user="u"), "c"),
+        (Filter(since="2026-01-01T00:01:00Z"), "bc"),
+        (Filter(since="2026-01-01T00:00:59Z"), "abc"),
+        (Filter(until="2026-01-01T00:01:00Z"), "a"),
+        (Filter(until="2026-01-01T00:01:01Z"), "ab"),
+        (Filter(since="2026-01-01T00:01:00Z", until="2026-01-01T00:02:00Z"), "b"),
+    ],
+    ids=str,
+)
+async def test_filters(wanted: Filter, found: str) -> None:
+    feed = Feed()
+    feed.take(record("a", "closed", MINUTES[1], window_start=MINUTES[0], user_id="t"))
+    feed.take(record("b", "ongoing", MINUTES[2], window_start=MINUTES[1]))
+    more = {"rule": "slow", "category": "scraper", "window_start": MINUTES[2]}
+    feed.take(record("c", "closed", MINUTES[3], **more))
+    assert sorted(alert for alert, _ in await known(feed, wanted)) == list(found)
+
+
+def test_windows_that_follow_one_another_are_one_series() -> None:
+    feed = Feed()
+    for name, rule, minute in ("a", "bot", 0), ("c", "bot", 4), ("b", "bot", 1), ("d", "slow", 1):
+        feed.take(record(name, "closed", MINUTES[minute + 1], window_start=MINUTES[minute], rule=rule))
+    assert [[entry.alert_id for entry in run] for run in series(feed.of("u"))] == [["a", "b"], ["c"], ["d"]]
+
+
+def test_an_ongoing_anomaly_makes_progress() -> None:
+    feed = Feed()
+    feed.take(record("a"))
+    feed.progress("u", "bot", "2026-01-01T00:00:00Z", 476, 500)
+    feed.progress("u", "bot", "2026-01-01T00:01:00Z", 976, 1000)
+    feed.progress("u", "slow", "2026-01-01T00:00:00Z", 976, 1000)
+    feed.progress("someone", "bot", "2026-01-01T00:00:00Z", 976, 1000)
+    (entry,) = feed.of("u")
+    assert (entry.low, entry.high, entry.excess) == (476, 500, 10)
+    feed.take(record("a", "closed", count_low=536, count_high=560))
+    feed.progress("u", "bot", "2026-01-01T00:00:00Z", 976, 1000)
+    (entry,) = feed.of("u")
+    assert (entry.low, entry.high) == (536, 560)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"not JSON",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b'{"alert_id": ' * 20_000,
+        record("a", "opened"),
+        record("a", count="many"),
+        record("a", user_id=None),
+        record("a").replace(b'"why"', b'"\xff"'),
+        record("a").replace(b'"why"', rb'"\ud800"'),
+        record("a", more="x" * RECORD_BYTES),
+    ],
+    ids=repr,
+)
+async def test_what_is_no_anomaly_is_passed_over(value: bytes | None) -> None:
+    feed = Feed()
+    assert feed.take(value) is None
+    feed.take(record("b"))
+    assert await known(feed) == [("b", "ongoing")]
+
+
+def test_fields_of_a_newer_version_are_kept() -> None:
+    feed = Feed()
+    feed.take(record("a", version=2, story={"so": "far"}))
+    (kept,) = feed.of("u")
+    assert json.loads(bytes(kept.record))["story"] == {"so": "far"}
+
+
+def test_the_worst_come_first_and_each_user_is_live_once_for_a_rule() -> None:
+    feed = Feed()
+    for name, user_id, high, minute in (
+        ("a", "u", 60, 0),
+        ("b", "u", 90, 1),
+        ("c", "v", 70, 0),
+        ("d", "w", 51, 0),
+    ):
+        feed.take(
+            record(
+                name,
+                "ongoing",
+                MINUTES[minute + 1],
+                window_start=MINUTES[minute],
+                user_id=user_id,
+                count_high=high,
+            )
+        )
+    assert [entry.alert_id for entry in feed.worst(3)] == ["b", "c", "a"]
+    assert (feed.ongoing, feed.live, feed.live_of("bot"), feed.live_of("slow")) == (4, 3, 4, 0)
+    feed.progress("w", "bot", MINUTES[0], 400, 424)
+    feed.take(record("b", "closed", MINUTES[2], window_start=MINUTES[1]))
+    assert [entry.alert_id for entry in feed.worst(9)] == ["d", "c", "a"]
+    assert (feed.ongoing, feed.live) == (3, 3)
+    for name, user_id in ("a", "u"), ("c", "v"), ("d", "w"):
+        feed.take(record(name, "closed", user_id=user_id))
+    assert (feed.worst(9), feed.ongoing, feed.live, feed.live_of("bot"), feed.fired("bot")) == (
+        [],
+        0,
+        0,
+        0,
+        4,
+    )

@@ -1,0 +1,55 @@
+"""What incidents say of the anomalies they are made of."""
+
+from clickwarden.alerts.feed import Feed
+from clickwarden.alerts.incidents import SPARK, incidents
+from tests.anomalies import MINUTES, record
+
+
+def window(feed: Feed, minute: int, status: str = "closed", high: int = 60, **more: object) -> None:
+    """An anomaly in the window of a minute; its lower end is 24 less."""
+    feed.take(
+        record(
+            f"{more.get('rule', 'bot')}-{minute}", status, MINUTES[minute + 1], window_start=MINUTES[minute],
+            count=high, count_low=high - 24, count_high=high, first_seen=f"{MINUTES[minute][:-3]}07Z",
+            last_seen=f"{MINUTES[minute][:-3]}53Z", reasons=[f"minute {minute}"], **more,
+        )
+    )  # fmt: skip
+
+
+def test_one_story_for_windows_that_follow_one_another() -> None:
+    feed = Feed()
+    window(feed, 4, high=70)
+    window(feed, 5, high=500)
+    window(feed, 6, "ongoing", high=51, caught_up=True)
+    (incident,) = incidents(feed.of("u"))
+    assert (incident.incident_id, incident.status, incident.windows) == ("bot-4", "ongoing", 3)
+    assert (incident.since, incident.until) == ("2026-01-01T00:04:07Z", None)
+    assert (incident.count_low, incident.count, incident.count_high) == (549, 621, 621)
+    assert (incident.threshold, incident.peak, incident.spark) == (50, 500, [70, 500, 51])
+    assert (incident.reasons, incident.caught_up) == (["minute 6"], True)
+    assert (incident.owasp, incident.owasp_label) == ("OAT-003", "Ad Fraud")
+    window(feed, 6, "closed", high=80)
+    (incident,) = incidents(feed.of("u"))
+    assert (incident.status, incident.until, incident.count) == ("closed", "2026-01-01T00:06:53Z", 650)
+
+
+def test_a_window_without_an_anomaly_ends_it() -> None:
+    feed = Feed()
+    for minute in 4, 6, 7:
+        window(feed, minute)
+    window(feed, 5, rule="slow")
+    found = [(incident.incident_id, incident.windows) for incident in incidents(feed.of("u"))]
+    assert found == [("bot-6", 2), ("slow-5", 1), ("bot-4", 1)]
+
+
+def test_the_spark_line_shows_the_newest_windows() -> None:
+    feed = Feed()
+    for minute in range(SPARK + 9):
+        window(feed, minute, high=100 + minute)
+    (incident,) = incidents(feed.of("u"))
+    assert incident.windows == SPARK + 9
+    assert incident.spark == list(range(109, 139))
+
+
+def test_no_user_no_incident() -> None:
+    assert incidents(Feed().of("u")) == []

@@ -1,0 +1,84 @@
+"""Detection one click at a time, on plain dicts: slow, and simple enough to be right."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from clickwarden.detection import sketch, suspects
+from clickwarden.detection.batch import Batch
+from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.rules import Rule
+from clickwarden.detection.sketch import cells_of, hashes_of
+
+Click = tuple[str, str, str | None, float]
+
+
+def batch_of(rows: Iterable[Click]) -> Batch:
+    rows = list(rows)
+    users, events, products, times = (
+        (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
+    )
+    return Batch(Clicks(users, events, products, np.array(times, np.float64)))
+
+
+def truth(rows: Iterable[Click], rules: Iterable[Rule], lateness: float) -> dict[tuple[str, int, str], int]:
+    """Exact counts by rule, window start and user, of the clicks that are not late."""
+    counts: Counter[tuple[str, int, str]] = Counter()
+    newest = float("-inf")
+    for user, event, _, time in rows:
+        for rule in rules:
+            start = int(time) // rule.window * rule.window
+            if (not rule.events or event in rule.events) and start + rule.window > newest - lateness:
+                counts[rule.name, start, user] += 1
+        newest = max(newest, time)
+    return dict(counts)
+
+
+class ReferenceWindow:
+    """A conservative-update sketch and suspects, click by click, in dicts."""
+
+    def __init__(self, rule: Rule, seed: int, max_suspects: int) -> None:
+        self.rule, self.seed, self.max_suspects = rule, seed, max_suspects
+        self.cells: dict[int, int] = defaultdict(int)
+        self.width, self.clicks = rule.width, 0
+        self.suspects: dict[str, dict[str, Any]] = {}
+
+    def add(self, click: Click) -> Iterator[tuple[str, int, int]]:
+        """Yields user, count_low and count_high where the threshold is crossed."""
+        user, event, product, time = click
+        suspect = self.suspects.get(user)
+        if suspect is None:
+            cells = cells_of(hashes_of([user], self.seed), self.width)[:, 0].tolist()
+            estimate = min(self.cells[cell] for cell in cells) + 1
+            for cell in cells:
+                self.cells[cell] = max(self.cells[cell], estimate)
+            self._double_when_full()
+            full = len(self.suspects) >= self.max_suspects
+            if estimate < (self.rule.threshold + 1 if full else self.rule.level):
+                return
+            suspect = self.suspects[user] = {
+                "promoted": estimate, "exact": 0, "times": [], "events": Counter(), "products": set(),
+                "profiled": len(self.suspects) < suspects.PROFILES_MAX,
+            }  # fmt: skip
+        was_over = suspect["exact"] and suspect["promoted"] + suspect["exact"] - 1 > self.rule.threshold
+        suspect["exact"] += 1
+        suspect["times"].append(time)
+        if suspect["profiled"] or event in suspect["events"] or not suspect["events"]:
+            suspect["events"][event] += 1
+        if suspect["profiled"] and product is not None:
+            suspect["products"].add(product)
+        high = suspect["promoted"] + suspect["exact"] - 1
+        if not was_over and high > self.rule.threshold:
+            yield user, suspect["exact"], high
+
+    def _double_when_full(self) -> None:
+        self.clicks += 1
+        while self.clicks >= sketch.LOAD * self.width:
+            old, self.cells = self.cells, defaultdict(int)
+            for cell, value in old.items():
+                row, column = divmod(cell, self.width)
+                for copy in (column, column + self.width):
+                    self.cells[2 * row * self.width + copy] = value
+            self.width *= 2

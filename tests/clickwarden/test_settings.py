@@ -1,0 +1,139 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clickwarden import settings
+from clickwarden.errors import SettingsError
+from clickwarden.settings import PREFIX, Settings
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting in the environment, no .env in the working directory."""
+    for name in os.environ:
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("CLICKWARDEN_LATENESS=7\nCLICKWARDEN_PARTITIONS=8\nHOME=/\n")
+    monkeypatch.setenv("CLICKWARDEN_LATENESS", "9")
+    loaded = Settings.load()
+    assert (loaded.lateness, loaded.partitions, loaded.idle_timeout) == (
+        9,
+        8,
+        Settings.model_fields["idle_timeout"].default,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LATENESS", "-1", "greater than or equal to 0"),
+        ("LATENESS", "soon", "valid number"),
+        ("LATENESS", "nan", "finite"),
+        ("IDLE_TIMEOUT", "0", "greater than 0"),
+        ("CHECKPOINT_INTERVAL", "inf", "finite"),
+        ("PARTITIONS", "0", "greater than or equal to 1"),
+        ("SEED", "-1", "greater than or equal to 0"),
+        ("SESSION_TIMEOUT", "5", "greater than or equal to 6"),
+        ("WEB_PORT", "65536", "less than or equal to 65535"),
+        ("CLICKS_TOPIC", "a click", "pattern"),
+        ("BROKER", "localhost", "is not host:port; write kafka://host:port"),
+        ("BROKER", "kafka://a:1,b", "'b' is not host:port"),
+        ("WEB_BIND", "0.0.0.0", "set CLICKWARDEN_WEB_TOKEN to a secret, or bind to 127.0.0.1"),
+        ("SECURITY_PROTOCOL", "TLS", "'PLAINTEXT', 'SSL'"),
+        ("SSL_CAFILE", "absent.pem", "no such file: absent.pem"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_name_its_value_and_the_cure(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+    assert str(refused.value).startswith(f"{PREFIX}{name}={value}: ")
+    assert said in str(refused.value)
+
+
+def test_every_wrong_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKWARDEN_LATENESS", "-1")
+    monkeypatch.setenv("CLICKWARDEN_PARTITIONS", "0")
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+    assert {line.partition("=")[0] for line in str(refused.value).splitlines()} == {
+        "CLICKWARDEN_LATENESS",
+        "CLICKWARDEN_PARTITIONS",
+    }
+
+
+def test_a_name_that_is_no_setting_is_refused_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKWARDEN_LATENES", "5")
+    with pytest.raises(
+        SettingsError, match=r"CLICKWARDEN_LATENES is no .* did you mean CLICKWARDEN_LATENESS\?"
+    ):
+        Settings.load()
+
+
+def test_a_name_like_none_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CLICKWARDEN_XYZZY=5\n")
+    with pytest.raises(SettingsError, match=r"CLICKWARDEN_XYZZY is no setting .* table of settings"):
+        Settings.load()
+
+
+def test_sasl_needs_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKWARDEN_SECURITY_PROTOCOL", "SASL_SSL")
+    with pytest.raises(SettingsError, match="set CLICKWARDEN_SASL_USERNAME and CLICKWARDEN_SASL_PASSWORD"):
+        Settings.load()
+
+
+def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKWARDEN_SASL_PASSWORD", "hush")
+    monkeypatch.setenv("CLICKWARDEN_WEB_TOKEN", "psst")
+    monkeypatch.setenv("CLICKWARDEN_PARTITIONS", "0")
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+    assert "hush" not in str(refused.value) + repr(Settings(partitions=1))
+    assert "psst" not in str(refused.value) + repr(Settings(partitions=1))
+
+
+def test_bound_to_every_address_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKWARDEN_WEB_BIND", "0.0.0.0")
+    monkeypatch.setenv("CLICKWARDEN_WEB_TOKEN", "psst")
+    assert Settings.load().web_bind == "0.0.0.0"
+
+
+def test_several_brokers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKWARDEN_BROKER", "kafka://a:1,[::1]:2")
+    loaded = Settings.load()
+    assert (loaded.bootstrap, loaded.broker_urls) == ("a:1,[::1]:2", ["kafka://a:1", "kafka://[::1]:2"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LATENESS", "-1", "clickwarden: CLICKWARDEN_LATENESS=-1: "),
+        ("RULES", "absent.toml", "clickwarden: CLICKWARDEN_RULES=absent.toml: no such file; write one"),
+    ],
+)
+def test_the_worker_says_so_in_a_line_and_does_not_start(name: str, value: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "faust", "-A", "app", "worker"],
+        env=os.environ | {PREFIX + name: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+
+
+def test_the_table_of_settings_names_each() -> None:
+    assert all(f"`{PREFIX}{name.upper()}`" in settings.table() for name in Settings.model_fields)
