@@ -12,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.main import settings
-from clickwarden.audit.oracle import FAULTS, Verdict, judge
+from clickwarden.audit.oracle import FAULTS, Judgement, judge
 from clickwarden.audit.recount import Recount, excuses
 from clickwarden.detection import rules
 from clickwarden.errors import ClickwardenError
@@ -57,7 +57,7 @@ class Verify(AsyncCommand):
         sys.exit(0 if verdict.ok else FAULTY)
 
 
-async def _verify(progress: Progress) -> Verdict:
+async def _verify(progress: Progress) -> Judgement:
     watched = rules.load(settings.rules)
     # The clicks first: where their topic is misspelt, that is what to say.
     async with reader(settings, settings.clicks_topic) as consumer:
@@ -89,7 +89,7 @@ async def _read(
         progress.advance(task, len(run))
 
 
-def _show(verdict: Verdict, console: Console) -> None:
+def _show(verdict: Judgement, console: Console) -> None:
     table = Table("fault", "cases", "meaning")
     table.columns[1].justify = "right"
     for fault in FAULTS:

@@ -28,7 +28,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from clickwarden.audit.oracle import Verdict, judge
+from clickwarden.audit.oracle import Judgement, judge
 from clickwarden.audit.recount import Recount, excuses
 from clickwarden.detection import rules
 from clickwarden.kafka.reader import reader, to_end
@@ -48,7 +48,7 @@ PRODUCER = {"enable.idempotence": True, "message.max.bytes": 4 << 20, "linger.ms
 T = TypeVar("T")
 
 
-class Record(NamedTuple):
+class ReadRecord(NamedTuple):
     """A record of a topic, as the oracle reads it too."""
 
     partition: int
@@ -283,28 +283,28 @@ class Site:
         self._producers.append(Producer(self._kafka | PRODUCER | config))
         return self._producers[-1]
 
-    def read(self, topic: str) -> list[Record]:
+    def read(self, topic: str) -> list[ReadRecord]:
         """All committed records of a topic, up to what is its end now."""
 
-        async def records() -> list[Record]:
+        async def records() -> list[ReadRecord]:
             async with reader(self.settings, topic) as consumer:
                 return [
-                    Record(number, each.offset, each.timestamp, each.key, each.value, each.headers)
+                    ReadRecord(number, each.offset, each.timestamp, each.key, each.value, each.headers)
                     async for number, run in to_end(consumer)
                     for each in run
                 ]
 
         return asyncio.run(records())
 
-    def clicks(self) -> list[Record]:
+    def clicks(self) -> list[ReadRecord]:
         """The clicks topic."""
         return self.read(self.settings.clicks_topic)
 
-    def rejected(self) -> list[Record]:
+    def rejected(self) -> list[ReadRecord]:
         """Copies of what could not be counted."""
         return self.read(self.settings.rejected_topic)
 
-    def late(self) -> list[Record]:
+    def late(self) -> list[ReadRecord]:
         """Copies of clicks that came when their window was closed."""
         return self.read(self.settings.late_topic)
 
@@ -353,7 +353,7 @@ class Site:
         """Wait until all clicks are counted and the state behind them is durable."""
         self.until(lambda: not self.behind(), *workers)
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Judgement:
         """What the oracle says of the anomalies."""
         settings = self.settings
         begins = {number: first for number, (first, _) in self.bounds().items()}

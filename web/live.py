@@ -13,14 +13,14 @@ from clickwarden.kafka.following import Followed, Following
 from tables.activity import activity
 from web import suspects as _suspects
 from web.stream import Stream
-from web.suspects import Suspects
-from web.timeline import SPAN, Timeline
+from web.suspects import KnownSuspects
+from web.timeline import SPAN, LastHour
 from web.workers import Workers
 
 feed = Feed()
-suspects = Suspects(feed.progress)
+suspects = KnownSuspects(feed.progress)
 workers = Workers()
-timeline = Timeline()
+timeline = LastHour()
 stream = Stream()
 
 

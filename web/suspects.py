@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from clickwarden.detection.activity import Entry, Row
+from clickwarden.detection.activity import Row, UserWindow
 from clickwarden.formats.json import UNREADABLE
 
 #: Users that are kept, those written last.
@@ -35,10 +35,10 @@ class _Open(NamedTuple):
     share: float
     user_id: str
     partition: int
-    window: Entry
+    window: UserWindow
 
 
-class Suspects:
+class KnownSuspects:
     """The rows by user; the newest are kept.
 
     Args:

@@ -42,14 +42,14 @@ class _Bucket:
         return round(self.clicks / seconds, 1)
 
 
-class Timeline:
+class LastHour:
     """Sums by time of Kafka's clock, which is the same for every worker.
 
     Clicks are what the totals of the partitions have grown by, which are part
     of their state: whoever counts, and however often a worker dies, each
     counts once. (Offsets would not do: transactions take some.)
 
-    >>> timeline = Timeline()
+    >>> timeline = LastHour()
     >>> for second in range(21):
     ...     timeline.counted(1_600_000_000 + second, {0: 100 * second, 1: 7})
     >>> timeline.found(1_600_000_012)

@@ -7,7 +7,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from clickwarden.audit.recount import Case, Record, Recount
+from clickwarden.audit.recount import AuditRecord, Case, Recount
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 
@@ -20,7 +20,7 @@ CIRCUMSTANCES = ("emitted_at", "worker", "caught_up")
 
 
 def recount(
-    records: Mapping[int, Iterable[Record]],
+    records: Mapping[int, Iterable[AuditRecord]],
     settings: Settings,
     rules: Iterable[Rule],
     excused: Mapping[tuple[int, int], Collection[str]] | None = None,
@@ -33,7 +33,7 @@ def recount(
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """What became of the clicks, and how many cases are wrong.
 
     Attributes:
@@ -85,7 +85,7 @@ class Verdict:
         return self.accepted + self.rejected + self.late + self.ignored == self.produced
 
 
-def judge(truth: Recount, records: Iterable[Record]) -> Verdict:
+def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
     """Hold the records of the anomalies topic, repeats included, against the recount."""
     over = truth.over()
     faults: dict[str, dict[object, str]] = {fault: {} for fault in FAULTS}
@@ -156,7 +156,7 @@ def judge(truth: Recount, records: Iterable[Record]) -> Verdict:
                 f"{case}: expected {wanted} of {clicks} clicks, found {sorted(seen) or 'none'}"
             )
 
-    return Verdict(
+    return Judgement(
         **{fault: len(found) for fault, found in faults.items()},
         expected=len(over),
         reported=len(statuses),

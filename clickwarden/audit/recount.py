@@ -19,7 +19,7 @@ from clickwarden.settings import Settings
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Record(Protocol):
+class AuditRecord(Protocol):
     """What is read of a Kafka record; ``timestamp`` is Kafka's own, in milliseconds."""
 
     @property
@@ -84,7 +84,7 @@ class Recount:
     def _partition(self, number: int) -> "_Partition":
         return _Partition(number, self.begins.get(number, 0), self.rules.values())
 
-    def add(self, number: int, records: Iterable[Record]) -> None:
+    def add(self, number: int, records: Iterable[AuditRecord]) -> None:
         """Count the records that come next in this partition."""
         if number not in self._partitions:
             self._partitions[number] = self._partition(number)
@@ -280,7 +280,7 @@ def _seconds(timestamp: Any) -> float:
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH).total_seconds()
 
 
-def excuses(records: Iterable[Record], topic: str) -> dict[tuple[int, int], set[str]]:
+def excuses(records: Iterable[AuditRecord], topic: str) -> dict[tuple[int, int], set[str]]:
     """Names of the rules that missed a click of the topic, by the click's partition and offset.
 
     Args:

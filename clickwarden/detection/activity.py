@@ -19,7 +19,7 @@ KEEP_SECONDS = 600
 ROWS_AT_ONCE = 100
 
 
-class Entry(msgspec.Struct):
+class UserWindow(msgspec.Struct):
     """One user in one window of one rule; times are ISO-8601 UTC."""
 
     rule: str
@@ -40,7 +40,7 @@ class Row(msgspec.Struct):
 
     user_id: str
     partition: int
-    windows: list[Entry]
+    windows: list[UserWindow]
 
 
 class Sighting:
@@ -56,10 +56,10 @@ class Sighting:
         self.written = 0
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> UserWindow:
         """What is shown of it."""
         suspect = self.suspect
-        return Entry(
+        return UserWindow(
             rule=self.rule.name,
             window_start=isotime(self.start),
             window_end=isotime(self.start + self.rule.window),

@@ -36,10 +36,10 @@ SCHEMA = f"""
 """
 
 #: Key and value.
-Record: TypeAlias = tuple[bytes, bytes]
+KeyValue: TypeAlias = tuple[bytes, bytes]
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Record]).decode
+_decode = msgspec.msgpack.Decoder(list[KeyValue]).decode
 
 
 class Outbox:
@@ -73,7 +73,7 @@ class Outbox:
             self._db.close()
             raise
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[KeyValue]) -> None:
         """Put records at the end, all or none; on return the disk has them (fsync).
 
         Raises:
@@ -86,12 +86,12 @@ class Outbox:
             with self._db:
                 self._db.executemany("INSERT INTO rows (count, records) VALUES (?, ?)", rows)
 
-    def read(self, after: int, size: int) -> tuple[int, list[Record]]:
+    def read(self, after: int, size: int) -> tuple[int, list[KeyValue]]:
         """The records of the first rows behind a position, and the position of the last of these.
 
         Rows are taken until they have ``size`` bytes; there is no record where there is no row.
         """
-        records: list[Record] = []
+        records: list[KeyValue] = []
         with self._explained():
             for position, row in self._db.execute(
                 "SELECT position, records FROM rows WHERE position > ? ORDER BY position", [after]

@@ -41,7 +41,7 @@ from clickwarden.errors import BrokerError, ClickError, OutboxError, SettingsErr
 from clickwarden.formats.clicks import EVENT_MAX, USER_ID_MAX, seconds
 from clickwarden.kafka import topics
 from clickwarden.settings import PREFIX, Settings
-from clickwarden.sources.outbox import Outbox, Record
+from clickwarden.sources.outbox import KeyValue, Outbox
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class ClickProducer:
         )
         self._thread = ThreadPoolExecutor(1, "outbox")
         self._committing = asyncio.Lock()
-        self._group: list[Record] = []
+        self._group: list[KeyValue] = []
         self._commit: asyncio.Task[None] | None = None  # of the group, or of the one before
         self._filled = asyncio.Event()
         self._progress = asyncio.Condition()
@@ -200,7 +200,7 @@ class ClickProducer:
         if self._failure:
             raise self._failure
 
-    def _record(self, user_id: str, event: str, product: str | int | None, timestamp: float) -> Record:
+    def _record(self, user_id: str, event: str, product: str | int | None, timestamp: float) -> KeyValue:
         value = self._encode(self._click(user_id, event, timestamp, product))
         if len(value) > RECORD_MAX:
             raise ClickError("wrong_field", f"the click has {len(value)} bytes, more than {RECORD_MAX}")
@@ -209,7 +209,7 @@ class ClickProducer:
     async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
-    async def _keep(self, records: list[Record]) -> None:
+    async def _keep(self, records: list[KeyValue]) -> None:
         if self._failure:
             raise self._failure
         if self._commit is None or not self._group:
@@ -327,7 +327,7 @@ class ClickProducer:
             )
         return position
 
-    async def _transact(self, producer: AIOKafkaProducer, position: int, records: list[Record]) -> None:
+    async def _transact(self, producer: AIOKafkaProducer, position: int, records: list[KeyValue]) -> None:
         """Send the records and commit the position, both or neither."""
         await producer.begin_transaction()
         offsets = {self._place: position}

@@ -11,7 +11,7 @@ from typing import Self
 from clickwarden.detection import rules
 from clickwarden.sandbox.broker import Broker
 from tests.chaos.load import Load
-from tests.chaos.timeline import Timeline
+from tests.chaos.timeline import Chronicle
 from tests.chaos.verdict import Change
 from tests.site import Site, Worker
 
@@ -41,7 +41,7 @@ class Cluster:
     """
 
     def __init__(
-        self, folder: Path, timeline: Timeline, *, nodes: int, workers: int, rate: int, seed: int
+        self, folder: Path, timeline: Chronicle, *, nodes: int, workers: int, rate: int, seed: int
     ) -> None:
         self.timeline = timeline
         self.broker = Broker(folder / "kafka", port=0, nodes=nodes)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from rich.table import Table
 
 from clickwarden.audit.oracle import FAULTS as WRONG
-from clickwarden.audit.oracle import Verdict
+from clickwarden.audit.oracle import Judgement
 from tests.chaos.cluster import MIB, Broken, Cluster
 from tests.chaos.faults import FAULTS
 from tests.chaos.progress import LOOK_SECONDS, Progress
-from tests.chaos.timeline import Timeline
+from tests.chaos.timeline import Chronicle
 from tests.chaos.verdict import verdict
 
 #: A worker that counts nothing for so long hangs.
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     one before it was overcome.
     """
 
-    verdict: Verdict
+    verdict: Judgement
     faults: Counter[str]
     pauses: dict[str, float]
     longest: float
@@ -70,7 +70,7 @@ def siege(folder: Path, *, seed: int, rounds: int, workers: int, nodes: int, rat
         Broken: a worker hangs, or does not end as it must.
     """
     random = Random(seed)
-    timeline = Timeline(folder / "timeline")
+    timeline = Chronicle(folder / "timeline")
     faults: Counter[str] = Counter()
     pauses: dict[str, float] = defaultdict(float)
     with Cluster(folder, timeline, nodes=nodes, workers=workers, rate=rate, seed=seed) as cluster:

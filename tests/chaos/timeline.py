@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 
-class Timeline:
+class Chronicle:
     """Lines of text with the seconds since the beginning."""
 
     def __init__(self, path: Path) -> None:

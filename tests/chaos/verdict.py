@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from clickwarden.audit.oracle import Verdict, judge
-from clickwarden.audit.recount import Case, Record, Recount, excuses
+from clickwarden.audit.oracle import Judgement, judge
+from clickwarden.audit.recount import AuditRecord, Case, Recount, excuses
 from clickwarden.detection.rules import Rule
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.settings import Settings
@@ -41,7 +41,7 @@ class ChangingRecount(Recount):
         }
         self._ahead = {number: list(changes) for number in changes[0].offsets}
 
-    def add(self, number: int, records: Iterable[Record]) -> None:
+    def add(self, number: int, records: Iterable[AuditRecord]) -> None:
         """Count the records that come next in this partition."""
         rest, ahead = list(records), self._ahead[number]
         while ahead and rest and rest[-1].offset >= ahead[0].offsets[number]:
@@ -65,12 +65,12 @@ class ChangingRecount(Recount):
         return next(rule for rule in self._changes[version].rules if rule.name == case.rule).threshold
 
 
-def verdict(settings: Settings, changes: Sequence[Change]) -> Verdict:
+def verdict(settings: Settings, changes: Sequence[Change]) -> Judgement:
     """Recount all clicks and hold the anomalies against them; some 10 µs a click."""
     return asyncio.run(_verdict(settings, changes))
 
 
-async def _verdict(settings: Settings, changes: Sequence[Change]) -> Verdict:
+async def _verdict(settings: Settings, changes: Sequence[Change]) -> Judgement:
     async with reader(settings, settings.late_topic) as consumer:
         late = [record async for _, run in to_end(consumer) for record in run]
     begins = dict.fromkeys(range(settings.partitions), 0)

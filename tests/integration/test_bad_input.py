@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.site import Record, Site, Worker, click, clicks, window_before
+from tests.site import ReadRecord, Site, Worker, click, clicks, window_before
 
 T = window_before(time.time())
 START = datetime.fromtimestamp(T, UTC)
@@ -98,10 +98,10 @@ ROWS: dict[str, tuple[Value, str]] = {
 class Outcome(NamedTuple):
     """What became of one row."""
 
-    sent: Record
+    sent: ReadRecord
     status: dict[str, Any]
-    rejected: list[Record]
-    late: list[Record]
+    rejected: list[ReadRecord]
+    late: list[ReadRecord]
     closed: list[dict[str, Any]]
 
 
@@ -143,7 +143,7 @@ def aftermath(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         site.close()
 
 
-def _by_origin(records: list[Record]) -> dict[int, list[Record]]:
+def _by_origin(records: list[ReadRecord]) -> dict[int, list[ReadRecord]]:
     found = defaultdict(list)
     for record in records:
         found[int(record.about["partition"])].append(record)

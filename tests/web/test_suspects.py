@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.anomalies import MINUTES
-from web.suspects import Suspects
+from web.suspects import KnownSuspects
 
 
 def row(
@@ -22,7 +22,7 @@ def row(
     return user_id.encode(), json.dumps(value).encode()
 
 
-def closest(suspects: Suspects, **watermarks: str) -> list[tuple[str, int, float]]:
+def closest(suspects: KnownSuspects, **watermarks: str) -> list[tuple[str, int, float]]:
     by_partition = {int(name[1:]): watermark for name, watermark in watermarks.items()}
     return [(each.user_id, each.count_high, each.share) for each in suspects.closest("bot", 2, by_partition)]
 
@@ -32,7 +32,7 @@ def ignore(*_: object) -> None:
 
 
 def test_who_comes_closest() -> None:
-    suspects = Suspects(ignore)
+    suspects = KnownSuspects(ignore)
     for user_id, high in {"a": 30, "b": 45, "c": 60}.items():
         suspects.take(*row(user_id, high))
     assert closest(suspects) == [("c", 60, 1.2), ("b", 45, 0.9)]
@@ -44,7 +44,7 @@ def test_who_comes_closest() -> None:
 
 
 def test_a_window_behind_the_watermark_is_not_open_whatever_the_row_says() -> None:
-    suspects = Suspects(ignore)
+    suspects = KnownSuspects(ignore)
     suspects.take(*row("a", 30, partition=0))
     suspects.take(*row("b", 45, partition=1))
     assert closest(suspects, p0=MINUTES[0], p1=MINUTES[1]) == [("a", 30, 0.6)]
@@ -52,14 +52,14 @@ def test_a_window_behind_the_watermark_is_not_open_whatever_the_row_says() -> No
 
 def test_progress_is_told_of_open_windows() -> None:
     told: list[tuple[object, ...]] = []
-    suspects = Suspects(lambda *progress: told.append(progress))
+    suspects = KnownSuspects(lambda *progress: told.append(progress))
     suspects.take(*row("a", 60))
     suspects.take(*row("b", 60, open=False))
     assert told == [("a", "bot", MINUTES[0], 36, 60)]
 
 
 def test_it_keeps_so_many_and_those_written_last() -> None:
-    suspects = Suspects(ignore, keep=2)
+    suspects = KnownSuspects(ignore, keep=2)
     for user_id in "a", "b", "a", "c":
         suspects.take(*row(user_id))
     assert [user_id for user_id in "abc" if suspects.row(user_id)] == ["a", "c"]
@@ -68,7 +68,7 @@ def test_it_keeps_so_many_and_those_written_last() -> None:
 
 @pytest.mark.parametrize("value", [b"", b"null", b"[]", b"{}", b"\xff", b"[" * 100_000])
 def test_what_is_no_row_is_passed_over(value: bytes) -> None:
-    suspects = Suspects(ignore)
+    suspects = KnownSuspects(ignore)
     suspects.take(b"\xff", value)
     suspects.take(*row("a"))
     assert closest(suspects) == [("a", 40, 0.8)]

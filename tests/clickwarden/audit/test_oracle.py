@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clickwarden.audit.oracle import FAULTS, Verdict, judge, recount
+from clickwarden.audit.oracle import FAULTS, Judgement, judge, recount
 from clickwarden.audit.recount import Case, Recount, excuses
 from clickwarden.detection.anomaly import Anomaly, alert_id
 from clickwarden.detection.rules import Rule
@@ -309,7 +309,7 @@ def good() -> list[Record]:
     return [report(CLOSED, 4, "ongoing"), report(CLOSED, 4), report(OPEN, 4, "ongoing", count_high=9)]
 
 
-def faults(verdict: Verdict) -> dict[str, int]:
+def faults(verdict: Judgement) -> dict[str, int]:
     assert set(verdict.examples) == {fault for fault in FAULTS if getattr(verdict, fault)}
     return {fault: getattr(verdict, fault) for fault in FAULTS if getattr(verdict, fault)}
 

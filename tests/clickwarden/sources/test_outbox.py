@@ -12,7 +12,7 @@ import pytest
 
 from clickwarden.errors import OutboxError
 from clickwarden.settings import Settings
-from clickwarden.sources.outbox import MIB, Outbox, Record
+from clickwarden.sources.outbox import MIB, KeyValue, Outbox
 
 Open = Callable[..., Outbox]
 
@@ -31,17 +31,17 @@ def outbox(tmp_path: Path) -> Iterator[Open]:
         each.close()
 
 
-def records(count: int, first: int = 0, size: int = 10) -> list[Record]:
+def records(count: int, first: int = 0, size: int = 10) -> list[KeyValue]:
     return [(b"user-%d" % number, b"%0*d" % (size, number)) for number in range(first, first + count)]
 
 
-def everything(outbox: Outbox) -> list[Record]:
+def everything(outbox: Outbox) -> list[KeyValue]:
     return outbox.read(0, 2**40)[1]
 
 
-def until_full(outbox: Outbox) -> tuple[list[Record], str]:
+def until_full(outbox: Outbox) -> tuple[list[KeyValue], str]:
     """What it took, and how it refused the rest."""
-    kept: list[Record] = []
+    kept: list[KeyValue] = []
     while True:
         more = records(2500, first=len(kept), size=200)
         try:
@@ -67,7 +67,7 @@ def test_it_gives_back_what_it_was_given_in_order_and_in_parts(outbox: Open) -> 
     given = records(4500)
     for first in range(0, 4500, 1500):
         box.append(given[first : first + 1500])
-    taken: list[Record] = []
+    taken: list[KeyValue] = []
     position, part = box.read(0, 1)
     while part:
         assert len(part) <= 1000
