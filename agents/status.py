@@ -57,7 +57,7 @@ class PartitionStatus(msgspec.Struct):
 
 
 class Status(msgspec.Struct):
-    """This worker.
+    """What a worker says of itself.
 
     Attributes:
         worker: its name in the consumer group.

@@ -147,7 +147,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/api/v1/openapi.json")
 async def openapi(_: web.Request) -> web.Response:
-    """This description."""
+    """The description itself."""
     return answer(describe())
 
 

@@ -24,7 +24,7 @@ Place = tuple[str, str]
 
 
 class Entry(msgspec.Struct, gc=False):
-    """What is asked for often of an anomaly, beside its record.
+    """The record of an anomaly, and beside it what is asked for too often to decode it each time.
 
     ``low`` and ``high`` bound the clicks known by now, which may be more than the record says.
     """
@@ -48,7 +48,7 @@ class Entry(msgspec.Struct, gc=False):
 
     @property
     def excess(self) -> float:
-        """How many times the threshold."""
+        """How many times the threshold its clicks are."""
         return self.high / max(1, self.threshold)
 
     @property
@@ -81,24 +81,24 @@ class Feed:
 
     @property
     def ongoing(self) -> int:
-        """Anomalies whose window is open."""
+        """How many anomalies have an open window."""
         return len(self._live.ranks)
 
     @property
     def live(self) -> int:
-        """Users with such an anomaly, once for each rule."""
+        """How many users have such an anomaly, counted once for each rule."""
         return len(self._live.users)
 
     def worst(self, count: int) -> list[Entry]:
-        """Those whose window is open, most times the threshold first."""
+        """At most so many anomalies whose window is open, the largest excess first."""
         return [self._latest[alert_id] for _, alert_id in reversed(self._live.ranks[-count:])]
 
     def fired(self, rule: str) -> int:
-        """Anomalies of a rule."""
+        """How many anomalies of a rule are kept."""
         return self._fired[rule]
 
     def live_of(self, rule: str) -> int:
-        """Anomalies of a rule whose window is open."""
+        """How many of them have an open window."""
         return self._live.rules[rule]
 
     def of(self, user_id: str) -> list[Entry]:
@@ -108,7 +108,7 @@ class Feed:
     async def select(
         self, wanted: Callable[[Entry], bool] = lambda entry: True, before: Place | None = None
     ) -> AsyncIterator[list[Entry]]:
-        """Anomalies some at a time, the newest window first; those behind a place."""
+        """Yield the wanted anomalies some at a time, the newest window first, from behind a place on."""
         while True:
             end = len(self._places) if before is None else bisect_left(self._places, before)
             places = self._places[max(0, end - SLICE) : end]

@@ -110,7 +110,7 @@ class RuleWindows:
         return sorted(start for start, window in self.windows.items() if window.end <= closed)
 
     def retired(self, watermark: float) -> bool:
-        """Out of effect, with every window of its own closed."""
+        """Whether the rule is out of effect, and every window of its own closed."""
         return not self.windows and watermark >= self.until + self.rule.window
 
 
@@ -168,7 +168,7 @@ class Detection:
         return True
 
     def adopt(self, offset: int) -> int | None:
-        """Put into effect what is planned for ``offset``; the offset of the next change."""
+        """Put into effect what is planned up to ``offset``; returns the offset of the next change, if any."""
         while self.changes and self.changes[0][0] <= offset:
             self._change(self.changes.pop(0)[1])
         return self.changes[0][0] if self.changes else None
@@ -246,7 +246,7 @@ class Detection:
         return sealed
 
     def close(self) -> Findings:
-        """Forget the windows that are over."""
+        """Forget the windows that are over, and say what was found in them."""
         anomalies, closed = [], []
         for ruled in self.rule_windows:
             for start in ruled.ripe(self.watermark):

@@ -148,7 +148,7 @@ class Decoder:
         return time
 
     def _limit(self, records: Sequence[Record]) -> float:
-        """No click of these is from the future up to here, epoch seconds."""
+        """The latest time that is from the future for none of these records, epoch seconds."""
         received = min([record.timestamp for record in records], default=0) / 1000.0
         return min(received + self._skew, LATEST)
 
