@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from agents.status import VERSION
 from clickwarden.alerts.incidents import Incident, incidents
 from clickwarden.alerts.words import plural
+from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 from web.fresh import Fresh
 from web.live import feed, following, stream, timeline, workers
@@ -123,7 +123,7 @@ def look() -> Now:
         health=health,
         position=stream.position,
         time=isotime(time()),
-        version=VERSION,
+        version=RELEASE,
     )
 
 

@@ -1,7 +1,5 @@
 """Snapshots: all that detection knows of one source partition, in one record."""
 
-from importlib.metadata import version
-
 import msgspec
 import zstandard
 
@@ -10,12 +8,11 @@ from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspects import Suspect, Suspects
 from clickwarden.detection.windows import Window
 from clickwarden.errors import SnapshotError
+from clickwarden.release import RELEASE
 
 #: Layout of a snapshot. Older ones are read, newer ones are refused.
 VERSION = 1
 _MAGIC = b"CW"
-
-_RELEASE = version("clickwarden")
 
 
 class _Window(msgspec.Struct, array_like=True):
@@ -55,7 +52,7 @@ _decoder = msgspec.msgpack.Decoder(_Snapshot)
 def dump(detection: Detection) -> bytes:
     """The detection's state and the source position it belongs to."""
     snapshot = _Snapshot(
-        written_by=_RELEASE,
+        written_by=RELEASE,
         next_offset=detection.next_offset,
         newest=detection.newest,
         accepted=detection.accepted,
