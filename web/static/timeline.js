@@ -1,7 +1,7 @@
 // The last hour, or what there is of it: clicks a second as an area, anomalies as bars beneath, and a cursor
 // for one moment.
 
-import { byId, element, svg, write } from "./element.js";
+import { byId, svg, write } from "./element.js";
 import { plural, rate, sum } from "./text.js";
 import { minute, moment, present } from "./time.js";
 
@@ -73,7 +73,6 @@ export class Timeline {
     const index = points.findIndex((point) => point.time === this.#chosen);
     const point = points[index] ?? points.at(-1);
     this.#say(point, index >= 0);
-    this.node.setAttribute("aria-valuemin", 0);
     this.node.setAttribute("aria-valuemax", Math.max(0, points.length - 1));
     this.node.setAttribute("aria-valuenow", index >= 0 ? index : Math.max(0, points.length - 1));
     if (!this.#width) return;
