@@ -96,12 +96,12 @@ def faust(*arguments: str, environment: dict[str, str], folder: Path) -> subproc
 class Worker:
     """One ``faust -A app worker``."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, *options: str) -> None:
         folder.mkdir(exist_ok=True)
         self.settings = settings
         self._log = folder / "log"
         given = {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
-        self._process = faust("worker", "-l", "info", environment=given, folder=folder)
+        self._process = faust("worker", "-l", "info", *options, environment=given, folder=folder)
 
     @property
     def alive(self) -> bool:
@@ -219,11 +219,11 @@ class Site:
 
     # -- workers --------------------------------------------------------------------------------------
 
-    def launch(self, name: str = "one", **changed: Any) -> Worker:
-        """A worker that is not waited for."""
+    def launch(self, name: str = "one", *options: str, **changed: Any) -> Worker:
+        """A worker, started with these options of the command, that is not waited for."""
         port = self._ports.setdefault(name, _free_port())
         own = {"worker_id": name, "data_dir": self.folder / name / "data", "web_port": port}
-        worker = Worker(self.settings.model_copy(update=own | changed), self.folder / name)
+        worker = Worker(self.settings.model_copy(update=own | changed), self.folder / name, *options)
         self._workers.append(worker)
         return worker
 

@@ -289,3 +289,16 @@ def test_metrics(site: SiteFactory) -> None:
         'clickwarden_rejected_total{partition="0",reason="not_json"} 1.0',
         'clickwarden_suspects{partition="0"} 1.0',
     }
+
+
+def test_a_worker_without_a_page_is_seen_on_every_other_workers(site: SiteFactory) -> None:
+    here = site(partitions=2)
+    seen = here.start("seen")
+    silent = here.launch("silent", "--without-web")
+
+    def states() -> dict[str, str]:
+        return {each["worker"]: each["state"] for each in ask(seen, "/api/v1/now")["health"]["workers"]}
+
+    here.until(lambda: states() == {"seen": "ready", "silent": "ready"}, seen, silent)
+    silent.kill()
+    here.until(lambda: states()["silent"] == "gone", seen)
