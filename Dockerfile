@@ -1,4 +1,4 @@
-# Every file of the lock, checked against its hash; what the worker does not need stays in this stage.
+# Every file of the users' lock, checked against its hash; the broker's, which no worker needs, stay in this stage.
 FROM python:3.11-slim AS wheels
 COPY constraints.txt .
 RUN pip download --no-cache-dir --require-hashes --no-deps --only-binary :all: \

@@ -1,10 +1,11 @@
 """What surrounds the code: the lock, the container files, the table of settings."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,20 @@ from clickwarden import settings
 
 ROOT = Path(__file__).parent.parent
 PIN = re.compile(r"([a-z0-9-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-@pytest.fixture(scope="module")
-def pins() -> dict[str, str]:
-    """The version of each package in constraints.txt."""
-    return {name: version for name, version, _ in PIN.findall((ROOT / "constraints.txt").read_text())}
+def pins(file: str) -> dict[str, str]:
+    """The version of each package in a constraints file."""
+    return {name: version for name, version, _ in PIN.findall((ROOT / file).read_text())}
+
+
+def asked(*extras: str) -> list[Requirement]:
+    """What pyproject.toml asks for: to build, to run, and with these extras."""
+    project = PROJECT["project"]
+    lists = [PROJECT["build-system"]["requires"], project["dependencies"]]
+    lists += [project["optional-dependencies"][extra] for extra in extras]
+    return [Requirement(name) for names in lists for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +43,78 @@ def services() -> dict[str, Any]:
     return compose["services"]
 
 
-def test_the_lock_covers_what_pyproject_asks_for(pins: dict[str, str]) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
-    for extra in project["project"]["optional-dependencies"].values():
-        asked += extra
-    for requirement in map(Requirement, asked):
-        pinned = pins.get(canonicalize_name(requirement.name))
+@pytest.mark.parametrize(
+    ("file", "extras"), [("constraints.txt", ["broker"]), ("constraints-dev.txt", ["broker", "dev"])]
+)
+def test_the_lock_covers_what_pyproject_asks_for(file: str, extras: list[str]) -> None:
+    for requirement in asked(*extras):
+        pinned = pins(file).get(canonicalize_name(requirement.name))
         assert pinned is not None, f"{requirement} is not pinned: run make constraints"
         assert requirement.specifier.contains(pinned), f"{requirement} is pinned to {pinned}"
 
 
-def test_the_lock_holds_hashed_pins_and_nothing_else() -> None:
-    rest = PIN.sub("", (ROOT / "constraints.txt").read_text())
+@pytest.mark.parametrize("file", ["constraints.txt", "constraints-dev.txt"])
+def test_the_lock_holds_hashed_pins_and_nothing_else(file: str) -> None:
+    rest = PIN.sub("", (ROOT / file).read_text())
     assert [line for line in rest.splitlines() if line and not line.lstrip().startswith("#")] == []
 
 
-def test_what_is_pinned_is_installed(pins: dict[str, str]) -> None:
-    assert {name: version(name) for name in pins} == pins
+def test_the_lock_for_all_holds_the_one_for_users() -> None:
+    """With the same versions and hashes, or tests would judge other packages than those that run."""
+    users, everybodys = (
+        set(PIN.findall((ROOT / f"constraints{dev}.txt").read_text())) for dev in ("", "-dev")
+    )
+    assert users < everybodys, f"run make constraints: {users - everybodys}"
+
+
+def test_what_is_pinned_is_installed() -> None:
+    pinned = pins("constraints-dev.txt")
+    assert {name: version(name) for name in pinned} == pinned
+
+
+def test_users_install_nothing_that_only_tests_need() -> None:
+    needed: set[str] = set()
+    reached = asked("broker")
+    while reached:
+        requirement = reached.pop()
+        name = canonicalize_name(requirement.name)
+        if name not in needed and (not requirement.marker or requirement.marker.evaluate({"extra": ""})):
+            needed.add(name)
+            reached += map(Requirement, requires(name) or ())
+    assert pins("constraints.txt").keys() - needed == set()
+
+
+def test_users_install_all_that_is_imported() -> None:
+    ours = PROJECT["tool"]["importlinter"]["root_packages"]
+    imported = {
+        name.partition(".")[0]
+        for room in ours
+        for file in (ROOT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in _imported(node)
+    }
+    foreign = imported - sys.stdlib_module_names - set(ours)
+    assert "rocksdict" in foreign
+    provided, pinned = packages_distributions(), pins("constraints.txt")
+    assert [name for name in foreign if not {*map(canonicalize_name, provided[name])} & pinned.keys()] == []
+
+
+@pytest.mark.parametrize("target", ["setup", "demo", "test", "lint", "chaos", "bench"])
+def test_users_wait_for_nothing_that_only_tests_need(target: str) -> None:
+    said = subprocess.run(
+        ["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert "--requirement constraints.txt" in said
+    assert ("--requirement constraints-dev.txt" in said) == (target not in ("setup", "demo"))
+
+
+def _imported(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import(names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(module=str(module), level=0):
+            return [module]
+    return []
 
 
 def test_no_file_names_a_package_index() -> None:
@@ -63,7 +126,7 @@ def test_no_file_names_a_package_index() -> None:
     ).stdout
     index = re.compile(f"{PyPI.netloc}|{PyPI.file_storage_domain}".encode())
     files = [ROOT / name for name in listed.decode().split("\0") if name]
-    assert ROOT / "constraints.txt" in files
+    assert {ROOT / "constraints.txt", ROOT / "constraints-dev.txt"} <= set(files)
     assert [file for file in files if file.is_file() and index.search(file.read_bytes())] == []
 
 
