@@ -77,6 +77,11 @@ class Settings(BaseSettings):
     lateness: Seconds = Field(
         5.0, description="How far behind the newest click of its partition a click may be, seconds"
     )
+    late_limit: Seconds = Field(
+        900.0,
+        description="How long after its window was closed a click is still counted, and what was reported "
+        "corrected, seconds",
+    )
     idle_timeout: PositiveSeconds = Field(
         10.0,
         description="Silence at the end of a partition after which wall clock closes its windows, seconds",

@@ -56,7 +56,7 @@ class Scan(AsyncCommand):
                 lines += block.lines
                 skipped += len(block.bad)
                 progress.update(task, completed=block.read)
-        detection.seal(math.inf)
+        detection.decide(math.inf)
         closed += detection.close().anomalies
         took = time.monotonic() - began
         if as_json:

@@ -1,18 +1,20 @@
 """The oracle: holds what was reported against the exact recount."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from clickwarden.audit.recount import AuditRecord, Case, Recount
+from clickwarden.audit.recount import AuditRecord, Case, Count, Missed, Recount
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 
 #: What can be wrong with an anomaly.
 FAULTS = ("missing", "invented", "conflicting", "interval_misses")
+#: What can be said of a case.
+STATUSES = ("ongoing", "closed", "corrected")
 #: Examples kept of each fault.
 EXAMPLES = 5
 #: Fields that may differ when an anomaly is emitted again.
@@ -23,7 +25,7 @@ def recount(
     records: Mapping[int, Iterable[AuditRecord]],
     settings: Settings,
     rules: Iterable[Rule],
-    excused: Mapping[tuple[int, int], Collection[str]] | None = None,
+    excused: Mapping[tuple[int, int], Missed] | None = None,
 ) -> Recount:
     """Recount a whole topic held in memory: its records by partition, in offset order."""
     truth = Recount(settings, rules, excused)
@@ -46,10 +48,11 @@ class Judgement:
         interval_misses: cases whose count lies outside the interval reported.
         expected: users over a threshold, once a rule and window.
         reported: cases in the topic.
-        closed: cases reported with final figures.
-        exact: those of them whose count is the truth.
+        closed: cases reported when their window closed.
+        corrected: cases reported anew, or only then, because clicks came late.
+        exact: cases whose final count is the truth.
         repeats: records that say again what an earlier one said.
-        produced, accepted, rejected, late, excused, ignored: see :class:`Recount`.
+        produced, accepted, rejected, late, excused, uncounted, ignored: see :class:`Recount`.
         unjudged: cases reported of windows the topic no longer holds whole.
         begins: first offset of each partition that has lost its beginning.
         examples: in words, the first few of each fault, by its name.
@@ -62,6 +65,7 @@ class Judgement:
     expected: int
     reported: int
     closed: int
+    corrected: int
     exact: int
     repeats: int
     produced: int
@@ -69,6 +73,7 @@ class Judgement:
     rejected: int
     late: int
     excused: int
+    uncounted: int
     ignored: int
     unjudged: int
     begins: dict[int, int]
@@ -85,93 +90,175 @@ class Judgement:
         return self.accepted + self.rejected + self.late + self.ignored == self.produced
 
 
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """What a record of the anomalies topic says."""
+
+    case: Case
+    name: str
+    status: str
+    revision: int
+    size: int
+    count: int
+    low: int
+    high: int
+    content: dict[str, Any]
+
+    @classmethod
+    def of(cls, record: AuditRecord) -> "_Statement":
+        """What this one says.
+
+        Raises:
+            ValueError, TypeError, KeyError, OverflowError: it is no anomaly.
+        """
+        anomaly = json.loads(record.value or b"")
+        start = _epoch(anomaly["window_start"])
+        case = Case(int(anomaly["partition"]), str(anomaly["rule"]), str(anomaly["user_id"]), start)
+        status = str(anomaly["status"])
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r}")
+        return cls(
+            case=case,
+            name=str(anomaly["alert_id"]),
+            status=status,
+            revision=int(anomaly.get("revision", 0)),
+            size=_epoch(anomaly["window_end"]) - start,
+            count=int(anomaly["count"]),
+            low=int(anomaly["count_low"]),
+            high=int(anomaly["count_high"]),
+            content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
+        )
+
+
+class _Hearing:
+    """Holds statements against the truth, one after the other."""
+
+    def __init__(self, truth: Recount) -> None:
+        self.truth = truth
+        self.over = truth.over()
+        self.faults: dict[str, dict[object, str]] = {fault: {} for fault in FAULTS}
+        self.statuses: dict[Case, set[str]] = {}
+        self.unjudged: set[Case] = set()
+        self.repeats = 0
+        self._contents: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._final: dict[Case, _Statement] = {}
+
+    def hear(self, record: AuditRecord) -> None:
+        """Judge one record of the anomalies topic."""
+        try:
+            said = _Statement.of(record)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            self._find("invented", record.offset, f"offset {record.offset} holds no anomaly: {error!r}")
+            return
+        self._compare(said)
+        self._identify(said, record.key)
+        if not self.truth.whole(said.case):
+            self.unjudged.add(said.case)
+            return
+        self.statuses.setdefault(said.case, set()).add(said.status)
+        known = self._final.get(said.case)
+        if known is None or (said.status != "ongoing" and said.revision >= known.revision):
+            self._final[said.case] = said
+        self._weigh(said)
+
+    def _find(self, fault: str, key: object, words: str) -> None:
+        self.faults[fault].setdefault(key, words)
+
+    def _compare(self, said: _Statement) -> None:
+        """With what was said before under the same name."""
+        first = self._contents.setdefault((said.name, said.status, said.revision), said.content)
+        if first is said.content:
+            return
+        changed = sorted(key for key in first | said.content if first.get(key) != said.content.get(key))
+        if not changed:
+            self.repeats += 1
+            return
+        was, now = ({key: one.get(key) for key in changed} for one in (first, said.content))
+        self._find("conflicting", said.name, f"{said.case}: {said.status} was {was}, then {now}")
+
+    def _identify(self, said: _Statement, key: bytes | None) -> None:
+        """Whether it has the name, and the window, that it must have."""
+        identity = _alert_id(said.case)
+        rule = self.truth.rules.get(said.case.rule)
+        if said.name != identity or key != identity.encode():
+            words = f"{said.case}: expected alert_id and key {identity}, found {said.name!r} under {key!r}"
+            self._find("conflicting", said.name, words)
+        elif rule and said.size != rule.window:
+            words = f"{said.case}: expected a window of {rule.window} s, found {said.size} s"
+            self._find("conflicting", said.name, words)
+
+    def _weigh(self, said: _Statement) -> None:
+        """Whether the user was over the threshold, with a count in the interval."""
+        rule, count = self.truth.rules.get(said.case.rule), self.over.get(said.case)
+        if count is None or rule is None or (said.status == "closed" and count.in_time <= rule.threshold):
+            why = f"at most {rule.threshold} clicks" if rule else "no such rule"
+            words = f"{said.case}: expected no anomaly ({why}), found {said.count} clicks ({said.status})"
+            self._find("invented", said.case, words)
+        elif said.status == "closed" and not said.low <= count.in_time <= said.high:
+            self._miss(said, count.in_time, f"{said.low} to {said.high}")
+        elif said.low > count.total:
+            self._miss(said, count.total, f"at least {said.low}")
+
+    def _miss(self, said: _Statement, clicks: int, found: str) -> None:
+        words = f"{said.case}: expected {clicks} clicks, found {found} ({said.status})"
+        self._find("interval_misses", said.case, words)
+
+    def end(self) -> None:
+        """When all is heard: what is missing, and whether the last corrections hold the truth."""
+        for case, count in self.over.items():
+            for wanted in self._wanted(case, count):
+                said = sorted(self.statuses.get(case, ())) or "none"
+                words = f"{case}: expected {wanted} anomaly of {count.total} clicks, found {said}"
+                self._find("missing", case, words)
+            final = self._final.get(case)
+            told = count.in_time + count.settled
+            if final is not None and final.status == "corrected" and final.high < told:
+                self._miss(final, told, f"at most {final.high}")
+
+    def _wanted(self, case: Case, count: Count) -> Iterator[str]:
+        """What should have been said of somebody over the threshold, and was not."""
+        said = self.statuses.get(case, set())
+        over_in_time = count.in_time > self.truth.rules[case.rule].threshold
+        if over_in_time and "closed" not in said and (not said or self.truth.closed(case)):
+            yield "a closed" if self.truth.closed(case) else "an"
+        told = count.in_time + count.settled
+        if count.settled and told > self.truth.rules[case.rule].threshold and "corrected" not in said:
+            yield "a corrected"
+
+    def exact(self) -> int:
+        """Cases whose final count is the truth."""
+        return sum(
+            said.count == (count.total if said.status == "corrected" else count.in_time)
+            for case, said in self._final.items()
+            if said.status != "ongoing" and (count := self.over.get(case))
+        )
+
+
 def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
     """Hold the records of the anomalies topic, repeats included, against the recount."""
-    over = truth.over()
-    faults: dict[str, dict[object, str]] = {fault: {} for fault in FAULTS}
-    contents: dict[tuple[str, str], dict[str, Any]] = {}
-    statuses: dict[Case, set[str]] = {}
-    exact: set[Case] = set()
-    unjudged: set[Case] = set()
-    repeats = 0
+    hearing = _Hearing(truth)
     for record in records:
-        try:
-            anomaly = json.loads(record.value or b"")
-            case = Case(
-                int(anomaly["partition"]),
-                str(anomaly["rule"]),
-                str(anomaly["user_id"]),
-                _epoch(anomaly["window_start"]),
-            )
-            size = _epoch(anomaly["window_end"]) - case.window
-            identity = _alert_id(case)
-            name, status = str(anomaly["alert_id"]), str(anomaly["status"])
-            count, low, high = (int(anomaly[field]) for field in ("count", "count_low", "count_high"))
-            final = {"ongoing": False, "closed": True}[status]
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
-            faults["invented"][record.offset] = f"offset {record.offset} holds no anomaly: {error!r}"
-            continue
-
-        content = {field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES}
-        first = contents.setdefault((name, status), content)
-        if first is not content:
-            repeats += first == content
-            changed = sorted(key for key in first | content if first.get(key) != content.get(key))
-            if changed:
-                was, now = ({key: one.get(key) for key in changed} for one in (first, content))
-                faults["conflicting"].setdefault(name, f"{case}: {status} was {was}, then {now}")
-        rule = truth.rules.get(case.rule)
-        if name != identity or record.key != identity.encode():
-            faults["conflicting"].setdefault(
-                name, f"{case}: expected alert_id and key {identity}, found {name!r} under {record.key!r}"
-            )
-        elif rule and size != rule.window:
-            faults["conflicting"].setdefault(
-                name, f"{case}: expected a window of {rule.window} s, found {size} s"
-            )
-
-        if not truth.whole(case):
-            unjudged.add(case)
-            continue
-        statuses.setdefault(case, set()).add(status)
-        clicks = over.get(case)
-        if clicks is None:
-            why = f"at most {rule.threshold} clicks" if rule else "no such rule"
-            faults["invented"].setdefault(
-                case, f"{case}: expected no anomaly ({why}), found {count} clicks ({status})"
-            )
-        elif clicks < low or (final and clicks > high):
-            interval = f"{low} to {high}" if final else f"at least {low}"
-            faults["interval_misses"].setdefault(
-                case, f"{case}: expected {clicks} clicks, found {interval} ({status})"
-            )
-        if final and count == clicks:
-            exact.add(case)
-
-    for case, clicks in over.items():
-        seen = statuses.get(case, set())
-        if "closed" not in seen and (not seen or truth.closed(case)):
-            wanted = "a closed anomaly" if truth.closed(case) else "an anomaly"
-            faults["missing"][case] = (
-                f"{case}: expected {wanted} of {clicks} clicks, found {sorted(seen) or 'none'}"
-            )
-
+        hearing.hear(record)
+    hearing.end()
+    said = hearing.statuses.values()
     return Judgement(
-        **{fault: len(found) for fault, found in faults.items()},
-        expected=len(over),
-        reported=len(statuses),
-        closed=sum("closed" in seen for seen in statuses.values()),
-        exact=len(exact),
-        repeats=repeats,
+        **{fault: len(found) for fault, found in hearing.faults.items()},
+        expected=len(hearing.over),
+        reported=len(said),
+        closed=sum("closed" in statuses for statuses in said),
+        corrected=sum("corrected" in statuses for statuses in said),
+        exact=hearing.exact(),
+        repeats=hearing.repeats,
         produced=truth.produced,
         accepted=truth.accepted,
         rejected=truth.rejected,
         late=truth.late,
         excused=truth.excused,
+        uncounted=truth.uncounted,
         ignored=truth.ignored,
-        unjudged=len(unjudged),
+        unjudged=len(hearing.unjudged),
         begins={partition: offset for partition, offset in truth.begins.items() if offset},
-        examples={fault: list(found.values())[:EXAMPLES] for fault, found in faults.items() if found},
+        examples={fault: list(found.values())[:EXAMPLES] for fault, found in hearing.faults.items() if found},
     )
 
 

@@ -8,6 +8,9 @@ import msgspec
 VERSION = 1
 
 
+Status = Literal["ongoing", "closed", "corrected"]
+
+
 class Anomaly(msgspec.Struct, kw_only=True):
     """One user over the threshold of one rule in one window.
 
@@ -19,7 +22,9 @@ class Anomaly(msgspec.Struct, kw_only=True):
         alert_id: hex, a function of rule, user and window and of nothing else.
         rule: the rule's name.
         status: ``ongoing`` when the threshold is crossed, ``closed`` with the
-            final figures when the window closes. The second replaces the first.
+            final figures when the window closes, ``corrected`` when clicks that
+            came late for it change them, or take a user over the threshold.
+            What comes later replaces what came before.
         user_id: as it stood in the click: an attacker's text.
         window_start: first second of the window, ISO-8601 UTC.
         window_end: first second behind the window, ISO-8601 UTC.
@@ -40,11 +45,12 @@ class Anomaly(msgspec.Struct, kw_only=True):
         worker: name of the worker that emitted it.
         caught_up: it was over for a minute when it was emitted, counted from a
             backlog: nothing to wake anybody for.
+        revision: counts what is ``corrected`` from 1; 0 for every other status.
     """
 
     alert_id: str
     rule: str
-    status: Literal["ongoing", "closed"]
+    status: Status
     user_id: str
     window_start: str
     window_end: str
@@ -64,6 +70,7 @@ class Anomaly(msgspec.Struct, kw_only=True):
     version: int = VERSION
     worker: str = ""
     caught_up: bool = False
+    revision: int = 0
 
 
 def alert_id(rule: str, user_id: str, window_start: int) -> str:

@@ -37,6 +37,7 @@ class Batch:
         products: uint64[n], hash of each click's product, NO_PRODUCT where it names none.
         times: float64[n], event time in epoch seconds.
         seconds: int64[n], event time in whole seconds.
+        received: float64[n], when Kafka received each click, epoch seconds; NaN where it does not say.
         records: intp[n], position of each click in the records it was decoded
             from; None where every record became a click.
         rejected: the records that cannot be counted.
@@ -49,6 +50,8 @@ class Batch:
         self.products = _hashes(clicks.products)
         self.times = clicks.times
         self.seconds = clicks.times.astype(np.int64)
+        received = clicks.received
+        self.received = np.full(len(self.times), np.nan) if received is None else received
         self.records = clicks.records
         self.rejected = clicks.rejected
         self.ignored = clicks.ignored
@@ -104,6 +107,42 @@ class Batch:
     @cached_property
     def _all(self) -> NDArray[np.intp]:
         return np.arange(len(self), dtype=np.intp)
+
+
+class Selection:
+    """Some clicks of a batch, in their order.
+
+    Attributes:
+        batch: whose clicks they are.
+        positions: intp[n], where they stand in the batch, ascending.
+        user: intp[n], the user's number of each.
+    """
+
+    __slots__ = ("batch", "positions", "user")
+
+    def __init__(self, batch: Batch, positions: NDArray[np.intp]) -> None:
+        self.batch = batch
+        self.positions = positions
+        self.user = batch.user[positions]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def where(self, wanted: NDArray[np.bool_]) -> "Selection":
+        """Those of the clicks for which ``wanted``, of the same length, is true."""
+        return Selection(self.batch, self.positions[wanted])
+
+    def of_users(self, users: NDArray[np.intp]) -> "Selection":
+        """Those of the clicks that are of these users, by number."""
+        wanted = np.zeros(len(self.batch.users), np.bool_)
+        wanted[users] = True
+        return self.where(wanted[self.user])
+
+    def by_user(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The users, by number and ascending, and how many of the clicks are of each."""
+        clicks = np.bincount(self.user, minlength=len(self.batch.users))
+        users = np.flatnonzero(clicks)
+        return users, clicks[users]
 
 
 class _Numbers(dict[str, int]):

@@ -5,13 +5,15 @@ No Faust, no Kafka and no clock: clicks and time are handed in.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.detection.anomaly import Anomaly, alert_id
+from clickwarden.detection.anomaly import Anomaly, Status, alert_id
 from clickwarden.detection.batch import Batch
+from clickwarden.detection.clock import Delays, EventClock, Passage
+from clickwarden.detection.closed import ClosedWindow, ClosedWindows, LateClick, Outcome
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspects import Suspect
 from clickwarden.detection.windows import Window
@@ -25,6 +27,7 @@ class Parameters(Protocol):
         lateness: seconds a click may be behind the newest one.
         seed: of the users' hashes.
         max_suspects: users profiled at once in one window.
+        late_limit: seconds after its end was reached for which a window takes late clicks.
     """
 
     @property
@@ -33,21 +36,38 @@ class Parameters(Protocol):
     def seed(self) -> int: ...
     @property
     def max_suspects(self) -> int: ...
+    @property
+    def late_limit(self) -> float: ...
 
 
 class Findings(NamedTuple):
     """What a batch of clicks brought to light.
 
     Attributes:
-        late: positions in the batch of the clicks that at least one rule had
-            to leave out, and the names of those rules.
-        anomalies: ``ongoing`` in the order of their clicks, then ``closed``.
-        closed: the windows that are over, forgotten by the detection.
+        late: positions in the batch of the clicks whose window was closed
+            under at least one rule, and the names of those rules.
+        uncounted: those of them that such a rule could not count any more, and
+            the names of these rules.
+        anomalies: ``ongoing`` in the order of their clicks, then ``closed``, then ``corrected``.
+        closed: the windows that are over.
     """
 
     late: dict[int, list[str]]
+    uncounted: dict[int, list[str]]
     anomalies: list[Anomaly]
     closed: list[Window]
+
+
+class Placement(NamedTuple):
+    """What a rule makes of the clicks of a batch, by their positions in it.
+
+    Attributes:
+        windows: start of a window, and the clicks that it counts; ascending.
+        late: the clicks whose window was closed when they came.
+    """
+
+    windows: list[tuple[int, NDArray[np.intp]]]
+    late: NDArray[np.intp]
 
 
 class RuleWindows:
@@ -67,20 +87,49 @@ class RuleWindows:
         self.sealed = -math.inf
         self.windows: dict[int, Window] = {}
 
-    def own(self, starts: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-        """Which of these windows are the rule's own; None: all are."""
-        if math.isinf(self.since) and math.isinf(self.until):
-            return None
-        return (starts >= self.since) & (starts < self.until)
+    def place(self, batch: Batch, watermarks: NDArray[np.float64]) -> Placement:
+        """Find the windows of a batch's clicks; ``watermarks``, float64[n], are what each of them met."""
+        positions = batch.having(self.rule.events)
+        if not len(positions):
+            return Placement([], positions)
+        size = self.rule.window
+        first, last = batch.earliest // size * size, batch.latest // size * size
+        own = self.since <= first and last < self.until
+        if first == last and own and first + size > max(watermarks[-1], self.sealed):
+            return Placement([(first, positions)], positions[:0])
 
-    def ripe(self, watermark: float) -> list[int]:
-        """Starts of the windows that the watermark or wall clock has closed, in order."""
+        starts = batch.seconds[positions] // size * size
+        if not own:
+            mine = (starts >= self.since) & (starts < self.until)
+            starts, positions = starts[mine], positions[mine]
+        late = starts + size <= np.maximum(watermarks[positions], self.sealed)
+        return Placement(_grouped(starts[~late], positions[~late]), positions[late])
+
+    def window(self, start: int, parameters: Parameters) -> Window:
+        """The window that starts there, opened if it is not open."""
+        window = self.windows.get(start)
+        if window is None:
+            window = Window(start, self.rule, parameters.seed, parameters.max_suspects)
+            self.windows[start] = window
+        return window
+
+    def close(self, watermark: float) -> list[Window]:
+        """Take out the windows that the watermark or wall clock has closed, in order."""
         closed = max(watermark, self.sealed)
-        return sorted(start for start, window in self.windows.items() if window.end <= closed)
+        starts = sorted(start for start, window in self.windows.items() if window.end <= closed)
+        return [self.windows.pop(start) for start in starts]
 
-    def retired(self, watermark: float) -> bool:
+    def ended(self, watermark: float) -> bool:
         """Out of effect, with every window of its own closed."""
         return not self.windows and watermark >= self.until + self.rule.window
+
+
+class _Closing(NamedTuple):
+    """A window that is over since ``time``, for the click at this position of the batch and those behind."""
+
+    click: int
+    time: float
+    window: Window
 
 
 class Detection:
@@ -90,7 +139,11 @@ class Detection:
         partition: its number.
         next_offset: offset to read on from (:meth:`advance`); None before the first record.
         newest: highest event time of an accepted click, epoch seconds.
+        clock: how far event time has got.
+        delays: how unevenly it has got there.
+        closed: the windows that are over and can still be corrected.
         accepted, late, ignored: records by what became of them.
+        uncounted: those of the late that a rule could not count any more.
         rejected: records that could not be counted, by reason.
         rule_windows: one a rule in effect, and one a rule that was changed or
             removed while windows of it are open.
@@ -101,8 +154,12 @@ class Detection:
         self.partition = partition
         self.next_offset: int | None = None
         self.newest = -math.inf
+        self.clock = EventClock()
+        self.delays = Delays()
+        self.closed = ClosedWindows(parameters.late_limit)
         self.accepted = 0
         self.late = 0
+        self.uncounted = 0
         self.ignored = 0
         self.rejected: dict[str, int] = {}
         self.rule_windows = [RuleWindows(rule) for rule in rules]
@@ -120,8 +177,8 @@ class Detection:
 
     @property
     def watermark(self) -> float:
-        """No click before this time is waited for, epoch seconds; -inf before the first."""
-        return self.newest - self._parameters.lateness
+        """No click before this time is waited for, epoch seconds; -inf before it is known."""
+        return self.clock.time - self._parameters.lateness
 
     def plan(self, rules: Sequence[Rule], offset: int) -> bool:
         """Put these rules into effect from ``offset`` on; False if they are what is planned already.
@@ -130,7 +187,7 @@ class Detection:
         lies before it may have been counted, and told, under the old rules by
         a worker that died since; counted again, it must tell the same.
         """
-        planned = self.changes[-1][1] if self.changes else [each.rule for each in self._in_effect()]
+        planned = self.changes[-1][1] if self.changes else [ruled.rule for ruled in self._in_effect()]
         if {rule.name: rule for rule in planned} == {rule.name: rule for rule in rules}:
             return False
         self.changes.append((offset, tuple(rules)))
@@ -146,8 +203,11 @@ class Detection:
         return [ruled for ruled in self.rule_windows if math.isinf(ruled.until)]
 
     def _change(self, rules: Sequence[Rule]) -> None:
-        """Windows that hold the newest click, and older ones, stay with the rule
-        that they were opened under, so that a change drops no count."""
+        """Put rules into effect, each from its next window on.
+
+        Windows that hold the newest click, and older ones, stay with the rule
+        that they were opened under, so that a change drops no count.
+        """
         wanted = {rule.name: rule for rule in rules}
         for ruled in self._in_effect():
             rule = wanted.get(ruled.rule.name)
@@ -168,101 +228,118 @@ class Detection:
         for record in batch.rejected:
             self.rejected[record.reason] = self.rejected.get(record.reason, 0) + 1
         if not len(batch):
-            return Findings({}, [], [])
-        late: dict[int, list[str]] = {}
+            return Findings({}, {}, [], [])
+        passage = self.clock.advance(batch.times, batch.received)
+        self.delays.note(passage, batch.received)
+        self.newest = max(self.newest, float(batch.times.max()))
+        watermarks = passage.time - self._parameters.lateness
+        late: list[tuple[int, RuleWindows]] = []
         ongoing: list[tuple[int, Anomaly]] = []
-        before = self._watermark_before(batch.times)
         for ruled in self.rule_windows:
-            for start, positions in self._windows_of(ruled, batch, before, late):
-                window = ruled.windows.get(start)
-                if window is None:
-                    window = ruled.windows[start] = Window(
-                        start, ruled.rule, self._parameters.seed, self._parameters.max_suspects
-                    )
+            placement = ruled.place(batch, watermarks[:-1])
+            late += [(click, ruled) for click in placement.late.tolist()]
+            for start, positions in placement.windows:
+                window = ruled.window(start, self._parameters)
                 for click, user_id, suspect in window.count(batch, positions):
                     ongoing.append((click, self._anomaly("ongoing", window, user_id, suspect)))
-        self.late += len(late)
-        self.accepted += len(batch) - len(late)
-        self.newest = max(self.newest, float(batch.times.max()))
         ongoing.sort(key=lambda found: found[0])
-        over = self.close()
-        return Findings(late, [anomaly for _, anomaly in ongoing] + over.anomalies, over.closed)
+        closings = self._closings(watermarks, passage)
+        uncounted = self._count_late(batch, passage, sorted(late, key=lambda one: one[0]), closings)
+        missed = _by_click(late)
+        self.late += len(missed)
+        self.uncounted += len(uncounted)
+        self.accepted += len(batch) - len(missed)
+        over = self._tell([closing.window for closing in closings])
+        anomalies = [anomaly for _, anomaly in ongoing] + over.anomalies
+        return Findings(missed, uncounted, anomalies, over.closed)
 
-    def _watermark_before(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """float64[n], the watermark as the clicks before each one left it."""
-        newest = np.empty(len(times))
-        newest[0] = self.newest
-        np.maximum.accumulate(times[:-1], out=newest[1:])
-        np.maximum(newest, self.newest, out=newest)
-        return newest - self._parameters.lateness
+    def _closings(self, watermarks: NDArray[np.float64], passage: Passage) -> list[_Closing]:
+        """The windows that the watermark passes in a batch, in the order in which it does."""
+        closings = []
+        for ruled in self.rule_windows:
+            for window in ruled.close(self.watermark):
+                # Sealed, it was over before the first of these clicks.
+                click = 0 if window.end <= ruled.sealed else int(np.searchsorted(watermarks, window.end))
+                closings.append(_Closing(click, float(passage.received[max(0, click - 1)]), window))
+        return sorted(closings, key=lambda closing: closing.click)
 
-    def _windows_of(
+    def _count_late(
         self,
-        ruled: RuleWindows,
         batch: Batch,
-        before: NDArray[np.float64],
-        late: dict[int, list[str]],
-    ) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """The positions of a rule's clicks in each of its windows; notes the late ones."""
-        rule = ruled.rule
-        positions = batch.having(rule.events)
-        if not len(positions):
-            return
-        size = rule.window
-        first, last = batch.earliest // size * size, batch.latest // size * size
-        closed = max(float(before[-1]), ruled.sealed)
-        unbounded = ruled.own(np.array([first, last]))
-        if first == last and first + size > closed and (unbounded is None or unbounded.all()):
-            yield first, positions
-            return
-        starts = batch.seconds[positions] // size * size
-        own = ruled.own(starts)
-        if own is not None:
-            starts, positions = starts[own], positions[own]
-        missed = starts + size <= np.maximum(before[positions], ruled.sealed)
-        if missed.any():
-            for position in positions[missed].tolist():
-                late.setdefault(position, []).append(rule.name)
-            starts, positions = starts[~missed], positions[~missed]
-        if not len(positions):
-            return
-        order = np.argsort(starts, kind="stable")
-        opened, at = np.unique(starts[order], return_index=True)
-        yield from zip(opened.tolist(), np.split(positions[order], at[1:]), strict=True)
+        passage: Passage,
+        late: list[tuple[int, RuleWindows]],
+        closings: list[_Closing],
+    ) -> dict[int, list[str]]:
+        """Count the late clicks, each once the windows closed before it are; says which rules could not."""
+        uncounted: list[tuple[int, RuleWindows]] = []
+        closed = 0
+        for click, ruled in late:
+            while closed < len(closings) and closings[closed].click <= click:
+                self._keep(closings[closed])
+                closed += 1
+            start = int(batch.seconds[click]) // ruled.rule.window * ruled.rule.window
+            received, now = float(passage.received[click]), float(passage.now[click])
+            comer = LateClick(ruled.rule, start, batch, click, received, now)
+            if not self.closed.count(comer, self._parameters.lateness):
+                uncounted.append((click, ruled))
+        for closing in closings[closed:]:
+            self._keep(closing)
+        self.closed.expire(self.clock.received)
+        return _by_click(uncounted)
 
-    def seal(self, time: float) -> bool:
-        """Let wall clock decide that windows are over, as if a click of ``time`` had come.
+    def _keep(self, closing: _Closing) -> None:
+        window = closing.window
+        self.closed.add(ClosedWindow(window.start, window.rule, Outcome.of(window), closing.time))
 
-        Only windows that hold clicks are sealed, so that a stream that wakes
-        up behind them loses nothing. The decision must be durable before
+    def decide(self, silence: float) -> bool:
+        """Let wall clock decide, after so many seconds of silence, what is over; whether anything is.
+
+        Event time goes on from the newest click, as if another had come. Only
+        windows that hold clicks are sealed, so that a stream that wakes up
+        behind them loses nothing. The decision must be durable before
         :meth:`close` makes anything of it.
         """
-        watermark = time - self._parameters.lateness
-        sealed = False
+        watermark = self.clock.newest + silence - self._parameters.lateness
+        decided = self.closed.decide(self.clock.now + silence)
         for ruled in self.rule_windows:
             ends = [window.end for window in ruled.windows.values() if window.end <= watermark]
             if ends and max(ends) > ruled.sealed:
                 ruled.sealed = max(ends)
-                sealed = True
-        return sealed
+                decided = True
+        return decided
 
     def close(self) -> Findings:
-        """Forget the windows that are over."""
-        anomalies, closed = [], []
-        for ruled in self.rule_windows:
-            for start in ruled.ripe(self.watermark):
-                window = ruled.windows.pop(start)
-                closed.append(window)
-                anomalies += [
-                    self._anomaly("closed", window, user_id, suspect)
-                    for user_id, suspect in window.suspects.all().items()
-                    if window.suspects.over(suspect)
-                ]
-        self.rule_windows = [ruled for ruled in self.rule_windows if not ruled.retired(self.watermark)]
-        return Findings({}, anomalies, closed)
+        """Close the windows that are over by decision of the wall clock, and tell what is due."""
+        windows = [window for ruled in self.rule_windows for window in ruled.close(self.watermark)]
+        for window in windows:
+            self._keep(_Closing(0, self.clock.received, window))
+        return self._tell(windows)
+
+    def _tell(self, closed: list[Window]) -> Findings:
+        anomalies = [
+            self._anomaly("closed", window, user_id, suspect)
+            for window in closed
+            for user_id, suspect in window.suspects.all().items()
+            if window.suspects.over(suspect)
+        ]
+        anomalies += [
+            self._anomaly("corrected", window, correction.user_id, correction.suspect, correction.revision)
+            for window, correction in self.closed.corrections(self.clock.now)
+        ]
+        self.rule_windows = [ruled for ruled in self.rule_windows if not self._retired(ruled)]
+        return Findings({}, {}, anomalies, closed)
+
+    def _retired(self, ruled: RuleWindows) -> bool:
+        """Whether the rule is out of effect, and none of its windows can change any more."""
+        return ruled.ended(self.watermark) and all(window.rule is not ruled.rule for window in self.closed)
 
     def _anomaly(
-        self, status: Literal["ongoing", "closed"], window: Window, user_id: str, suspect: Suspect
+        self,
+        status: Status,
+        window: Window | ClosedWindow,
+        user_id: str,
+        suspect: Suspect,
+        revision: int = 0,
     ) -> Anomaly:
         rule = window.rule
         events = suspect.event_mix
@@ -285,7 +362,25 @@ class Detection:
             owasp=rule.threat,
             reasons=list(_reasons(rule, suspect, events)),
             partition=self.partition,
+            revision=revision,
         )
+
+
+def _by_click(found: list[tuple[int, RuleWindows]]) -> dict[int, list[str]]:
+    """Names of the rules, by click."""
+    names: dict[int, list[str]] = {}
+    for click, ruled in found:
+        names.setdefault(click, []).append(ruled.rule.name)
+    return names
+
+
+def _grouped(starts: NDArray[np.int64], positions: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
+    """The positions that have the same start, in their order; by start, ascending."""
+    if not len(starts):
+        return []
+    order = np.argsort(starts, kind="stable")
+    present, at = np.unique(starts[order], return_index=True)
+    return list(zip(present.tolist(), np.split(positions[order], at[1:]), strict=True))
 
 
 def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[str]:

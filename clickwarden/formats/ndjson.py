@@ -11,6 +11,7 @@ from clickwarden.formats.lines import Block
 class _Line(NamedTuple):
     offset: int
     timestamp: int
+    timestamp_type: None
     key: bytes | None
     value: bytes | None
 
@@ -24,7 +25,9 @@ class NDJSON:
     def __call__(self, data: bytes, first: int) -> Block:
         now = int(time.time() * 1000)
         lines = data.removesuffix(b"\n").split(b"\n")
-        records = [_Line(number, now, None, line) for number, line in enumerate(lines, first) if line.strip()]
+        records = [
+            _Line(number, now, None, None, line) for number, line in enumerate(lines, first) if line.strip()
+        ]
         clicks = self._decode(records)
         bad = [(each.offset, str(ClickError(each.reason, each.detail))) for each in clicks.rejected]
         return Block(clicks, len(lines), 0, bad)

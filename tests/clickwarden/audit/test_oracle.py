@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clickwarden.audit.oracle import FAULTS, Judgement, judge, recount
-from clickwarden.audit.recount import Case, Recount, excuses
+from clickwarden.audit.recount import Case, Count, Missed, Recount, excuses
 from clickwarden.detection.anomaly import Anomaly, alert_id
 from clickwarden.detection.rules import Rule
 from clickwarden.formats.clicks import Decoder
@@ -39,6 +39,7 @@ class Record:
     value: bytes | None
     offset: int = 0
     timestamp: int = NOW
+    timestamp_type: int = 1
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
 
@@ -48,12 +49,25 @@ def click(user: str, time: float, event: str = "view") -> bytes:
 
 
 def run(*values: bytes | None, begin: int = 0) -> list[Record]:
-    return [Record(value, offset) for offset, value in enumerate(values, begin)]
+    """Records of clicks that Kafka received when they happened; of anything else, now."""
+    return [Record(value, offset, _received(value)) for offset, value in enumerate(values, begin)]
+
+
+def _received(value: bytes | None) -> int:
+    try:
+        time = json.loads(value or b"")["timestamp"]
+        return min(NOW, math.ceil(time * 1000)) if time > 0 else NOW
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return NOW
 
 
 def over(truth: Recount) -> dict[tuple[str, str, int], int]:
-    """Clicks over the threshold by rule, user and seconds from T to the window's start."""
-    return {(case.rule, case.user_id, case.window - T): clicks for case, clicks in truth.over().items()}
+    """In time and over the threshold, by rule, user and seconds from T to the window's start."""
+    return {
+        (case.rule, case.user_id, case.window - T): count.in_time
+        for case, count in truth.over().items()
+        if count.in_time > truth.rules[case.rule].threshold
+    }
 
 
 # -- the recount ------------------------------------------------------------------------------------
@@ -72,7 +86,7 @@ def test_a_rule_counts_its_own_events_in_its_own_window() -> None:
 
 def test_a_user_of_two_partitions_is_counted_in_each() -> None:
     runs = {0: run(*[click("u", T)] * 3), 1: run(*[click("u", T)] * 4)}
-    assert recount(runs, SETTINGS, [BOT]).over() == {Case(1, "bot", "u", T): 4}
+    assert recount(runs, SETTINGS, [BOT]).over() == {Case(1, "bot", "u", T): Count(4, 0, 0)}
 
 
 def test_a_click_is_late_from_the_moment_its_window_is_closed() -> None:
@@ -112,8 +126,10 @@ def test_counts_are_those_of_the_definition(clicks: list[tuple[str, int]], laten
     )
     settings = SETTINGS.model_copy(update={"lateness": float(lateness)})
     truth = recount({0: run(*[click(user, time) for user, time in clicks])}, settings, [rule])
-    found = {(case.user_id, case.window): count for case, count in truth.over().items()}
-    assert found == {key: count for key, count in counts.items() if count > 1}
+    found = {(case.user_id, case.window): count.in_time for case, count in truth.over().items()}
+    assert {key: count for key, count in found.items() if count > 1} == {
+        key: count for key, count in counts.items() if count > 1
+    }
     assert truth.accepted == counts.total()
 
 
@@ -227,13 +243,16 @@ def test_a_click_the_wall_clock_made_late_is_excused_and_said_so() -> None:
     runs = {0: run(*[click("u", T)] * 4, click("u", T + 1))}
     excused = excuses([late_record(4), late_record(4)], "clicks")
     truth = recount(runs, SETTINGS, [BOT], excused)
-    assert excused == {(0, 4): {"bot", "login"}}
+    assert excused == {(0, 4): Missed(frozenset({"bot", "login"}), frozenset())}
     assert (over(truth), truth.accepted, truth.late, truth.excused) == ({("bot", "u", 0): 4}, 4, 1, 1)
 
 
 def test_a_click_late_by_the_watermark_needs_no_excuse() -> None:
     truth = recount(
-        {0: run(click("u", T), click("u", T + 65), click("u", T))}, SETTINGS, [BOT], {(0, 2): {"bot"}}
+        {0: run(click("u", T), click("u", T + 65), click("u", T))},
+        SETTINGS,
+        [BOT],
+        {(0, 2): Missed(frozenset({"bot"}), frozenset())},
     )
     assert (truth.late, truth.excused) == (1, 0)
 

@@ -15,12 +15,14 @@ from clickwarden.detection.sketch import cells_of, hashes_of
 Click = tuple[str, str, str | None, float]
 
 
-def batch_of(rows: Iterable[Click]) -> Batch:
+def batch_of(rows: Iterable[Click], received: Iterable[float] | None = None) -> Batch:
+    """Clicks that Kafka received then; when they happened, so that the newest is the time, if not given."""
     rows = list(rows)
     users, events, products, times = (
         (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
     )
-    return Batch(Clicks(users, events, products, np.array(times, np.float64)))
+    arrivals = times if received is None else list(received)
+    return Batch(Clicks(users, events, products, np.array(times, np.float64), np.array(arrivals, np.float64)))
 
 
 def truth(rows: Iterable[Click], rules: Iterable[Rule], lateness: float) -> dict[tuple[str, int, str], int]:
