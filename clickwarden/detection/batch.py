@@ -106,6 +106,42 @@ class Batch:
         return np.arange(len(self), dtype=np.intp)
 
 
+class Selection:
+    """Some clicks of a batch, in their order.
+
+    Attributes:
+        batch: whose clicks they are.
+        positions: intp[n], where they stand in the batch, ascending.
+        user: intp[n], the user's number of each.
+    """
+
+    __slots__ = ("batch", "positions", "user")
+
+    def __init__(self, batch: Batch, positions: NDArray[np.intp]) -> None:
+        self.batch = batch
+        self.positions = positions
+        self.user = batch.user[positions]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def where(self, wanted: NDArray[np.bool_]) -> "Selection":
+        """Those of the clicks for which ``wanted``, of the same length, is true."""
+        return Selection(self.batch, self.positions[wanted])
+
+    def of_users(self, users: NDArray[np.intp]) -> "Selection":
+        """Those of the clicks that are of these users, by number."""
+        wanted = np.zeros(len(self.batch.users), np.bool_)
+        wanted[users] = True
+        return self.where(wanted[self.user])
+
+    def by_user(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The users, by number and ascending, and how many of the clicks are of each."""
+        clicks = np.bincount(self.user, minlength=len(self.batch.users))
+        users = np.flatnonzero(clicks)
+        return users, clicks[users]
+
+
 class _Numbers(dict[str, int]):
     """Numbers names in the order in which they are asked for."""
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.detection.batch import NO_PRODUCT, Batch, Evidence
+from clickwarden.detection.batch import NO_PRODUCT, Evidence, Selection
 
 #: Bounds of what is kept of one suspect, who decides what to send.
 EVENTS_MAX = 16
@@ -70,7 +70,7 @@ class Suspect(msgspec.Struct, array_like=True):
         mix = dict(sorted(self.events.items(), key=lambda item: (-item[1], item[0])))
         return mix | {"(other)": self.other_events} if self.other_events else mix
 
-    def add(self, evidence: "Evidence", positions: Sequence[int]) -> None:
+    def add(self, evidence: Evidence, positions: Sequence[int]) -> None:
         """Count the clicks at ``positions``, of which there is at least one."""
         self.exact += len(positions)
         for position in positions:
@@ -184,7 +184,7 @@ class Suspects:
 
     def compete(self, comers: int, places: int) -> bool:
         """Whether there are fewer places, or full profiles, left than so many users may take."""
-        return any(len(self) < most < len(self) + comers for most in (places, PROFILES_MAX))
+        return any(len(self) < limit < len(self) + comers for limit in (places, PROFILES_MAX))
 
     def promote(self, user_id: str, estimate: int) -> None:
         """Let a user in, before the click that brought it to this estimate is added."""
@@ -221,31 +221,27 @@ class Suspects:
         self._wants_products[row] = suspect.wants_products
         return crossings
 
-    def add_known(
-        self, batch: Batch, user: NDArray[np.intp], positions: NDArray[np.intp]
-    ) -> tuple[NDArray[np.intp], list[Crossing]]:
-        """Count the clicks of those who are suspects already.
-
-        ``user``, the number of each click's user in the batch, and its
-        ``positions`` are of equal length. Returns the suspects' numbers, and
-        who crossed the threshold.
-        """
-        row_of = np.array([*map(self._rows.get, batch.users, repeat(-1))], np.intp)
-        numbers = np.flatnonzero(row_of >= 0)
-        if not len(numbers):
-            return numbers, []
-        rows = row_of[user]
-        theirs = rows >= 0
-        rows, positions = rows[theirs], positions[theirs]
+    def add_known(self, selected: Selection) -> tuple[list[Crossing], Selection]:
+        """Count the clicks of those who are suspects already; who crossed, and the clicks of the others."""
+        rows = self._rows_of(selected)
+        known = rows >= 0
+        if not known.any():
+            return [], selected
+        clicks, rows = selected.where(known), rows[known]
         exact, crosses = self._exact[: len(self)], self._crosses[: len(self)]
         after = exact + np.bincount(rows, minlength=len(self))
         crossings = []
         for row in np.flatnonzero((exact < crosses) & (crosses <= after)).tolist():
-            clicks = positions[rows == row][: crosses[row] - exact[row]].tolist()
-            crossings.append(self._crossing(row, batch.evidence, clicks))
+            until = clicks.positions[rows == row][: crosses[row] - exact[row]]
+            crossings.append(self._crossing(row, clicks.batch.evidence, until.tolist()))
         exact[:] = after
-        self._gather(batch, rows, positions)
-        return numbers, crossings
+        self._gather(clicks, rows)
+        return crossings, selected.where(~known)
+
+    def _rows_of(self, selected: Selection) -> NDArray[np.intp]:
+        """intp[n], the row of each click's user; -1 where that is no suspect."""
+        users = selected.batch.users
+        return np.fromiter(map(self._rows.get, users, repeat(-1)), np.intp, len(users))[selected.user]
 
     def _crossing(self, row: int, evidence: Evidence, clicks: list[int]) -> Crossing:
         """What is known of a suspect with these clicks, the last of which takes it over the threshold."""
@@ -255,15 +251,16 @@ class Suspects:
         suspect.add(evidence, clicks)
         return Crossing(clicks[-1], self._names[row], suspect)
 
-    def _gather(self, batch: Batch, rows: NDArray[np.intp], positions: NDArray[np.intp]) -> None:
-        fresh = self._wants_products[rows]
+    def _gather(self, clicks: Selection, rows: NDArray[np.intp]) -> None:
+        batch, positions = clicks.batch, clicks.positions
+        wanted = self._wants_products[rows]
         sheaf = _Sheaf(
             rows,
             batch.times[positions],
             batch.event[positions],
             batch.events,
-            rows[fresh],
-            batch.products[positions[fresh]],
+            rows[wanted],
+            batch.products[positions[wanted]],
         )
         self._sheaves.append(sheaf)
         self._gathered += len(rows)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.detection.batch import Batch
+from clickwarden.detection.batch import Batch, Selection
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import SHARING, Sketch
 from clickwarden.detection.suspects import Crossing, Suspects
@@ -42,74 +42,83 @@ class Window:
 
     @property
     def level(self) -> int:
-        """Estimate that promotes a user now; with the suspects' places taken,
-        only one over the threshold is let in, whom we must report."""
+        """Estimate that promotes a user now.
+
+        With the suspects' places taken, only one over the threshold is let
+        in, whom we must report.
+        """
         return self.rule.threshold + 1 if self.full else self.rule.level
 
     def count(self, batch: Batch, positions: NDArray[np.intp]) -> list[Crossing]:
-        """Count the clicks of the batch at ``positions``, ascending."""
+        """Count the clicks of the batch at ``positions``, ascending.
+
+        Returns who crossed the threshold, in the order of the clicks.
+        """
         self.clicks += len(positions)
-        crossings: list[Crossing] = []
-        if len(positions) < FEW:
-            self._count_each(batch, positions, crossings)
-        else:
-            self._count_grouped(batch, positions, crossings)
-            crossings.sort(key=lambda crossing: crossing.click)
+        selected = Selection(batch, positions)
+        if len(selected) < FEW:
+            return self._count_each(selected)
+        crossings, rest = self.suspects.add_known(selected)
+        crossings += self._count_grouped(rest)
+        crossings.sort(key=lambda crossing: crossing.click)
         return crossings
 
-    def _count_grouped(self, batch: Batch, positions: NDArray[np.intp], crossings: list[Crossing]) -> None:
-        user = batch.user[positions]
-        clicks = np.bincount(user, minlength=len(batch.users))
-        known, crossed = self.suspects.add_known(batch, user, positions)
-        crossings += crossed
-        clicks[known] = 0
-
-        fresh = np.flatnonzero(clicks)
-        if clicks.sum() > self.sketch.room:
+    def _count_grouped(self, selected: Selection) -> list[Crossing]:
+        """Count clicks of users who are no suspects: one by one only where their order matters."""
+        if len(selected) > self.sketch.room:
             # It is one click that doubles the width, and the next uses it.
-            self._count_each(batch, positions[_belonging(user, fresh)], crossings)
-            return
-        cells = batch.cells(self.seed, self.sketch.width)[:, fresh]
-        shares = SHARING.among(cells, len(self.sketch.cells))
-        level = self.level
+            return self._count_each(selected)
+        users, clicks = selected.by_user()
+        cells = selected.batch.cells(self.seed, self.sketch.width)[:, users]
+        shared = SHARING.among(cells, len(self.sketch.cells))
         before = self.sketch.estimate(cells)
-        after = before + clicks[fresh]
-        rises = (after >= level) & ~shares
-        if self.suspects.compete(int(rises.sum() + shares.sum()), self.max_suspects):
+        after = before + clicks
+        level = self.level
+        promoted = (after >= level) & ~shared
+        if self.suspects.compete(int((promoted | shared).sum()), self.max_suspects):
             # The last places go to whom the order of the clicks brings up first.
-            self._count_each(batch, positions[_belonging(user, fresh)], crossings)
-            return
+            return self._count_each(selected)
 
         # A promoted user's clicks enter the sketch up to the one that promotes it.
-        after[rises] = np.maximum(before[rises] + 1, level)
-        self.sketch.raise_to(cells[:, ~shares], before[~shares], after[~shares])
-        if rises.any():
-            names = batch.users
-            for number, old, new in zip(fresh[rises], before[rises], after[rises], strict=True):
-                self.suspects.promote(names[number], int(new))
-                since = positions[user == number][new - old - 1 :].tolist()
-                crossings += self.suspects.add(names[number], batch.evidence, since)
-        if shares.any():
-            self._count_each(batch, positions[_belonging(user, fresh[shares])], crossings)
+        after[promoted] = np.maximum(before[promoted] + 1, level)
+        self.sketch.raise_to(cells[:, ~shared], before[~shared], after[~shared])
+        crossings = self._promote(selected, users[promoted], before[promoted], after[promoted])
+        if shared.any():
+            crossings += self._count_each(selected.of_users(users[shared]))
+        return crossings
 
-    def _count_each(self, batch: Batch, positions: NDArray[np.intp], crossings: list[Crossing]) -> None:
-        users, width = batch.users, 0
-        theirs = zip(positions.tolist(), batch.user[positions].tolist(), strict=True)
-        for click, (position, number) in enumerate(theirs):
-            user_id = users[number]
+    def _promote(
+        self,
+        selected: Selection,
+        users: NDArray[np.intp],
+        before: NDArray[np.int64],
+        after: NDArray[np.int64],
+    ) -> list[Crossing]:
+        """Let users in whose clicks the sketch has taken from estimate ``before`` to ``after``.
+
+        The last click it took of a user is the first that is counted exactly.
+        """
+        crossings: list[Crossing] = []
+        for user, old, new in zip(users.tolist(), before.tolist(), after.tolist(), strict=True):
+            user_id = selected.batch.users[user]
+            self.suspects.promote(user_id, new)
+            since = selected.positions[selected.user == user][new - old - 1 :]
+            crossings += self.suspects.add(user_id, selected.batch.evidence, since.tolist())
+        return crossings
+
+    def _count_each(self, selected: Selection) -> list[Crossing]:
+        batch, width = selected.batch, 0
+        crossings: list[Crossing] = []
+        clicks = zip(selected.positions.tolist(), selected.user.tolist(), strict=True)
+        for click, (position, user) in enumerate(clicks):
+            user_id = batch.users[user]
             if user_id not in self.suspects:
                 if self.sketch.width != width:
                     width = self.sketch.width
-                    cells = batch.cells(self.seed, width)[:, batch.user[positions]].T.tolist()
+                    cells = batch.cells(self.seed, width)[:, selected.user].T.tolist()
                 estimate = self.sketch.add(cells[click])
                 if estimate < self.level:
                     continue
                 self.suspects.promote(user_id, estimate)
             crossings += self.suspects.add(user_id, batch.evidence, [position])
-
-
-def _belonging(user: NDArray[np.intp], users: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which clicks, by the number of their user, are of these users."""
-    member = np.zeros(user.max() + 1, np.bool_)
-    member[users] = True
-    return member[user]
+        return crossings
