@@ -50,6 +50,18 @@ class Findings(NamedTuple):
     closed: list[Window]
 
 
+class Placement(NamedTuple):
+    """What a rule makes of the clicks of a batch, by their positions in it.
+
+    Attributes:
+        windows: start of a window, and the clicks that it counts; ascending.
+        late: the clicks whose window was closed when they came.
+    """
+
+    windows: list[tuple[int, NDArray[np.intp]]]
+    late: NDArray[np.intp]
+
+
 class RuleWindows:
     """One rule: its open windows, and which windows are its own.
 
@@ -67,11 +79,31 @@ class RuleWindows:
         self.sealed = -math.inf
         self.windows: dict[int, Window] = {}
 
-    def own(self, starts: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-        """Which of these windows are the rule's own; None: all are."""
-        if math.isinf(self.since) and math.isinf(self.until):
-            return None
-        return (starts >= self.since) & (starts < self.until)
+    def place(self, batch: Batch, watermarks: NDArray[np.float64]) -> Placement:
+        """Find the windows of a batch's clicks; ``watermarks``, float64[n], are what each of them met."""
+        positions = batch.having(self.rule.events)
+        if not len(positions):
+            return Placement([], positions)
+        size = self.rule.window
+        first, last = batch.earliest // size * size, batch.latest // size * size
+        own = self.since <= first and last < self.until
+        if first == last and own and first + size > max(watermarks[-1], self.sealed):
+            return Placement([(first, positions)], positions[:0])
+
+        starts = batch.seconds[positions] // size * size
+        if not own:
+            mine = (starts >= self.since) & (starts < self.until)
+            starts, positions = starts[mine], positions[mine]
+        late = starts + size <= np.maximum(watermarks[positions], self.sealed)
+        return Placement(_grouped(starts[~late], positions[~late]), positions[late])
+
+    def window(self, start: int, parameters: Parameters) -> Window:
+        """The window that starts there, opened if it is not open."""
+        window = self.windows.get(start)
+        if window is None:
+            window = Window(start, self.rule, parameters.seed, parameters.max_suspects)
+            self.windows[start] = window
+        return window
 
     def ripe(self, watermark: float) -> list[int]:
         """Starts of the windows that the watermark or wall clock has closed, in order."""
@@ -130,7 +162,7 @@ class Detection:
         lies before it may have been counted, and told, under the old rules by
         a worker that died since; counted again, it must tell the same.
         """
-        planned = self.changes[-1][1] if self.changes else [each.rule for each in self._in_effect()]
+        planned = self.changes[-1][1] if self.changes else [ruled.rule for ruled in self._in_effect()]
         if {rule.name: rule for rule in planned} == {rule.name: rule for rule in rules}:
             return False
         self.changes.append((offset, tuple(rules)))
@@ -146,8 +178,11 @@ class Detection:
         return [ruled for ruled in self.rule_windows if math.isinf(ruled.until)]
 
     def _change(self, rules: Sequence[Rule]) -> None:
-        """Windows that hold the newest click, and older ones, stay with the rule
-        that they were opened under, so that a change drops no count."""
+        """Put rules into effect, each from its next window on.
+
+        Windows that hold the newest click, and older ones, stay with the rule
+        that they were opened under, so that a change drops no count.
+        """
         wanted = {rule.name: rule for rule in rules}
         for ruled in self._in_effect():
             rule = wanted.get(ruled.rule.name)
@@ -171,14 +206,13 @@ class Detection:
             return Findings({}, [], [])
         late: dict[int, list[str]] = {}
         ongoing: list[tuple[int, Anomaly]] = []
-        before = self._watermark_before(batch.times)
+        watermarks = self._watermarks(batch.times)
         for ruled in self.rule_windows:
-            for start, positions in self._windows_of(ruled, batch, before, late):
-                window = ruled.windows.get(start)
-                if window is None:
-                    window = ruled.windows[start] = Window(
-                        start, ruled.rule, self._parameters.seed, self._parameters.max_suspects
-                    )
+            placement = ruled.place(batch, watermarks)
+            for position in placement.late.tolist():
+                late.setdefault(position, []).append(ruled.rule.name)
+            for start, positions in placement.windows:
+                window = ruled.window(start, self._parameters)
                 for click, user_id, suspect in window.count(batch, positions):
                     ongoing.append((click, self._anomaly("ongoing", window, user_id, suspect)))
         self.late += len(late)
@@ -188,47 +222,13 @@ class Detection:
         over = self.close()
         return Findings(late, [anomaly for _, anomaly in ongoing] + over.anomalies, over.closed)
 
-    def _watermark_before(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """float64[n], the watermark as the clicks before each one left it."""
+    def _watermarks(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The watermark that each click meets, as those before it left it: float64[n]."""
         newest = np.empty(len(times))
         newest[0] = self.newest
         np.maximum.accumulate(times[:-1], out=newest[1:])
         np.maximum(newest, self.newest, out=newest)
         return newest - self._parameters.lateness
-
-    def _windows_of(
-        self,
-        ruled: RuleWindows,
-        batch: Batch,
-        before: NDArray[np.float64],
-        late: dict[int, list[str]],
-    ) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """The positions of a rule's clicks in each of its windows; notes the late ones."""
-        rule = ruled.rule
-        positions = batch.having(rule.events)
-        if not len(positions):
-            return
-        size = rule.window
-        first, last = batch.earliest // size * size, batch.latest // size * size
-        closed = max(float(before[-1]), ruled.sealed)
-        unbounded = ruled.own(np.array([first, last]))
-        if first == last and first + size > closed and (unbounded is None or unbounded.all()):
-            yield first, positions
-            return
-        starts = batch.seconds[positions] // size * size
-        own = ruled.own(starts)
-        if own is not None:
-            starts, positions = starts[own], positions[own]
-        missed = starts + size <= np.maximum(before[positions], ruled.sealed)
-        if missed.any():
-            for position in positions[missed].tolist():
-                late.setdefault(position, []).append(rule.name)
-            starts, positions = starts[~missed], positions[~missed]
-        if not len(positions):
-            return
-        order = np.argsort(starts, kind="stable")
-        opened, at = np.unique(starts[order], return_index=True)
-        yield from zip(opened.tolist(), np.split(positions[order], at[1:]), strict=True)
 
     def seal(self, time: float) -> bool:
         """Let wall clock decide that windows are over, as if a click of ``time`` had come.
@@ -286,6 +286,15 @@ class Detection:
             reasons=list(_reasons(rule, suspect, events)),
             partition=self.partition,
         )
+
+
+def _grouped(starts: NDArray[np.int64], positions: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
+    """The positions that have the same start, in their order; by start, ascending."""
+    if not len(starts):
+        return []
+    order = np.argsort(starts, kind="stable")
+    present, at = np.unique(starts[order], return_index=True)
+    return list(zip(present.tolist(), np.split(positions[order], at[1:]), strict=True))
 
 
 def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[str]:

@@ -70,21 +70,21 @@ class Window:
             return self._count_each(selected)
         users, clicks = selected.by_user()
         cells = selected.batch.cells(self.seed, self.sketch.width)[:, users]
-        shared = SHARING.among(cells, len(self.sketch.cells))
+        sharing = SHARING.among(cells, len(self.sketch.cells))
         before = self.sketch.estimate(cells)
         after = before + clicks
         level = self.level
-        promoted = (after >= level) & ~shared
-        if self.suspects.compete(int((promoted | shared).sum()), self.max_suspects):
+        promoted = (after >= level) & ~sharing
+        if self.suspects.compete(int((promoted | sharing).sum()), self.max_suspects):
             # The last places go to whom the order of the clicks brings up first.
             return self._count_each(selected)
 
         # A promoted user's clicks enter the sketch up to the one that promotes it.
         after[promoted] = np.maximum(before[promoted] + 1, level)
-        self.sketch.raise_to(cells[:, ~shared], before[~shared], after[~shared])
+        self.sketch.raise_to(cells[:, ~sharing], before[~sharing], after[~sharing])
         crossings = self._promote(selected, users[promoted], before[promoted], after[promoted])
-        if shared.any():
-            crossings += self._count_each(selected.of_users(users[shared]))
+        if sharing.any():
+            crossings += self._count_each(selected.of_users(users[sharing]))
         return crossings
 
     def _promote(
