@@ -87,92 +87,191 @@ class Judgement:
 
 def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
     """Hold the records of the anomalies topic, repeats included, against the recount."""
-    over = truth.over()
-    faults: dict[str, dict[object, str]] = {fault: {} for fault in FAULTS}
-    contents: dict[tuple[str, str], dict[str, Any]] = {}
-    statuses: dict[Case, set[str]] = {}
-    exact: set[Case] = set()
-    unjudged: set[Case] = set()
-    repeats = 0
+    hearing = _Hearing(truth)
     for record in records:
-        try:
-            anomaly = json.loads(record.value or b"")
-            case = Case(
-                int(anomaly["partition"]),
-                str(anomaly["rule"]),
-                str(anomaly["user_id"]),
-                _epoch(anomaly["window_start"]),
-            )
-            size = _epoch(anomaly["window_end"]) - case.window
-            identity = _alert_id(case)
-            name, status = str(anomaly["alert_id"]), str(anomaly["status"])
-            count, low, high = (int(anomaly[field]) for field in ("count", "count_low", "count_high"))
-            final = {"ongoing": False, "closed": True}[status]
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
-            faults["invented"][record.offset] = f"offset {record.offset} holds no anomaly: {error!r}"
-            continue
+        hearing.hear(record)
+    return hearing.judgement()
 
-        content = {field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES}
-        first = contents.setdefault((name, status), content)
-        if first is not content:
-            repeats += first == content
-            changed = sorted(key for key in first | content if first.get(key) != content.get(key))
-            if changed:
-                was, now = ({key: one.get(key) for key in changed} for one in (first, content))
-                faults["conflicting"].setdefault(name, f"{case}: {status} was {was}, then {now}")
-        rule = truth.rules.get(case.rule)
-        if name != identity or record.key != identity.encode():
-            faults["conflicting"].setdefault(
-                name, f"{case}: expected alert_id and key {identity}, found {name!r} under {record.key!r}"
-            )
-        elif rule and size != rule.window:
-            faults["conflicting"].setdefault(
-                name, f"{case}: expected a window of {rule.window} s, found {size} s"
-            )
 
-        if not truth.whole(case):
-            unjudged.add(case)
-            continue
-        statuses.setdefault(case, set()).add(status)
-        clicks = over.get(case)
-        if clicks is None:
-            why = f"at most {rule.threshold} clicks" if rule else "no such rule"
-            faults["invented"].setdefault(
-                case, f"{case}: expected no anomaly ({why}), found {count} clicks ({status})"
-            )
-        elif clicks < low or (final and clicks > high):
-            interval = f"{low} to {high}" if final else f"at least {low}"
-            faults["interval_misses"].setdefault(
-                case, f"{case}: expected {clicks} clicks, found {interval} ({status})"
-            )
-        if final and count == clicks:
-            exact.add(case)
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What one record says.
 
-    for case, clicks in over.items():
-        seen = statuses.get(case, set())
-        if "closed" not in seen and (not seen or truth.closed(case)):
-            wanted = "a closed anomaly" if truth.closed(case) else "an anomaly"
-            faults["missing"][case] = (
-                f"{case}: expected {wanted} of {clicks} clicks, found {sorted(seen) or 'none'}"
-            )
+    Attributes:
+        case: whom and what it is about.
+        alert_id: the one that belongs to the case.
+        name: the one that the record gives.
+        key: of the record.
+        size: of the window, seconds.
+        status: ``ongoing`` or ``closed``.
+        final: whether these are the figures of a closed window.
+        count, low, high: clicks, and the interval they are said to be in.
+        content: all that must be the same when it is said again.
+    """
 
-    return Judgement(
-        **{fault: len(found) for fault, found in faults.items()},
-        expected=len(over),
-        reported=len(statuses),
-        closed=sum("closed" in seen for seen in statuses.values()),
-        exact=len(exact),
-        repeats=repeats,
-        produced=truth.produced,
-        accepted=truth.accepted,
-        rejected=truth.rejected,
-        late=truth.late,
-        excused=truth.excused,
-        ignored=truth.ignored,
-        unjudged=len(unjudged),
-        begins={partition: offset for partition, offset in truth.begins.items() if offset},
-        examples={fault: list(found.values())[:EXAMPLES] for fault, found in faults.items() if found},
+    case: Case
+    alert_id: str
+    name: str
+    key: bytes | None
+    size: int
+    status: str
+    final: bool
+    count: int
+    low: int
+    high: int
+    content: dict[str, Any]
+
+
+def _report(record: AuditRecord) -> _Report:
+    """Read a record.
+
+    Raises:
+        ValueError, TypeError, KeyError, OverflowError: it is no anomaly.
+    """
+    anomaly = json.loads(record.value or b"")
+    case = Case(
+        int(anomaly["partition"]),
+        str(anomaly["rule"]),
+        str(anomaly["user_id"]),
+        _epoch(anomaly["window_start"]),
     )
+    status = str(anomaly["status"])
+    return _Report(
+        case=case,
+        alert_id=_alert_id(case),
+        name=str(anomaly["alert_id"]),
+        key=record.key,
+        size=_epoch(anomaly["window_end"]) - case.window,
+        status=status,
+        final={"ongoing": False, "closed": True}[status],
+        count=int(anomaly["count"]),
+        low=int(anomaly["count_low"]),
+        high=int(anomaly["count_high"]),
+        content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
+    )
+
+
+class _Hearing:
+    """Holds one record after the other against the recount, and keeps what is wrong with them.
+
+    A case, or an alert, with several faults of a kind counts once.
+    """
+
+    def __init__(self, truth: Recount) -> None:
+        self._truth = truth
+        self._over = truth.over()
+        self._faults: dict[str, dict[object, str]] = {fault: {} for fault in FAULTS}
+        self._contents: dict[tuple[str, str], dict[str, Any]] = {}
+        self._statuses: dict[Case, set[str]] = {}
+        self._exact: set[Case] = set()
+        self._unjudged: set[Case] = set()
+        self._repeats = 0
+
+    def hear(self, record: AuditRecord) -> None:
+        """Judge what one record says."""
+        try:
+            report = _report(record)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            self._find("invented", record.offset, f"offset {record.offset} holds no anomaly: {error!r}")
+            return
+        self._compare(report)
+        self._identify(report)
+        if self._truth.whole(report.case):
+            self._check(report)
+        else:
+            self._unjudged.add(report.case)
+
+    def _find(self, fault: str, about: object, words: str) -> None:
+        self._faults[fault].setdefault(about, words)
+
+    def _compare(self, report: _Report) -> None:
+        """Compare it with what was said first under its name."""
+        first = self._contents.setdefault((report.name, report.status), report.content)
+        if first is report.content:
+            return
+        changed = sorted(
+            field for field in first | report.content if first.get(field) != report.content.get(field)
+        )
+        if changed:
+            was, now = (
+                {field: content.get(field) for field in changed} for content in (first, report.content)
+            )
+            self._find("conflicting", report.name, f"{report.case}: {report.status} was {was}, then {now}")
+        self._repeats += first == report.content
+
+    def _identify(self, report: _Report) -> None:
+        """Check that name, key and window are those of the case."""
+        rule = self._truth.rules.get(report.case.rule)
+        if report.name != report.alert_id or report.key != report.alert_id.encode():
+            self._find(
+                "conflicting",
+                report.name,
+                f"{report.case}: expected alert_id and key {report.alert_id}, "
+                f"found {report.name!r} under {report.key!r}",
+            )
+        elif rule and report.size != rule.window:
+            self._find(
+                "conflicting",
+                report.name,
+                f"{report.case}: expected a window of {rule.window} s, found {report.size} s",
+            )
+
+    def _check(self, report: _Report) -> None:
+        """Check the figures, in a window that the recount knows whole."""
+        case = report.case
+        self._statuses.setdefault(case, set()).add(report.status)
+        clicks = self._over.get(case)
+        if clicks is None:
+            rule = self._truth.rules.get(case.rule)
+            why = f"at most {rule.threshold} clicks" if rule else "no such rule"
+            self._find(
+                "invented",
+                case,
+                f"{case}: expected no anomaly ({why}), found {report.count} clicks ({report.status})",
+            )
+        elif clicks < report.low or (report.final and clicks > report.high):
+            interval = f"{report.low} to {report.high}" if report.final else f"at least {report.low}"
+            self._find(
+                "interval_misses",
+                case,
+                f"{case}: expected {clicks} clicks, found {interval} ({report.status})",
+            )
+        if report.final and report.count == clicks:
+            self._exact.add(case)
+
+    def _miss(self) -> None:
+        """Find the cases that were not reported, and those whose window is closed and was not said to be."""
+        for case, clicks in self._over.items():
+            seen = self._statuses.get(case, set())
+            closed = self._truth.closed(case)
+            if "closed" not in seen and (not seen or closed):
+                wanted = "a closed anomaly" if closed else "an anomaly"
+                found = sorted(seen) or "none"
+                self._find("missing", case, f"{case}: expected {wanted} of {clicks} clicks, found {found}")
+
+    def judgement(self) -> Judgement:
+        """What was found, once every record was heard."""
+        self._miss()
+        truth = self._truth
+        return Judgement(
+            **{fault: len(found) for fault, found in self._faults.items()},
+            expected=len(self._over),
+            reported=len(self._statuses),
+            closed=sum("closed" in seen for seen in self._statuses.values()),
+            exact=len(self._exact),
+            repeats=self._repeats,
+            produced=truth.produced,
+            accepted=truth.accepted,
+            rejected=truth.rejected,
+            late=truth.late,
+            excused=truth.excused,
+            ignored=truth.ignored,
+            unjudged=len(self._unjudged),
+            begins={partition: offset for partition, offset in truth.begins.items() if offset},
+            examples={
+                fault: list(found.values())[:EXAMPLES] for fault, found in self._faults.items() if found
+            },
+        )
 
 
 def _epoch(isotime: str) -> int:
