@@ -93,7 +93,7 @@ class Process:
     def mark(self) -> Mark:
         """Now."""
         times = [process.cpu_times() for process in self._all()]
-        return Mark(time.monotonic(), sum(each.user + each.system for each in times))
+        return Mark(time.monotonic(), sum(spent.user + spent.system for spent in times))
 
     def peak(self) -> int:
         """Most memory it has held at once, bytes (of several processes, the sum of their peaks)."""

@@ -68,7 +68,7 @@ async def _verify(progress: Progress) -> Judgement:
             settings,
             watched,
             excused=excuses(late, settings.clicks_topic),
-            begins={each.partition: offset for each, offset in begins.items()},
+            begins={tp.partition: offset for tp, offset in begins.items()},
         )
         async for partition, run in _read(consumer, "Clicks", progress):
             recount.add(partition, run)

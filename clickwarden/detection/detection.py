@@ -92,8 +92,8 @@ class RuleWindows:
 
         starts = batch.seconds[positions] // size * size
         if not own:
-            mine = (starts >= self.since) & (starts < self.until)
-            starts, positions = starts[mine], positions[mine]
+            inside = (starts >= self.since) & (starts < self.until)
+            starts, positions = starts[inside], positions[inside]
         late = starts + size <= np.maximum(watermarks[positions], self.sealed)
         return Placement(_grouped(starts[~late], positions[~late]), positions[late])
 

@@ -26,5 +26,8 @@ class NDJSON:
         lines = data.removesuffix(b"\n").split(b"\n")
         records = [_Line(number, now, None, line) for number, line in enumerate(lines, first) if line.strip()]
         clicks = self._decode(records)
-        bad = [(each.offset, str(ClickError(each.reason, each.detail))) for each in clicks.rejected]
+        bad = [
+            (rejected.offset, str(ClickError(rejected.reason, rejected.detail)))
+            for rejected in clicks.rejected
+        ]
         return Block(clicks, len(lines), 0, bad)
