@@ -308,6 +308,7 @@ class Partitions:
         self._decoding = decoding
 
     def __iter__(self) -> Iterator[Partition]:
+        """The partitions, as they are now."""
         return iter(list(self._partitions.values()))
 
     async def open_assigned(self) -> None:

@@ -62,9 +62,10 @@ class RunSchema(faust.Schema):  # type: ignore[misc]
     """Hands runs to the agent as they are."""
 
     def loads_key(self, app: Any, message: Any, **kwargs: Any) -> None:
-        return None
+        """A run has no key: its records have."""
 
     def loads_value(self, app: Any, message: Any, **kwargs: Any) -> Run:
+        """The run."""
         run: Run = message.value
         return run
 

@@ -43,6 +43,7 @@ class Process:
         self._folder = folder
 
     def __enter__(self) -> Self:
+        """Start it."""
         self.started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -58,6 +59,7 @@ class Process:
         return self
 
     def __exit__(self, *error: object) -> None:
+        """Stop it, and whatever it has started."""
         children = [] if self._process.poll() is not None else self._all()[1:]
         self._process.terminate()
         try:

@@ -108,6 +108,7 @@ class Crew:
         )
 
     def __enter__(self) -> Self:
+        """Start the workers."""
         with ExitStack() as starting:
             for worker in self.workers:
                 starting.enter_context(worker)
@@ -115,6 +116,7 @@ class Crew:
         return self
 
     def __exit__(self, *error: object) -> None:
+        """Stop the workers."""
         self._running.close()
         self._group.close()
 

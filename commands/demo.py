@@ -48,6 +48,7 @@ class Demo(AsyncCommand):
     ]
 
     async def run(self, duration: float) -> None:
+        """Run all of it until the time is over or a part ends."""
         console = Console(markup=False, highlight=False, soft_wrap=True)
         with TemporaryDirectory(prefix="clickwarden-demo-") as name, _kafka(Path(name), console) as kafka:
             folder = Path(name)

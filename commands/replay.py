@@ -61,6 +61,7 @@ class Replay(AsyncCommand):
     ]
 
     async def run(self, file: Path, speed: float | None, shuffle_within: float, seed: int) -> None:
+        """Send the clicks, and say at the end what became of them."""
         console = Console(markup=False, highlight=False, soft_wrap=True)
         columns = (
             TextColumn("{task.fields[clicks]} clicks"),

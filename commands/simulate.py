@@ -69,6 +69,7 @@ class Simulate(AsyncCommand):
     async def run(
         self, rate: float, users: int | None, duration: float, attack: int, attacker: str, seed: int
     ) -> None:
+        """Send clicks until the time is over, and say at the end what became of them."""
         console = Console(markup=False, highlight=False, soft_wrap=True)
         users = users or max(USERS, shoppers.users_for(rate))
         traffic = iter(shoppers.Shoppers(rate, users, seed, time.time()))

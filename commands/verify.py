@@ -43,6 +43,7 @@ class Verify(AsyncCommand):
     options = [option("--json", "as_json", is_flag=True, help="Print one JSON object.")]  # noqa: RUF012
 
     async def run(self, as_json: bool) -> None:
+        """Print the verdict, and exit with its code."""
         console = Console(stderr=True)
         try:
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:

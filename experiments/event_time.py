@@ -74,6 +74,7 @@ class Finding(NamedTuple):
     clicks: int
 
     def __str__(self) -> str:
+        """As it stands in the table."""
         return f"{self.user_id} {self.minute} {self.clicks}"
 
 
@@ -81,9 +82,12 @@ class Record(Protocol):
     """What is read of a Kafka record."""
 
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """Kafka's own, epoch milliseconds."""
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The click."""
 
 
 @dataclass

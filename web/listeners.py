@@ -140,9 +140,11 @@ class Listeners:
         self._told = 0
 
     def __len__(self) -> int:
+        """How many listen."""
         return len(self._all)
 
     def __iter__(self) -> Iterator[Listener]:
+        """The listeners, as they are now."""
         return iter(list(self._all))
 
     async def broadcast(self) -> None:

@@ -87,6 +87,8 @@ class KnownSuspects:
         """Those in open windows who come closest to the threshold.
 
         Args:
+            rule: its name.
+            count: at most so many.
             watermarks: by partition; a window that ended before is not open, though its row may still say so.
         """
         users = self._open.get(rule, {}).values()

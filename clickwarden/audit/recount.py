@@ -20,18 +20,27 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class AuditRecord(Protocol):
-    """What is read of a Kafka record; ``timestamp`` is Kafka's own, in milliseconds."""
+    """What is read of a Kafka record."""
 
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Where it stands in its partition."""
+
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """Kafka's own, epoch milliseconds."""
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """The key; None where there is none."""
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The value; None: a tombstone."""
+
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """What is said about it."""
 
 
 class Case(NamedTuple):
@@ -43,6 +52,7 @@ class Case(NamedTuple):
     window: int
 
     def __str__(self) -> str:
+        """Name it for people; a user id is an attacker's text, and so escaped."""
         start = datetime.fromtimestamp(self.window, UTC)
         return f"{self.rule} {start:%Y-%m-%dT%H:%M:%SZ} user {self.user_id!r} partition {self.partition}"
 

@@ -36,16 +36,23 @@ REASONS: dict[str, str] = {
 
 
 class Record(Protocol):
-    """What is read of a Kafka record; ``timestamp`` is Kafka's own, in milliseconds."""
+    """What is read of a Kafka record."""
 
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Where it stands in its partition."""
+
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """Kafka's own, epoch milliseconds."""
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """The key; None where there is none."""
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The value; None: a tombstone."""
 
 
 class Decoder:

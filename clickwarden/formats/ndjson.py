@@ -22,6 +22,7 @@ class NDJSON:
         self._decode = decoder.decode
 
     def __call__(self, data: bytes, first: int) -> Block:
+        """Parse some whole lines, the first of which has this number."""
         now = int(time.time() * 1000)
         lines = data.removesuffix(b"\n").split(b"\n")
         records = [_Line(number, now, None, line) for number, line in enumerate(lines, first) if line.strip()]
