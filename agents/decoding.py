@@ -72,11 +72,11 @@ class Decoding:
         Raises:
             RuntimeError: the process ended.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = (sys.executable, "-m", __name__, str(theirs.fileno()))
-            process = await asyncio.create_subprocess_exec(*command, pass_fds=[theirs.fileno()])
-        reader, self._writer = await asyncio.open_connection(sock=ours)
+        near, far = socket.socketpair()
+        with far:
+            command = (sys.executable, "-m", __name__, str(far.fileno()))
+            process = await asyncio.create_subprocess_exec(*command, pass_fds=[far.fileno()])
+        reader, self._writer = await asyncio.open_connection(sock=near)
         try:
             self._writer.write(_REQUEST.pack(len(self._setup), 0, 0) + self._setup)
             while True:
@@ -112,8 +112,8 @@ class Decoding:
                 is being counted, to another worker.
         """
         if run.decoded is None:
-            for each in decode(run, self._decoder, self._seed):
-                yield each
+            for decoded in decode(run, self._decoder, self._seed):
+                yield decoded
             return
         while (found := await self._next(run.decoded)) is not None:
             yield found
@@ -152,7 +152,7 @@ def main() -> None:
         signal.signal(stop, signal.SIG_IGN)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    with socket.socket(fileno=int(sys.argv[1])) as ours, ours.makefile("rwb") as connection:
+    with socket.socket(fileno=int(sys.argv[1])) as worker, worker.makefile("rwb") as connection:
         _serve(connection)
 
 

@@ -118,25 +118,35 @@ class Partition:
         """Count a run of records, which may begin with ones already counted."""
         async with self._counting:
             self._whole = False
-            detection = self.detection
-            begin = run.first if detection.next_offset is None else detection.next_offset
-            if run.next_offset <= begin:
-                await self._end()  # or Kafka begins anew, behind our back
-                self._whole = True
-                return
-            if run.first > begin:
-                # A gap: transactions and compaction leave some, and so does retention.
-                earliest = (await self._app.consumer.earliest_offsets(self.tp))[self.tp]
-                if earliest > begin:
-                    self.lose(begin, earliest)
-                begin = run.first
-            self._last_arrival = monotonic()
+            begin = await self._begin(run)
+            if begin < run.next_offset:
+                self._last_arrival = monotonic()
             while begin < run.next_offset:
-                change = detection.adopt(begin)
+                change = self.detection.adopt(begin)
                 end = run.next_offset if change is None else min(change, run.next_offset)
                 await self._count(run.between(begin, end), decoding)
                 begin = end
             self._whole = True
+
+    async def _begin(self, run: Run) -> int:
+        """Offset in the run to begin at; behind the run if all of it was counted before.
+
+        Raises:
+            SnapshotError: the state is of records that Kafka does not have.
+        """
+        position = self.detection.next_offset
+        if position is None:
+            return run.first
+        if run.next_offset <= position:
+            # Records of a topic made anew bear old offsets: whoever skips them has to look.
+            await self._end()
+            return run.next_offset
+        if run.first > position:
+            # A gap: transactions and compaction leave some, and so does retention.
+            earliest = (await self._app.consumer.earliest_offsets(self.tp))[self.tp]
+            if earliest > position:
+                self.lose(position, earliest)
+        return max(run.first, position)
 
     async def _count(self, run: Run, decoding: Decoding) -> None:
         counted = 0
@@ -344,6 +354,7 @@ class Partitions:
         self._decoding = decoding
 
     def __iter__(self) -> Iterator[Partition]:
+        """The partitions, as they are now."""
         return iter(list(self._partitions.values()))
 
     async def open_assigned(self) -> None:

@@ -35,5 +35,5 @@ class Throughput:
             return None
         (since, before), (until, now) = self._samples[0], self._samples[-1]
         # A partition that came back from a snapshot may count some records again.
-        counted = sum(max(0, now[each] - before[each]) for each in now.keys() & before.keys())
+        counted = sum(max(0, now[partition] - before[partition]) for partition in now.keys() & before.keys())
         return counted / (until - since)

@@ -51,7 +51,9 @@ async def tune_garbage_collection() -> None:
 @app.timer(1.0)
 async def measure() -> None:
     """Sample the throughput."""
-    _throughput.sample(monotonic(), {each.partition: each.counted for each in status().partitions})
+    _throughput.sample(
+        monotonic(), {partition.partition: partition.counted for partition in status().partitions}
+    )
 
 
 @app.companion
@@ -111,7 +113,7 @@ def status() -> Status:
         time=isotime(now),
         clicks_per_second=_throughput.rate,
         partitions=sorted(
-            (partition_status(each, app.consumer, now) for each in partitions),
-            key=lambda each: each.partition,
+            (partition_status(partition, app.consumer, now) for partition in partitions),
+            key=lambda partition: partition.partition,
         ),
     )

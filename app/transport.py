@@ -18,12 +18,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Container, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any, Protocol
 
 import faust
-from aiokafka.consumer import fetcher
-from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
+from aiokafka.consumer import fetcher as fetching
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.errors import ConsumerStoppedError
 from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.consumer import ensure_TP
@@ -63,9 +62,10 @@ class RunSchema(faust.Schema):  # type: ignore[misc]
     """Hands runs to the agent as they are."""
 
     def loads_key(self, app: Any, message: Any, **kwargs: Any) -> None:
-        return None
+        """A run has no key: its records have."""
 
     def loads_value(self, app: Any, message: Any, **kwargs: Any) -> Run:
+        """The run."""
         run: Run = message.value
         return run
 
@@ -243,29 +243,23 @@ class _RawRecords(MemoryRecords):  # type: ignore[misc]
 
 
 # What aiokafka makes of each partition's part of a fetch.
-fetcher.MemoryRecords = _RawRecords
+fetching.MemoryRecords = _RawRecords
 
 
-def _take_runs(result: FetchResult, max_records: int | None = None) -> list[Run]:
-    """All of a fetch result, cut into runs: stands in for its ``getall``."""
-    del result.getall  # this, which refers to the result: nobody would free either
-    if not result.check_assignment(result._topic_partition) or not result.has_more():
-        return []
-    fetched: PartitionRecords = result._partition_records
-    fetched._records_iterator = None  # refers to the records, which refer to it
+def _runs(fetched: PartitionRecords) -> Iterator[Run]:
+    """The records of a fetch, cut into runs: stands in for aiokafka's iterator over single ones.
+
+    The last run takes the fetch position to its end, though it may hold no record.
+    """
     first = fetched.next_fetch_offset
-    runs: list[Run] = []
     held: list[bytes] = []
     for batch, next_offset in _batches(fetched):
         held.append(batch)
         if next_offset - first >= RUN_RECORDS:
-            runs.append(Run(b"".join(held), first, next_offset))
+            yield Run(b"".join(held), first, next_offset)
             first, held = next_offset, []
-    result._update_position()
-    result._partition_records = None
     if fetched.next_fetch_offset > first:
-        runs.append(Run(b"".join(held), first, fetched.next_fetch_offset))
-    return runs
+        yield Run(b"".join(held), first, fetched.next_fetch_offset)
 
 
 def _batches(fetched: PartitionRecords) -> Iterator[tuple[bytes, int]]:
@@ -316,22 +310,31 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     ) -> Mapping[TP, list[Any]]:
         if not self.consumer.flow_active:
             return {}
-        source = consumer._fetcher
-        if consumer._closed or source._closed:
+        fetcher: Fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError()
-        with source._subscriptions.fetch_context():
-            if source._subscriptions.reassignment_in_progress:
+        with fetcher._subscriptions.fetch_context():
+            if fetcher._subscriptions.reassignment_in_progress:
                 return {}
-            for tp, result in source._records.items():
-                if tp.topic in self.app.sources and type(result) is FetchResult:
-                    result.getall = partial(_take_runs, result)
-            fetched: Mapping[TP, list[Any]] = await source.fetched_records(active_partitions, timeout=0)
+            self._make_runs(fetcher)
+            fetched: Mapping[TP, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=0)
             if not fetched:
-                waiter = source._create_fetch_waiter()
-                await asyncio.wait([waiter], timeout=min(timeout or 0, FETCH_WAIT_MS / 1000))
-                if not waiter.done():
-                    waiter.cancel()
+                # What comes meanwhile is not taken here, but by the next call, which makes runs of it.
+                await self._wait_for_fetch(fetcher, min(timeout or 0, FETCH_WAIT_MS / 1000))
             return fetched
+
+    def _make_runs(self, fetcher: Fetcher) -> None:
+        """Have aiokafka hand out runs where it would hand out the single records of a source."""
+        for tp, result in fetcher._records.items():
+            if tp.topic in self.app.sources and type(result) is FetchResult:
+                fetched = result._partition_records
+                fetched._records_iterator = _runs(fetched)
+
+    async def _wait_for_fetch(self, fetcher: Fetcher, timeout: float) -> None:
+        waiter = fetcher._create_fetch_waiter()
+        await asyncio.wait([waiter], timeout=timeout)
+        if not waiter.done():
+            waiter.cancel()
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]

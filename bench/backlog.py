@@ -18,15 +18,15 @@ BEFORE = 0.05
 def measure(bootstrap: str, folder: Path, clicks: int, partitions: int, seed: int) -> bool:
     """Count some clicks, stop, let ``clicks`` wait, start again, report; whether the output was right."""
     console = Console(stderr=True, highlight=False)
-    ours = Clickwarden()
+    contender = Clickwarden()
     load = Load(deployment(bootstrap, partitions, folder), seed)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         load.produce(round(clicks * BEFORE), progress)
-        ours.prepare(load, folder)
-        with Crew(ours.settings) as crew:
+        contender.prepare(load, folder)
+        with Crew(contender.settings) as crew:
             crew.until(lambda: crew.committed() == load.clicks, "every click before the outage is committed")
         load.produce(clicks, progress)
-    outcome = throughput.Outcome(ours.run(), ours.result())
+    outcome = throughput.Outcome(contender.run(), contender.result())
     title = f"{clicks:,} clicks waiting, {partitions} partitions, after an outage, counted by the same worker"
     rows = [throughput.row("clickwarden", [outcome])]
     goals = [at_least("right", 1, outcome.verdict == "right")]

@@ -93,10 +93,10 @@ class Clickwarden:
 
     def prepare(self, load: Load, folder: Path) -> None:
         """A group, tables and an anomalies topic of its own."""
-        theirs = load.settings
+        shared = load.settings
         self._load = load
         self.settings: Settings = deployment(
-            theirs.bootstrap, theirs.partitions, folder, clicks_topic=theirs.clicks_topic, rules=theirs.rules
+            shared.bootstrap, shared.partitions, folder, clicks_topic=shared.clicks_topic, rules=shared.rules
         )
 
     def run(self) -> Cost:
@@ -159,9 +159,9 @@ class Peer:
 
     def prepare(self, load: Load, folder: Path) -> None:
         """An environment, an output topic and a folder of its own."""
-        ours = deployment(load.settings.bootstrap, load.settings.partitions, folder)
-        self._load, self._output, self._folder = load, ours.anomalies_topic, ours.data_dir
-        asyncio.run(declare(load.settings, NewTopic(self._output, ours.partitions, 1)))
+        own = deployment(load.settings.bootstrap, load.settings.partitions, folder)
+        self._load, self._output, self._folder = load, own.anomalies_topic, own.data_dir
+        asyncio.run(declare(load.settings, NewTopic(self._output, own.partitions, 1)))
         self._folder.mkdir(parents=True)
         self._python = environments.python(self._program, Settings().data_dir.absolute() / "peers")
 
@@ -205,8 +205,8 @@ def traffic(bootstrap: str, topics: list[str], partitions: int) -> int:
         }
     )
     try:
-        wanted = {(topic, each) for topic in topics for each in range(partitions)}
-        consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for topic, each in wanted])
+        wanted = {(topic, partition) for topic in topics for partition in range(partitions)}
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in wanted])
         while wanted:
             message = consumer.poll(0.1)
             if message is None or (error := message.error()) is None:
@@ -227,7 +227,7 @@ def said_of(truth: Recount, records: list[ConsumerRecord]) -> str:
     cases = {case: clicks for case, clicks in truth.over().items() if case.rule == RULE}
     over = {(case.user_id, case.window): clicks for case, clicks in cases.items()}
     closed = {(case.user_id, case.window) for case in cases if truth.closed(case)}
-    reported = {(each["user_id"], each["window_start"], each["clicks"]) for each in _decoded(records)}
+    reported = {(window["user_id"], window["window_start"], window["clicks"]) for window in _decoded(records)}
     found = {(user, window) for user, window, _ in reported}
     return _said(
         {

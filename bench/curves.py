@@ -75,7 +75,9 @@ def _window(minutes: float) -> Point:
 CURVES = {
     "users": Curve("users a window", (10_000, 100_000, 1_000_000, 10_000_000), _users),
     "rules": Curve(
-        "rules", (1, 2, 4, 8), lambda count: Point(rules="".join(rule(*each) for each in RULES[: int(count)]))
+        "rules",
+        (1, 2, 4, 8),
+        lambda count: Point(rules="".join(rule(*definition) for definition in RULES[: int(count)])),
     ),
     "partitions": Curve("partitions", (1, 4, 16, 64), lambda count: Point(partitions=int(count))),
     "window": Curve("minutes a window", (1, 5, 15, 60), _window),

@@ -63,7 +63,7 @@ def measure(bootstrap: str, folder: Path, partitions: int, rates: Sequence[float
             last = worker.mark()
         busy[rate] = (last.cpu - first.cpu) / (last.time - first.time)
     _report(latencies, f"{seconds} s at each rate, {partitions} partitions", busy)
-    return not any(np.isinf(each).any() for each in latencies.values())
+    return not any(np.isinf(taken).any() for taken in latencies.values())
 
 
 def _traffic(rate: float, seconds: int) -> Clicks:

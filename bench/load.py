@@ -158,7 +158,9 @@ class Load:
     def _taken(self) -> int:
         consumer = Consumer({"bootstrap.servers": self.settings.bootstrap, "group.id": "bench"})
         topic, partitions = self.settings.clicks_topic, range(self.settings.partitions)
-        ends = [consumer.get_watermark_offsets(TopicPartition(topic, each))[1] for each in partitions]
+        ends = [
+            consumer.get_watermark_offsets(TopicPartition(topic, partition))[1] for partition in partitions
+        ]
         consumer.close()
         return sum(ends)
 

@@ -43,6 +43,7 @@ class Process:
         self._folder = folder
 
     def __enter__(self) -> Self:
+        """Start it."""
         self.started = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -58,6 +59,7 @@ class Process:
         return self
 
     def __exit__(self, *error: object) -> None:
+        """Stop it, and whatever it has started."""
         children = [] if self._process.poll() is not None else self._all()[1:]
         self._process.terminate()
         try:
@@ -93,7 +95,7 @@ class Process:
     def mark(self) -> Mark:
         """Now."""
         times = [process.cpu_times() for process in self._all()]
-        return Mark(time.monotonic(), sum(each.user + each.system for each in times))
+        return Mark(time.monotonic(), sum(spent.user + spent.system for spent in times))
 
     def peak(self) -> int:
         """Most memory it has held at once, bytes (of several processes, the sum of their peaks)."""

@@ -57,9 +57,9 @@ def measure(bootstrap: str, folder: Path, clicks: int, partitions: int, seed: in
     load = Load(settings, seed)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         load.produce(clicks, progress)
-    ours = Clickwarden()
-    ours.prepare(load, folder)
-    cost, verdict = ours.run(), ours.result()
+    contender = Clickwarden()
+    contender.prepare(load, folder)
+    cost, verdict = contender.run(), contender.result()
 
     between_snapshots = round(cost.rate * settings.checkpoint_interval / partitions)
     taken = steps(Load(settings, seed), clicks, between_snapshots)
@@ -67,8 +67,8 @@ def measure(bootstrap: str, folder: Path, clicks: int, partitions: int, seed: in
     whole = cost.cpu / cost.clicks * 1e6
     microseconds["all around"] = whole - sum(microseconds.values())
     rows = [
-        {"step": step, "µs a click": f"{each:.2f}", "share": f"{each / whole:.0%}"}
-        for step, each in [*microseconds.items(), ("together", whole)]
+        {"step": step, "µs a click": f"{taken:.2f}", "share": f"{taken / whole:.0%}"}
+        for step, taken in [*microseconds.items(), ("together", whole)]
     ]
     title = f"{clicks:,} clicks, {partitions} partitions; the worker did {cost.rate:,.0f} clicks/s"
     report("profile", title, rows, [], {"microseconds": microseconds, "rate": cost.rate, "output": verdict})

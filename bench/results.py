@@ -52,6 +52,7 @@ def report(
         name: of the benchmark, and so of the files.
         title: of the table: what was measured, at which size.
         rows: cells by the heading of their column, the same headings in every row.
+        goals: what the figures had to reach.
         figures: as measured, for the file and the plot.
     """
     console = Console(highlight=False, record=True, width=None if sys.stdout.isatty() else 150)

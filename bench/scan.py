@@ -93,7 +93,7 @@ def measure(folder: Path, lines: int, runs: int) -> bool:
         "MB": f"{path.stat().st_size / 1e6:.0f}",
         "s": f"{np.median(seconds):.2f}",
         "lines/s": f"{lines / np.median(seconds):,.0f}",
-        "run by run": " ".join(f"{lines / each:,.0f}" for each in seconds),
+        "run by run": " ".join(f"{lines / taken:,.0f}" for taken in seconds),
         "output": "right" if right else "wrong",
     }
     goals = [at_least("lines/s", 150_000, lines / float(np.median(seconds)))]

@@ -152,18 +152,18 @@ def measure(loads: Sequence[int] = LOADS, clicks: int = CLICKS, plot: Path = PLO
         f"{clicks:,} clicks of {len(users):,} users in one window, {(users > THRESHOLD).sum():,} of them "
         f"over the threshold of {THRESHOLD}"
     )
-    missed = sum(each.missed for judged in (*by_load.values(), waves) for each in judged.values())
+    missed = sum(mistakes.missed for judged in (*by_load.values(), waves) for mistakes in judged.values())
     goals = [
         at_most(f"false alerts at width {DEFAULT:,}", 0, mixed["clickwarden", DEFAULT].false),
         at_most("missed", 0, missed),
     ]
     figures = [
-        {"clicks": load, "waves": count, "counting": way, "width": width} | each._asdict()
+        {"clicks": load, "waves": count, "counting": way, "width": width} | mistakes._asdict()
         for load, count, judged in (
             *((load, 1, judged) for load, judged in by_load.items()),
             (clicks, WAVES, waves),
         )
-        for (way, width), each in judged.items()
+        for (way, width), mistakes in judged.items()
     ]
     report("sketch", title, rows, goals, {"mistakes": figures})
     _draw(by_load, plot)

@@ -49,8 +49,8 @@ def measure(
         outcomes = compare(contenders, loads, runs, folder, progress)
     title = f"{clicks:,} clicks, {partitions} partitions, lz4, seed {seed}, {runs} runs in turn, medians"
     _report(title, outcomes)
-    ours = [contender.name for contender in contenders if isinstance(contender, Clickwarden)]
-    return all(run.verdict == "right" for name in ours for run in outcomes[name])
+    names = [contender.name for contender in contenders if isinstance(contender, Clickwarden)]
+    return all(run.verdict == "right" for name in names for run in outcomes[name])
 
 
 def compare(
@@ -109,14 +109,15 @@ def _report(title: str, outcomes: dict[str, list[Outcome]]) -> None:
     rows, kept = [], {}
     for name, runs in outcomes.items():
         ratios = [
-            ours.cost.rate / other.cost.rate for ours, other in zip(runs, outcomes[reference], strict=True)
+            outcome.cost.rate / other.cost.rate
+            for outcome, other in zip(runs, outcomes[reference], strict=True)
         ]
         compared = {
             f"× {reference}": f"{median(ratios):.3g}",
             "run by run": " ".join(f"{ratio:.3g}" for ratio in ratios),
         }
         cells = row(name, runs)
-        rows.append({each: cells.pop(each) for each in ("contender", "clicks/s")} | compared | cells)
+        rows.append({column: cells.pop(column) for column in ("contender", "clicks/s")} | compared | cells)
         kept[name] = {"runs": figures(runs), "ratios": ratios}
     report("throughput", title, rows, _goals(outcomes), {"contenders": kept})
 
@@ -124,23 +125,23 @@ def _report(title: str, outcomes: dict[str, list[Outcome]]) -> None:
 def _goals(outcomes: dict[str, list[Outcome]]) -> list[Goal]:
     if OURS.name not in outcomes:
         return []
-    ours = typical(outcomes[OURS.name])
+    cost = typical(outcomes[OURS.name])
     goals = [
-        at_most("CPU s a million clicks", 3, ours.cpu / ours.clicks * 1e6),
-        at_most("peak, MB", 200, ours.peak / MB),
-        at_most("changelog bytes a click", 1, ours.changelog / ours.clicks),
+        at_most("CPU s a million clicks", 3, cost.cpu / cost.clicks * 1e6),
+        at_most("peak, MB", 200, cost.peak / MB),
+        at_most("changelog bytes a click", 1, cost.changelog / cost.clicks),
     ]
     for peer, bound in ((BARE, 1.2), (QUIX, 25)):
         if peer.name in outcomes:
             pairs = zip(outcomes[OURS.name], outcomes[peer.name], strict=True)
-            ratio = median(mine.cost.rate / theirs.cost.rate for mine, theirs in pairs)
+            ratio = median(outcome.cost.rate / other.cost.rate for outcome, other in pairs)
             goals.append(at_least(f"clicks/s × {peer.name}", bound, ratio))
     if FLINK.name in outcomes:
         flink = typical(outcomes[FLINK.name])
-        ours_cpu, flink_cpu = ours.cpu / ours.clicks, flink.cpu / flink.clicks
+        cpu, flink_cpu = cost.cpu / cost.clicks, flink.cpu / flink.clicks
         goals += [
-            at_least(f"whole run × {FLINK.name}", 2, ours.whole_rate / flink.whole_rate),
-            at_most(f"CPU of {FLINK.name}", 1 / 3, ours_cpu / flink_cpu),
-            at_most(f"memory of {FLINK.name}", 1 / 4, ours.peak / flink.peak),
+            at_least(f"whole run × {FLINK.name}", 2, cost.whole_rate / flink.whole_rate),
+            at_most(f"CPU of {FLINK.name}", 1 / 3, cpu / flink_cpu),
+            at_most(f"memory of {FLINK.name}", 1 / 4, cost.peak / flink.peak),
         ]
     return goals

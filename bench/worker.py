@@ -40,7 +40,7 @@ OURS = (
 def deployment(bootstrap: str, partitions: int, folder: Path, **others: object) -> Settings:
     """Settings of a deployment that nobody else uses, on this machine."""
     name = f"bench-{uuid4().hex[:12]}"
-    ours = Settings(
+    settings = Settings(
         broker=f"kafka://{bootstrap}",
         app_id=name,
         data_dir=folder / name,
@@ -49,7 +49,7 @@ def deployment(bootstrap: str, partitions: int, folder: Path, **others: object) 
         partitions=partitions,
         standbys=0,
     )
-    return ours.model_copy(update=others)
+    return settings.model_copy(update=others)
 
 
 def _free_port() -> int:
@@ -64,9 +64,9 @@ class Worker(Process):
 
     def __init__(self, settings: Settings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        ours = {PREFIX + name.upper(): str(getattr(settings, name)) for name in OURS}
+        environment = {PREFIX + name.upper(): str(getattr(settings, name)) for name in OURS}
         command = (sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info")
-        super().__init__(command, settings.data_dir / "worker.log", os.environ | ours)
+        super().__init__(command, settings.data_dir / "worker.log", os.environ | environment)
         self._settings = settings
 
     @property
@@ -93,13 +93,11 @@ class Crew:
 
     def __init__(self, settings: Settings, size: int = 1) -> None:
         self._settings = settings
-        each = [
-            settings.model_copy(
-                update={"data_dir": settings.data_dir / f"worker-{number}", "web_port": _free_port()}
-            )
-            for number in range(1, size + 1)
+        folders = [settings.data_dir / f"worker-{number}" for number in range(1, size + 1)]
+        self.workers = [
+            Worker(settings.model_copy(update={"data_dir": folder, "web_port": _free_port()}))
+            for folder in folders
         ]
-        self.workers = [Worker(theirs) for theirs in each]
         self._running = ExitStack()
         self._group = Consumer(
             {
@@ -110,6 +108,7 @@ class Crew:
         )
 
     def __enter__(self) -> Self:
+        """Start the workers."""
         with ExitStack() as starting:
             for worker in self.workers:
                 starting.enter_context(worker)
@@ -117,6 +116,7 @@ class Crew:
         return self
 
     def __exit__(self, *error: object) -> None:
+        """Stop the workers."""
         self._running.close()
         self._group.close()
 
@@ -154,12 +154,12 @@ class Crew:
     def counted(self) -> int:
         """Clicks counted."""
         statuses = [worker.status() for worker in self.workers]
-        return sum(each["next_offset"] or 0 for status in statuses for each in status["partitions"])
+        return sum(partition["next_offset"] or 0 for status in statuses for partition in status["partitions"])
 
     def committed(self) -> int:
         """Clicks that a successor would not count again: snapshot and offset are durable."""
         topic, partitions = self._settings.clicks_topic, range(self._settings.partitions)
-        places = [TopicPartition(topic, each) for each in partitions]
+        places = [TopicPartition(topic, partition) for partition in partitions]
         try:
             positions = self._group.committed(places, timeout=10)
         except KafkaException as failed:

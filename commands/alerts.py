@@ -27,6 +27,7 @@ class Alerts(AsyncCommand):
     ]
 
     async def run(self, follow: bool) -> None:
+        """Print what the topic holds, and with ``follow`` what comes."""
         console = Console(highlight=False)
         latest: dict[str, Anomaly] = {}
         async with reader(settings, settings.anomalies_topic) as consumer:

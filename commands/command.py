@@ -23,6 +23,7 @@ class AsyncCommand(AppCommand):  # type: ignore[misc]
     abstract: ClassVar[bool] = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run it, and exit."""
         # aiokafka logs every attempt to connect; we say once that Kafka is away.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         # A shell has its background jobs ignore SIGINT, and asyncio then lets it be.

@@ -48,10 +48,11 @@ class Demo(AsyncCommand):
     ]
 
     async def run(self, duration: float) -> None:
+        """Run all of it until the time is over or a part ends."""
         console = Console(markup=False, highlight=False, soft_wrap=True)
         with TemporaryDirectory(prefix="clickwarden-demo-") as name, _kafka(Path(name), console) as kafka:
             folder = Path(name)
-            ours: dict[str, Any] = {
+            overrides: dict[str, Any] = {
                 "broker": f"kafka://{kafka.bootstrap}",
                 "security_protocol": "PLAINTEXT",
                 "replication": 1,
@@ -59,13 +60,13 @@ class Demo(AsyncCommand):
                 "data_dir": folder / "worker",
                 "web_port": _port(settings.web_port, console),
             }
-            await topics.declare(settings.model_copy(update=ours))
-            environment = {PREFIX + name.upper(): str(value) for name, value in ours.items()}
+            await topics.declare(settings.model_copy(update=overrides))
+            environment = {PREFIX + name.upper(): str(value) for name, value in overrides.items()}
             parts = _Parts(folder, environment, console)
             try:
                 parts.start("kafka", _watch(kafka))
                 host = "127.0.0.1" if settings.web_bind in WILDCARDS else settings.web_bind
-                await self._show(parts, f"http://{host}:{ours['web_port']}/", duration, console)
+                await self._show(parts, f"http://{host}:{overrides['web_port']}/", duration, console)
             except ClickwardenError:
                 kafka.check_alive()  # without it the others fall too, and perhaps first
                 raise

@@ -3,15 +3,18 @@
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 from faust.cli import argument, option
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.main import settings
 from clickwarden.detection.clicks import Clicks
-from clickwarden.formats.lines import Block
 from clickwarden.sandbox.disorder import delayed
 from clickwarden.sources import files
 from clickwarden.sources.producer import ClickProducer
@@ -58,11 +61,8 @@ class Replay(AsyncCommand):
     ]
 
     async def run(self, file: Path, speed: float | None, shuffle_within: float, seed: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
+        """Send the clicks, and say at the end what became of them."""
         console = Console(markup=False, highlight=False, soft_wrap=True)
-        skipped, first, last = 0, math.inf, -math.inf
         columns = (
             TextColumn("{task.fields[clicks]} clicks"),
             BarColumn(),
@@ -72,36 +72,69 @@ class Replay(AsyncCommand):
         began = time.monotonic()
         producer = ClickProducer(settings)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("", total=os.stat(file).st_size, clicks="0")
-
-            def told(blocks: Iterable[Block]) -> Iterator[Clicks]:
-                nonlocal skipped, first, last
-                for block in blocks:
-                    for line, reason in block.bad[: max(0, SHOWN - skipped)]:
-                        console.print(f"{file}:{line}: skipped: {reason}")
-                    skipped += len(block.bad)
-                    first = min(first, block.clicks.times.min(initial=math.inf))
-                    last = max(last, block.clicks.times.max(initial=-math.inf))
-                    progress.update(task, completed=block.read, clicks=f"{producer.sent:,}")
-                    yield block.clicks
-
+            reading = _Reading(file, producer, progress)
             try:
                 async with producer:
-                    start = None
-                    for clicks, arrival in delayed(told(files.read(file, settings)), shuffle_within, seed):
+                    pace = _Pace(speed) if speed else None
+                    for clicks, arrival in delayed(reading.clicks(), shuffle_within, seed):
                         await producer.flush(leaving=WAITING)
-                        if speed is None or not len(arrival):
+                        if pace is None:
                             await producer.send_all(clicks)
-                            continue
-                        if start is None:
-                            start = time.time() - arrival[0] / speed
-                        async for _ in producer.pace(clicks, start + arrival / speed):
-                            progress.update(task, clicks=f"{producer.sent:,}")
+                        elif len(arrival):
+                            async for _ in producer.pace(clicks, pace.due(arrival)):
+                                reading.show()
             finally:
                 took = time.monotonic() - began
                 console.print(
                     f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} wait on disk, "
-                    f"{skipped:,} lines skipped; {took:.1f} s, {producer.acked / took:,.0f} clicks/s"
+                    f"{reading.skipped:,} lines skipped; {took:.1f} s, {producer.acked / took:,.0f} clicks/s"
                 )
-                if first <= last:
-                    console.print(f"Their times are {isotime(first)} to {isotime(last)}")
+                if reading.first <= reading.last:
+                    console.print(f"Their times are {isotime(reading.first)} to {isotime(reading.last)}")
+
+
+class _Reading:
+    """The file as far as it was read, and a bar that shows it.
+
+    Attributes:
+        skipped: lines that are no click.
+        first, last: earliest and latest time of the clicks, epoch seconds; infinite before the first.
+    """
+
+    def __init__(self, file: Path, producer: ClickProducer, progress: Progress) -> None:
+        self.skipped = 0
+        self.first, self.last = math.inf, -math.inf
+        self._file = file
+        self._producer = producer
+        self._progress = progress
+        self._task = progress.add_task("", total=os.stat(file).st_size, clicks="0")
+
+    def clicks(self) -> Iterator[Clicks]:
+        """The clicks of the file, some thousand at a time; the first bad lines are shown."""
+        for block in files.read(self._file, settings):
+            for line, reason in block.bad[: max(0, SHOWN - self.skipped)]:
+                self._progress.console.print(f"{self._file}:{line}: skipped: {reason}")
+            self.skipped += len(block.bad)
+            self.first = min(self.first, block.clicks.times.min(initial=math.inf))
+            self.last = max(self.last, block.clicks.times.max(initial=-math.inf))
+            self._progress.update(self._task, completed=block.read)
+            self.show()
+            yield block.clicks
+
+    def show(self) -> None:
+        """Show how many clicks were sent."""
+        self._progress.update(self._task, clicks=f"{self._producer.sent:,}")
+
+
+class _Pace:
+    """The moments to send at: those of the file, so many times faster, from now on."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._start: float | None = None
+
+    def due(self, arrival: NDArray[np.float64]) -> NDArray[np.float64]:
+        """When to send what arrived at these times, at least one; the first ever is now. Epoch seconds."""
+        if self._start is None:
+            self._start = time.time() - arrival[0] / self._speed
+        return self._start + arrival / self._speed

@@ -38,6 +38,7 @@ class Scan(AsyncCommand):
     ]
 
     async def run(self, file: Path, as_json: bool) -> None:
+        """Print the anomalies, and how long it took."""
         console = Console(stderr=True, highlight=False)
         detection = Detection(0, app.rules, settings)
         began = time.monotonic()

@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import dropwhile
 
 import click
 from faust.cli import option
+from rich.console import Console
+from rich.live import Live
 
 from app.main import settings
 from clickwarden.detection.clicks import Clicks
@@ -66,50 +69,90 @@ class Simulate(AsyncCommand):
     async def run(
         self, rate: float, users: int | None, duration: float, attack: int, attacker: str, seed: int
     ) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
+        """Send clicks until the time is over, and say at the end what became of them."""
         console = Console(markup=False, highlight=False, soft_wrap=True)
         users = users or max(USERS, shoppers.users_for(rate))
         traffic = iter(shoppers.Shoppers(rate, users, seed, time.time()))
         next(traffic)  # fills the shop, which takes a while at a high rate
-        bot = shoppers.attack(attack, attacker, time.time())
-        injected = 0
-
-        async def shop() -> None:
-            for clicks in dropwhile(_past, traffic):
-                async for _ in producer.pace(clicks, clicks.times):
-                    pass
-
-        async def strike() -> None:
-            nonlocal injected
-            async for sent in producer.pace(bot, bot.times):
-                injected = sent
-
-        def status() -> str:
-            line = f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} wait on disk"
-            if attack:
-                ahead = bot.times[0] - time.time()
-                line += f"; attack in {ahead:.0f} s" if ahead > 0 else f"; attack: {injected:,} of {attack:,}"
-            return line
-
-        producer = ClickProducer(settings)
+        bot = _Attack(attack, attacker, time.time()) if attack else None
+        simulation = _Simulation(ClickProducer(settings), traffic, bot)
         console.print(f"{users:,} shoppers click {rate:g} times a second")
-        if attack:
-            first, last = isotime(bot.times[0]), isotime(bot.times[-1])
-            console.print(f"Attack: {attack:,} clicks of {attacker} from {first} to {last}")
+        if bot:
+            console.print(bot.plan)
         try:
-            async with producer:
-                live = Live(console=console, refresh_per_second=1, transient=True, get_renderable=status)
+            async with simulation.producer:
+                live = Live(
+                    console=console, refresh_per_second=1, transient=True, get_renderable=simulation.status
+                )
                 with live, suppress(TimeoutError):
                     async with asyncio.timeout(duration or None):
-                        await asyncio.gather(shop(), strike())
+                        await simulation.run()
         finally:
-            console.print(f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} wait on disk")
-            if attack:
-                minute = bot.times[0] // shoppers.MINUTE * shoppers.MINUTE
-                window = f"{isotime(minute)} to {isotime(minute + shoppers.MINUTE)}"
-                console.print(f"Attack: {injected:,} clicks of {attacker} sent, all in the window {window}")
+            console.print(simulation.acknowledged)
+            if bot:
+                console.print(bot.outcome)
+
+
+class _Attack:
+    """One user who reads page after page, and how many of its clicks are on their way."""
+
+    def __init__(self, size: int, attacker: str, now: float) -> None:
+        self._size = size
+        self._attacker = attacker
+        self._clicks = shoppers.attack(size, attacker, now)
+        self._sent = 0
+
+    async def strike(self, producer: ClickProducer) -> None:
+        """Send the clicks, each at its time."""
+        async for sent in producer.pace(self._clicks, self._clicks.times):
+            self._sent = sent
+
+    @property
+    def plan(self) -> str:
+        """What will be sent, in words."""
+        first, last = isotime(self._clicks.times[0]), isotime(self._clicks.times[-1])
+        return f"Attack: {self._size:,} clicks of {self._attacker} from {first} to {last}"
+
+    @property
+    def status(self) -> str:
+        """How far it is, in words."""
+        ahead = self._clicks.times[0] - time.time()
+        return f"attack in {ahead:.0f} s" if ahead > 0 else f"attack: {self._sent:,} of {self._size:,}"
+
+    @property
+    def outcome(self) -> str:
+        """What was sent, in words."""
+        minute = self._clicks.times[0] // shoppers.MINUTE * shoppers.MINUTE
+        window = f"{isotime(minute)} to {isotime(minute + shoppers.MINUTE)}"
+        return f"Attack: {self._sent:,} clicks of {self._attacker} sent, all in the window {window}"
+
+
+class _Simulation:
+    """The shoppers and the attack on their way to the topic."""
+
+    def __init__(self, producer: ClickProducer, traffic: Iterator[Clicks], attack: _Attack | None) -> None:
+        self.producer = producer
+        self._traffic = traffic
+        self._attack = attack
+
+    async def run(self) -> None:
+        """Send all clicks, each at its time."""
+        attacks = [self._attack.strike(self.producer)] if self._attack else []
+        await asyncio.gather(self._shop(), *attacks)
+
+    async def _shop(self) -> None:
+        for clicks in dropwhile(_past, self._traffic):
+            async for _ in self.producer.pace(clicks, clicks.times):
+                pass
+
+    @property
+    def acknowledged(self) -> str:
+        """What Kafka has, and what it has not, in words."""
+        return f"{self.producer.acked:,} clicks acknowledged, {self.producer.waiting:,} wait on disk"
+
+    def status(self) -> str:
+        """What is going on now, in words."""
+        return f"{self.acknowledged}; {self._attack.status}" if self._attack else self.acknowledged
 
 
 def _past(clicks: Clicks) -> bool:

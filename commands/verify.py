@@ -43,6 +43,7 @@ class Verify(AsyncCommand):
     options = [option("--json", "as_json", is_flag=True, help="Print one JSON object.")]  # noqa: RUF012
 
     async def run(self, as_json: bool) -> None:
+        """Print the verdict, and exit with its code."""
         console = Console(stderr=True)
         try:
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -68,7 +69,7 @@ async def _verify(progress: Progress) -> Judgement:
             settings,
             watched,
             excused=excuses(late, settings.clicks_topic),
-            begins={each.partition: offset for each, offset in begins.items()},
+            begins={tp.partition: offset for tp, offset in begins.items()},
         )
         async for partition, run in _read(consumer, "Clicks", progress):
             recount.add(partition, run)

@@ -74,6 +74,7 @@ class Finding(NamedTuple):
     clicks: int
 
     def __str__(self) -> str:
+        """As it stands in the table."""
         return f"{self.user_id} {self.minute} {self.clicks}"
 
 
@@ -81,9 +82,12 @@ class Record(Protocol):
     """What is read of a Kafka record."""
 
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """Kafka's own, epoch milliseconds."""
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The click."""
 
 
 @dataclass
@@ -154,13 +158,14 @@ async def outcome(bootstrap: str, folder: Path, way: Way, file: Path) -> Outcome
     async with reader(settings, settings.clicks_topic) as consumer:
         async for partition, run in to_end(consumer):
             partitions.setdefault(partition, []).extend(run)
-    closed = {each["alert_id"]: each for each in reported if each["status"] == "closed"}
-    for each in closed.values():
-        del each["emitted_at"]
+    closed = {anomaly["alert_id"]: anomaly for anomaly in reported if anomaly["status"] == "closed"}
+    for anomaly in closed.values():
+        del anomaly["emitted_at"]
     return Outcome(
         way,
         sorted(
-            Finding(each["user_id"], each["window_start"][11:16], each["count"]) for each in closed.values()
+            Finding(anomaly["user_id"], anomaly["window_start"][11:16], anomaly["count"])
+            for anomaly in closed.values()
         ),
         closed,
         by_arrival(chain.from_iterable(partitions.values())),
@@ -171,29 +176,29 @@ async def outcome(bootstrap: str, folder: Path, way: Way, file: Path) -> Outcome
 
 def same(outcomes: Sequence[Outcome]) -> bool:
     """Whether replays of one log reported the same, whatever the pace and the order."""
-    return all(each.closed.keys() == outcomes[0].closed.keys() for each in outcomes) and all(
-        each.by_event_time == outcomes[0].by_event_time for each in outcomes
+    return all(replay.closed.keys() == outcomes[0].closed.keys() for replay in outcomes) and all(
+        replay.by_event_time == outcomes[0].by_event_time for replay in outcomes
     )
 
 
 def identical(outcomes: Sequence[Outcome]) -> bool:
     """Whether those that kept the order reported the same in every field."""
-    kept = [each.closed for each in outcomes if "--shuffle-within" not in each.way.options]
+    kept = [replay.closed for replay in outcomes if "--shuffle-within" not in replay.way.options]
     return all(closed == kept[0] for closed in kept)
 
 
 def show(outcomes: Sequence[Outcome], console: Console) -> None:
     """Print a row a replay."""
     table = Table("log", "replay", "out of order", "late", "verify", "by event time", "by minute of arrival")
-    for each in outcomes:
+    for replay in outcomes:
         table.add_row(
-            each.way.log,
-            each.way.name,
-            f"{each.out_of_order:,}",
-            f"{each.verdict['late']:,}",
-            "ok" if each.verdict["ok"] else "FAULTS",
-            _most(each.by_event_time),
-            _most(each.by_arrival),
+            replay.way.log,
+            replay.way.name,
+            f"{replay.out_of_order:,}",
+            f"{replay.verdict['late']:,}",
+            "ok" if replay.verdict["ok"] else "FAULTS",
+            _most(replay.by_event_time),
+            _most(replay.by_arrival),
             end_section=True,
         )
     console.print(table)
@@ -202,7 +207,7 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
 def _most(findings: Sequence[Finding]) -> str:
     if not findings:
         return "nobody"
-    lines = [str(each) for each in sorted(findings, key=lambda each: -each.clicks)[:SHOWN]]
+    lines = [str(finding) for finding in sorted(findings, key=lambda finding: -finding.clicks)[:SHOWN]]
     more = len(findings) - len(lines)
     return "\n".join([*lines, f"and {more} more"] if more else lines)
 
@@ -227,9 +232,9 @@ async def experiment(console: Console) -> list[Outcome]:
 def main(as_json: bool) -> None:
     """Run the experiment; exit code 1 where the replays of a log differ."""
     outcomes = asyncio.run(experiment(Console(stderr=True)))
-    logs = [[each for each in outcomes if each.way.log == log] for log in (MADE, SAMPLE.name)]
+    logs = [[replay for replay in outcomes if replay.way.log == log] for log in (MADE, SAMPLE.name)]
     if as_json:
-        print(json.dumps([asdict(each) for each in outcomes], indent=2))
+        print(json.dumps([asdict(replay) for replay in outcomes], indent=2))
     else:
         console = Console(highlight=False)
         console.width = max(console.width, 120)

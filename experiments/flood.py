@@ -114,7 +114,10 @@ async def play(name: str, deployment: Deployment, chunks: Iterator[list[tuple[by
 
 async def _counted(deployment: Deployment, sent: int) -> bool:
     status = await deployment.status()
-    return status is not None and sum(each["next_offset"] or 0 for each in status["partitions"]) >= sent
+    return (
+        status is not None
+        and sum(partition["next_offset"] or 0 for partition in status["partitions"]) >= sent
+    )
 
 
 def _peak(pid: int) -> int:
@@ -125,13 +128,13 @@ def _peak(pid: int) -> int:
 
 def show(outcomes: list[Outcome]) -> Table:
     """The outcomes side by side."""
-    table = Table("what", *(each.name for each in outcomes))
+    table = Table("what", *(outcome.name for outcome in outcomes))
     for column in table.columns[1:]:
         column.justify = "right"
-    table.add_row("peak memory of the worker", *(f"{each.peak / MIB:,.0f} MiB" for each in outcomes))
-    table.add_row("of the first", *(f"{each.peak / outcomes[0].peak:.2f} ×" for each in outcomes))
+    table.add_row("peak memory of the worker", *(f"{outcome.peak / MIB:,.0f} MiB" for outcome in outcomes))
+    table.add_row("of the first", *(f"{outcome.peak / outcomes[0].peak:.2f} ×" for outcome in outcomes))
     for figure in ("produced", "expected", "reported", "missing", "invented", "interval_misses"):
-        table.add_row(figure.replace("_", " "), *(f"{each.verdict[figure]:,}" for each in outcomes))
+        table.add_row(figure.replace("_", " "), *(f"{outcome.verdict[figure]:,}" for outcome in outcomes))
     return table
 
 

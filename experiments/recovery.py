@@ -87,15 +87,15 @@ class Course:
 
     def counting_again(self) -> float:
         """Seconds from ``up`` until a click was counted that had not been counted before."""
-        before = max(each.counted or 0 for each in self.samples if not each.second > self.up)
-        return self._since_up(lambda each: (each.counted or 0) > before)
+        before = max(sample.counted or 0 for sample in self.samples if not sample.second > self.up)
+        return self._since_up(lambda sample: (sample.counted or 0) > before)
 
     def caught_up(self) -> float:
         """Seconds from ``up`` until the count was close to the producer's; NaN before that."""
-        return self._since_up(lambda each: (each.counted or 0) >= each.sent - CLOSE * RATE)
+        return self._since_up(lambda sample: (sample.counted or 0) >= sample.sent - CLOSE * RATE)
 
     def _since_up(self, holds: Callable[[Sample], bool]) -> float:
-        after = (each.second for each in self.samples if each.second > self.up and holds(each))
+        after = (sample.second for sample in self.samples if sample.second > self.up and holds(sample))
         return next(after, math.nan) - self.up
 
 
@@ -181,7 +181,9 @@ class Stage:
             return None
         if len(status["partitions"]) < self.deployment.settings.partitions:
             return None
-        self._counted = {each["partition"]: each["next_offset"] or 0 for each in status["partitions"]}
+        self._counted = {
+            partition["partition"]: partition["next_offset"] or 0 for partition in status["partitions"]
+        }
         return sum(self._counted.values())
 
     async def _counting(self, clicks: int = 0) -> None:
@@ -298,10 +300,12 @@ def draw(courses: list[Course], file: Path) -> None:
             len(courses), figsize=(6.4, 2.4 * len(courses)), layout="constrained", squeeze=False
         )
         for panel, course in zip(axes[:, 0], courses, strict=True):
-            seconds = [each.second for each in course.samples]
-            counted = [math.nan if each.counted is None else each.counted for each in course.samples]
+            seconds = [sample.second for sample in course.samples]
+            counted = [math.nan if sample.counted is None else sample.counted for sample in course.samples]
             panel.axvspan(course.down, course.up, color="#d1495b", alpha=0.25, linewidth=0, label="away")
-            panel.plot(seconds, [each.sent for each in course.samples], ":", color="#e09f3e", label="sent")
+            panel.plot(
+                seconds, [sample.sent for sample in course.samples], ":", color="#e09f3e", label="sent"
+            )
             panel.plot(seconds, counted, color="#3a86d1", label="counted")
             panel.set(title=course.name, xlabel="seconds", ylabel="clicks")
             panel.grid(alpha=0.25)

@@ -12,6 +12,7 @@ class ActivityTable(PartitionedTable):
     """Rows as JSON, which Faust's ``/table/activity/USER/`` shows."""
 
     def __getitem__(self, user_id: str) -> Any:
+        """The row of a user, decoded."""
         return msgspec.json.decode(super().__getitem__(user_id))
 
 

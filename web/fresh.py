@@ -16,6 +16,7 @@ class Fresh:
         self._until = 0.0
 
     def __call__(self) -> bytes:
+        """The answer, made anew if it is too old."""
         if monotonic() >= self._until:
             self._encoded = msgspec.json.encode(self._make())
             self._until = monotonic() + self._seconds

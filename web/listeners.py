@@ -140,9 +140,11 @@ class Listeners:
         self._told = 0
 
     def __len__(self) -> int:
+        """How many listen."""
         return len(self._all)
 
     def __iter__(self) -> Iterator[Listener]:
+        """The listeners, as they are now."""
         return iter(list(self._all))
 
     async def broadcast(self) -> None:
@@ -186,19 +188,27 @@ class Listeners:
             self._all.discard(listener)
 
     async def _catch_up(self, listener: Listener, position: str | None) -> None:
+        """Send what came behind a position, or have the listener begin anew where that is forgotten."""
         stream = self._stream
         had = parse(position or "")
         if stream.has(had):
+            # Another worker, whom it listened to before, may have read on further than this one.
             await self._wait(listener, lambda: stream.reaches(had))
-        count = stream.first
-        if not stream.has(had) or not stream.reaches(had):
+        if stream.has(had) and stream.reaches(had):
+            await self._send_missed(listener, had, stream.first)
+        else:
+            now, count = parse(stream.position), stream.count
             reset = b"" if position is None else RESET
-            had, count = parse(stream.position), stream.count
             await listener.send(Chunk(b"id: %b\n\n" % stream.position.encode() + reset + self._look()))
-        while count < stream.count and not listener.gone.is_set():
-            if count < stream.first:  # forgotten while this one was reading
+            await self._send_missed(listener, now, count)
+
+    async def _send_missed(self, listener: Listener, had: list[int], count: int) -> None:
+        """Send the events since there were ``count`` of them, but for those before the offsets it had."""
+        while count < self._stream.count and not listener.gone.is_set():
+            if count < self._stream.first:  # forgotten while this one was reading: it begins anew
                 listener.drop()
-            events = list(islice(stream.behind(count), AT_ONCE))
+                return
+            events = list(islice(self._stream.behind(count), AT_ONCE))
             count += len(events)
             text = _text(event for event in events if event.offset >= had[event.partition])
             if text:

@@ -39,7 +39,8 @@ def _status(record: ConsumerRecord) -> None:
     status = workers.take(record)
     if status is not None:
         timeline.counted(
-            record.timestamp / 1000, {each.partition: each.counted for each in status.partitions}
+            record.timestamp / 1000,
+            {partition.partition: partition.counted for partition in status.partitions},
         )
 
 

@@ -57,22 +57,22 @@ class _Collector(Collector):
 def _of_partitions(partitions: list[PartitionStatus]) -> Iterator[Metric]:
     for name, meaning in COUNTERS.items():
         counter = CounterMetricFamily(f"{PREFIX}{name}", meaning, labels=["partition"])
-        for each in partitions:
-            counter.add_metric([str(each.partition)], getattr(each, name))
+        for partition in partitions:
+            counter.add_metric([str(partition.partition)], getattr(partition, name))
         yield counter
     rejected = CounterMetricFamily(
         f"{PREFIX}rejected", "Records that could not be counted", labels=["partition", "reason"]
     )
-    for each in partitions:
-        for reason, count in each.rejected.items():
-            rejected.add_metric([str(each.partition), reason], count)
+    for partition in partitions:
+        for reason, count in partition.rejected.items():
+            rejected.add_metric([str(partition.partition), reason], count)
     yield rejected
     for name, meaning in GAUGES.items():
         gauge = GaugeMetricFamily(f"{PREFIX}{name}", meaning, labels=["partition"])
-        for each in partitions:
-            value = getattr(each, FIELDS.get(name, name))
+        for partition in partitions:
+            value = getattr(partition, FIELDS.get(name, name))
             if value is not None:
-                gauge.add_metric([str(each.partition)], value)
+                gauge.add_metric([str(partition.partition)], value)
         yield gauge
 
 

@@ -138,28 +138,30 @@ def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
         clicks = plural(first.count, "click")
         text = f"{plural(total, 'attack')}; the worst: {first.user_id}, {clicks}, rule {first.rule}"
         return Verdict("attack", text, worst)
-    if not any(each.state == "ready" for each in health.workers):
+    if not any(worker.state == "ready" for worker in health.workers):
         return Verdict("unknown", "No worker counts clicks", None)
     return Verdict("quiet", "Quiet: nobody is over a threshold", None)
 
 
 def _health(workers: list[WorkerStatus]) -> Health:
     partitions = [partition for worker in workers for partition in worker.partitions]
-    rates = [each.clicks_per_second for each in workers if each.clicks_per_second is not None]
+    rates = [worker.clicks_per_second for worker in workers if worker.clicks_per_second is not None]
     rejected: Counter[str] = Counter()
     for partition in partitions:
         rejected.update(partition.rejected)
     return Health(
         kafka="away" if following.trouble else "ok",
         detail=following.trouble,
-        watermark_delay=max((each.delay for each in partitions if each.delay is not None), default=None),
-        lag=sum(each.lag or 0 for each in partitions),
+        watermark_delay=max(
+            (partition.delay for partition in partitions if partition.delay is not None), default=None
+        ),
+        lag=sum(partition.lag or 0 for partition in partitions),
         clicks_per_second=round(sum(rates), 1) if rates else None,
-        accepted=sum(each.accepted for each in partitions),
-        late=sum(each.late for each in partitions),
+        accepted=sum(partition.accepted for partition in partitions),
+        late=sum(partition.late for partition in partitions),
         rejected=dict(rejected.most_common()),
-        ignored=sum(each.ignored for each in partitions),
-        lost=sum(each.lost for each in partitions),
+        ignored=sum(partition.ignored for partition in partitions),
+        lost=sum(partition.lost for partition in partitions),
         workers=workers,
     )
 

@@ -1,6 +1,7 @@
 """The API's description, made from the same types as its answers (OpenAPI 3.1)."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -93,7 +94,7 @@ OPERATIONS = {
 
 def describe() -> dict[str, Any]:
     """The OpenAPI document."""
-    types = [Anomaly, *(each for operation in OPERATIONS.values() for each in _types(operation))]
+    types = [Anomaly, *chain.from_iterable(map(_types, OPERATIONS.values()))]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     by_type = dict(zip(map(repr, types), schemas, strict=True))
     # Records are handed on as they are in the topic.
@@ -106,7 +107,7 @@ def describe() -> dict[str, Any]:
             "description": "Version 1 changes by addition only: ignore fields that you do not know. "
             "User ids are attackers' text: escape them.",
         },
-        "paths": {path: {"get": _get(path, each, by_type)} for path, each in OPERATIONS.items()},
+        "paths": {path: {"get": _get(path, operation, by_type)} for path, operation in OPERATIONS.items()},
         "components": {
             "schemas": components,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},

@@ -83,7 +83,7 @@ class Stream:
 
     def reaches(self, position: list[int]) -> bool:
         """Whether all before a position was read; another worker may have read on further."""
-        return all(mine >= given for mine, given in zip(self._next, position, strict=False))
+        return all(reached >= given for reached, given in zip(self._next, position, strict=False))
 
 
 def parse(position: str) -> list[int]:

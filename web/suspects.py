@@ -87,11 +87,13 @@ class KnownSuspects:
         """Those in open windows who come closest to the threshold.
 
         Args:
+            rule: its name.
+            count: at most so many.
             watermarks: by partition; a window that ended before is not open, though its row may still say so.
         """
         users = self._open.get(rule, {}).values()
-        still = (each for each in users if each.window.window_end > watermarks.get(each.partition, ""))
+        still = (user for user in users if user.window.window_end > watermarks.get(user.partition, ""))
         return [
-            Close(each.user_id, each.window.count_high, each.window.threshold, round(each.share, 4))
-            for each in nlargest(count, still, key=lambda each: each.share)
+            Close(user.user_id, user.window.count_high, user.window.threshold, round(user.share, 4))
+            for user in nlargest(count, still, key=lambda user: user.share)
         ]

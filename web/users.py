@@ -126,8 +126,8 @@ def _events(windows: list[UserWindow]) -> dict[str, int]:
         events = by_rule.setdefault(window.rule, {})
         for event, clicks in window.events.items():
             events[event] = events.get(event, 0) + clicks
-    most = max(by_rule.values(), key=lambda events: sum(events.values()))
-    return dict(sorted(most.items(), key=lambda event: -event[1]))
+    mix = max(by_rule.values(), key=lambda events: sum(events.values()))
+    return dict(sorted(mix.items(), key=lambda event: -event[1]))
 
 
 def _counterfactual(windows: list[UserWindow]) -> str | None:
@@ -155,7 +155,7 @@ def _counterfactual(windows: list[UserWindow]) -> str | None:
 
 
 def _seconds(window: UserWindow) -> int:
-    start, end = (datetime.fromisoformat(each) for each in (window.window_start, window.window_end))
+    start, end = map(datetime.fromisoformat, (window.window_start, window.window_end))
     return int((end - start).total_seconds())
 
 

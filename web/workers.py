@@ -88,8 +88,8 @@ class Workers:
             version=status.version,
             clicks_per_second=0.0 if gone else status.clicks_per_second,
             partitions=[
-                AssignedPartition(**msgspec.structs.asdict(each), worker=status.worker)
-                for each in status.partitions
-                if self._owners[each.partition] == status.worker
+                AssignedPartition(**msgspec.structs.asdict(partition), worker=status.worker)
+                for partition in status.partitions
+                if self._owners[partition.partition] == status.worker
             ],
         )

@@ -1,0 +1,1 @@
+"""The peers: other programs that do the same job."""

@@ -76,6 +76,7 @@ class Feed:
         self._fired: Counter[str] = Counter()
 
     def __len__(self) -> int:
+        """How many anomalies are kept."""
         return len(self._latest)
 
     @property

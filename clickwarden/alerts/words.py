@@ -95,11 +95,14 @@ def counterfactual(count: Count) -> str:
     >>> print(counterfactual(Count("bot", 60, "2015-05-18T08:05:00Z", 50, 27, 51, ("view",))))
     At most 1 click (view) fewer in the minute from 2015-05-18 08:05:00 UTC: at most 50 clicks (view) in 1 minute, one every 1.2 s, stay below rule bot; with 27 clicks counted for certain, it may have stayed below
     """  # noqa: E501
-    most = count.high - count.threshold
-    least = max(1, count.low - count.threshold)
+    upper = count.high - count.threshold
+    lower = max(1, count.low - count.threshold)
     certain = count.low > count.threshold
-    fewer = _clicks(most, count.events)
-    fewer = f"At most {fewer}" if not certain else fewer if least == most else f"{least:,} to {fewer}"
+    fewer = _clicks(upper, count.events)
+    if not certain:
+        fewer = f"At most {fewer}"
+    elif lower < upper:
+        fewer = f"{lower:,} to {fewer}"
     pace = f"one every {count.window / count.threshold:,.1f} s"
     kept = f"at most {_clicks(count.threshold, count.events)} in {duration(count.window)}, {pace},"
     start = f"{count.start[:10]} {count.start[11:19]} UTC"

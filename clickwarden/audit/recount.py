@@ -9,7 +9,7 @@ open window.
 import json
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -27,20 +27,31 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class AuditRecord(Protocol):
-    """What is read of a Kafka record; ``timestamp`` in milliseconds is Kafka's own if of type 1."""
+    """What is read of a Kafka record."""
 
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Where it stands in its partition."""
+
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """Its time stamp, epoch milliseconds."""
+
     @property
-    def timestamp_type(self) -> int | None: ...
+    def timestamp_type(self) -> int | None:
+        """1 where the time stamp is Kafka's own, else its producer made it (KIP-32)."""
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """The key; None where there is none."""
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The value; None: a tombstone."""
+
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """What is said about it."""
 
 
 class Case(NamedTuple):
@@ -52,6 +63,7 @@ class Case(NamedTuple):
     window: int
 
     def __str__(self) -> str:
+        """Name it for people; a user id is an attacker's text, and so escaped."""
         start = datetime.fromtimestamp(self.window, UTC)
         return f"{self.rule} {start:%Y-%m-%dT%H:%M:%SZ} user {self.user_id!r} partition {self.partition}"
 
@@ -184,32 +196,15 @@ class Recount:
         """User, event and epoch seconds; None where the record is no click."""
         names = self._settings
         try:
-            # A byte that is not UTF-8 is no matter of ours in a field nobody reads.
-            text = value.decode(errors="surrogateescape")
-            if _depth(text) > 200:
-                return None
-            click = _decode(text)
-            if rb"\u" in value:  # an escaped lone surrogate is no character, wherever it stands
-                _encode(_decode(value.decode(errors="replace"))).encode()
+            fields = _object(value)
+            user = fields.one(names.field_user_id, _is_user)
+            event = fields.one(names.field_event, _is_event)
+            time = _seconds(fields.one(names.field_timestamp, _is_timestamp))
+            fields.all(names.field_product_id, _is_product)
         except ValueError:
             return None
-        if type(click) is not _Object:
-            return None
-        # A name may be given twice: the last counts, and the others must be right.
-        users, events = click.all(names.field_user_id), click.all(names.field_event)
-        products, times = click.all(names.field_product_id), click.all(names.field_timestamp)
-        if (
-            all(_is_text(user, 1, 256) for user in users)
-            and all(_is_text(event, 0, 64) for event in events)
-            and all(product is None or type(product) is _Integer or _is_text(product) for product in products)
-            and all(math.isfinite(time) if isinstance(time, float) else _is_text(time) for time in times)
-            and users
-            and events
-            and times
-            and 0 <= (time := _seconds(times[-1])) <= min(received + names.max_skew, 250_000_000_000)
-        ):
-            return users[-1], events[-1], time
-        return None
+        latest = min(received + names.max_skew, 250_000_000_000)
+        return (user, event, time) if 0 <= time <= latest else None
 
     @property
     def produced(self) -> int:
@@ -307,14 +302,50 @@ class _Integer(float):
 
 
 class _Object:
-    """A JSON object, with the names that are given more than once."""
+    """A JSON object. A name may be given twice: the last counts, and the others must be right."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         self.pairs = pairs
 
-    def all(self, name: str) -> list[Any]:
-        """The values given for a name, in their order."""
-        return [value for key, value in self.pairs if key == name]
+    def all(self, name: str, is_right: Callable[[Any], bool]) -> list[Any]:
+        """The values given for a name, in their order.
+
+        Raises:
+            ValueError: one of them is wrong.
+        """
+        values = [value for key, value in self.pairs if key == name]
+        if not all(map(is_right, values)):
+            raise ValueError(f"{name} is wrong")
+        return values
+
+    def one(self, name: str, is_right: Callable[[Any], bool]) -> Any:
+        """The value of a name.
+
+        Raises:
+            ValueError: it is wrong, or there is none.
+        """
+        values = self.all(name, is_right)
+        if not values:
+            raise ValueError(f"{name} is missing")
+        return values[-1]
+
+
+def _object(value: bytes) -> _Object:
+    """The JSON object that a record holds.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    # A byte that is not UTF-8 is no matter of ours in a field nobody reads.
+    text = value.decode(errors="surrogateescape")
+    if _depth(text) > 200:
+        raise ValueError("too deep")
+    found = _decode(text)
+    if type(found) is not _Object:
+        raise ValueError("no object")
+    if rb"\u" in value:  # an escaped lone surrogate is no character, wherever it stands
+        _encode(_decode(value.decode(errors="replace"))).encode()
+    return found
 
 
 def _depth(text: str) -> int:
@@ -334,9 +365,25 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _is_text(value: Any, at_least: int = 0, at_most: float = math.inf) -> bool:
-    """Whether it is text of so many characters, all of which Unicode has."""
-    if type(value) is not str or not at_least <= len(value) <= at_most:
+def _is_user(value: Any) -> bool:
+    return _is_text(value) and 1 <= len(value) <= 256
+
+
+def _is_event(value: Any) -> bool:
+    return _is_text(value) and len(value) <= 64
+
+
+def _is_product(value: Any) -> bool:
+    return value is None or type(value) is _Integer or _is_text(value)
+
+
+def _is_timestamp(value: Any) -> bool:
+    return math.isfinite(value) if isinstance(value, float) else _is_text(value)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is text, all characters of which Unicode has."""
+    if type(value) is not str:
         return False
     try:
         value.encode()

@@ -59,6 +59,7 @@ class Batch:
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
 
     def __len__(self) -> int:
+        """How many clicks."""
         return len(self.user)
 
     @property
@@ -126,6 +127,7 @@ class Selection:
         self.user = batch.user[positions]
 
     def __len__(self) -> int:
+        """How many clicks."""
         return len(self.positions)
 
     def where(self, wanted: NDArray[np.bool_]) -> "Selection":

@@ -184,6 +184,7 @@ class Spans:
         self.bounds = list(bounds)
 
     def __contains__(self, second: int) -> bool:
+        """Whether a window of this second was forgotten."""
         at = bisect_right(self.bounds, (second, math.inf)) - 1
         return at >= 0 and second < self.bounds[at][1]
 
@@ -250,6 +251,7 @@ class ClosedWindows:
         return iter(self._windows.values())
 
     def __len__(self) -> int:
+        """How many windows."""
         return len(self._windows)
 
     def add(self, window: ClosedWindow) -> None:

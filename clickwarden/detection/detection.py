@@ -21,23 +21,23 @@ from clickwarden.times import isotime
 
 
 class Parameters(Protocol):
-    """What detection has to know beside its rules; the settings of that name.
-
-    Attributes:
-        lateness: seconds a click may be behind the newest one.
-        seed: of the users' hashes.
-        max_suspects: users profiled at once in one window.
-        late_limit: seconds after its end was reached for which a window takes late clicks.
-    """
+    """What detection has to know beside its rules; the settings of that name."""
 
     @property
-    def lateness(self) -> float: ...
+    def lateness(self) -> float:
+        """Seconds a click may be behind the newest one."""
+
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int:
+        """Of the users' hashes."""
+
     @property
-    def max_suspects(self) -> int: ...
+    def max_suspects(self) -> int:
+        """Users profiled at once in one window."""
+
     @property
-    def late_limit(self) -> float: ...
+    def late_limit(self) -> float:
+        """Seconds for which a closed window takes late clicks."""
 
 
 class Findings(NamedTuple):

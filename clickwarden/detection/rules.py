@@ -37,6 +37,11 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     owasp: str = ""
 
     def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: one is wrong; with its name.
+        """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
             raise ValueError("name: 1 to 64 letters, digits, - and _")
         if self.window < 1 or self.window > 86_400:

@@ -168,9 +168,11 @@ class Suspects:
             self._enter(user_id, suspect)
 
     def __len__(self) -> int:
+        """How many suspects."""
         return len(self._by_row)
 
     def __contains__(self, user_id: str) -> bool:
+        """Whether a user is a suspect."""
         return user_id in self._rows
 
     def all(self) -> dict[str, Suspect]:

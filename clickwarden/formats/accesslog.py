@@ -70,6 +70,7 @@ class AccessLog:
     """Parses lines of an access log."""
 
     def __call__(self, data: bytes, first: int) -> Block:
+        """Parse some whole lines, the first of which has this number."""
         text = data.decode(errors="backslashreplace").removesuffix("\n")
         users, stamps, methods, paths = map(list, zip(*LINE.findall(text), strict=True))
         times = list(map(_Times().__getitem__, stamps))

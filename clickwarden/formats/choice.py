@@ -8,17 +8,15 @@ from clickwarden.formats.clicks import Decoder
 
 
 class Topic(Protocol):
-    """What has to be known of a topic; the settings of that name.
-
-    Attributes:
-        field_names: what it calls the fields of a click, by our own names.
-        max_skew: seconds that a click may be ahead of Kafka's clock.
-    """
+    """What has to be known of a topic; the settings of that name."""
 
     @property
-    def field_names(self) -> dict[str, str]: ...
+    def field_names(self) -> dict[str, str]:
+        """What it calls the fields of a click, by our own names."""
+
     @property
-    def max_skew(self) -> float: ...
+    def max_skew(self) -> float:
+        """Seconds that a click may be ahead of Kafka's clock."""
 
 
 def decoder_of(topic: Topic) -> Callable[[], Decoder]:

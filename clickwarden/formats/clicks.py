@@ -39,22 +39,27 @@ REASONS: dict[str, str] = {
 
 
 class Record(Protocol):
-    """What is read of a Kafka record.
-
-    ``timestamp`` is its time stamp in milliseconds; of ``timestamp_type`` 1
-    (LogAppendTime) it is Kafka's own, else its producer's word (KIP-32).
-    """
+    """What is read of a Kafka record."""
 
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Where it stands in its partition."""
+
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """Its time stamp, epoch milliseconds."""
+
     @property
-    def timestamp_type(self) -> int | None: ...
+    def timestamp_type(self) -> int | None:
+        """1 where the time stamp is Kafka's own, else its producer made it (KIP-32)."""
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """The key; None where there is none."""
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The value; None: a tombstone."""
 
 
 class Decoder:

@@ -23,11 +23,15 @@ class NDJSON:
         self._decode = decoder.decode
 
     def __call__(self, data: bytes, first: int) -> Block:
+        """Parse some whole lines, the first of which has this number."""
         now = int(time.time() * 1000)
         lines = data.removesuffix(b"\n").split(b"\n")
         records = [
             _Line(number, now, None, None, line) for number, line in enumerate(lines, first) if line.strip()
         ]
         clicks = self._decode(records)
-        bad = [(each.offset, str(ClickError(each.reason, each.detail))) for each in clicks.rejected]
+        bad = [
+            (rejected.offset, str(ClickError(rejected.reason, rejected.detail)))
+            for rejected in clicks.rejected
+        ]
         return Block(clicks, len(lines), 0, bad)

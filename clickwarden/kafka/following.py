@@ -57,7 +57,7 @@ class Following:
     def __init__(self, topics: Sequence[Followed]) -> None:
         self.loaded = asyncio.Event()
         self.trouble = ""
-        self._topics = {each.topic: each for each in topics}
+        self._topics = {followed.topic: followed for followed in topics}
         self._next: dict[TopicPartition, int] = {}
 
     async def follow(self, settings: Settings) -> None:
@@ -79,7 +79,7 @@ class Following:
             await self._seek(consumer, ends)
             while True:
                 try:
-                    batches = await poll(consumer, most=AT_ONCE)
+                    batches = await poll(consumer, limit=AT_ONCE)
                     self.trouble = ""
                 except KafkaError as error:  # the consumer finds Kafka again and reads on
                     self._lose(f"Kafka does not answer ({error})")
@@ -89,7 +89,7 @@ class Following:
                 is_behind = sum(map(len, batches.values())) >= AT_ONCE or not self.loaded.is_set()
                 await asyncio.sleep(0 if is_behind else PAUSE_SECONDS)
                 if not self.loaded.is_set():
-                    ends = {each: end for each, end in ends.items() if await consumer.position(each) < end}
+                    ends = {tp: end for tp, end in ends.items() if await consumer.position(tp) < end}
                     if not ends:
                         self.loaded.set()
 

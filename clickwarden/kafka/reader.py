@@ -33,9 +33,9 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
             )
         consumer.assign(
             [
-                TopicPartition(described["topic"], each["partition"])
+                TopicPartition(described["topic"], partition["partition"])
                 for described in await admin.describe_topics(list(topics))
-                for each in described["partitions"]
+                for partition in described["partitions"]
             ]
         )
         await consumer.start()
@@ -48,15 +48,15 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
 
 
 async def poll(
-    consumer: AIOKafkaConsumer, *partitions: TopicPartition, most: int | None = None
+    consumer: AIOKafkaConsumer, *partitions: TopicPartition, limit: int | None = None
 ) -> dict[TopicPartition, list[ConsumerRecord]]:
-    """The next records, at most so many, by partition; none where a second brings none.
+    """The next records, at most ``limit``, by partition; none where a second brings none.
 
     Raises:
         KafkaError: it brought none because Kafka is away, which the consumer alone would not say.
     """
     batches: dict[TopicPartition, list[ConsumerRecord]]
-    batches = await consumer.getmany(*partitions, timeout_ms=1000, max_records=most)
+    batches = await consumer.getmany(*partitions, timeout_ms=1000, max_records=limit)
     if not batches:
         await consumer.end_offsets(consumer.assignment())
     return batches
@@ -65,6 +65,6 @@ async def poll(
 async def to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[tuple[int, list[ConsumerRecord]]]:
     """Records with their partition, up to what is the end of the topic now."""
     ends = await consumer.end_offsets(consumer.assignment())
-    while behind := [each for each, end in ends.items() if await consumer.position(each) < end]:
+    while behind := [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
         for partition, records in (await poll(consumer, *behind)).items():
             yield partition.partition, records

@@ -104,7 +104,7 @@ async def _partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str,
         leaderless = [
             topic["topic"]
             for topic in topics
-            if not topic["partitions"] or any(each["leader"] < 0 for each in topic["partitions"])
+            if not topic["partitions"] or any(partition["leader"] < 0 for partition in topic["partitions"])
         ]
         if not leaderless:
             return {topic["topic"]: len(topic["partitions"]) for topic in topics}

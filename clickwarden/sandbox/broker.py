@@ -57,10 +57,12 @@ class Broker:
         self._watchdog: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        """Start Kafka."""
         self.start()
         return self
 
     def __exit__(self, *error: object) -> None:
+        """Stop Kafka."""
         self.stop()
 
     @property

@@ -87,6 +87,7 @@ class Shoppers:
         self._popularity = np.cumsum(popularity / popularity.sum())
 
     def __iter__(self) -> Iterator[Clicks]:
+        """The clicks, a second at a time; an empty shop fills before the first."""
         # Columns: time, shopper, event, product. Whoever came before the start is still in the shop.
         ahead = np.empty((0, 4))
         second = self._start - SESSION_MAX * THINK

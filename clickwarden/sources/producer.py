@@ -114,6 +114,7 @@ class ClickProducer:
         return self.left + self.sent - self.acked
 
     async def __aenter__(self) -> Self:
+        """Open the outbox, and begin to send what is in it."""
         self._outbox = await self._on_disk(Outbox, self._settings)
         self.left = self._outbox.found
         self._reached = self._outbox.last
@@ -125,6 +126,7 @@ class ClickProducer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Wait until Kafka has every click, after an error only for a moment; the rest waits on disk."""
         try:
             if error is None:
                 await self.flush()
