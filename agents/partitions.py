@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 #: Late clicks are told of in the log so often.
 TELL_SECONDS = 60.0
+#: Silence after which a single newest click is believed.
+MOMENT_SECONDS = 0.5
 #: The longest pause between two pieces of a stream that is taken for one, seconds.
 PIECE_SECONDS = 300.0
 
@@ -53,7 +55,8 @@ class _Packed(NamedTuple):
     """A snapshot, and what has to happen with it: see :class:`Partition`.
 
     Attributes:
-        position: of the source, that it was counted to; None before the first record.
+        position: of the source, that it was counted to; None before the first record, and while it is at
+            the end and wall clock is about to decide what the last clicks close.
         dumped: what detection knows.
         outcomes: rows the snapshot refers to, of windows closed since the last one.
         gone: rows that it refers to no more, of windows forgotten since then.
@@ -240,8 +243,9 @@ class Partition:
     def _pack(self) -> _Packed:
         # 1. while nothing is counted, so that all it has brought up is sent
         self._changed = False
+        undecided = self.detection.leaps and self._read_to_end
         return _Packed(
-            position=self.detection.next_offset,
+            position=None if undecided else self.detection.next_offset,
             dumped=snapshot.dump(self.detection),
             outcomes=self._outcomes(),
             gone=self._gone(),
@@ -284,20 +288,33 @@ class Partition:
         silence begins when that is over. Nor is a pause silence where event
         time arrives in pieces (:meth:`_patience`).
         """
-        if not self._app.consumer.is_read_to_end(self.tp, self.detection.next_offset):
+        if not self._read_to_end:
             self._last_arrival = monotonic()
             return
-        if self._silence < self._patience:
+        if self._told_by_silence() is None:
             return
         async with self._saving, self._counting:
-            silence = self._silence
-            if not self._whole or silence < self._patience:
-                return
-            if not self.detection.decide(silence):
+            silence = self._told_by_silence()
+            if not self._whole or silence is None or not self.detection.decide(silence):
                 return
             await self._save(self._pack())
             await self._report(self.detection.close())
             self._changed = True
+
+    @property
+    def _read_to_end(self) -> bool:
+        return bool(self._app.consumer.is_read_to_end(self.tp, self.detection.next_offset))
+
+    def _told_by_silence(self) -> float | None:
+        """By how many seconds the silence lets event time go on; None where it says nothing.
+
+        After a moment the newest click may be the time, though no other has
+        come to agree: nobody has come to disagree.
+        """
+        silence = self._silence
+        if silence >= self._patience:
+            return silence
+        return 0.0 if silence >= MOMENT_SECONDS and self.detection.leaps else None
 
     @property
     def _patience(self) -> float:

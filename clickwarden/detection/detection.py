@@ -19,6 +19,9 @@ from clickwarden.detection.suspects import Suspect
 from clickwarden.detection.windows import Window
 from clickwarden.times import isotime
 
+#: A click this far ahead of what others say is taken for a wrong clock's until a longer silence, seconds.
+LEAP_SECONDS = 600.0
+
 
 class Parameters(Protocol):
     """What detection has to know beside its rules; the settings of that name."""
@@ -291,6 +294,14 @@ class Detection:
         window = closing.window
         self.closed.add(ClosedWindow(window.start, window.rule, Outcome.of(window), closing.time))
 
+    @property
+    def leaps(self) -> bool:
+        """Whether the newest click would close windows if others agreed, and is not far ahead of them."""
+        if math.isfinite(self.clock.time) and self.clock.newest - self.clock.time > LEAP_SECONDS:
+            return False
+        watermark = self.clock.newest - self._parameters.lateness
+        return any(window.end <= watermark for window in self.open_windows())
+
     def decide(self, silence: float) -> bool:
         """Let wall clock decide, after so many seconds of silence, what is over; whether anything is.
 
@@ -299,8 +310,8 @@ class Detection:
         behind them loses nothing. The decision must be durable before
         :meth:`close` makes anything of it.
         """
-        watermark = self.clock.newest + silence - self._parameters.lateness
         decided = self.closed.decide(self.clock.now + silence)
+        watermark = self.clock.newest + silence - self._parameters.lateness
         for ruled in self.rule_windows:
             ends = [window.end for window in ruled.windows.values() if window.end <= watermark]
             if ends and max(ends) > ruled.sealed:
