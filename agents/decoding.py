@@ -9,7 +9,6 @@ It ends with the worker, however the worker ends.
 """
 
 import asyncio
-import gc
 import pickle
 import signal
 import socket
@@ -21,6 +20,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
+from agents import garbage
 from clickwarden.detection.batch import Batch
 from clickwarden.formats.clicks import Decoder
 from clickwarden.kafka.runs import RUN_RECORDS, Run
@@ -150,8 +150,7 @@ def main() -> None:
     """Decode what comes, until the worker has gone."""
     for stop in (signal.SIGINT, signal.SIGTERM):  # the worker's to answer
         signal.signal(stop, signal.SIG_IGN)
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    garbage.tune()
     with socket.socket(fileno=int(sys.argv[1])) as worker, worker.makefile("rwb") as connection:
         _serve(connection)
 

@@ -1,7 +1,6 @@
 """How the worker itself is doing."""
 
 import math
-from importlib.metadata import version
 from typing import Any, Literal
 
 import msgspec
@@ -10,8 +9,6 @@ from agents.partitions import Partition
 from clickwarden.times import isotime
 
 State = Literal["ready", "recovering", "rebalancing", "away"]
-
-VERSION = version("clickwarden")
 
 
 class PartitionStatus(msgspec.Struct):
@@ -57,7 +54,7 @@ class PartitionStatus(msgspec.Struct):
 
 
 class Status(msgspec.Struct):
-    """This worker.
+    """What a worker says of itself.
 
     Attributes:
         worker: its name in the consumer group.

@@ -1,7 +1,6 @@
 """The worker itself: its pulse, whether Kafka is there, and what it says of itself to every worker's page."""
 
 import asyncio
-import gc
 import logging
 from time import monotonic, time
 
@@ -9,19 +8,18 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from agents import garbage
 from agents.clicks import partitions
-from agents.status import VERSION, State, Status, partition_status
+from agents.status import State, Status, partition_status
 from agents.throughput import Throughput
 from app.main import app, settings
+from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 
 log = logging.getLogger(__name__)
 
 #: Between two words of this worker, seconds.
 SECONDS = 1.0
-#: Collections of a young generation this large: clicks are freed by reference
-#: count, and stock thresholds cost a third of the throughput.
-GC_THRESHOLD = (50_000, 20, 100)
 
 _started = monotonic()
 _throughput = Throughput()
@@ -43,9 +41,7 @@ async def watch_kafka() -> None:
 @app.task
 async def tune_garbage_collection() -> None:
     """Leave what is loaded at start-up out of every later collection."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLD)
+    garbage.tune()
 
 
 @app.timer(1.0)
@@ -106,7 +102,7 @@ def status() -> Status:
     now = time()
     return Status(
         worker=settings.member,
-        version=VERSION,
+        version=RELEASE,
         state=state(),
         detail=app.presence.trouble,
         uptime=round(monotonic() - _started, 3),

@@ -97,7 +97,7 @@ class Application(faust.App):  # type: ignore[misc]
         return _rules.load(self.settings.rules)
 
     def companion(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Have it run beside the application; Faust's own tasks begin when the tables are recovered."""
+        """Have a task run from the start; Faust begins its own only when the tables are recovered."""
         self.companions.append(run)
 
     async def on_first_start(self) -> None:

@@ -78,7 +78,7 @@ class Presence:
 
 
 class SeldomRepeated(logging.Filter):
-    """Lets each kind of record of aiokafka pass once in a while; others' always."""
+    """Lets each kind of aiokafka's log records pass once in a while, and those of others always."""
 
     def __init__(self) -> None:
         super().__init__()

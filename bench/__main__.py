@@ -15,7 +15,7 @@ from clickwarden.sandbox.broker import Broker
 
 
 class Benchmarks(click.Group):
-    """Without a name it is ``throughput``."""
+    """The benchmarks; without a name, ``throughput``."""
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         """Put the name in where there is none."""

@@ -92,7 +92,7 @@ class Clickwarden:
         self.name = f"clickwarden, {workers} workers" if workers > 1 else "clickwarden"
 
     def prepare(self, load: Load, folder: Path) -> None:
-        """A group, tables and an anomalies topic of its own."""
+        """Give the run a group, tables and an anomalies topic of its own."""
         shared = load.settings
         self._load = load
         self.settings: Settings = deployment(
@@ -100,7 +100,7 @@ class Clickwarden:
         )
 
     def run(self) -> Cost:
-        """Until the offset of the last click is committed, which comes after its snapshot.
+        """Count until the offset of the last click is committed, which comes after its snapshot.
 
         Raises:
             ClickwardenError: there are too few clicks for a figure.
@@ -129,7 +129,7 @@ class Clickwarden:
 
     @contextmanager
     def looking(self, crew: Crew) -> Iterator[None]:
-        """What else happens while it counts: nothing."""
+        """What else goes on while it counts: nothing, of a worker alone."""
         yield
 
     def result(self) -> str:
@@ -158,7 +158,7 @@ class Peer:
         self._writes = writes
 
     def prepare(self, load: Load, folder: Path) -> None:
-        """An environment, an output topic and a folder of its own."""
+        """Give the run an environment, an output topic and a folder of its own."""
         own = deployment(load.settings.bootstrap, load.settings.partitions, folder)
         self._load, self._output, self._folder = load, own.anomalies_topic, own.data_dir
         asyncio.run(declare(load.settings, NewTopic(self._output, own.partitions, 1)))
@@ -166,7 +166,7 @@ class Peer:
         self._python = environments.python(self._program, Settings().data_dir.absolute() / "peers")
 
     def run(self) -> Cost:
-        """Until it says that it is done."""
+        """Run the program until it says that it is done."""
         load, settings = self._load, self._load.settings
         program = environments.FOLDER / f"{self._program}.py"
         names = settings.bootstrap, settings.clicks_topic, self._output
@@ -183,7 +183,7 @@ class Peer:
             )
 
     def result(self) -> str:
-        """Its output topic, held against the recount; windows that no click has closed may be missing."""
+        """Hold its output topic against the recount; windows that no click has closed may be missing."""
         if not self._writes:
             return "-"
         return said_of(self._load.truth, _records(self._load.settings, self._output))

@@ -55,13 +55,13 @@ class Watched(Clickwarden):
         self._listeners = listeners
 
     def prepare(self, load: Load, folder: Path) -> None:
-        """As any worker."""
+        """Prepare a worker, and remember where the audience may log."""
         super().prepare(load, folder)
         self._folder = folder
 
     @contextmanager
     def looking(self, crew: Crew) -> Iterator[None]:
-        """People look while it counts."""
+        """Have people look while it counts."""
         with ExitStack() as stack:
             if self._listeners:
                 crew.until(crew.answers, "the page answers")

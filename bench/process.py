@@ -72,7 +72,7 @@ class Process:
             child.kill()
 
     def said(self, word: str) -> Mark:
-        """The moment it prints this line; waits for it.
+        """Wait until it prints this line; returns the moment.
 
         Raises:
             ClickwardenError: it ended instead.
@@ -93,7 +93,7 @@ class Process:
         return "\n  ".join(["its log ends:", *self._log.read_text(errors="replace").splitlines()[-LOG_TAIL:]])
 
     def mark(self) -> Mark:
-        """Now."""
+        """The moment now, and the CPU seconds used until now."""
         times = [process.cpu_times() for process in self._all()]
         return Mark(time.monotonic(), sum(spent.user + spent.system for spent in times))
 
@@ -130,6 +130,6 @@ def until(condition: Callable[[], bool], what: str, processes: Sequence[Process]
 
 
 def mark(processes: Sequence[Process]) -> Mark:
-    """Now, of all of them together."""
+    """The moment now, and the CPU seconds that all of them used until now."""
     cpu = sum(process.mark().cpu for process in processes)
     return Mark(time.monotonic(), cpu)

@@ -21,7 +21,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from rich.console import Console
 from rich.progress import Progress
 
-from agents.worker import GC_THRESHOLD
+from agents import garbage
 from bench.contenders import Clickwarden
 from bench.load import Load
 from bench.results import report
@@ -110,9 +110,7 @@ def steps(load: Load, clicks: int, between_snapshots: int) -> Stopwatch:
 @contextmanager
 def _garbage_collected_as_in_a_worker() -> Iterator[None]:
     usual = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLD)
+    garbage.tune()
     try:
         yield
     finally:

@@ -73,7 +73,7 @@ def compare(
 
 
 def run(contender: Contender, load: Load, folder: Path) -> Outcome:
-    """One run."""
+    """Run a contender once."""
     contender.prepare(load, folder)
     return Outcome(contender.run(), contender.result())
 
@@ -100,7 +100,7 @@ def row(name: str, runs: Sequence[Outcome]) -> dict[str, str]:
 
 
 def figures(runs: Sequence[Outcome]) -> list[dict[str, object]]:
-    """The runs, for the file."""
+    """The runs as they are kept in the file."""
     return [asdict(run.cost) | {"rate": run.cost.rate, "output": run.verdict} for run in runs]
 
 

@@ -71,7 +71,7 @@ class Worker(Process):
 
     @property
     def web_port(self) -> int:
-        """Of its page."""
+        """The port of its page."""
         port: int = self._settings.web_port
         return port
 
@@ -130,7 +130,7 @@ class Crew:
         until(condition, what, self.workers)
 
     def mark(self) -> Mark:
-        """Now."""
+        """The moment now, and the CPU seconds that the workers used until now."""
         return mark(self.workers)
 
     def peak(self) -> int:
@@ -148,7 +148,7 @@ class Crew:
         )
 
     def answers(self) -> bool:
-        """Whether every page does."""
+        """Whether the page of every worker answers."""
         return all(worker.status()["state"] != "starting" for worker in self.workers)
 
     def counted(self) -> int:

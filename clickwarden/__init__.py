@@ -1,11 +1,29 @@
-"""Clickwarden as a library: what a shop's own code imports.
+"""Clickwarden as a library: what a shop's own code imports to send its clicks.
+
+    import asyncio
+    import time
 
     from clickwarden import ClickProducer, Settings
 
-    async with ClickProducer(Settings.load()) as producer:
-        await producer.send("user-1", "view", "product-7", time.time())
 
-Imported when first asked for, so that detection can be used without Kafka's client.
+    async def main() -> None:
+        async with ClickProducer(Settings.load()) as producer:
+            await producer.send("user-1", "view", "product-7", time.time())
+
+
+    asyncio.run(main())
+
+Moments are epoch seconds and durations seconds, both floats; sizes are in the
+unit that the setting names. Whatever is raised on purpose is one of these:
+
+    ClickwardenError
+    ├── SettingsError      from Settings.load(), or where the topic is not as the settings say
+    ├── ClickError         from send(): the worker would reject the click; says why in .reason
+    ├── OutboxError        the folder is another producer's or broken, or it or the disk is full
+    └── BrokerError        Kafka cannot be used; a ClickProducer waits for it instead
+
+A name is imported when it is first asked for, so that detection can be used
+without Kafka's client.
 """
 
 from importlib import import_module
@@ -36,4 +54,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

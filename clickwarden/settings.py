@@ -30,7 +30,17 @@ TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
 
 class Settings(BaseSettings):
-    """What can be set. Times are in seconds, sizes in the unit named."""
+    """What can be set. Times are in seconds, sizes in the unit that the description names.
+
+    >>> Settings(broker="kafka://kafka-1:9092,kafka-2:9092").bootstrap
+    'kafka-1:9092,kafka-2:9092'
+
+    :meth:`load` is for programs. Made directly, it takes what it is given by
+    name, and the rest from the same places; it cannot be changed afterwards.
+
+    Raises:
+        pydantic.ValidationError: one is wrong; :meth:`load` says it in our own words.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True

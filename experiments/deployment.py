@@ -122,7 +122,7 @@ class Deployment:
             return None
 
     async def answers(self) -> None:
-        """Wait until the worker does."""
+        """Wait until the worker answers."""
         while True:
             if await self.status() is not None:
                 return

@@ -43,7 +43,7 @@ VALUE = b'{"user_id":"%b","event":"view","timestamp":%.3f}'
 
 
 class Outcome(NamedTuple):
-    """Of one run: peak memory of the worker in bytes, and what ``verify`` found."""
+    """What came of one run: peak memory of the worker in bytes, and what ``verify`` found."""
 
     name: str
     peak: int

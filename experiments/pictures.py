@@ -94,7 +94,7 @@ def take(address: str) -> list[Path]:
 
 
 async def pictures(deployment: Deployment) -> list[Path]:
-    """Take them of a worker under attack."""
+    """Take the pictures of a worker under attack."""
     await deployment.declare()
     with deployment.worker():
         await deployment.answers()

@@ -64,7 +64,7 @@ class Position(NamedTuple):
 
 @dataclass
 class Course:
-    """How it went.
+    """How a scenario went.
 
     Attributes:
         name: of the scenario.
@@ -110,7 +110,7 @@ class Stage:
 
     @property
     def second(self) -> float:
-        """Since the traffic began."""
+        """Seconds since the traffic began."""
         return time.time() - self._began
 
     async def play(self, disaster: Callable[["Stage"], Awaitable[None]]) -> None:

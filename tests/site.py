@@ -14,7 +14,7 @@ from contextlib import closing
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import uuid4
 
 import psutil
@@ -97,12 +97,12 @@ def faust(*arguments: str, environment: dict[str, str], folder: Path) -> subproc
 class Worker:
     """One ``faust -A app worker``."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, *options: str) -> None:
         folder.mkdir(exist_ok=True)
         self.settings = settings
         self._log = folder / "log"
         given = {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
-        self._process = faust("worker", "-l", "info", environment=given, folder=folder)
+        self._process = faust("worker", "-l", "info", *options, environment=given, folder=folder)
 
     @property
     def alive(self) -> bool:
@@ -194,7 +194,7 @@ class Site:
             rules=folder / "rules.toml",
             **{"partitions": 1} | given,
         )
-        self._kafka = {"bootstrap.servers": kafka, "log_level": 0}
+        self._kafka: dict[str, Any] = {"bootstrap.servers": kafka, "log_level": 0}
         self.admin = AdminClient(self._kafka)
         self._group = Consumer(self._kafka | {"group.id": self.settings.app_id})
         self._producers: list[Producer] = []
@@ -208,8 +208,9 @@ class Site:
             worker.kill()
         for log in self.folder.glob("*/log"):
             print(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-6000:]}")
-        for client in (self._group, *self._producers):
-            client.close()
+        self._group.close()
+        for producer in self._producers:
+            producer.close()
         settings = self.settings
         ours = {settings.clicks_topic, settings.rejected_topic, settings.late_topic, settings.anomalies_topic}
         present = self.admin.list_topics(timeout=10).topics
@@ -219,11 +220,11 @@ class Site:
 
     # -- workers --------------------------------------------------------------------------------------
 
-    def launch(self, name: str = "one", **changed: Any) -> Worker:
-        """A worker that is not waited for."""
+    def launch(self, name: str = "one", *options: str, **changed: Any) -> Worker:
+        """A worker, started with these options of the command, that is not waited for."""
         port = self._ports.setdefault(name, _free_port())
         own = {"worker_id": name, "data_dir": self.folder / name / "data", "web_port": port}
-        worker = Worker(self.settings.model_copy(update=own | changed), self.folder / name)
+        worker = Worker(self.settings.model_copy(update=own | changed), self.folder / name, *options)
         self._workers.append(worker)
         return worker
 
@@ -237,7 +238,9 @@ class Site:
         """Delete the data folder of a worker."""
         shutil.rmtree(self.folder / name / "data")
 
-    def until(self, condition: Callable[[], T], *workers: Worker, seconds: float = SECONDS) -> T:
+    def until(
+        self, condition: Callable[[], T | Literal[False]], *workers: Worker, seconds: float = SECONDS
+    ) -> T:
         """What the condition says as soon as that is true."""
         deadline = time.monotonic() + seconds
         while not (met := condition()):
@@ -272,7 +275,11 @@ class Site:
 
         ``more``: ``partition`` (0), ``topic`` (the clicks), ``key``, ``timestamp``, ….
         """
-        record = {"topic": self.settings.clicks_topic, "partition": 0, "on_delivery": _check} | more
+        record: dict[str, Any] = {
+            "topic": self.settings.clicks_topic,
+            "partition": 0,
+            "on_delivery": _check,
+        } | more
         producer = by or self._producer
         for value in values:
             producer.produce(value=value, **record)

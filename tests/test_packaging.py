@@ -30,7 +30,8 @@ def pins() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
     """The services of docker-compose.yml."""
-    return YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
+    compose: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "docker-compose.yml")
+    return compose["services"]
 
 
 def test_the_lock_covers_what_pyproject_asks_for(pins: dict[str, str]) -> None:

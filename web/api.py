@@ -84,7 +84,7 @@ async def user(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/users")
 async def user_of_query(request: web.Request) -> web.Response:
-    """The same by ``?id=``: a client takes ``.`` and ``..`` out of a path."""
+    """The same of a user named by ``?id=``, since a client takes ``.`` and ``..`` out of a path."""
     if "id" not in request.query:
         raise QueryError("id: name the user: /api/v1/users?id=USER")
     return answer(users.user(request.query["id"]))
@@ -179,14 +179,14 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/ready")
 async def ready(_: web.Request) -> web.Response:
-    """For who sends traffic or restarts one worker after the other; open without the token."""
+    """Say whether clicks are counted, to who restarts one worker after the other; open without the token."""
     now = state()
     return answer({"state": now, "detail": app.presence.trouble}, 200 if now == "ready" else 503)
 
 
 @routes.get("/health")
 async def health(_: web.Request) -> web.Response:
-    """For who restarts what is dead; open without the token."""
+    """Say that the process is alive, to who restarts what is dead; open without the token."""
     return answer({"state": "alive"})
 
 

@@ -61,7 +61,7 @@ class Chunk:
 
     @property
     def deflated(self) -> bytes:
-        """For those who take gzip."""
+        """The text as a part of a gzip stream."""
         self._deflated = self._deflated or deflated(self.text)
         return self._deflated
 
@@ -124,7 +124,7 @@ class Listener:
 
 
 class Listeners:
-    """Everybody who listens.
+    """The connections of everybody who listens.
 
     Args:
         stream: of the anomalies.

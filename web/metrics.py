@@ -7,9 +7,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorR
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from agents.status import VERSION, PartitionStatus
+from agents.status import PartitionStatus
 from agents.worker import status
 from app.main import app
+from clickwarden.release import RELEASE
 from web.listeners import listeners
 from web.live import feed, following
 
@@ -49,7 +50,7 @@ class _Collector(Collector):
         )
         yield GaugeMetricFamily(f"{PREFIX}listeners", "Open live connections", len(listeners))
         build = GaugeMetricFamily(f"{PREFIX}build", "Always 1", labels=["version"])
-        build.add_metric([VERSION], 1)
+        build.add_metric([RELEASE], 1)
         yield build
         yield from _of_partitions(now.partitions)
 

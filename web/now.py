@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from agents.status import VERSION
 from clickwarden.alerts.incidents import Incident, incidents
 from clickwarden.alerts.words import plural
+from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 from web.fresh import Fresh
 from web.live import feed, following, stream, timeline, workers
@@ -20,7 +20,7 @@ SHOWN = 50
 
 
 class Verdict(msgspec.Struct):
-    """All of it in one line.
+    """What is going on, in one line.
 
     Attributes:
         state: ``quiet``, ``attack`` while a user is over a threshold, or
@@ -76,10 +76,10 @@ class Health(msgspec.Struct):
 
 
 class Now(msgspec.Struct):
-    """The first look.
+    """What is going on now.
 
     Attributes:
-        verdict: all of it in one line.
+        verdict: what is going on, in one line.
         live: incidents with an open window, the worst first (most times the threshold); at most 50.
         live_total: all of them.
         timeline: the last hour.
@@ -112,7 +112,7 @@ def _severity(incident: Incident) -> tuple[float, int, str]:
 
 
 def look() -> Now:
-    """The answer of this moment."""
+    """Look at what is going on."""
     incidents, total = live()
     health = _health(workers.all())
     return Now(
@@ -123,7 +123,7 @@ def look() -> Now:
         health=health,
         position=stream.position,
         time=isotime(time()),
-        version=VERSION,
+        version=RELEASE,
     )
 
 

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-from agents.status import VERSION, State, Status
+from agents.status import State, Status
 from app.main import app
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.rules import OWASP
+from clickwarden.release import RELEASE
 from web.api import Anomalies, Problem, answer
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT, STATUSES
@@ -103,7 +104,7 @@ def describe() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Clickwarden",
-            "version": VERSION,
+            "version": RELEASE,
             "description": "Version 1 changes by addition only: ignore fields that you do not know. "
             "User ids are attackers' text: escape them.",
         },
@@ -147,7 +148,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/api/v1/openapi.json")
 async def openapi(_: web.Request) -> web.Response:
-    """This description."""
+    """The description itself."""
     return answer(describe())
 
 

@@ -14,7 +14,7 @@ PAGES = {"/user": "user.html", "/history": "history.html", "/rules": "rules.html
 
 @routes.get("/")
 async def look(_: web.Request) -> web.Response:
-    """What is going on now, and the API's answer to that: a browser would ask for it last."""
+    """The first page, with the API's answer in it, which a browser would ask for last of all."""
     answer = now.encoded().replace(b"<", rb"\u003c")  # no id in it ends the element
     body = files.FILES["now.html"].body.replace(b">null</script>", b">" + answer + b"</script>")
     return web.Response(body=body, content_type="text/html", charset="utf-8")
@@ -24,7 +24,7 @@ async def look(_: web.Request) -> web.Response:
 @routes.get("/history")
 @routes.get("/rules")
 async def page(request: web.Request) -> web.Response:
-    """A user (``?id=``); what was found; what is being watched."""
+    """The pages of one user (``?id=``), of what was found, and of what is being watched."""
     return files.answer(request, PAGES[request.path])
 
 
@@ -36,7 +36,7 @@ async def static(request: web.Request) -> web.Response:
 
 @routes.get("/login")
 async def login_form(request: web.Request) -> web.Response:
-    """Asks for the token."""
+    """The form that asks for the token."""
     return files.answer(request, "login.html")
 
 

@@ -25,7 +25,7 @@ class QueryError(ClickwardenError):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What an anomaly must be; None: anything. Times as in a record, whole seconds."""
+    """What an anomaly must be to be wanted; None: anything. Times as in a record, whole seconds."""
 
     rule: str | None = None
     user: str | None = None
@@ -35,7 +35,7 @@ class Filter:
     until: str | None = None
 
     def __call__(self, entry: Entry) -> bool:
-        """Whether it is; of ``[since, until)`` its window must have a part."""
+        """Whether an anomaly is wanted; its window must have a part of ``[since, until)``."""
         return (
             (self.rule is None or entry.rule == self.rule)
             and (self.user is None or entry.user_id == self.user)

@@ -44,23 +44,23 @@ class Stream:
 
     @property
     def first(self) -> int:
-        """Events forgotten."""
+        """How many events were forgotten."""
         return self.count - len(self._events)
 
     @property
     def position(self) -> str:
-        """Behind all that was taken."""
+        """The position behind all that was taken."""
         return "-".join(map(str, self._next))
 
     def begin(self, partition: int, offset: int) -> None:
-        """A partition is read from here on."""
+        """Note that a partition is read from here on."""
         missing = partition + 1 - len(self._next)
         self._next += [0] * missing
         self._kept_from += [0] * missing
         self._next[partition] = self._kept_from[partition] = offset
 
     def take(self, partition: int, offset: int, record: msgspec.Raw | None) -> None:
-        """A record of the topic was read; None where it is no news."""
+        """Note that a record of the topic was read; None where it is no news."""
         self._next[partition] = offset + 1
         if record is None:
             return

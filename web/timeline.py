@@ -64,7 +64,7 @@ class LastHour:
         self._totals: dict[int, int] = {}
 
     def counted(self, time: float, totals: Mapping[int, int]) -> None:
-        """A worker had counted so many records by then, by partition."""
+        """Note how many records a worker had counted by then, by partition."""
         bucket = self._bucket(time)
         bucket.until = max(bucket.until, time)
         for partition, total in totals.items():
@@ -73,7 +73,7 @@ class LastHour:
             self._totals[partition] = max(before, total)
 
     def found(self, time: float) -> None:
-        """An anomaly was found."""
+        """Note that an anomaly was found then."""
         self._bucket(time).anomalies += 1
 
     def points(self) -> list[Point]:

@@ -43,7 +43,7 @@ class UserWindow(msgspec.Struct):
 
 
 class User(msgspec.Struct):
-    """One user.
+    """What is known of one user.
 
     Attributes:
         user_id: as asked for: an attacker's text.
@@ -99,7 +99,7 @@ def user(user_id: str) -> User:
 
 
 def _windows(entries: list[Entry], row: Row | None) -> list[UserWindow]:
-    """Those reported, and the recent ones whether reported or not: their figures are newer."""
+    """The windows that were reported, and the recent ones in any case: their figures are newer."""
     windows: dict[tuple[str, str], UserWindow] = {}
     for entry in entries:
         anomaly = entry.anomaly
@@ -120,7 +120,7 @@ def _fields(counted: Any) -> dict[str, Any]:
 
 
 def _events(windows: list[UserWindow]) -> dict[str, int]:
-    """Each rule counts the same clicks: those of the rule that saw most, in all its windows."""
+    """Clicks by event, of the rule that saw most of them: the other rules saw the same clicks."""
     by_rule: dict[str, dict[str, int]] = {}
     for window in windows:
         events = by_rule.setdefault(window.rule, {})
@@ -131,7 +131,7 @@ def _events(windows: list[UserWindow]) -> dict[str, int]:
 
 
 def _counterfactual(windows: list[UserWindow]) -> str | None:
-    """Of the worst window of each rule that was broken."""
+    """What would have been different, of the worst window of each rule that was broken."""
     rules: dict[str, Rule] = {rule.name: rule for rule in app.rules}
     worst: dict[str, UserWindow] = {}
     for window in windows:

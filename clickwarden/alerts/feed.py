@@ -22,9 +22,11 @@ SLICE = 250
 #: Where an anomaly stands in the list, the same for ``ongoing`` and ``closed``: end of its window, and id.
 Place = tuple[str, str]
 
+_decode = msgspec.json.Decoder(Anomaly).decode
+
 
 class Entry(msgspec.Struct, gc=False):
-    """What is asked for often of an anomaly, beside its record.
+    """The record of an anomaly, and beside it what is asked for too often to decode it each time.
 
     ``low`` and ``high`` bound the clicks known by now, which may be more than the record says.
     """
@@ -48,13 +50,13 @@ class Entry(msgspec.Struct, gc=False):
 
     @property
     def excess(self) -> float:
-        """How many times the threshold."""
+        """How many times the threshold its clicks are."""
         return self.high / max(1, self.threshold)
 
     @property
     def anomaly(self) -> Anomaly:
         """The whole record."""
-        return msgspec.json.decode(self.record, type=Anomaly)
+        return _decode(self.record)
 
 
 class News(NamedTuple):
@@ -81,24 +83,24 @@ class Feed:
 
     @property
     def ongoing(self) -> int:
-        """Anomalies whose window is open."""
+        """How many anomalies have an open window."""
         return len(self._live.ranks)
 
     @property
     def live(self) -> int:
-        """Users with such an anomaly, once for each rule."""
+        """How many users have such an anomaly, counted once for each rule."""
         return len(self._live.users)
 
     def worst(self, count: int) -> list[Entry]:
-        """Those whose window is open, most times the threshold first."""
+        """At most so many anomalies whose window is open, the largest excess first."""
         return [self._latest[alert_id] for _, alert_id in reversed(self._live.ranks[-count:])]
 
     def fired(self, rule: str) -> int:
-        """Anomalies of a rule."""
+        """How many anomalies of a rule are kept."""
         return self._fired[rule]
 
     def live_of(self, rule: str) -> int:
-        """Anomalies of a rule whose window is open."""
+        """How many of them have an open window."""
         return self._live.rules[rule]
 
     def of(self, user_id: str) -> list[Entry]:
@@ -108,7 +110,7 @@ class Feed:
     async def select(
         self, wanted: Callable[[Entry], bool] = lambda entry: True, before: Place | None = None
     ) -> AsyncIterator[list[Entry]]:
-        """Anomalies some at a time, the newest window first; those behind a place."""
+        """Yield the wanted anomalies some at a time, the newest window first, from behind a place on."""
         while True:
             end = len(self._places) if before is None else bisect_left(self._places, before)
             places = self._places[max(0, end - SLICE) : end]
@@ -127,9 +129,8 @@ class Feed:
         if value is None or len(value) > RECORD_BYTES:
             return None
         try:
-            content = msgspec.json.decode(value)
-            anomaly = msgspec.convert(content, Anomaly)
-            record = msgspec.Raw(msgspec.json.encode(content))
+            anomaly = _decode(value)
+            record = _line(value)
         except UNREADABLE:
             return None
         known = self._latest.get(anomaly.alert_id)
@@ -189,6 +190,24 @@ class _Live:
         del self.ranks[bisect_left(self.ranks, (entry.excess, entry.alert_id))]
         _less(self.users, (entry.rule, entry.user_id))
         _less(self.rules, entry.rule)
+
+
+def _line(value: bytes) -> msgspec.Raw:
+    r"""JSON that was decoded, as it is handed on: text, on a line of its own.
+
+    A parser passes over fields that it does not know without a look at their
+    bytes. Line breaks, which JSON has between its tokens only, would end an
+    event of the stream.
+
+    >>> _line(b'{"text": "a\\nb",\n"more": 1}') == msgspec.Raw(b'{"text": "a\\nb", "more": 1}')
+    True
+    >>> _line(b'{"more": "\xff"}')
+    Traceback (most recent call last):
+        ...
+    UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in position 10: invalid start byte
+    """
+    value.decode()
+    return msgspec.Raw(value.replace(b"\n", b" ").replace(b"\r", b" "))
 
 
 def _less(counter: Counter[Any], name: object) -> None:

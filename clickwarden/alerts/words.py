@@ -41,7 +41,7 @@ def owasp_label(threat: str) -> str:
 
 
 def duration(seconds: int) -> str:
-    """The largest unit that divides it.
+    """Seconds in words, in the largest unit that divides them.
 
     >>> duration(60), duration(600), duration(90), duration(7200), duration(86400)
     ('1 minute', '10 minutes', '90 seconds', '2 hours', '1 day')

@@ -153,7 +153,7 @@ class Recount:
             if record.value is None:
                 self.ignored += 1
                 continue
-            click = self._click(record.value, record.timestamp / 1000.0)
+            click = self.click(record.value, record.timestamp / 1000.0)
             if click is None:
                 self.rejected += 1
                 continue
@@ -192,8 +192,8 @@ class Recount:
         self.uncounted += uncounted
         self.accepted += not late
 
-    def _click(self, value: bytes, received: float) -> tuple[str, str, float] | None:
-        """User, event and epoch seconds; None where the record is no click."""
+    def click(self, value: bytes, received: float) -> tuple[str, str, float] | None:
+        """User, event and epoch seconds; None where a record, received then (epoch seconds), is no click."""
         names = self._settings
         try:
             fields = _object(value)

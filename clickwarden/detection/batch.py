@@ -22,7 +22,7 @@ class Evidence:
         self._event: list[int] = batch.event.tolist()
 
     def event_of(self, position: int) -> str:
-        """Of one click."""
+        """The event of one click."""
         return self._events[self._event[position]]
 
 
@@ -64,7 +64,7 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """Records it was decoded from."""
+        """How many records it was decoded from."""
         return len(self) + len(self.rejected) + self.ignored
 
     def record(self, click: int) -> int:

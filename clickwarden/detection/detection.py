@@ -123,7 +123,7 @@ class RuleWindows:
         return [self.windows.pop(start) for start in starts]
 
     def ended(self, watermark: float) -> bool:
-        """Out of effect, with every window of its own closed."""
+        """Whether the rule is out of effect, and every window of its own closed."""
         return not self.windows and watermark >= self.until + self.rule.window
 
 
@@ -197,7 +197,7 @@ class Detection:
         return True
 
     def adopt(self, offset: int) -> int | None:
-        """Put into effect what is planned for ``offset``; the offset of the next change."""
+        """Put into effect what is planned up to ``offset``; returns the offset of the next change, if any."""
         while self.changes and self.changes[0][0] <= offset:
             self._change(self.changes.pop(0)[1])
         return self.changes[0][0] if self.changes else None

@@ -5,7 +5,6 @@ corrected: what it had counted never changes, so it is written once.
 """
 
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import msgspec
 import zstandard
@@ -16,12 +15,11 @@ from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspects import Suspect, Suspects
 from clickwarden.detection.windows import Window
 from clickwarden.errors import SnapshotError
+from clickwarden.release import RELEASE
 
 #: Layout of a snapshot. Older ones are read, newer ones are refused.
 VERSION = 2
 _MAGIC = b"CW"
-
-_RELEASE = version("clickwarden")
 
 
 class _Window(msgspec.Struct, array_like=True):
@@ -91,7 +89,7 @@ def dump(detection: Detection) -> bytes:
     """The detection's state and the source position it belongs to."""
     rules = {id(ruled.rule): number for number, ruled in enumerate(detection.rule_windows)}
     snapshot = _Snapshot(
-        written_by=_RELEASE,
+        written_by=RELEASE,
         next_offset=detection.next_offset,
         newest=detection.newest,
         accepted=detection.accepted,

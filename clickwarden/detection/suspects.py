@@ -209,7 +209,7 @@ class Suspects:
         self._wants_products[row] = suspect.wants_products
 
     def add(self, user_id: str, evidence: Evidence, positions: list[int]) -> list[Crossing]:
-        """Count clicks of one suspect, in their order; its crossing if it does."""
+        """Count clicks of one suspect, in their order; returns its crossing if one of them brings it."""
         row = self._rows[user_id]
         suspect = self._by_row[row]
         if suspect.exact != self._exact[row]:
@@ -224,7 +224,7 @@ class Suspects:
         return crossings
 
     def add_known(self, selected: Selection) -> tuple[list[Crossing], Selection]:
-        """Count the clicks of those who are suspects already; who crossed, and the clicks of the others."""
+        """Count the clicks of suspects; returns who of them crossed, and the clicks of the other users."""
         rows = self._rows_of(selected)
         known = rows >= 0
         if not known.any():

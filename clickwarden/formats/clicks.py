@@ -157,7 +157,7 @@ class Decoder:
         return time
 
     def _limit(self, stamps: NDArray[np.float64]) -> float:
-        """No click of records with these time stamps is from the future up to here, epoch seconds."""
+        """The latest time that is from the future for no record with these time stamps, epoch seconds."""
         return min(float(stamps.min(initial=LATEST)) + self._skew, LATEST)
 
     def _explain(self, value: bytes, error: Exception) -> ClickError:

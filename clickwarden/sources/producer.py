@@ -1,8 +1,5 @@
 """Sends clicks to the clicks topic, from a shop's own code or from our commands.
 
-    async with ClickProducer(Settings.load()) as producer:
-        await producer.send("user-1", "view", "product-7", time.time())
-
 A click goes to the outbox on disk first, and from there to Kafka. Each
 transaction with Kafka sends a run of clicks and commits, as the offset of a
 consumer group that nobody joins, the position in the outbox up to which they
@@ -68,10 +65,23 @@ FAREWELL = 2.0
 
 
 class ClickProducer:
-    """Keyed by ``user_id`` and partitioned by murmur2, as Java clients do.
+    """Sends clicks to Kafka, each once and those of a user in their order, whatever dies meanwhile.
 
-    Kafka stamps the records when they arrive; event time is in the click.
-    Entered, it sends what the producer before it has left in the outbox.
+        async with ClickProducer(Settings.load()) as producer:
+            await producer.send("user-1", "view", "product-7", time.time())
+
+    Records are keyed by ``user_id`` and partitioned by murmur2, as Java clients
+    do. Kafka stamps them when they arrive; event time is in the click.
+
+    For one event loop. Entered, it sends what the producer before it has left
+    in the outbox. Left, it waits until Kafka has every click, as long as that
+    takes; left by an exception or a cancellation, some seconds at most, and what
+    is not sent by then waits on disk for the next producer of that folder.
+
+    Args:
+        settings: where Kafka is and how to talk to it, ``clicks_topic`` with its
+            ``partitions`` and the names of its fields, ``data_dir`` (folder of
+            the outbox, for one producer at a time), ``outbox_quota`` (MiB).
 
     Attributes:
         left: clicks that were in the outbox when it was opened.
@@ -80,6 +90,7 @@ class ClickProducer:
 
     Raises:
         OutboxError: on entering: another producer uses the outbox, or it is broken.
+        SettingsError: on leaving: the clicks topic is not as the settings say.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -140,7 +151,7 @@ class ClickProducer:
             self._thread.shutdown()
 
     async def send(self, user_id: str, event: str, product_id: str | None, timestamp: float) -> None:
-        """Send one click; ``timestamp`` is its event time in epoch seconds.
+        """Send one click.
 
         Returns when the click is on the disk (fsync; calls that come while the
         disk is busy share the next one). From there on neither kill -9 nor a
@@ -148,6 +159,13 @@ class ClickProducer:
         confirmed. A call that is cancelled, killed or that raises OutboxError
         has promised nothing: its click arrives once or not at all.
         :meth:`flush` waits for Kafka.
+
+        Args:
+            user_id: 1 to 256 characters.
+            event: what the user did: ``view``, ``login``, …; at most 64 characters.
+            product_id: at most 8,192 characters; None where the click is of no product.
+            timestamp: when the user did it, epoch seconds. One that is more than
+                ``max_skew`` ahead of Kafka's clock is taken here, and rejected there.
 
         Raises:
             ClickError: the worker would reject it.
@@ -192,7 +210,11 @@ class ClickProducer:
             await asyncio.sleep(TICK)
 
     async def flush(self, leaving: int = 0) -> None:
-        """Wait until Kafka has acknowledged what was sent so far, but for ``leaving`` clicks."""
+        """Wait until Kafka has acknowledged what was sent so far, but for ``leaving`` clicks.
+
+        Raises:
+            SettingsError: the clicks topic is not as the settings say.
+        """
         if self._commit:
             await asyncio.wait([self._commit])
         goal = self.left + self.sent - leaving

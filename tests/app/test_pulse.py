@@ -23,9 +23,9 @@ asyncio.run(main())
 """
 
 
-def start(then: str, alive: float = 0.6, **streams: int) -> subprocess.Popen[bytes]:
+def start(then: str, alive: float = 0.6, stderr: int | None = None) -> subprocess.Popen[bytes]:
     program = PROGRAM.format(then=then, alive=alive)
-    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, **streams)
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=stderr)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
 import msgspec
-from playwright.sync_api import Page
+from playwright.sync_api import Dialog, Page
 
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.times import isotime
@@ -16,6 +16,8 @@ from tests.site import Site, Worker
 T = 1_600_000_020  # start of a window of 60 s
 RECORDS = 10_000  # milliseconds from a record in Kafka to the page, on a busy machine
 VIEWS = ("", "user?id=somebody", "history", "rules")
+
+Scheme: TypeAlias = Literal["light", "dark"]
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script><!--\u202e'\"&amp;\n\0\u200b😀"
 #: How the page writes it.
@@ -72,12 +74,17 @@ def show(site: Site, worker: Worker, *anomalies: Anomaly) -> None:
 def nothing_wrong(page: Page) -> Iterator[None]:
     """No script of an attacker runs, the policy holds, and nothing fails."""
     wrong: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        wrong.append(dialog.message)
+        dialog.dismiss()
+
     page.add_init_script(
         "document.addEventListener('securitypolicyviolation', (e) => console.error(e.blockedURI))"
     )
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", dismiss)
     yield
     assert wrong == []
 

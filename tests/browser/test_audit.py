@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.look import HOSTILE, RECORDS, VIEWS, T, address, anomaly, publish
+from tests.browser.look import HOSTILE, RECORDS, VIEWS, Scheme, T, address, anomaly, publish
 from tests.site import Site
 
 
@@ -14,12 +14,12 @@ def audit(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_view_passes(site: Site, browser: Browser, scheme: str) -> None:
+def test_every_view_passes(site: Site, browser: Browser, scheme: Scheme) -> None:
     worker = site.start()
     for width in (1280, 375):
         page = browser.new_page(
             viewport={"width": width, "height": 800},
-            color_scheme=scheme,  # type: ignore[arg-type]
+            color_scheme=scheme,
             reduced_motion="reduce",
         )
         page.goto(address(worker))
@@ -36,7 +36,7 @@ def test_every_view_passes(site: Site, browser: Browser, scheme: str) -> None:
             page.wait_for_load_state("networkidle")
             audit(page)
         page.close()
-    page = browser.new_page(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    page = browser.new_page(color_scheme=scheme, reduced_motion="reduce")
     page.goto(address(worker))
     expect(page.locator("#incidents > li")).to_have_count(2, timeout=RECORDS)
     worker.terminate()

@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -13,6 +14,7 @@ from tests.browser.look import (
     RECORDS,
     SHOWN,
     VIEWS,
+    Scheme,
     T,
     address,
     anomaly,
@@ -125,7 +127,12 @@ def test_hostile_ids_are_text(site: Site, page: Page) -> None:
         "__proto__": "__proto__",
     }
     for user in ids:
-        more = {"reasons": [user], "events": {user[:64]: 3}, "rule": "<b>", "category": "x' y"}
+        more: dict[str, Any] = {
+            "reasons": [user],
+            "events": {user[:64]: 3},
+            "rule": "<b>",
+            "category": "x' y",
+        }
         publish(site, anomaly(user, **more), anomaly(user, "closed", T - 60, **more))
     publish(site, b"not JSON", b"[]", b"{}", b'{"alert_id": 7}', b"\xff", b"")
     with nothing_wrong(page):
@@ -148,8 +155,9 @@ def test_hostile_ids_are_text(site: Site, page: Page) -> None:
 def test_every_view_on_a_phone_and_in_the_dark(site: Site, browser: Browser) -> None:
     worker = site.start()
     show(site, worker, anomaly("W" * 256), anomaly(HOSTILE, "closed", T + 60), anomaly("somebody", "closed"))
-    for width, scheme in ((375, "light"), (375, "dark"), (1280, "dark")):
-        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    looks: list[tuple[int, Scheme]] = [(375, "light"), (375, "dark"), (1280, "dark")]
+    for width, scheme in looks:
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
         with nothing_wrong(page):
             for view in VIEWS:
                 page.goto(address(worker, view))

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaClient
 from aiokafka.protocol.admin import AlterPartitionReassignmentsRequest
 from confluent_kafka import ElectionType, TopicPartition
 
@@ -231,14 +231,14 @@ def leader_moved(cluster: Cluster, random: Random) -> str:
     places = [TopicPartition(settings.clicks_topic, number) for number in range(settings.partitions)]
 
     async def reassign() -> None:
-        admin = AIOKafkaAdminClient(**settings.client_options())
-        await admin.start()
+        client = AIOKafkaClient(**settings.client_options())
+        await client.bootstrap()
         try:
             replicas: list[Any] = [(place.partition, nodes, {}) for place in places]
             request = AlterPartitionReassignmentsRequest(30_000, [(settings.clicks_topic, replicas, {})], {})
-            await admin._send_to_controller(request)
+            await client.send(client.get_random_node(), request)  # which passes it on to the controller
         finally:
-            await admin.close()
+            await client.close()
 
     asyncio.run(reassign())
     cluster.site.asked(lambda: cluster.site.admin.elect_leaders(ElectionType.PREFERRED, places).result())

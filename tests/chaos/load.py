@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from confluent_kafka import KafkaException, Producer
@@ -133,7 +134,7 @@ class Load(threading.Thread):
         if self._producer.flush(FLUSH_SECONDS):
             raise TimeoutError(f"Kafka did not take the clicks within {FLUSH_SECONDS:.0f} s")
 
-    def _send(self, value: bytes | None, **to: object) -> None:
+    def _send(self, value: bytes | None, **to: Any) -> None:
         while True:
             try:
                 self._producer.produce(self._topic, value, **to)
@@ -163,7 +164,8 @@ class Load(threading.Thread):
         order = np.argsort(times + delays, kind="stable")
         times[random.random(len(who)) < LATE] -= 2 * MINUTE
         when, fate = times.round(3).tolist(), random.random(len(who)).tolist()
-        return [(who[i][0], self._value(*who[i], when[i], fate[i])) for i in order.tolist()]
+        clicks = ((*who[i], when[i], fate[i]) for i in order.tolist())
+        return [(user, self._value(user, event, time, chance)) for user, event, time, chance in clicks]
 
     def _attack(self, random: Generator) -> list[tuple[str, str]]:
         clicks = []

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 #: Python runs a module of this name at its start.
 HOOK = "sitecustomize.py"
@@ -38,41 +39,47 @@ class Saboteur:
 
 def snapshot_before_anomalies() -> None:
     """The snapshot that forgets a window goes out before its anomalies, and then the worker dies."""
-    from agents import anomalies, partitions
-    from app.main import app, settings
-    from clickwarden.detection.snapshot import compress
-    from tables.snapshots import KEY, snapshots
+    from agents import anomalies
+    from clickwarden.detection import snapshot
+    from clickwarden.detection.anomaly import Anomaly
+    from tables.snapshots import snapshots
 
-    emit = anomalies.emit
+    emit, dump, put = anomalies.emit, snapshot.dump, snapshots.put
+    held: dict[int, list[tuple[list[Anomaly], Any, Any]]] = {}
+    forgotten: dict[int, list[tuple[list[Anomaly], Any, Any]]] = {}
 
-    async def hold(found: Any, _: Any, deliveries: Any) -> None:
-        held = deliveries.__dict__.setdefault("held", [])
-        held += found
+    async def hold(found: list[Anomaly], settings: Any, deliveries: Any) -> None:
+        held.setdefault(found[0].partition, []).append((found, settings, deliveries))
 
-    async def save(self: partitions.Partition, packed: Any) -> None:
-        held = self._deliveries.__dict__.pop("held", [])
-        await snapshots.put(self.detection.partition, {KEY: compress(packed.dumped)})
-        app.consumer.durable(self.tp, packed.position)
-        if any(anomaly.status == "closed" for anomaly in held):
+    def dump_and_forget(detection: Any) -> bytes:
+        forgotten[detection.partition] = held.pop(detection.partition, [])
+        return dump(detection)
+
+    async def put_first(partition: int, rows: Any) -> None:
+        await put(partition, rows)
+        emissions = forgotten.pop(partition)
+        if any(anomaly.status == "closed" for found, _, _ in emissions for anomaly in found):
             os.kill(os.getpid(), signal.SIGKILL)
-        await emit(held, settings, self._deliveries)
-        await self._deliveries.acknowledged(self._deliveries.sent)
+        for found, settings, deliveries in emissions:
+            await emit(found, settings, deliveries)
+            await deliveries.acknowledged(deliveries.sent)
 
-    anomalies.emit = hold
-    partitions.Partition._save = save  # type: ignore[method-assign]
+    patch.object(anomalies, "emit", hold).start()
+    patch.object(snapshot, "dump", dump_and_forget).start()
+    patch.object(snapshots, "put", put_first).start()
 
 
 def seek_to_committed_offset() -> None:
     """What was counted is committed at once, and read on from there, whatever the snapshot knows."""
-    from agents import partitions
+    from agents.partitions import Partition, Partitions
     from app.main import app
 
-    count = partitions.Partition.count
+    count = Partition.count
 
-    async def count_and_commit(self: partitions.Partition, *arguments: Any) -> None:
+    async def count_and_commit(self: Partition, *arguments: Any) -> None:
         await count(self, *arguments)
         if self.detection.next_offset is not None:
             app.consumer.durable(self.tp, self.detection.next_offset)
 
-    partitions.Partition.count = count_and_commit  # type: ignore[method-assign]
-    partitions.Partitions.position = lambda self, tp: None  # type: ignore[method-assign]
+    patch.object(Partition, "count", count_and_commit).start()
+    patch.object(Partitions, "position", lambda self, tp: None).start()

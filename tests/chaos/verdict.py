@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from clickwarden.audit.oracle import Judgement, judge
-from clickwarden.audit.recount import AuditRecord, Case, Recount, excuses
+from clickwarden.audit.recount import AuditRecord, Case, Count, Recount, excuses
 from clickwarden.detection.rules import Rule
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.settings import Settings
@@ -55,9 +55,9 @@ class ChangingRecount(Recount):
                 self._since[number, name].append(first)
         super().add(number, rest)
 
-    def over(self) -> dict[Case, int]:
+    def over(self) -> dict[Case, Count]:
         """Clicks of every user over the threshold of its window."""
-        return {case: clicks for case, clicks in super().over().items() if clicks > self._threshold(case)}
+        return {case: count for case, count in super().over().items() if count.total > self._threshold(case)}
 
     def _threshold(self, case: Case) -> int:
         since = self._since[case.partition, case.rule]

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from typing import Any
@@ -14,6 +14,7 @@ import schemathesis
 from hypothesis import HealthCheck, given
 from hypothesis import settings as configured
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -98,6 +99,54 @@ def found(events: Iterator[dict[str, str]], count: int) -> tuple[list[tuple[str,
     return [(record["user_id"], record["status"]) for record in records], taken[-1]["id"]
 
 
+def state(worker: Worker) -> str:
+    """What the verdict is."""
+    said: str = ask(worker, "/api/v1/now")["verdict"]["state"]
+    return said
+
+
+def tells_of_both_attacks(here: Site, worker: Worker, workers: Sequence[Worker], start: int) -> None:
+    """Every answer of a worker tells of what all workers have counted."""
+    here.until(lambda: ask(worker, "/api/v1/now")["live_total"] == 2, *workers)
+    # Counted on since the threshold was crossed.
+    here.until(lambda: [each["count"] for each in ask(worker, "/api/v1/now")["live"]] == [80, 80], *workers)
+    # Workers say how they are doing once a second.
+    here.until(lambda: ask(worker, "/api/v1/now")["health"]["accepted"] == 220, *workers)
+    now = ask(worker, "/api/v1/now")
+    assert now["verdict"]["state"] == "attack"
+    assert now["verdict"]["worst"] == now["live"][0]["incident_id"]
+    assert {each["incident_id"] for each in now["live"]} == {
+        alert_id("bot", f"bot {partition}", start) for partition in (0, 1)
+    }
+    health = now["health"]
+    assert (health["kafka"], health["lag"]) == ("ok", 0)
+    assert {name: health[name] for name in ("accepted", "late", "rejected", "ignored", "lost")} == {
+        "accepted": 220, "late": 0, "rejected": {"not_json": 2}, "ignored": 2, "lost": 0,
+    }  # fmt: skip
+    owners = {
+        each["partition"]: worker["worker"] for worker in health["workers"] for each in worker["partitions"]
+    }
+    assert sorted(owners) == [0, 1]
+    assert sorted(owners.values()) == ["one", "two"]
+    assert sum(point["anomalies"] for point in now["timeline"]["points"]) == 2
+
+    user = ask(worker, "/api/v1/users/bot%200")
+    assert user["known"]
+    assert user["windows"][0]["anomaly"]
+    assert (user["events"], user["incidents"][0]["status"]) == ({"view": 56}, "ongoing")
+    assert user["counterfactual"].startswith("6 to 30 clicks fewer in the minute from ")
+    shopper = here.until(lambda: (user := ask(worker, "/api/v1/users/shopper%200"))["known"] and user, worker)
+    assert (shopper["incidents"], shopper["counterfactual"]) == ([], None)
+    assert (shopper["windows"][0]["count_low"], shopper["windows"][0]["count_high"]) == (6, 30)
+    nobody = ask(worker, "/api/v1/users/nobody")
+    assert (nobody["known"], nobody["windows"]) == (False, [])
+    assert "25 of rule bot" in nobody["why"]
+    here.until(lambda: len(ask(worker, "/api/v1/rules")[0]["closest"]) == 4, *workers)
+    (rule,) = ask(worker, "/api/v1/rules")
+    assert (rule["fired"], rule["live"], rule["words"]) == (2, 2, "more than 50 clicks in 1 minute")
+    assert [each["count_high"] for each in rule["closest"]] == [80, 80, 30, 30]
+
+
 def test_an_attack_as_every_worker_tells_it(site: SiteFactory) -> None:
     here = site(partitions=2, idle_timeout=3600)
     one, two = here.start("one"), here.start("two")
@@ -110,56 +159,12 @@ def test_an_attack_as_every_worker_tells_it(site: SiteFactory) -> None:
         here.send(*clicks(f"bot {partition}", 80, start, start + 8), b"not JSON", partition=partition)
         here.send(*clicks(f"shopper {partition}", 30, start, start + 8), None, partition=partition)
     for worker in one, two:
-        here.until(lambda worker=worker: ask(worker, "/api/v1/now")["live_total"] == 2, one, two)
-        # Counted on since the threshold was crossed.
-        here.until(
-            lambda worker=worker: [each["count"] for each in ask(worker, "/api/v1/now")["live"]] == [80, 80],
-            one, two,
-        )  # fmt: skip
-        # Workers say how they are doing once a second.
-        here.until(lambda worker=worker: ask(worker, "/api/v1/now")["health"]["accepted"] == 220, one, two)
-        now = ask(worker, "/api/v1/now")
-        assert now["verdict"]["state"] == "attack"
-        assert now["verdict"]["worst"] == now["live"][0]["incident_id"]
-        assert {each["incident_id"] for each in now["live"]} == {
-            alert_id("bot", f"bot {partition}", start) for partition in (0, 1)
-        }
-        health = now["health"]
-        assert (health["kafka"], health["lag"]) == ("ok", 0)
-        assert {name: health[name] for name in ("accepted", "late", "rejected", "ignored", "lost")} == {
-            "accepted": 220, "late": 0, "rejected": {"not_json": 2}, "ignored": 2, "lost": 0,
-        }  # fmt: skip
-        owners = {
-            each["partition"]: worker["worker"]
-            for worker in health["workers"]
-            for each in worker["partitions"]
-        }
-        assert sorted(owners) == [0, 1]
-        assert sorted(owners.values()) == ["one", "two"]
-        assert sum(point["anomalies"] for point in now["timeline"]["points"]) == 2
-
-        user = ask(worker, "/api/v1/users/bot%200")
-        assert user["known"]
-        assert user["windows"][0]["anomaly"]
-        assert (user["events"], user["incidents"][0]["status"]) == ({"view": 56}, "ongoing")
-        assert user["counterfactual"].startswith("6 to 30 clicks fewer in the minute from ")
-        shopper = here.until(
-            lambda worker=worker: (user := ask(worker, "/api/v1/users/shopper%200"))["known"] and user, worker
-        )
-        assert (shopper["incidents"], shopper["counterfactual"]) == ([], None)
-        assert (shopper["windows"][0]["count_low"], shopper["windows"][0]["count_high"]) == (6, 30)
-        nobody = ask(worker, "/api/v1/users/nobody")
-        assert (nobody["known"], nobody["windows"]) == (False, [])
-        assert "25 of rule bot" in nobody["why"]
-        here.until(lambda worker=worker: len(ask(worker, "/api/v1/rules")[0]["closest"]) == 4, one, two)
-        (rule,) = ask(worker, "/api/v1/rules")
-        assert (rule["fired"], rule["live"], rule["words"]) == (2, 2, "more than 50 clicks in 1 minute")
-        assert [each["count_high"] for each in rule["closest"]] == [80, 80, 30, 30]
+        tells_of_both_attacks(here, worker, (one, two), start)
 
     for partition in 0, 1:
         here.send(click("a shopper", start + 70), partition=partition)
+    here.until(lambda: state(one) == state(two) == "quiet", one, two)
     for worker in one, two:
-        here.until(lambda worker=worker: ask(worker, "/api/v1/now")["verdict"]["state"] == "quiet", one, two)
         assert [each["status"] for each in ask(worker, "/api/v1/anomalies")["anomalies"]] == ["closed"] * 2
 
     two.terminate()
@@ -252,6 +257,7 @@ def test_answers_are_as_described(site: SiteFactory) -> None:
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{worker.settings.web_port}/api/v1/openapi.json")
     asked = 0
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result
         operation = result.ok()
         if operation.path == "/api/v1/stream":  # has no end; see the test above
             continue
@@ -283,3 +289,16 @@ def test_metrics(site: SiteFactory) -> None:
         'clickwarden_rejected_total{partition="0",reason="not_json"} 1.0',
         'clickwarden_suspects{partition="0"} 1.0',
     }
+
+
+def test_a_worker_without_a_page_is_seen_on_every_other_workers(site: SiteFactory) -> None:
+    here = site(partitions=2)
+    seen = here.start("seen")
+    silent = here.launch("silent", "--without-web")
+
+    def states() -> dict[str, str]:
+        return {each["worker"]: each["state"] for each in ask(seen, "/api/v1/now")["health"]["workers"]}
+
+    here.until(lambda: states() == {"seen": "ready", "silent": "ready"}, seen, silent)
+    silent.kill()
+    here.until(lambda: states()["silent"] == "gone", seen)

@@ -75,7 +75,7 @@ async def _send(bootstrap: str, topic: str, value: bytes) -> None:
         await producer.send_and_wait(topic, value)
 
 
-async def _read(bootstrap: str, topic: str, count: int) -> list[bytes | None]:
+async def _read(bootstrap: str, topic: str, count: int) -> list[bytes]:
     async with AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
         return [(await consumer.getone()).value for _ in range(count)]
 

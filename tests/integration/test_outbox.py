@@ -4,7 +4,6 @@ KILLS=20 kills it so often, SEED= repeats the moments of a run before.
 """
 
 import asyncio
-import itertools
 import json
 import os
 import random
@@ -17,11 +16,11 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickError, OutboxError, SettingsError
@@ -30,15 +29,15 @@ from clickwarden.sandbox.broker import Broker
 from clickwarden.settings import Settings
 from clickwarden.sources.outbox import Outbox
 from clickwarden.sources.producer import ClickProducer
+from tests.integration import producers
+from tests.integration.producers import CROWD, SHOPPERS, numbered
 
 KILLS = int(os.environ.get("KILLS", "6"))
 SEED = int(os.environ.get("SEED", secrets.randbelow(10_000)))
-SHOPPERS = 20
-CROWD = 200
 NOWHERE = "127.0.0.1:9"
 
 
-def own(bootstrap: str, folder: Path, **more: object) -> Settings:
+def own(bootstrap: str, folder: Path, **more: Any) -> Settings:
     name = uuid4().hex[:8]
     return Settings(
         broker=f"kafka://{bootstrap}",
@@ -46,13 +45,6 @@ def own(bootstrap: str, folder: Path, **more: object) -> Settings:
         anomalies_topic=f"a-{name}",
         data_dir=folder,
         **more,
-    )
-
-
-def numbered(clicks: int, first: int = 0) -> Clicks:
-    times = np.arange(first, first + clicks, dtype=float)
-    return Clicks(
-        [f"user-{number % 10}" for number in range(clicks)], ["view"] * clicks, [None] * clicks, times
     )
 
 
@@ -69,18 +61,6 @@ async def arrived(settings: Settings) -> dict[str, list[float]]:
 
 def in_order(clicks: int) -> dict[str, list[float]]:
     return {f"user-{user}": [float(time) for time in range(user, clicks, 10)] for user in range(10)}
-
-
-class Killed(Exception):
-    """Stands for the death of the process at this point."""
-
-
-async def die(producer: ClickProducer) -> None:
-    """Let go of what the kernel would take from a dead process, and of nothing else."""
-    producer._task.cancel()
-    await asyncio.wait([producer._task])
-    await producer._on_disk(producer._outbox._db.close)
-    producer._thread.shutdown()
 
 
 def test_a_click_is_on_the_disk_when_send_returns(tmp_path: Path) -> None:
@@ -115,29 +95,13 @@ async def test_flush_waits_for_what_is_on_its_way_to_the_disk(kafka: str, tmp_pa
 
 @pytest.mark.parametrize("moment", ["batches sent", "position sent", "committed"])
 async def test_the_next_producer_goes_on_at_any_point_of_a_transaction(
-    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    kafka: str, tmp_path: Path, moment: str
 ) -> None:
     settings = own(kafka, tmp_path)
-    reached = asyncio.Event()
-
-    async def stop_here(*_: object) -> None:
-        reached.set()
-        await asyncio.Event().wait()
-
-    first = ClickProducer(settings)
-    with monkeypatch.context() as patched:
-        await first.__aenter__()
-        await first.send_all(numbered(1000))
-        await first.flush()
-        if moment == "batches sent":
-            patched.setattr(AIOKafkaProducer, "send_offsets_to_transaction", stop_here)
-        elif moment == "position sent":
-            patched.setattr(AIOKafkaProducer, "commit_transaction", stop_here)
-        else:
-            patched.setattr(first, "_forget", stop_here)
-        await first.send_all(numbered(5000, first=1000))
-        await reached.wait()
-        await die(first)
+    first = await asyncio.create_subprocess_exec(
+        *(sys.executable, producers.__file__, "transact", moment), env=os.environ | environment(settings)
+    )
+    assert await first.wait() == -signal.SIGKILL
     async with ClickProducer(settings) as second:
         assert second.left == 5000
         await second.send_all(numbered(1000, first=6000))
@@ -242,7 +206,7 @@ class Shop:
         with (
             (self._folder / "shop.log").open("ab") as log,
             subprocess.Popen(
-                [sys.executable, __file__, str(self._folder), str(self.lives)],
+                [sys.executable, producers.__file__, "shop", str(self._folder), str(self.lives)],
                 env=os.environ | environment(self._settings),
                 stderr=log,
             ) as process,
@@ -259,38 +223,6 @@ class Shop:
             for line in journal.read_text().splitlines():
                 user, number = line.split()
                 yield user, float(number)
-
-
-async def shop(folder: Path, life: int) -> None:
-    """Shoppers click one after the other, a crowd at once; what was acknowledged is written down."""
-    journal = None
-
-    def promised(user: str, *numbers: float) -> None:
-        nonlocal journal
-        if journal is None:
-            journal = os.open(folder / f"promised-{life}", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.write(journal, "".join(f"{user} {number:.0f}\n" for number in numbers).encode())
-
-    async def shopper(producer: ClickProducer, user: str) -> None:
-        for number in itertools.count(life * 1_000_000):
-            await producer.send(user, "view", None, number)
-            promised(user, number)
-
-    async def crowd(producer: ClickProducer, user: str) -> None:
-        for first in itertools.count(life * 1_000_000, CROWD):
-            numbers = np.arange(first, first + CROWD, dtype=float)
-            await producer.send_all(Clicks([user] * CROWD, ["view"] * CROWD, [None] * CROWD, numbers))
-            promised(user, *numbers)
-            await asyncio.sleep(0.02)
-
-    async with ClickProducer(Settings()) as producer, asyncio.TaskGroup() as group:
-        for number in range(SHOPPERS):
-            group.create_task(shopper(producer, f"shopper-{number}"))
-        group.create_task(crowd(producer, "crowd"))
-        await producer.send("first", "view", None, life)
-        promised("first", life)
-        await producer.flush(leaving=producer.waiting - 1)
-        (folder / f"delivered-{life}").touch()
 
 
 async def test_a_producer_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
@@ -329,7 +261,3 @@ async def test_a_producer_killed_again_and_again_loses_nothing_and_doubles_nothi
     assert all(numbers == sorted(numbers) for numbers in found.values()), report
     # What was on its way when a life ended is no promise, and may be there.
     assert len(sent) - len(promised) <= KILLS * (SHOPPERS + CROWD)
-
-
-if __name__ == "__main__":
-    asyncio.run(shop(Path(sys.argv[1]), int(sys.argv[2])))

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -32,7 +33,7 @@ SAMPLE = Path(__file__).parents[2] / "examples" / "access.log"
 NOWHERE = "127.0.0.1:9"
 
 
-def own_topics(bootstrap: str, folder: Path, **more: object) -> Settings:
+def own_topics(bootstrap: str, folder: Path, **more: Any) -> Settings:
     name = uuid4().hex[:8]
     return Settings(
         broker=f"kafka://{bootstrap}",

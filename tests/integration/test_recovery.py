@@ -70,6 +70,10 @@ def test_killed_again_and_again_while_clicks_come(site: Sites) -> None:
                 *(each.replace(b'"bot-', b'"p%d-' % partition) for each in stream), partition=partition
             )
 
+    def await_progress(worker: Worker) -> None:
+        counted = sum(topic.committed().values())
+        topic.until(lambda: sum(topic.committed().values()) > counted, worker)
+
     def attack() -> None:
         for minute in range(58):
             send(minute)
@@ -81,8 +85,7 @@ def test_killed_again_and_again_while_clicks_come(site: Sites) -> None:
     try:
         for _ in range(3):
             worker = topic.start()
-            counted = sum(topic.committed().values())
-            topic.until(lambda counted=counted: sum(topic.committed().values()) > counted, worker)
+            await_progress(worker)
             worker.kill()
     finally:
         stop.set()

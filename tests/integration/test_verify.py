@@ -76,7 +76,8 @@ def verify(settings: Settings, code: int) -> dict[str, Any]:
     """The numbers of ``verify --json``, which must end with the code."""
     done = faust(settings, "verify", "--json")
     assert done.returncode == code, done.stderr
-    return json.loads(done.stdout)
+    numbers: dict[str, Any] = json.loads(done.stdout)
+    return numbers
 
 
 async def click(

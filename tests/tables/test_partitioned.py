@@ -2,22 +2,30 @@
 
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
+from faust.types import TP
 
-from tables.partitioned import LocalStore
+from tables.partitioned import ROCKSDB_OPTIONS, PartitionedTable
 from tables.snapshots import snapshots
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalStore:
-    store = snapshots._new_store()
-    monkeypatch.setattr(store, "partition_path", lambda partition: tmp_path / f"snapshots-{partition}.db")
-    return store
+def copy(tmp_path: Path) -> Path:
+    return tmp_path / "snapshots-0.db"
 
 
-def fill(store: LocalStore) -> None:
-    database = store._open_for_partition(0)
+@pytest.fixture
+def table(copy: Path, monkeypatch: pytest.MonkeyPatch) -> PartitionedTable:
+    """A table whose local copy of its one partition is not open."""
+    table: PartitionedTable = snapshots.clone(options=dict(ROCKSDB_OPTIONS))
+    monkeypatch.setattr(table.data, "partition_path", lambda partition: copy)
+    return table
+
+
+def fill(table: PartitionedTable) -> None:
+    database = table.data.rocksdb_options.open(table.data.partition_path(0))
     for number in range(500):
         database[b"%d" % number] = Random(number).randbytes(1000)
     database.flush()
@@ -30,24 +38,27 @@ def damage(path: Path, first: int) -> None:
     path.write_bytes(content)
 
 
+def recover(table: PartitionedTable, key: bytes, value: bytes) -> None:
+    """Take a row from the changelog."""
+    tp = TP(table.changelog_topic_name, 0)
+    record = SimpleNamespace(tp=tp, partition=0, offset=0, key=key, value=value)
+    table.data.apply_changelog_batch([SimpleNamespace(message=record)], bytes, bytes)
+
+
 @pytest.mark.parametrize("place", [0.3, 1.0], ids=["a block", "the end"])
 def test_a_damaged_file_is_set_aside_and_the_copy_begins_anew(
-    store: LocalStore, tmp_path: Path, place: float
+    table: PartitionedTable, copy: Path, place: float
 ) -> None:
-    fill(store)
-    for path in tmp_path.glob("*.db/*.sst"):
+    fill(table)
+    for path in copy.glob("*.sst"):
         damage(path, int(place * (path.stat().st_size - 4096)))
-    database = store._open_for_partition(0)
-    assert list(database.keys()) == []
-    assert (tmp_path / "snapshots-0.damaged").is_dir()
-    database[b"1"] = b"again"
-    assert database[b"1"] == b"again"
-    database.close()
+    assert table.rows(0) == {}
+    assert copy.with_suffix(".damaged").is_dir()
+    recover(table, b"1", b"again")
+    assert table.rows(0) == {b"1": b"again"}
 
 
-def test_a_whole_copy_is_kept(store: LocalStore, tmp_path: Path) -> None:
-    fill(store)
-    database = store._open_for_partition(0)
-    assert len(list(database.keys())) == 500
-    assert not (tmp_path / "snapshots-0.damaged").exists()
-    database.close()
+def test_a_whole_copy_is_kept(table: PartitionedTable, copy: Path) -> None:
+    fill(table)
+    assert len(table.rows(0)) == 500
+    assert not copy.with_suffix(".damaged").exists()

@@ -12,7 +12,7 @@ from web.guard import HEADERS, add_headers
 
 
 @asynccontextmanager
-async def serve() -> AsyncIterator[TestClient]:
+async def serve() -> AsyncIterator[TestClient[web.Request, web.Application]]:
     async def static(request: web.Request) -> web.Response:
         return files.answer(request, request.match_info["name"])
 

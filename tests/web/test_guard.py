@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -14,7 +15,7 @@ TOKEN = "täken"
 
 
 @asynccontextmanager
-async def serve(**given: str) -> AsyncIterator[TestClient]:
+async def serve(**given: Any) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     async def hello(_: web.Request) -> web.Response:
         return web.Response(text="hello")
 

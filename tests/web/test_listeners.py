@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from itertools import count
 
@@ -38,7 +38,7 @@ class Site:
 
 
 @asynccontextmanager
-async def serving(site: Site) -> AsyncIterator[TestClient]:
+async def serving(site: Site) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     app = web.Application()
     app.router.add_get("/", site.answer)
     broadcasting = asyncio.create_task(site.listeners.broadcast())
@@ -51,7 +51,7 @@ async def serving(site: Site) -> AsyncIterator[TestClient]:
         await asyncio.wait([broadcasting])
 
 
-async def events(answer: ClientResponse) -> AsyncIterator[dict[str, str]]:
+async def events(answer: ClientResponse) -> AsyncGenerator[dict[str, str], None]:
     """The events of an answer, as a browser takes them apart."""
     fields: dict[str, str] = {}
     async for line in answer.content:

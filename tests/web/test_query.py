@@ -60,12 +60,12 @@ def test_a_cursor_is_the_place_it_was_made_of(given: tuple[str, str]) -> None:
     assert place({"cursor": text}) == given
 
 
-def test_exports_hold_what_the_records_hold_and_no_formula() -> None:
+async def test_exports_hold_what_the_records_hold_and_no_formula() -> None:
     feed = Feed()
     for number, user_id in enumerate([HOSTILE, "+1", "-1", "@a", "\t=1", "\r=1", "plain", "a=1"]):
         feed.take(record(f"{number}", user_id=user_id, events={"=cmd()": 1}, reasons=["=1", "b"]))
     entries = sorted(
-        (entry for user in feed._by_user for entry in feed.of(user)), key=lambda each: each.alert_id
+        [entry async for some in feed.select() for entry in some], key=lambda each: each.alert_id
     )
     lines = [json.loads(line) for line in ndjson(entries).splitlines()]
     rows = list(csv.DictReader(io.StringIO((csv_head() + csv_rows(entries)).decode(), newline="")))

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.status import PartitionStatus, Status
+from agents.status import PartitionStatus, State, Status
 from web.workers import FORGET_SECONDS, GONE_SECONDS, Workers
 
 
-def word(worker: str, time: float, *numbers: int, state: str = "ready", **more: Any) -> Any:
+def word(worker: str, time: float, *numbers: int, state: State = "ready", **more: Any) -> Any:
     """A record of the status topic."""
     partitions = [
         PartitionStatus(
@@ -20,7 +20,7 @@ def word(worker: str, time: float, *numbers: int, state: str = "ready", **more: 
         )
         for number in numbers
     ]  # fmt: skip
-    status = Status(worker, "0.1.0", state, "", 1.0, "2026-01-01T00:00:00Z", 100.0, partitions)  # type: ignore[arg-type]
+    status = Status(worker, "0.1.0", state, "", 1.0, "2026-01-01T00:00:00Z", 100.0, partitions)
     value = msgspec.json.encode(msgspec.structs.asdict(status) | more)
     return SimpleNamespace(value=value, timestamp=int(time * 1000))
 

@@ -90,11 +90,12 @@ export function follow({ first, now, anomaly, reset, disconnected }) {
     streamed = performance.now();
     const from = position ? `?${new URLSearchParams({ last_event_id: position })}` : "";
     source = new EventSource(`/api/v1/stream${from}`);
-    const on = (name, take) => source.addEventListener(name, ({ data, lastEventId }) => {
-      streamed = performance.now();
-      position = lastEventId;
-      take(JSON.parse(data));
-    });
+    const on = (name, take) =>
+      source.addEventListener(name, ({ data, lastEventId }) => {
+        streamed = performance.now();
+        position = lastEventId;
+        take(JSON.parse(data));
+      });
     on("now", hear);
     on("anomaly", anomaly);
     on("reset", reset);

@@ -17,7 +17,9 @@ const form = byId("filters");
 // A moment as the form's fields take it: in the reader's zone.
 function local(iso) {
   const date = new Date(iso);
-  return Number.isNaN(date.valueOf()) ? "" : new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+  return Number.isNaN(date.valueOf())
+    ? ""
+    : new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }
 
 const isTime = (name) => name === "since" || name === "until";
@@ -34,18 +36,33 @@ addEventListener("pageshow", () => {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  const given = [...new FormData(form)].filter(([, value]) => value)
+  const given = [...new FormData(form)]
+    .filter(([, value]) => value)
     .map(([name, value]) => [name, isTime(name) ? new Date(value).toISOString() : value]);
   location.assign(`/history?${new URLSearchParams(given)}`);
 });
 
 const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
-  element("div", {}, span(each.window_start, each.window_end),
-    element("small", {}, `${span(each.window_start, each.window_end, "UTC")} UTC`)),
-  element("div", { className: "who" }, userLink(each.user_id), element("small", {}, ...visible(each.reasons.join("; ")))),
+  element(
+    "div",
+    {},
+    span(each.window_start, each.window_end),
+    element("small", {}, `${span(each.window_start, each.window_end, "UTC")} UTC`),
+  ),
+  element(
+    "div",
+    { className: "who" },
+    userLink(each.user_id),
+    element("small", {}, ...visible(each.reasons.join("; "))),
+  ),
   element("div", {}, ruleLink(each.rule), element("small", {}, threat(each))),
   ...count(each.count_low, each.count_high, each.threshold),
-  element("div", {}, status(each.status), element("small", {}, crossing(each), each.caught_up ? " from a backlog" : "")),
+  element(
+    "div",
+    {},
+    status(each.status),
+    element("small", {}, crossing(each), each.caught_up ? " from a backlog" : ""),
+  ),
 ]);
 
 function show({ anomalies, total, next, state, detail }) {
@@ -54,10 +71,22 @@ function show({ anomalies, total, next, state, detail }) {
   byId("anomalies-head").replaceChildren(...head("Window", "User", "Rule", "Clicks", "scale", ""));
   byId("anomalies-head").hidden = !anomalies.length;
   byId("empty").hidden = anomalies.length > 0;
-  write(byId("empty"), state === "away" ? detail : state === "loading" ? "Still being read from Kafka…"
-    : filters.get("since") >= filters.get("until") && filters.has("until") ? "No time is between these two: the second is not after the first."
-    : filters.size ? "Nothing like this was found. Take a filter away, or clear them all." : "Nobody has gone over a threshold yet.");
-  write(byId("shown"), anomalies.length ? `${number(anomalies.length)} of ${plural(total, "anomaly", "anomalies")}` : "No anomalies");
+  write(
+    byId("empty"),
+    state === "away"
+      ? detail
+      : state === "loading"
+        ? "Still being read from Kafka…"
+        : filters.get("since") >= filters.get("until") && filters.has("until")
+          ? "No time is between these two: the second is not after the first."
+          : filters.size
+            ? "Nothing like this was found. Take a filter away, or clear them all."
+            : "Nobody has gone over a threshold yet.",
+  );
+  write(
+    byId("shown"),
+    anomalies.length ? `${number(anomalies.length)} of ${plural(total, "anomaly", "anomalies")}` : "No anomalies",
+  );
   byId("newest").hidden = !cursor.length;
   byId("newest").href = `/history?${filters}`;
   byId("older").hidden = !next;
@@ -66,6 +95,8 @@ function show({ anomalies, total, next, state, detail }) {
 
 for (const format of ["csv", "ndjson"]) byId(format).href = `/api/v1/anomalies.${format}?${filters}`;
 byId("json").href = `/api/v1/anomalies?${filters}`;
-load("/api/v1/rules", (rules) => addRules(rules.map((rule) => rule.name).filter((name) => name !== filters.get("rule"))));
+load("/api/v1/rules", (rules) =>
+  addRules(rules.map((rule) => rule.name).filter((name) => name !== filters.get("rule"))),
+);
 const ask = () => load(`/api/v1/anomalies?${new URLSearchParams([...filters, ...cursor, ["limit", LIMIT]])}`, show);
 ask();

@@ -11,8 +11,11 @@ const small = (...children) => element("small", {}, ...children);
 // Number, interval and picture.
 export function count(low, high, threshold) {
   return [
-    cell("count", element("strong", { className: "number" }, number(high)),
-      small(low === high ? "exact" : range(low, high), `, ${multiple(high, threshold)} of ${number(threshold)}`)),
+    cell(
+      "count",
+      element("strong", { className: "number" }, number(high)),
+      small(low === high ? "exact" : range(low, high), `, ${multiple(high, threshold)} of ${number(threshold)}`),
+    ),
     cell("chart", interval(low, high, threshold)),
   ];
 }
@@ -35,8 +38,13 @@ export function incident(each) {
     cell("who", userLink(each.user_id), small("rule ", ruleLink(each.rule), ` · ${threat(each)}`)),
     ...count(each.count_low, each.count_high, allowed(each)),
     cell("sparkline", spark(each.spark, each.threshold)),
-    cell("times", at(each.since), " ", small(ongoing ? since(each.since) : `for ${duration(lasted)}`),
-      small(status(each.status), `, ${plural(each.windows, "window")}`, each.caught_up ? ", from a backlog" : "")),
+    cell(
+      "times",
+      at(each.since),
+      " ",
+      small(ongoing ? since(each.since) : `for ${duration(lasted)}`),
+      small(status(each.status), `, ${plural(each.windows, "window")}`, each.caught_up ? ", from a backlog" : ""),
+    ),
   ];
 }
 

@@ -82,30 +82,45 @@ function story(state) {
   if (state === "unknown") return [answer.verdict.text];
   if (state === "quiet") return ["Nobody is over a threshold."];
   const { count_low, count_high, reasons } = worst();
-  const sure = certainty(count_low, count_high, allowed(worst())) === "certain"
-    ? "Certain: even the lowest count possible is over the threshold."
-    : "Likely: the highest count possible is over the threshold, the lowest is not.";
+  const sure =
+    certainty(count_low, count_high, allowed(worst())) === "certain"
+      ? "Certain: even the lowest count possible is over the threshold."
+      : "Likely: the highest count possible is over the threshold, the lowest is not.";
   return [`${sure} When it was crossed: ${reasons.join("; ")}.`];
 }
 
-const fact = (name, value, ...notes) => element("div", {}, element("dt", {}, name),
-  element("dd", {}, value), element("dd", { className: "note" }, ...notes));
+const fact = (name, value, ...notes) =>
+  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, ...notes));
 
 function facts({ state, incident: each, last, trouble, duty: busy, clicks, isHeard }) {
   if (!isHeard) return [fact("The watcher", "Unknown", "no connection to this worker")];
-  const watcher = fact("The watcher", trouble.length ? "Impaired" : "Healthy", trouble.join("; ") || `${busy}, Kafka answers`);
+  const watcher = fact(
+    "The watcher",
+    trouble.length ? "Impaired" : "Healthy",
+    trouble.join("; ") || `${busy}, Kafka answers`,
+  );
   watcher.className = trouble.length ? "impaired" : "well";
   if (state === "attack") {
     return [
-      fact(`Clicks in ${plural(each.windows, "window")}`, `${number(each.count_high)}, ${multiple(each.count_high, allowed(each))} the limit`,
-        interval(each.count_low, each.count_high, allowed(each)), `${range(each.count_low, each.count_high)}, limit ${number(allowed(each))}`),
+      fact(
+        `Clicks in ${plural(each.windows, "window")}`,
+        `${number(each.count_high)}, ${multiple(each.count_high, allowed(each))} the limit`,
+        interval(each.count_low, each.count_high, allowed(each)),
+        `${range(each.count_low, each.count_high)}, limit ${number(allowed(each))}`,
+      ),
       fact("Rule", ruleLink(each.rule), threat(each)),
       fact("Since", at(each.since), since(each.since)),
       watcher,
     ];
   }
   return [
-    fact("Last found", last ? at(last.emitted_at) : "Nothing yet", ...(last ? [since(last.emitted_at), ", ", userLink(last.user_id), `, rule ${last.rule}`] : ["in the time Kafka keeps anomalies"])),
+    fact(
+      "Last found",
+      last ? at(last.emitted_at) : "Nothing yet",
+      ...(last
+        ? [since(last.emitted_at), ", ", userLink(last.user_id), `, rule ${last.rule}`]
+        : ["in the time Kafka keeps anomalies"]),
+    ),
     fact("Clicks", `${rate(clicks)} a second`, "of all workers"),
     watcher,
   ];
@@ -119,17 +134,36 @@ function showVerdict() {
   fill(byId("lamp"), state, lamp);
   fill(byId("headline"), [state, connected, live_total, worst()?.user_id], () => headline(state));
   fill(byId("story"), [state, connected, worst(), verdict.text], () => story(state));
-  fill(byId("facts"), { state, incident: worst(), last: [...found.values()].at(-1), trouble: troubles(health),
-    duty: duty(health), clicks: health.clicks_per_second, isHeard: connected }, facts);
+  fill(
+    byId("facts"),
+    {
+      state,
+      incident: worst(),
+      last: [...found.values()].at(-1),
+      trouble: troubles(health),
+      duty: duty(health),
+      clicks: health.clicks_per_second,
+      isHeard: connected,
+    },
+    facts,
+  );
   announce(state);
-  if (connected) notice(health.kafka === "away" ? `Kafka does not answer: ${health.detail}. What is shown was known before.` : "");
+  if (connected)
+    notice(health.kafka === "away" ? `Kafka does not answer: ${health.detail}. What is shown was known before.` : "");
 }
 
 const timeline = new Timeline(byId("timeline"));
 const incidents = new Rows(byId("incidents"), "li", "incident_id", incident);
 const log = new Rows(byId("log"), "li", "alert_id", (each) => [
-  at(each.emitted_at), status(each.status), element("span", { className: "who" }, userLink(each.user_id)),
-  element("span", { className: "what" }, number(each.count), element("small", {}, crossing(each) || range(each.count_low, each.count_high))),
+  at(each.emitted_at),
+  status(each.status),
+  element("span", { className: "who" }, userLink(each.user_id)),
+  element(
+    "span",
+    { className: "what" },
+    number(each.count),
+    element("small", {}, crossing(each) || range(each.count_low, each.count_high)),
+  ),
   ruleLink(each.rule),
 ]);
 
@@ -139,7 +173,10 @@ function showIncidents() {
   const { live, live_total } = answer;
   byId("attacks").hidden = !live.length;
   fill(byId("attacks-head"), "head", () => head("User", "Clicks in the window", "scale", "By window", ""));
-  write(byId("attacks-shown"), live_total > live.length ? `the worst ${live.length} of ${number(live_total)}` : number(live_total));
+  write(
+    byId("attacks-shown"),
+    live_total > live.length ? `the worst ${live.length} of ${number(live_total)}` : number(live_total),
+  );
   return incidents.show(live.slice(0, ROWS), AT_ONCE);
 }
 
@@ -159,13 +196,19 @@ let announced = { state: "", at: -Infinity };
 function announce(state) {
   if (state === announced.state && (state !== "attack" || performance.now() - announced.at < QUIET_FOR)) return;
   announced = { state, at: performance.now() };
-  write(byId("announcement"), `${byId("headline").textContent}. ${state === "attack" ? byId("story").textContent : ""}`);
+  write(
+    byId("announcement"),
+    `${byId("headline").textContent}. ${state === "attack" ? byId("story").textContent : ""}`,
+  );
 }
 
 // What the stream says once a second comes too late for a verdict that has just changed.
 function hasten({ status }) {
   const { state } = answer?.verdict ?? {};
-  if ((state === "quiet" && status === "ongoing") || (state === "attack" && status === "closed" && answer.live_total <= 1)) {
+  if (
+    (state === "quiet" && status === "ongoing") ||
+    (state === "attack" && status === "closed" && answer.live_total <= 1)
+  ) {
     clearTimeout(hastened);
     hastened = setTimeout(ask, FRESH);
   }

@@ -26,20 +26,28 @@ export function interval(low, high, threshold) {
   const over = Math.min(to, Math.max(from, place(1)));
   const band = (start, end, name) =>
     svg("rect", { x: percent(start), width: percent(end - start), y: 5.5, height: 9, class: name });
-  return picture(`interval ${sure}`, `${range(low, high)} clicks, threshold ${number(threshold)}: ${sure}`,
+  return picture(
+    `interval ${sure}`,
+    `${range(low, high)} clicks, threshold ${number(threshold)}: ${sure}`,
     line(0, 100, 10, 10, "rail"),
     ...[10, 100].map((times) => line(place(times), place(times), 7, 13, "rail")),
     line(place(1), Math.max(from, place(1)), 10, 10, "excess"),
     ...(from < over ? [band(from, over, "band hollow")] : []),
     ...(over < to ? [band(over, to, "band")] : []),
-    line(place(1), place(1), 1, 19, "threshold"));
+    line(place(1), place(1), 1, 19, "threshold"),
+  );
 }
 
 // What the places of `interval` mean, for the head of a column.
 export function scale() {
   const label = (times, text) => svg("text", { x: percent(place(times)), y: 11, "text-anchor": "middle" }, text);
-  return svg("svg", { class: "picture scale", "aria-hidden": "true" },
-    label(1, "limit"), label(10, "10×"), label(100, "100×"));
+  return svg(
+    "svg",
+    { class: "picture scale", "aria-hidden": "true" },
+    label(1, "limit"),
+    label(10, "10×"),
+    label(100, "100×"),
+  );
 }
 
 // Clicks of the last windows, one bar each, the newest at the right.
@@ -49,23 +57,33 @@ export function spark(counts, threshold) {
   const step = Math.min(9, Math.floor(width / bars.length));
   const top = Math.max(...bars, threshold, 1);
   const y = height - (height * threshold) / top;
-  return picture("spark", `Clicks by window: ${bars.map(number).join(", ")}`,
-    ...bars.map((count, index) => svg("rect", {
-      x: width - step * (bars.length - index), width: step - 1,
-      y: height - (height * count) / top, height: (height * count) / top, class: "bar",
-    })),
-    svg("line", { x1: 0, x2: width, y1: y, y2: y, class: "threshold" }));
+  return picture(
+    "spark",
+    `Clicks by window: ${bars.map(number).join(", ")}`,
+    ...bars.map((count, index) =>
+      svg("rect", {
+        x: width - step * (bars.length - index),
+        width: step - 1,
+        y: height - (height * count) / top,
+        height: (height * count) / top,
+        class: "bar",
+      }),
+    ),
+    svg("line", { x1: 0, x2: width, y1: y, y2: y, class: "threshold" }),
+  );
 }
 
 // What part of the threshold somebody has reached; the line is the threshold.
 export function share(count, threshold) {
   const end = 125;
   const reached = Math.min(end, (100 * count) / threshold);
-  return picture(`share ${count > threshold ? "certain" : "below"}`,
+  return picture(
+    `share ${count > threshold ? "certain" : "below"}`,
     `${plural(count, "click")}, ${multiple(count, threshold)} of the threshold ${number(threshold)}`,
     line(0, 100, 10, 10, "rail"),
     svg("rect", { x: 0, width: percent((100 * reached) / end), y: 7, height: 6, class: "band" }),
-    line(10000 / end, 10000 / end, 1, 19, "threshold"));
+    line(10000 / end, 10000 / end, 1, 19, "threshold"),
+  );
 }
 
 // A heading's mark: the state as a shape, for who does not see the colour.
@@ -73,8 +91,10 @@ export function lamp(state) {
   const shapes = {
     quiet: [svg("circle", { cx: 24, cy: 24, r: 19 }), svg("path", { d: "m15 24.5 6.5 6.5L34 18" })],
     attack: [svg("path", { d: "M24 3 45 24 24 45 3 24Z" }), svg("path", { d: "M24 13v14M24 33v2.5" })],
-    unknown: [svg("circle", { cx: 24, cy: 24, r: 19 }),
-      svg("path", { d: "M18.5 19a5.5 5.5 0 1 1 8.5 4.6c-2 1.3-3 2.3-3 4.9M24 33v2.5" })],
+    unknown: [
+      svg("circle", { cx: 24, cy: 24, r: 19 }),
+      svg("path", { d: "M18.5 19a5.5 5.5 0 1 1 8.5 4.6c-2 1.3-3 2.3-3 4.9M24 33v2.5" }),
+    ],
   };
   return svg("svg", { class: `lamp ${state}`, viewBox: "0 0 48 48", "aria-hidden": "true" }, ...shapes[state]);
 }
@@ -82,8 +102,21 @@ export function lamp(state) {
 // A list of parts of a whole, as bars with their numbers.
 export function parts(counts) {
   const most = Math.max(...Object.values(counts));
-  return element("ul", { className: "parts" }, ...Object.entries(counts).map(([name, count]) =>
-    element("li", {}, element("bdi", {}, ...visible(name)), element("span", { className: "number" }, number(count)),
-      svg("svg", { class: "picture part", "aria-hidden": "true" },
-        svg("rect", { width: percent((100 * count) / most), height: 6, class: "bar" })))));
+  return element(
+    "ul",
+    { className: "parts" },
+    ...Object.entries(counts).map(([name, count]) =>
+      element(
+        "li",
+        {},
+        element("bdi", {}, ...visible(name)),
+        element("span", { className: "number" }, number(count)),
+        svg(
+          "svg",
+          { class: "picture part", "aria-hidden": "true" },
+          svg("rect", { width: percent((100 * count) / most), height: 6, class: "bar" }),
+        ),
+      ),
+    ),
+  );
 }

@@ -6,19 +6,37 @@ import { threat } from "./incident.js";
 import { share } from "./picture.js";
 import { multiple, number, plural, userLink } from "./text.js";
 
-const closest = (each) => element("li", {}, userLink(each.user_id),
-  share(each.count_high, each.threshold),
-  element("span", { className: "number" }, `${multiple(each.count_high, each.threshold)}`,
-    element("small", {}, ` ${number(each.count_high)} of ${number(each.threshold)}`)));
+const closest = (each) =>
+  element(
+    "li",
+    {},
+    userLink(each.user_id),
+    share(each.count_high, each.threshold),
+    element(
+      "span",
+      { className: "number" },
+      `${multiple(each.count_high, each.threshold)}`,
+      element("small", {}, ` ${number(each.count_high)} of ${number(each.threshold)}`),
+    ),
+  );
 
 const rules = new Rows(byId("rules"), "li", "name", (rule) => [
   element("h2", {}, `${rule.words.charAt(0).toUpperCase()}${rule.words.slice(1)}`),
   element("p", {}, rule.description),
   element("p", { className: "about" }, element("code", {}, rule.name), ` · ${threat(rule)}`),
-  element("p", { className: "fired" },
-    element("a", { href: `/history?${new URLSearchParams({ rule: rule.name })}` }, `${plural(rule.fired, "anomaly", "anomalies")} known`),
-    rule.live ? element("span", { className: "status ongoing" }, `${number(rule.live)} now`) : " · nobody over it now"),
-  rule.closest.length ? element("h3", {}, "Closest in the open windows") : element("p", { className: "note" }, "Nobody comes close: no user has half as many in an open window."),
+  element(
+    "p",
+    { className: "fired" },
+    element(
+      "a",
+      { href: `/history?${new URLSearchParams({ rule: rule.name })}` },
+      `${plural(rule.fired, "anomaly", "anomalies")} known`,
+    ),
+    rule.live ? element("span", { className: "status ongoing" }, `${number(rule.live)} now`) : " · nobody over it now",
+  ),
+  rule.closest.length
+    ? element("h3", {}, "Closest in the open windows")
+    : element("p", { className: "note" }, "Nobody comes close: no user has half as many in an open window."),
   ...(rule.closest.length ? [element("ol", { className: "closest" }, ...rule.closest.map(closest))] : []),
 ]);
 

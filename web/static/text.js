@@ -9,11 +9,14 @@ const EACH_HIDDEN = new RegExp(`(${HIDDEN.source})`, "u");
 
 // Foreign text as nodes, with what is hidden in it named by its code point.
 export function visible(text) {
-  return text.split(EACH_HIDDEN).filter(Boolean).map((part) => {
-    if (!HIDDEN.test(part)) return part;
-    const code = part.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-    return element("span", { className: "hidden-character" }, `U+${code}`);
-  });
+  return text
+    .split(EACH_HIDDEN)
+    .filter(Boolean)
+    .map((part) => {
+      if (!HIDDEN.test(part)) return part;
+      const code = part.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+      return element("span", { className: "hidden-character" }, `U+${code}`);
+    });
 }
 
 export const userId = (id) => element("bdi", { className: "user", title: id }, ...visible(id));
@@ -24,7 +27,8 @@ export const ruleLink = (name) => element("a", { href: `/rules#${name}` }, name)
 
 export const number = (value) => (value === null ? "–" : numbers.format(value));
 
-export const rate = (value) => (value === null ? "–" : number(value < 10 ? Math.round(value * 10) / 10 : Math.round(value)));
+export const rate = (value) =>
+  value === null ? "–" : number(value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
 
 export const plural = (count, noun, nouns = `${noun}s`) => `${number(count)} ${count === 1 ? noun : nouns}`;
 

@@ -35,7 +35,12 @@ export const minute = (time) => format(new Date(time), CLOCK).slice(0, 5);
 
 export function duration(seconds) {
   if (seconds === null) return "–";
-  for (const [size, unit] of [[86400 * 365, "years"], [86400, "days"], [3600, "h"], [60, "min"]]) {
+  for (const [size, unit] of [
+    [86400 * 365, "years"],
+    [86400, "days"],
+    [3600, "h"],
+    [60, "min"],
+  ]) {
     if (seconds >= 2 * size) return `${Math.floor(seconds / size).toLocaleString("en")} ${unit}`;
   }
   return `${seconds.toFixed(seconds < 10 && seconds % 1 ? 1 : 0)} s`;

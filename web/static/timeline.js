@@ -1,13 +1,17 @@
 // The last hour, or what there is of it: clicks a second as an area, anomalies as bars beneath, and a cursor
 // for one moment.
 
-import { byId, element, svg, write } from "./element.js";
+import { byId, svg, write } from "./element.js";
 import { plural, rate, sum } from "./text.js";
 import { minute, moment, present } from "./time.js";
 
 // What is shown, and the distance of its labels: the shortest that holds all points.
 const MINUTE = 60_000;
-const SPANS = [[10 * MINUTE, 2 * MINUTE], [30 * MINUTE, 5 * MINUTE], [60 * MINUTE, 10 * MINUTE]];
+const SPANS = [
+  [10 * MINUTE, 2 * MINUTE],
+  [30 * MINUTE, 5 * MINUTE],
+  [60 * MINUTE, 10 * MINUTE],
+];
 const [ABOVE, CLICKS, GAP, ANOMALIES, BELOW] = [14, 78, 8, 26, 18];
 const BASE = ABOVE + CLICKS;
 const FLOOR = BASE + GAP + ANOMALIES;
@@ -44,14 +48,24 @@ export class Timeline {
   #near(x) {
     const time = present() - this.#span * (1 - x / this.#width);
     const distance = (point) => Math.abs(point.time - time);
-    const nearest = this.#points.reduce((best, point) => (!best || distance(point) < distance(best) ? point : best), null);
+    const nearest = this.#points.reduce(
+      (best, point) => (!best || distance(point) < distance(best) ? point : best),
+      null,
+    );
     return nearest?.time ?? null;
   }
 
   #press(event) {
     const last = this.#points.length - 1;
     const here = this.#chosen === null ? last : this.#points.findIndex((point) => point.time === this.#chosen);
-    const there = { ArrowLeft: here - 1, ArrowRight: here + 1, PageUp: here - 30, PageDown: here + 30, Home: 0, End: last }[event.key];
+    const there = {
+      ArrowLeft: here - 1,
+      ArrowRight: here + 1,
+      PageUp: here - 30,
+      PageDown: here + 30,
+      Home: 0,
+      End: last,
+    }[event.key];
     if (event.key === "Escape") this.#choose(null);
     if (there === undefined || last < 0) return;
     event.preventDefault();
@@ -73,7 +87,6 @@ export class Timeline {
     const index = points.findIndex((point) => point.time === this.#chosen);
     const point = points[index] ?? points.at(-1);
     this.#say(point, index >= 0);
-    this.node.setAttribute("aria-valuemin", 0);
     this.node.setAttribute("aria-valuemax", Math.max(0, points.length - 1));
     this.node.setAttribute("aria-valuenow", index >= 0 ? index : Math.max(0, points.length - 1));
     if (!this.#width) return;
@@ -91,7 +104,9 @@ export class Timeline {
     const along = (run) => run.map((each) => `${x(each.time)} ${y(each.clicks_per_second)}`).join("L");
     const ticks = [];
     for (let time = Math.ceil(begin / labels) * labels; time <= end; time += labels) ticks.push(time);
-    const shown = ticks.filter((time) => x(time) > 20 && x(time) < this.#width - 20 && (this.#width > 500 || time % (2 * labels) === 0));
+    const shown = ticks.filter(
+      (time) => x(time) > 20 && x(time) < this.#width - 20 && (this.#width > 500 || time % (2 * labels) === 0),
+    );
     const wide = Math.min(6, Math.max(2, (this.#width * this.step) / span - 1));
 
     write(byId("hour-title"), span === SPANS.at(-1)[0] ? "The last hour" : `The last ${span / MINUTE} minutes`);
@@ -99,18 +114,34 @@ export class Timeline {
     this.picture.replaceChildren(
       ...ticks.map((time) => svg("line", { x1: x(time), x2: x(time), y1: ABOVE, y2: FLOOR, class: "grid" })),
       ...shown.map((time) => svg("text", { x: x(time), y: FLOOR + 14, "text-anchor": "middle" }, minute(time))),
-      ...runs.map((run) => svg("path", {
-        d: `M${x(run[0].time)} ${BASE}L${along(run)}L${x(run.at(-1).time)} ${BASE}Z`, class: "area" })),
+      ...runs.map((run) =>
+        svg("path", {
+          d: `M${x(run[0].time)} ${BASE}L${along(run)}L${x(run.at(-1).time)} ${BASE}Z`,
+          class: "area",
+        }),
+      ),
       ...runs.map((run) => svg("path", { d: `M${along(run)}`, class: "edge" })),
       svg("line", { x1: 0, x2: this.#width, y1: BASE, y2: BASE, class: "base" }),
       svg("line", { x1: 0, x2: this.#width, y1: FLOOR, y2: FLOOR, class: "base" }),
-      ...points.filter((each) => each.anomalies).map((each) => {
-        const height = Math.max(5, ANOMALIES * Math.sqrt(each.anomalies / most));
-        return svg("rect", { x: x(each.time) - wide / 2, width: wide, y: FLOOR - height, height, class: "anomalies" });
-      }),
+      ...points
+        .filter((each) => each.anomalies)
+        .map((each) => {
+          const height = Math.max(5, ANOMALIES * Math.sqrt(each.anomalies / most));
+          return svg("rect", {
+            x: x(each.time) - wide / 2,
+            width: wide,
+            y: FLOOR - height,
+            height,
+            class: "anomalies",
+          });
+        }),
       svg("text", { x: 0, y: ABOVE - 4 }, points.length ? `up to ${rate(top)} clicks a second` : ""),
-      ...(points.some((each) => each.anomalies) ? [svg("text", { x: this.#width, y: ABOVE - 4, "text-anchor": "end" }, `bars: up to ${anomalies(most)}`)] : []),
-      ...(index >= 0 ? [svg("line", { x1: x(point.time), x2: x(point.time), y1: ABOVE, y2: FLOOR, class: "cursor" })] : []),
+      ...(points.some((each) => each.anomalies)
+        ? [svg("text", { x: this.#width, y: ABOVE - 4, "text-anchor": "end" }, `bars: up to ${anomalies(most)}`)]
+        : []),
+      ...(index >= 0
+        ? [svg("line", { x1: x(point.time), x2: x(point.time), y1: ABOVE, y2: FLOOR, class: "cursor" })]
+        : []),
     );
   }
 
@@ -123,8 +154,11 @@ export class Timeline {
     const clicks = point.clicks_per_second === null ? "not measured" : `${rate(point.clicks_per_second)} clicks/s`;
     const when = moment(new Date(point.time).toISOString());
     const all = sum(this.#points.map((each) => each.anomalies));
-    write(byId("readout"), chosen ? `${when} · ${clicks} · ${anomalies(point.anomalies)}`
-      : `${clicks} now · ${anomalies(all)} in all`);
-    if (chosen || document.activeElement !== this.node) this.node.setAttribute("aria-valuetext", byId("readout").textContent);
+    write(
+      byId("readout"),
+      chosen ? `${when} · ${clicks} · ${anomalies(point.anomalies)}` : `${clicks} now · ${anomalies(all)} in all`,
+    );
+    if (chosen || document.activeElement !== this.node)
+      this.node.setAttribute("aria-valuetext", byId("readout").textContent);
   }
 }

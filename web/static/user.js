@@ -13,17 +13,34 @@ const id = new URLSearchParams(location.search).get("id") ?? "";
 const path = `/api/v1/users/${encodeURIComponent(id)}`;
 
 const windows = new Rows(byId("windows"), "li", "key", (each) => [
-  element("div", {}, span(each.window_start, each.window_end),
-    element("small", {}, `${span(each.window_start, each.window_end, "UTC")} UTC`)),
-  element("div", {}, ruleLink(each.rule), element("small", {}, each.open ? "still open" : "closed",
-    `, ${products(each.distinct_products)} ${each.distinct_products === 1 ? "product" : "products"}`)),
+  element(
+    "div",
+    {},
+    span(each.window_start, each.window_end),
+    element("small", {}, `${span(each.window_start, each.window_end, "UTC")} UTC`),
+  ),
+  element(
+    "div",
+    {},
+    ruleLink(each.rule),
+    element(
+      "small",
+      {},
+      each.open ? "still open" : "closed",
+      `, ${products(each.distinct_products)} ${each.distinct_products === 1 ? "product" : "products"}`,
+    ),
+  ),
   ...count(each.count_low, each.count_high, each.threshold),
-  element("div", {}, element("span", { className: `status ${each.anomaly ? "over" : "below"}` }, each.anomaly ? "over" : "below")),
+  element(
+    "div",
+    {},
+    element("span", { className: `status ${each.anomaly ? "over" : "below"}` }, each.anomaly ? "over" : "below"),
+  ),
 ]);
 const incidents = new Rows(byId("incidents"), "li", "incident_id", incident);
 
-const fact = (name, value, note = "") => element("div", {}, element("dt", {}, name), element("dd", {}, value),
-  element("dd", { className: "note" }, note));
+const fact = (name, value, note = "") =>
+  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, note));
 
 // They are counted up to 256.
 const products = (count) => (count < 256 ? number(count) : `${number(count)} or more`);
@@ -40,16 +57,23 @@ function show(user) {
   byId("counterfactual").hidden = !user.counterfactual;
   fill(byId("counterfactual"), user.counterfactual ?? "", (words) => visible(words));
   byId("facts").hidden = !user.known;
-  fill(byId("facts"), user, () => (user.known && user.first_seen ? [
-    fact("First seen", at(user.first_seen), since(user.first_seen)),
-    fact("Last seen", at(user.last_seen), since(user.last_seen)),
-    fact("Active for", lasting(user), "between the two, by the clicks counted exactly"),
-    fact("Products", products(user.distinct_products), "different ones, in one window"),
-    fact("Partition", String(user.partition), "of the clicks"),
-  ] : []));
+  fill(byId("facts"), user, () =>
+    user.known && user.first_seen
+      ? [
+          fact("First seen", at(user.first_seen), since(user.first_seen)),
+          fact("Last seen", at(user.last_seen), since(user.last_seen)),
+          fact("Active for", lasting(user), "between the two, by the clicks counted exactly"),
+          fact("Products", products(user.distinct_products), "different ones, in one window"),
+          fact("Partition", String(user.partition), "of the clicks"),
+        ]
+      : [],
+  );
   byId("windows-section").hidden = !user.windows.length;
   fill(byId("windows-head"), "head", () => head("Window", "Rule", "Clicks", "scale", ""));
-  write(byId("windows-shown"), user.windows.length > ROWS ? `the newest ${ROWS} of ${number(user.windows.length)}` : number(user.windows.length));
+  write(
+    byId("windows-shown"),
+    user.windows.length > ROWS ? `the newest ${ROWS} of ${number(user.windows.length)}` : number(user.windows.length),
+  );
   windows.show(user.windows.slice(0, ROWS).map((each) => ({ ...each, key: `${each.rule} ${each.window_start}` })));
   byId("events-section").hidden = !Object.keys(user.events).length;
   fill(byId("events"), user.events, parts);
@@ -68,7 +92,10 @@ if (id) {
   poll(path, 2000, show);
 } else {
   write(byId("headline"), "Whom?");
-  write(byId("story"), "Find a user by the id that stands in the clicks, or choose one where they are listed: under Now, or in the history.");
+  write(
+    byId("story"),
+    "Find a user by the id that stands in the clicks, or choose one where they are listed: under Now, or in the history.",
+  );
   document.body.dataset.link = "live";
   write(byId("link"), "");
   byId("find").focus();

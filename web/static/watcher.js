@@ -16,7 +16,8 @@ export function troubles(health) {
   for (const state of ["recovering", "rebalancing"]) {
     if (those(state).length) found.push(`${plural(those(state).length, "worker")} ${state}`);
   }
-  if (health.lag > Math.max(1000, 10 * (health.clicks_per_second ?? 0))) found.push(`${plural(health.lag, "click")} behind`);
+  if (health.lag > Math.max(1000, 10 * (health.clicks_per_second ?? 0)))
+    found.push(`${plural(health.lag, "click")} behind`);
   if (health.lost) found.push(`${plural(health.lost, "click")} lost`);
   return found;
 }
@@ -29,7 +30,8 @@ export function duty(health) {
 }
 
 const figure = (name, value, note) => [
-  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, note))];
+  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, note)),
+];
 
 const total = (rejected) => sum(Object.values(rejected));
 
@@ -37,12 +39,20 @@ function figures(health) {
   const reasons = Object.entries(health.rejected).sort(([, one], [, other]) => other - one);
   return [
     figure("Clicks a second", rate(health.clicks_per_second), "of all workers"),
-    figure("Watermark delay", duration(health.watermark_delay), health.lag ? `${plural(health.lag, "click")} to read` : "read to the end"),
+    figure(
+      "Watermark delay",
+      duration(health.watermark_delay),
+      health.lag ? `${plural(health.lag, "click")} to read` : "read to the end",
+    ),
     figure("Kafka", health.kafka === "ok" ? "answers" : "is away", health.detail || "reachable"),
     figure("Accepted", number(health.accepted), "counted"),
     figure("Late", number(health.late), "window was closed"),
-    figure("Rejected", number(total(health.rejected)),
-      reasons.map(([reason, count]) => `${reason.replaceAll("_", " ")} ${number(count)}`).join(", ") || "could not be read"),
+    figure(
+      "Rejected",
+      number(total(health.rejected)),
+      reasons.map(([reason, count]) => `${reason.replaceAll("_", " ")} ${number(count)}`).join(", ") ||
+        "could not be read",
+    ),
     figure("Ignored", number(health.ignored), "no value"),
     figure("Lost", number(health.lost), "deleted by retention"),
   ].flat();
@@ -54,21 +64,40 @@ export function showWatcher({ health, version }) {
   workers ??= new Rows(byId("workers"), "li", "worker", (worker) => [
     element("bdi", { className: "name" }, worker.worker),
     element("span", { className: `status ${worker.state}` }, worker.state),
-    element("small", {}, `${rate(worker.clicks_per_second)} clicks/s · version ${worker.version} · `,
-      worker.numbers.length ? `partition ${worker.numbers.join(", ")}` : "no partition"),
+    element(
+      "small",
+      {},
+      `${rate(worker.clicks_per_second)} clicks/s · version ${worker.version} · `,
+      worker.numbers.length ? `partition ${worker.numbers.join(", ")}` : "no partition",
+    ),
   ]);
   partitions ??= new Rows(byId("partitions"), "tr", "partition", (each) => [
     element("th", { scope: "row", className: "number" }, String(each.partition)),
     element("td", {}, element("bdi", {}, each.worker)),
     element("td", {}, each.watermark === null ? "no click yet" : at(each.watermark)),
-    ...[duration(each.delay), number(each.lag), number(each.accepted), number(each.late), number(total(each.rejected)),
-      number(each.ignored), number(each.lost), number(each.open_windows), number(each.suspects),
+    ...[
+      duration(each.delay),
+      number(each.lag),
+      number(each.accepted),
+      number(each.late),
+      number(total(each.rejected)),
+      number(each.ignored),
+      number(each.lost),
+      number(each.open_windows),
+      number(each.suspects),
     ].map((text) => element("td", { className: "number" }, text)),
   ]);
   write(byId("version"), `version ${version}`);
   fill(byId("figures"), health, figures);
-  workers.show(health.workers.map((worker) => ({
-    ...worker, seen: null, partitions: null, numbers: worker.partitions.map((each) => each.partition),
-  })));
-  partitions.show(health.workers.flatMap((worker) => worker.partitions).sort((one, other) => one.partition - other.partition));
+  workers.show(
+    health.workers.map((worker) => ({
+      ...worker,
+      seen: null,
+      partitions: null,
+      numbers: worker.partitions.map((each) => each.partition),
+    })),
+  );
+  partitions.show(
+    health.workers.flatMap((worker) => worker.partitions).sort((one, other) => one.partition - other.partition),
+  );
 }

@@ -1,4 +1,4 @@
-"""Detection one click at a time, on plain dicts: slow, and simple enough to be right."""
+"""What detection is compared with: counting one click at a time, on plain dicts, and another detection."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -9,6 +9,7 @@ import numpy as np
 from clickwarden.detection import sketch, suspects
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import cells_of, hashes_of
 
@@ -38,8 +39,35 @@ def truth(rows: Iterable[Click], rules: Iterable[Rule], lateness: float) -> dict
     return dict(counts)
 
 
+def core(detection: Detection) -> Any:
+    """What there was to know from the beginning of snapshots on."""
+    return (
+        detection.newest, detection.accepted, detection.late,
+        [
+            (d.rule, d.sealed, [
+                (w.start, w.clicks, w.sketch.cells.tobytes(), w.suspects.all())
+                for w in sorted(d.windows.values(), key=lambda w: w.start)
+            ])
+            for d in detection.rule_windows
+        ],
+    )  # fmt: skip
+
+
+def state(detection: Detection) -> Any:
+    """All that a detection knows, to be compared."""
+    return (
+        core(detection),
+        (vars(detection.clock), detection.delays.spans, detection.uncounted),
+        [
+            (w.name, w.outcome, w.closed, w.late, w.suspects, w.revisions, w.changed, w.due, w.until)
+            for w in detection.closed
+        ],
+        {rule: spans.bounds for rule, spans in detection.closed.forgotten.items()},
+    )
+
+
 class ReferenceWindow:
-    """A conservative-update sketch and suspects, click by click, in dicts."""
+    """A conservative-update sketch and suspects, in dicts: slow, and simple enough to be right."""
 
     def __init__(self, rule: Rule, seed: int, max_suspects: int) -> None:
         self.rule, self.seed, self.max_suspects = rule, seed, max_suspects

@@ -35,7 +35,7 @@ def test_a_suspect_is_shown_with_what_it_did() -> None:
     shop = Shop()
     shop.see(("eve", 1), ("ann", 1), ("eve", 2), ("eve", 3.5))
     row = shop.row("eve")
-    assert (shop.written.keys(), row.user_id, row.partition) == ({b"eve"}, "eve", 2)
+    assert (set(shop.written), row.user_id, row.partition) == ({b"eve"}, "eve", 2)
     (entry,) = row.windows
     assert (entry.rule, entry.threshold, entry.open) == ("bot", 4, True)
     assert (entry.window_start, entry.window_end) == ("2020-09-13T12:27:00Z", "2020-09-13T12:28:00Z")

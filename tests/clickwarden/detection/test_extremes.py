@@ -24,7 +24,7 @@ def detection() -> Detection:
 
 
 def batch(users: list[str], time: float) -> Batch:
-    products = [f"p{number}" for number in range(len(users))]
+    products: list[str | int | None] = [f"p{number}" for number in range(len(users))]
     times = np.full(len(users), time)
     return Batch(Clicks(users, ["view"] * len(users), products, times, received=times))
 

@@ -29,7 +29,8 @@ def test_never_undercounts(clicks: list[str]) -> None:
 
 @given(names)
 def test_adds_as_a_dict_would(clicks: list[str]) -> None:
-    sketch, reference = Sketch(WIDTH, ceiling=255), defaultdict(int)
+    sketch = Sketch(WIDTH, ceiling=255)
+    reference: dict[int, int] = defaultdict(int)
     for user in clicks:
         own = cells([user])[:, 0].tolist()
         new = min(reference[cell] for cell in own) + 1
@@ -48,7 +49,7 @@ def test_users_that_share_no_cell_may_be_added_at_once(clicks: dict[str, int]) -
         return
     at_once, one_by_one = Sketch(WIDTH, ceiling=255), Sketch(WIDTH, ceiling=255)
     before = at_once.estimate(cells(users))
-    at_once.raise_to(cells(users), before, before + [clicks[user] for user in users])
+    at_once.raise_to(cells(users), before, before + np.array([clicks[user] for user in users]))
     for user in users:
         for _ in range(clicks[user]):
             one_by_one.add(cells([user])[:, 0].tolist())

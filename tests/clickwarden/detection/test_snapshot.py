@@ -19,8 +19,7 @@ from clickwarden.detection.rules import Rule
 from clickwarden.detection.snapshot import VERSION, compress, dump, dump_outcome, load, outcome_key
 from clickwarden.errors import SnapshotError
 from clickwarden.settings import Settings
-from tests.clickwarden.detection.reference import Click, batch_of
-from tests.clickwarden.detection.test_detection import core, state
+from tests.clickwarden.detection.reference import Click, batch_of, core, state
 
 T = 1_600_000_020  # start of a window of 60 s
 SETTINGS = Settings(_env_file=None, lateness=5, seed=7, max_suspects=3)
@@ -132,7 +131,11 @@ def test_every_version_there_ever_was_is_read(version: int) -> None:
     detection = load((GOLDEN / f"{version}.bin").read_bytes(), 0, SETTINGS, rows)
     known = core if version == 1 else state
     assert known(detection) == known(every_kind())
-    after = [("eve", "view", "q", T + 92), ("joe", "login", None, T + 93), ("ann", "view", None, T + 300)]
+    after: list[Click] = [
+        ("eve", "view", "q", T + 92),
+        ("joe", "login", None, T + 93),
+        ("ann", "view", None, T + 300),
+    ]
     assert go_on(detection, after) == go_on(every_kind(), after)
 
 

@@ -138,7 +138,7 @@ def test_a_time_with_a_year_of_five_digits_is_none_though_kafkas_clock_says_the_
 
 
 def test_names_are_those_of_the_settings() -> None:
-    names = {
+    names: dict[str, Any] = {
         "field_user_id": "uid",
         "field_event": "what",
         "field_product_id": "item",
@@ -244,7 +244,7 @@ values = st.one_of(likely(), objects(), doubled(), broken(), st.binary(max_size=
 def test_the_recount_decodes_by_other_means_and_reads_the_same(value: bytes) -> None:
     """Same verdict, same user, event and second: else the oracle would judge by another truth."""
     clicks = decode(value)
-    theirs = Recount(SETTINGS, [Rule(name="any", window=1, threshold=1)])._click(value, RECEIVED / 1000)
+    theirs = Recount(SETTINGS, [Rule(name="any", window=1, threshold=1)]).click(value, RECEIVED / 1000)
     ours = [*zip(clicks.users, clicks.events, clicks.times.tolist(), strict=True)]
     assert ours == ([] if theirs is None else [theirs])
 
@@ -281,7 +281,7 @@ def test_so_deep_and_no_deeper_whatever_stands_in_its_texts(opening: str, inner:
         clicks = decode(value, click())
         assert len(clicks.users) == 1 + read
         assert [each.reason for each in clicks.rejected] == ([] if read else ["not_json"])
-        assert (recount._click(value, RECEIVED / 1000) is not None) == read
+        assert (recount.click(value, RECEIVED / 1000) is not None) == read
 
 
 @pytest.mark.parametrize(

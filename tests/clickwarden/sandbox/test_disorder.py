@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from clickwarden.detection.clicks import Clicks
-from commands.replay import delayed
+from clickwarden.sandbox.disorder import delayed
 
 TIMES = np.sort(np.random.default_rng(1).uniform(0, 10_000, 5_000))
 

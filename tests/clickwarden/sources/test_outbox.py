@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def outbox(tmp_path: Path) -> Iterator[Open]:
     """Opens the outbox; it is closed when the test ends."""
     opened: list[Outbox] = []
 
-    def open_(**given: object) -> Outbox:
+    def open_(**given: Any) -> Outbox:
         opened.append(Outbox(Settings(data_dir=tmp_path, **given)))
         return opened[-1]
 

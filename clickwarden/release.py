@@ -1,0 +1,5 @@
+"""Which Clickwarden this is."""
+
+from importlib.metadata import version
+
+RELEASE = version("clickwarden")
