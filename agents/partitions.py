@@ -102,7 +102,7 @@ class Partition:
         self.activity = Activity(partition, tables.activity.rows(partition))
         self.lost = 0
         self.capped = 0
-        self._told_late = self.detection.late
+        self._told_late, self._told_uncounted = self.detection.late, self.detection.uncounted
         self._told_at = -math.inf
         self._deliveries = Deliveries(app)
         self._counting = asyncio.Lock()
@@ -231,13 +231,22 @@ class Partition:
 
     def _tell_late(self) -> None:
         late = self.detection.late - self._told_late
-        if late and monotonic() - self._told_at > TELL_SECONDS:
-            self._told_late, self._told_at = self.detection.late, monotonic()
+        uncounted = self.detection.uncounted - self._told_uncounted
+        if not late or monotonic() - self._told_at <= TELL_SECONDS:
+            return
+        self._told_late, self._told_uncounted = self.detection.late, self.detection.uncounted
+        self._told_at = monotonic()
+        if late > uncounted:
+            counted = late - uncounted
+            log.info("%s: %s clicks came when their window was closed, and are counted", self.tp, counted)
+        if uncounted:
             log.warning(
-                "%s: %s clicks came too late, their windows were closed; they are in %s",
+                "%s: %s clicks came too late to be counted; they are in %s. A closed window takes clicks for "
+                "CLICKWARDEN_LATE_LIMIT=%g s",
                 self.tp,
-                late,
+                uncounted,
                 self._settings.late_topic,
+                self._settings.late_limit,
             )
 
     def _pack(self) -> _Packed:
