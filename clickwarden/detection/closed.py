@@ -16,10 +16,12 @@ from clickwarden.detection.sketch import DEPTH, cells_of
 from clickwarden.detection.suspects import Suspect
 from clickwarden.detection.windows import Window
 
-#: Of one partition: what is kept of the windows' counts, and of late users once a window; what was used
-#: longest ago is forgotten first.
-OUTCOME_BYTES = 8 * 1024 * 1024
+#: Of one partition: memory for the windows and what they had counted, and late users, once a window; beyond
+#: that the window used longest ago is forgotten.
+MEMORY_BYTES = 8 * 1024 * 1024
 LATE_USERS = 100_000
+#: Memory of a window without its counts, about.
+WINDOW_BYTES = 1024
 #: Spans of forgotten windows that are told apart, of one rule.
 SPANS = 64
 
@@ -90,6 +92,21 @@ class ClosedWindow:
         stored: whether the outcome is durable; set by whoever makes it so.
     """
 
+    __slots__ = (
+        "_cells",
+        "changed",
+        "closed",
+        "due",
+        "late",
+        "outcome",
+        "revisions",
+        "rule",
+        "start",
+        "stored",
+        "suspects",
+        "until",
+    )
+
     def __init__(self, start: int, rule: Rule, outcome: Outcome | None, closed: float) -> None:
         self.start = start
         self.rule = rule
@@ -112,6 +129,11 @@ class ClosedWindow:
     def end(self) -> int:
         """First second behind the window."""
         return self.start + self.rule.window
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, about, without the late users."""
+        return WINDOW_BYTES + (0 if self.outcome is None else self.outcome.size)
 
     @property
     def users(self) -> int:
@@ -225,7 +247,7 @@ class ClosedWindows:
     """The windows of one partition that are over and can still be corrected.
 
     A window is kept for ``keep`` seconds of Kafka's clock after it was closed,
-    while all of them stay within :data:`OUTCOME_BYTES` and :data:`LATE_USERS`;
+    while all of them stay within :data:`MEMORY_BYTES` and :data:`LATE_USERS`;
     beyond that the one used longest ago is forgotten. Event time, which a
     sender may have made up, makes nothing be forgotten. What was forgotten is remembered as
     such: a click of it cannot be counted any more, while one of a window that
@@ -262,9 +284,8 @@ class ClosedWindows:
         if window.changed:
             self._pending[window.name] = window
         self._users += window.users
-        if window.outcome is not None:
-            self._bytes += window.outcome.size
-        while self._bytes > OUTCOME_BYTES and len(self._windows) > 1:
+        self._bytes += window.size
+        while self._bytes > MEMORY_BYTES and len(self._windows) > 1:
             self._forget(next(iter(self._windows)))
 
     def count(self, late: "LateClick", patience: float) -> bool:
@@ -307,8 +328,7 @@ class ClosedWindows:
         window = self._windows.pop(name)
         self._ages.pop(name, None)
         self._users -= window.users
-        if window.outcome is not None:
-            self._bytes -= window.outcome.size
+        self._bytes -= window.size
         self.forgotten.setdefault(window.rule.name, Spans()).add(window.start, window.end)
         if window.stored:
             self.gone.append(name)

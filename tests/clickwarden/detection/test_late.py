@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clickwarden.detection import closed
 from clickwarden.detection.anomaly import Anomaly, alert_id
 from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule
@@ -146,3 +148,122 @@ def test_what_is_said_of_late_clicks_does_not_depend_on_batches(stream: Stream, 
 
     (_, whole), (_, same) = told(stream), told(stream, pieces)
     assert words(same) == words(whole)
+
+
+# -- one at a time ------------------------------------------------------------------------------------
+
+
+def at(second: float, user: str = "ann") -> Click:
+    return (user, "view", None, T + second)
+
+
+def count(detection: Detection, *rows: Click, received: float | None = None) -> list[tuple[str, str, int]]:
+    """Status, user and count of what rule bot says of these clicks."""
+    found = detection.count(batch_of(rows, None if received is None else [T + received] * len(rows)))
+    return said(found.anomalies)
+
+
+def said(anomalies: list[Anomaly]) -> list[tuple[str, str, int]]:
+    return [(each.status, each.user_id, each.count) for each in anomalies if each.rule == "bot"]
+
+
+@pytest.fixture
+def detection() -> Detection:
+    """Six clicks of ann in a minute that is over, too few to be reported."""
+    detection = Detection(0, [BOT], PARAMETERS)
+    assert count(detection, *[at(1)] * 6, at(70, "bob")) == []
+    return detection
+
+
+def test_late_clicks_on_top_of_those_in_time_make_an_anomaly(detection: Detection) -> None:
+    assert count(detection, *[at(2)] * 3, received=71) == []
+    assert count(detection, at(75.9, "bob")) == []
+    (anomaly,) = detection.count(batch_of([at(76, "bob")])).anomalies
+    assert (anomaly.status, anomaly.count_low, anomaly.count_high, anomaly.revision) == ("corrected", 6, 9, 1)
+    assert anomaly.alert_id == alert_id("bot", "ann", T)
+
+
+def test_as_many_as_the_threshold_with_the_late_ones_make_none(detection: Detection) -> None:
+    assert count(detection, *[at(2)] * 2, received=71) == []
+    assert count(detection, at(400, "bob")) == []
+
+
+def test_what_was_reported_is_corrected_and_corrected_again(detection: Detection) -> None:
+    rows = [at(70 + step, "eve") for step in range(10)]
+    assert count(detection, *rows, at(126, "bob")) == [("ongoing", "eve", 9), ("closed", "eve", 10)]
+    assert count(detection, at(71, "eve"), received=127) == []
+    assert count(detection, at(132, "bob")) == [("corrected", "eve", 11)]
+    assert count(detection, *[at(72, "eve")] * 4, received=133) == []
+    (second,) = detection.count(batch_of([at(140, "bob")])).anomalies
+    assert (second.status, second.count, second.revision) == ("corrected", 15, 2)
+
+
+def test_late_clicks_that_go_on_and_on_do_not_put_off_being_told_of(detection: Detection) -> None:
+    # At 73 the ninth of all takes her over the threshold; at 133 she is told of with all that came before.
+    told = {second: count(detection, at(1), received=second) for second in range(71, 140)}
+    assert {second: found for second, found in told.items() if found} == {133: [("corrected", "ann", 68)]}
+
+
+def test_silence_tells_of_late_clicks_when_it_is_decided(detection: Detection) -> None:
+    count(detection, *[at(2)] * 3, received=71)
+    assert not detection.decide(4.9)
+    assert detection.decide(5)
+    assert said(detection.close().anomalies) == [("corrected", "ann", 9)]
+    assert detection.close().anomalies == []
+
+
+def test_a_window_nobody_has_seen_before_is_opened_for_late_clicks(detection: Detection) -> None:
+    assert count(detection, *[at(-3000, "eve")] * 9, received=71) == []
+    assert count(detection, at(90, "bob")) == [("corrected", "eve", 9)]
+
+
+def test_a_click_later_than_the_limit_cannot_be_counted_and_is_said_so(detection: Detection) -> None:
+    rows = [at(2)] * 3
+    found = detection.count(batch_of(rows, [T + 70 + PARAMETERS.late_limit + 1] * 3))
+    assert found.late == {0: ["bot"], 1: ["bot"], 2: ["bot"]}
+    assert found.uncounted == found.late
+    assert (detection.late, detection.uncounted) == (3, 3)
+    assert count(detection, at(2000, "bob")) == []
+
+
+def test_a_flood_of_made_up_windows_takes_no_more_than_its_memory(
+    detection: Detection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closed, "MEMORY_BYTES", 100 * closed.WINDOW_BYTES)
+    for minute in range(1, 1000):
+        detection.count(batch_of([at(-60 * minute, "eve")], [T + 71]))
+        assert len(detection.closed) <= 100
+    found = detection.count(batch_of([at(2)] * 3, [T + 71] * 3))
+    assert found.uncounted == {0: ["bot"], 1: ["bot"], 2: ["bot"]}
+
+
+def test_what_was_forgotten_with_something_to_tell_is_told(
+    detection: Detection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count(detection, *[at(2)] * 3, received=71)
+    monkeypatch.setattr(closed, "MEMORY_BYTES", 3 * closed.WINDOW_BYTES)
+    assert count(detection, *[at(-60 * minute, "eve") for minute in range(1, 9)], received=71) == [
+        ("corrected", "ann", 9)
+    ]
+
+
+def test_a_single_click_ahead_of_the_others_does_not_close_their_window() -> None:
+    detection = Detection(0, RULES, PARAMETERS)
+    never = math.nan
+    rows = [
+        *[at(second) for second in range(6)],
+        at(7200, "wrong clock"),
+        *[at(second) for second in range(6, 9)],
+    ]
+    found = detection.count(batch_of(rows, [never] * len(rows)))
+    assert (found.late, said(found.anomalies)) == ({}, [("ongoing", "ann", 9)])
+    assert not detection.leaps
+
+
+def test_a_single_click_a_little_ahead_is_believed_when_none_disagrees() -> None:
+    detection = Detection(0, RULES, PARAMETERS)
+    rows = [*[at(second) for second in range(9)], at(66, "bob")]
+    assert said(detection.count(batch_of(rows, [math.nan] * 10)).anomalies) == [("ongoing", "ann", 9)]
+    assert detection.leaps
+    assert detection.decide(0)
+    assert said(detection.close().anomalies) == [("closed", "ann", 9)]
