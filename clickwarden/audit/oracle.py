@@ -190,8 +190,9 @@ class _Hearing:
     def _weigh(self, said: _Statement) -> None:
         """Whether the user was over the threshold, with a count in the interval."""
         rule, count = self.truth.rules.get(said.case.rule), self.over.get(said.case)
-        if count is None or rule is None or (said.status == "closed" and count.in_time <= rule.threshold):
-            why = f"at most {rule.threshold} clicks" if rule else "no such rule"
+        limit = self.truth.threshold(said.case) if rule else 0
+        if count is None or rule is None or (said.status == "closed" and count.in_time <= limit):
+            why = f"at most {limit} clicks" if rule else "no such rule"
             words = f"{said.case}: expected no anomaly ({why}), found {said.count} clicks ({said.status})"
             self._find("invented", said.case, words)
         elif said.status == "closed" and not said.low <= count.in_time <= said.high:
@@ -217,12 +218,11 @@ class _Hearing:
 
     def _wanted(self, case: Case, count: Count) -> Iterator[str]:
         """What should have been said of somebody over the threshold, and was not."""
-        said = self.statuses.get(case, set())
-        over_in_time = count.in_time > self.truth.rules[case.rule].threshold
-        if over_in_time and "closed" not in said and (not said or self.truth.closed(case)):
+        said, limit = self.statuses.get(case, set()), self.truth.threshold(case)
+        if count.in_time > limit and "closed" not in said and (not said or self.truth.closed(case)):
             yield "a closed" if self.truth.closed(case) else "an"
         told = count.in_time + count.settled
-        if count.settled and told > self.truth.rules[case.rule].threshold and "corrected" not in said:
+        if count.settled and told > limit and "corrected" not in said:
             yield "a corrected"
 
     def exact(self) -> int:

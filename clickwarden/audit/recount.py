@@ -221,6 +221,10 @@ class Recount:
             if self.whole(case)
         }
 
+    def threshold(self, case: Case) -> int:
+        """Of its rule when the window opened."""
+        return self.rules[case.rule].threshold
+
     def closed(self, case: Case) -> bool:
         """Whether the clicks themselves have closed the window."""
         return case.window + self.rules[case.rule].window <= self._partitions[case.partition].watermark
@@ -243,6 +247,7 @@ class _Partition:
 
     def __init__(self, number: int, begin: int, rules: Iterable[Rule]) -> None:
         self.begin = self.end = begin
+        self.newest = -math.inf
         self.watermark = -math.inf
         self.now = -math.inf
         self.tallies = [_Tally(number, rule, lost=begin > 0) for rule in rules]
@@ -251,6 +256,7 @@ class _Partition:
 
     def advance(self, time: float, received: float | None, lateness: float) -> None:
         """Let a click move the time."""
+        self.newest = max(self.newest, time)
         live = received is not None and received - time <= 60
         moment = time if received is None else min(time, received)
         self._last.append((moment, live))

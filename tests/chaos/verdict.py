@@ -48,7 +48,7 @@ class ChangingRecount(Recount):
             cut = bisect_left(rest, ahead.pop(0).offsets[number], key=lambda record: record.offset)
             super().add(number, rest[:cut])
             rest = rest[cut:]
-            newest = self._partitions[number].watermark + self._settings.lateness
+            newest = self._partitions[number].newest
             for name, rule in self.rules.items():
                 window = rule.window
                 first = newest if math.isinf(newest) else (int(newest) // window + 1) * window
@@ -57,9 +57,10 @@ class ChangingRecount(Recount):
 
     def over(self) -> dict[Case, Count]:
         """Clicks of every user over the threshold of its window."""
-        return {case: count for case, count in super().over().items() if count.total > self._threshold(case)}
+        return {case: count for case, count in super().over().items() if count.total > self.threshold(case)}
 
-    def _threshold(self, case: Case) -> int:
+    def threshold(self, case: Case) -> int:
+        """Of its rule when the window opened."""
         since = self._since[case.partition, case.rule]
         version = max(number for number, window in enumerate(since) if window <= case.window)
         return next(rule for rule in self._changes[version].rules if rule.name == case.rule).threshold
