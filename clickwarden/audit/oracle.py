@@ -50,6 +50,7 @@ class Judgement:
         reported: cases in the topic.
         closed: cases reported when their window closed.
         corrected: cases reported anew, or only then, because clicks came late.
+        final: cases reported in either way.
         exact: cases whose final count is the truth.
         repeats: records that say again what an earlier one said.
         produced, accepted, rejected, late, excused, uncounted, ignored: see :class:`Recount`.
@@ -66,6 +67,7 @@ class Judgement:
     reported: int
     closed: int
     corrected: int
+    final: int
     exact: int
     repeats: int
     produced: int
@@ -247,6 +249,7 @@ def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
         reported=len(said),
         closed=sum("closed" in statuses for statuses in said),
         corrected=sum("corrected" in statuses for statuses in said),
+        final=sum(statuses != {"ongoing"} for statuses in said),
         exact=hearing.exact(),
         repeats=hearing.repeats,
         produced=truth.produced,
