@@ -52,7 +52,7 @@ async def checkpoint() -> None:
         await partitions.checkpoint()
 
 
-@app.timer(1.0)
+@app.timer(0.25)
 async def close_idle() -> None:
     """Let wall clock close windows of silent partitions."""
     async with app.crash_on_error():

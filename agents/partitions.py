@@ -11,13 +11,14 @@ from faust.types import TP
 
 from agents import anomalies
 from agents.decoding import Decoding
+from agents.snapshots import SnapshotRows
 from app.application import Application
 from app.delivery import Deliveries, Outgoing
 from clickwarden.detection import snapshot
 from clickwarden.detection.activity import Activity
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Rejected
-from clickwarden.detection.detection import Detection, Findings
+from clickwarden.detection.detection import Findings
 from clickwarden.errors import SnapshotError
 from clickwarden.formats.aside import (
     HEADER_DETAIL,
@@ -26,17 +27,21 @@ from clickwarden.formats.aside import (
     HEADER_REASON,
     HEADER_RULES,
     HEADER_TOPIC,
+    HEADER_UNCOUNTED,
 )
 from clickwarden.formats.clicks import Record
 from clickwarden.kafka.runs import Run
 from clickwarden.times import isotime
 from tables.partitioned import PartitionedTable
-from tables.snapshots import KEY
 
 log = logging.getLogger(__name__)
 
 #: Late clicks are told of in the log so often.
 TELL_SECONDS = 60.0
+#: Silence after which a single newest click is believed.
+MOMENT_SECONDS = 0.5
+#: The longest pause between two pieces of a stream that is taken for one, seconds.
+PIECE_SECONDS = 300.0
 
 
 class Tables(NamedTuple):
@@ -47,11 +52,23 @@ class Tables(NamedTuple):
 
 
 class _Packed(NamedTuple):
-    """A snapshot, and what has to happen with it: see :class:`Partition`."""
+    """A snapshot, and what has to happen with it: see :class:`Partition`.
+
+    Attributes:
+        position: of the source, that it was counted to; None before the first record, and while it is at
+            the end and wall clock is about to decide what the last clicks close.
+        dumped: what detection knows.
+        outcomes: rows the snapshot refers to, of windows closed since the last one.
+        gone: rows that it refers to no more, of windows forgotten since then.
+        activity: rows of the activity table.
+        sent: records that must be acknowledged first.
+    """
 
     position: int | None
     dumped: bytes
-    rows: dict[bytes, bytes | None]
+    outcomes: dict[bytes, bytes | None]
+    gone: dict[bytes, bytes | None]
+    activity: dict[bytes, bytes | None]
     sent: int
 
 
@@ -64,8 +81,9 @@ class Partition:
 
     1. what detection knows, with the position it was counted to, is packed;
     2. every anomaly, rejected and late record sent so far is acknowledged;
-    3. the snapshot goes to the changelog and is acknowledged, then to RocksDB;
-    4. the position may be committed.
+    3. the snapshot goes to the changelog and is acknowledged, then to RocksDB,
+       behind the rows it refers to;
+    4. the position may be committed, and what no snapshot refers to any more removed.
 
     What was sent after the last snapshot is sent again after a crash, with
     the same ids and the same content.
@@ -75,15 +93,16 @@ class Partition:
         capped: closed windows in which the places for suspects were all taken.
     """
 
-    def __init__(self, app: Application, tables: Tables, detection: Detection, activity: Activity) -> None:
+    def __init__(self, app: Application, tables: Tables, partition: int) -> None:
         self._app = app
         self._settings = app.settings
-        self._tables = tables
-        self.detection = detection
-        self.activity = activity
+        self._rows = SnapshotRows(tables.snapshots, partition, app.consumer_generation_id)
+        self._activity = tables.activity
+        self.detection = self._rows.load(app.rules, app.settings)
+        self.activity = Activity(partition, tables.activity.rows(partition))
         self.lost = 0
         self.capped = 0
-        self._told_late = detection.late
+        self._told_late, self._told_uncounted = self.detection.late, self.detection.uncounted
         self._told_at = -math.inf
         self._deliveries = Deliveries(app)
         self._counting = asyncio.Lock()
@@ -173,6 +192,8 @@ class Partition:
     async def _set_late_aside(self, records: list[Record], batch: Batch, findings: Findings) -> None:
         for click, rules in findings.late.items():
             headers = {HEADER_REASON: "late", HEADER_RULES: ",".join(rules)}
+            if click in findings.uncounted:
+                headers[HEADER_UNCOUNTED] = ",".join(findings.uncounted[click])
             await self._copy(self._settings.late_topic, records[batch.record(click)], headers)
 
     async def _copy(self, topic: str, record: Record | Rejected, headers: dict[str, str]) -> None:
@@ -210,59 +231,111 @@ class Partition:
 
     def _tell_late(self) -> None:
         late = self.detection.late - self._told_late
-        if late and monotonic() - self._told_at > TELL_SECONDS:
-            self._told_late, self._told_at = self.detection.late, monotonic()
+        uncounted = self.detection.uncounted - self._told_uncounted
+        if not late or monotonic() - self._told_at <= TELL_SECONDS:
+            return
+        self._told_late, self._told_uncounted = self.detection.late, self.detection.uncounted
+        self._told_at = monotonic()
+        if late > uncounted:
+            counted = late - uncounted
+            log.info("%s: %s clicks came when their window was closed, and are counted", self.tp, counted)
+        if uncounted:
             log.warning(
-                "%s: %s clicks came too late, their windows were closed; they are in %s",
+                "%s: %s clicks came too late to be counted; they are in %s. A closed window takes clicks for "
+                "CLICKWARDEN_LATE_LIMIT=%g s",
                 self.tp,
-                late,
+                uncounted,
                 self._settings.late_topic,
+                self._settings.late_limit,
             )
 
     def _pack(self) -> _Packed:
         # 1. while nothing is counted, so that all it has brought up is sent
         self._changed = False
+        undecided = self.detection.leaps and self._read_to_end
         return _Packed(
-            position=self.detection.next_offset,
+            position=None if undecided else self.detection.next_offset,
             dumped=snapshot.dump(self.detection),
-            rows=self.activity.rows(self.detection),
+            outcomes=self._outcomes(),
+            gone=self._gone(),
+            activity=self.activity.rows(self.detection),
             sent=self._deliveries.sent,
         )
+
+    def _outcomes(self) -> dict[bytes, bytes | None]:
+        """Rows of the windows closed since the last snapshot."""
+        rows: dict[bytes, bytes | None] = {}
+        for window in self.detection.closed:
+            if window.outcome is not None and not window.stored:
+                rows[snapshot.outcome_key(window.name)] = snapshot.dump_outcome(window.outcome)
+                window.stored = True
+        return rows
+
+    def _gone(self) -> dict[bytes, bytes | None]:
+        """Rows of the windows forgotten since the last snapshot."""
+        names, self.detection.closed.gone = self.detection.closed.gone, []
+        return dict.fromkeys(map(snapshot.outcome_key, names))
 
     async def _save(self, packed: _Packed) -> None:
         compressed = await asyncio.to_thread(snapshot.compress, packed.dumped)
         # 2. acknowledged before the snapshot that forgets it
         await self._deliveries.acknowledged(packed.sent)
         # 3. durable
-        partition = self.detection.partition
-        await self._tables.snapshots.put(partition, {KEY: compressed})
+        await self._rows.save(compressed, packed.outcomes, packed.gone)
         # 4. committed with the next commit
         if packed.position is not None:
             self._app.consumer.durable(self.tp, packed.position)
-        await self._tables.activity.put(partition, packed.rows)
+        await self._activity.put(self.detection.partition, packed.activity)
 
     async def close_if_idle(self) -> None:
         """Close windows by wall clock where the partition is read to its end and silent.
 
         Event time then goes on at the pace of wall clock from the newest
         click. The decision is durable before anything is said because of it,
-        so that a replay finds it decided. While Kafka is away nobody can know
-        whether the partition is silent: its silence begins when Kafka is back.
+        so that a replay finds it decided. While Kafka is away, or a
+        transaction open, nobody can know whether the partition is silent: its
+        silence begins when that is over. Nor is a pause silence where event
+        time arrives in pieces (:meth:`_patience`).
         """
-        if not self._app.consumer.is_read_to_end(self.tp, self.detection.next_offset):
+        if not self._read_to_end:
             self._last_arrival = monotonic()
             return
-        if self._silence < self._settings.idle_timeout:
+        if self._told_by_silence() is None:
             return
         async with self._saving, self._counting:
-            silence = self._silence
-            if not self._whole or silence < self._settings.idle_timeout:
-                return
-            if not self.detection.seal(self.detection.newest + silence):
+            silence = self._told_by_silence()
+            if not self._whole or silence is None or not self.detection.decide(silence):
                 return
             await self._save(self._pack())
             await self._report(self.detection.close())
             self._changed = True
+
+    @property
+    def _read_to_end(self) -> bool:
+        return bool(self._app.consumer.is_read_to_end(self.tp, self.detection.next_offset))
+
+    def _told_by_silence(self) -> float | None:
+        """By how many seconds the silence lets event time go on; None where it says nothing.
+
+        After a moment the newest click may be the time, though no other has
+        come to agree: nobody has come to disagree.
+        """
+        silence = self._silence
+        if silence >= self._patience:
+            return silence
+        return 0.0 if silence >= MOMENT_SECONDS and self.detection.leaps else None
+
+    @property
+    def _patience(self) -> float:
+        """Seconds of silence after which nothing is on its way any more.
+
+        Where clicks came unevenly, some later than others by more than a
+        window, a collector ships them in pieces: the next piece may take as
+        long as the last one did.
+        """
+        spread = self.detection.delays.spread
+        uneven = spread > min((rule.window for rule in self._app.rules), default=math.inf)
+        return self._settings.idle_timeout + (min(spread, PIECE_SECONDS) if uneven else 0.0)
 
     @property
     def _silence(self) -> float:
@@ -272,12 +345,11 @@ class Partition:
         """Take up the state: plan changed rules, and say what was decided before a crash."""
         async with self._saving, self._counting:
             if self.detection.next_offset is not None:
-                # A crash between snapshot and commit left the group behind the state.
-                self._app.consumer.durable(self.tp, self.detection.next_offset)
                 end = await self._end()
                 if self.detection.plan(self._app.rules, end):
                     log.info("%s: the rules changed; the new ones count from offset %s on", self.tp, end)
-                    await self._save(self._pack())
+            # Before anything is counted: what a predecessor has still under way is then behind it.
+            await self._save(self._pack())
             await self._report(self.detection.close())
 
     async def _end(self) -> int:
@@ -323,8 +395,8 @@ class Partitions:
             if tp.topic == self._app.settings.clicks_topic:
                 if tp.partition not in with_state:
                     raise RuntimeError(f"{tp} was assigned to this worker without its snapshots")
-                self._partitions[tp.partition] = opened = self._open(tp.partition)
-                await opened.resume()
+                self._partitions[tp.partition] = Partition(self._app, self._tables, tp.partition)
+        await asyncio.gather(*(partition.resume() for partition in self))
 
     def drop(self) -> None:
         """Forget the partitions: they are revoked, their state is durable."""
@@ -357,12 +429,3 @@ class Partitions:
     async def close_idle(self) -> None:
         """Let wall clock close windows of silent partitions."""
         await asyncio.gather(*(partition.close_if_idle() for partition in self))
-
-    def _open(self, partition: int) -> Partition:
-        row = self._tables.snapshots.rows(partition).get(KEY)
-        if row is None:
-            detection = Detection(partition, self._app.rules, self._app.settings)
-        else:
-            detection = snapshot.load(row, partition, self._app.settings)
-        activity = Activity(partition, self._tables.activity.rows(partition))
-        return Partition(self._app, self._tables, detection, activity)

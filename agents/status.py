@@ -22,6 +22,7 @@ class PartitionStatus(msgspec.Struct):
         end_offset: end of what Kafka holds; None while unknown.
         lag: records between the two.
         accepted, late, ignored: records by what became of them, since the topic began.
+        uncounted: those of the late that a rule could not count any more; the others are counted.
         rejected: records that could not be counted, by reason.
         lost: records that retention deleted before they were counted, since the worker started.
         capped: closed windows in which the places for suspects were all taken, likewise.
@@ -46,6 +47,7 @@ class PartitionStatus(msgspec.Struct):
     open_windows: int
     suspects: int
     crowded_windows: int = 0
+    uncounted: int = 0
 
     @property
     def counted(self) -> int:
@@ -102,4 +104,5 @@ def partition_status(partition: Partition, consumer: Any, now: float) -> Partiti
         open_windows=len(windows),
         suspects=sum(len(window.suspects) for window in windows),
         crowded_windows=sum(window.full for window in windows),
+        uncounted=detection.uncounted,
     )

@@ -167,11 +167,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._durable[tp] = next_offset
 
     def is_read_to_end(self, tp: TP, next_offset: int | None) -> bool:
-        """Whether Kafka said, within the last seconds, that nothing lies behind ``next_offset``."""
+        """Whether Kafka said, within the last seconds, that nothing lies behind ``next_offset``.
+
+        Nor anything that a transaction may yet commit.
+        """
         consumer = self._thread._ensure_consumer()
         if tp not in consumer.assignment():
             return False
-        end, said = consumer.last_stable_offset(tp), consumer.last_poll_timestamp(tp)
+        end, said = consumer.highwater(tp), consumer.last_poll_timestamp(tp)
         if end is None or said is None or next_offset is None:
             return False
         return bool(next_offset >= end and time.time() - said / 1000 < FRESH_SECONDS)

@@ -85,7 +85,14 @@ class Settings(BaseSettings):
     )
     field_timestamp: str = Field("timestamp", min_length=1, description="Name of the time field in a click")
     lateness: Seconds = Field(
-        5.0, description="How far behind the newest click of its partition a click may be, seconds"
+        5.0,
+        description="How far behind the event time of its partition a click may be, seconds; one that comes "
+        "later corrects what was reported",
+    )
+    late_limit: Seconds = Field(
+        900.0,
+        description="How long after its window was closed a click is still counted, and what was reported "
+        "corrected, seconds",
     )
     idle_timeout: PositiveSeconds = Field(
         10.0,

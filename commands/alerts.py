@@ -19,7 +19,8 @@ class Alerts(AsyncCommand):
     """Show the anomalies: who, when, how much and why; the newest last.
 
     Each is shown once: final figures (closed) replace what was known while the
-    window was open (ongoing).
+    window was open (ongoing), and figures with the clicks that came late
+    (corrected) replace those.
     """
 
     options = [  # noqa: RUF012
@@ -67,7 +68,7 @@ def _news(records: Iterable[ConsumerRecord], latest: dict[str, Anomaly]) -> list
         except msgspec.MsgspecError:
             continue  # no record of ours; verify reports it
         known = latest.pop(anomaly.alert_id, None)
-        if known is None or (known.status, anomaly.status) == ("ongoing", "closed"):
+        if known is None or anomaly.rank > known.rank:
             latest[anomaly.alert_id] = anomaly
             news.append(anomaly)
         else:

@@ -4,7 +4,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -29,7 +29,8 @@ class Scan(AsyncCommand):
 
     FILE is a web server's access log (common or combined format) or NDJSON,
     one click a line; gzip is fine. The rules are those of CLICKWARDEN_RULES.
-    The file is taken for whole: its last windows are closed too.
+    The file is taken for whole: its last windows are closed too, and the
+    figures are those with the clicks that stand late in it.
     """
 
     options = [  # noqa: RUF012
@@ -43,7 +44,7 @@ class Scan(AsyncCommand):
         detection = Detection(0, app.rules, settings)
         began = time.monotonic()
         lines = skipped = 0
-        closed: list[Anomaly] = []
+        closed: dict[str, Anomaly] = {}
         columns = (
             TextColumn("{task.completed:,} bytes"),
             BarColumn(),
@@ -53,27 +54,37 @@ class Scan(AsyncCommand):
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("", total=os.stat(file).st_size)
             for block in files.read(file, settings):
-                closed += _closed(detection, block)
+                closed |= _closed(_found(detection, block))
                 lines += block.lines
                 skipped += len(block.bad)
                 progress.update(task, completed=block.read)
-        detection.seal(math.inf)
-        closed += detection.close().anomalies
+        detection.decide(math.inf)
+        closed |= _closed(detection.close().anomalies)
         took = time.monotonic() - began
         if as_json:
-            for anomaly in closed:
+            for anomaly in closed.values():
                 sys.stdout.buffer.write(msgspec.json.encode(anomaly) + b"\n")
         else:
-            for anomaly in closed:
+            for anomaly in closed.values():
                 Console(highlight=False).print(describe(anomaly), soft_wrap=True)
+        late = f"{detection.late:,} late"
+        if detection.uncounted:
+            late += f" ({detection.uncounted:,} too late to be counted)"
         console.print(
-            f"{lines:,} lines, {skipped:,} skipped, {detection.late:,} late; "
+            f"{lines:,} lines, {skipped:,} skipped, {late}; "
             f"{len(closed)} anomalies; {took:.2f} s, {lines / took:,.0f} lines/s"
         )
 
 
-def _closed(detection: Detection, block: Block) -> Iterator[Anomaly]:
+def _found(detection: Detection, block: Block) -> Iterator[Anomaly]:
     for clicks in block.clicks.cut(RUN_RECORDS):
-        for anomaly in detection.count(Batch(clicks)).anomalies:
-            if anomaly.status == "closed":
-                yield anomaly
+        yield from detection.count(Batch(clicks)).anomalies
+
+
+def _closed(anomalies: Iterable[Anomaly]) -> dict[str, Anomaly]:
+    """The last figures of windows that are over, by ``alert_id``; of a whole file none is a correction."""
+    return {
+        anomaly.alert_id: msgspec.structs.replace(anomaly, status="closed", revision=0)
+        for anomaly in anomalies
+        if anomaly.status != "ongoing"
+    }

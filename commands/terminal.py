@@ -4,7 +4,9 @@ from rich.text import Text
 
 from clickwarden.detection.anomaly import Anomaly
 
-STYLES = {"ongoing": "bold red", "closed": "yellow"}
+STYLES = {"ongoing": "bold red", "closed": "yellow", "corrected": "magenta"}
+#: Of the column of the status.
+WIDTH = 1 + max(map(len, STYLES))
 
 
 def describe(anomaly: Anomaly) -> Text:
@@ -14,11 +16,11 @@ def describe(anomaly: Anomaly) -> Text:
         count += f" ({anomaly.count_low:,}–{anomaly.count_high:,})"
     day, _, start = anomaly.window_start.partition("T")
     end = anomaly.window_end.partition("T")[2]
-    text = Text(f"{anomaly.status:8}", STYLES[anomaly.status])
+    text = Text(f"{anomaly.status:{WIDTH}}", STYLES[anomaly.status])
     text.append(f"{day} {start}–{end}  {anomaly.rule}  ", "not bold default")
     text.append(visible(anomaly.user_id), "bold default")
     text.append(f"  {count} clicks, threshold {anomaly.threshold:,}", "not bold default")
-    text.append(f"\n        {'; '.join(map(visible, anomaly.reasons))}", "not bold dim default")
+    text.append(f"\n{'':{WIDTH}}{'; '.join(map(visible, anomaly.reasons))}", "not bold dim default")
     return text
 
 

@@ -105,7 +105,27 @@ def _show(verdict: Judgement, console: Console) -> None:
             console.print(f"  {example}", soft_wrap=True)
         if more := getattr(verdict, fault) - len(examples):
             console.print(f"  and {more:,} more")
+    _show_clicks(verdict, console)
+    console.print(
+        f"anomalies: {verdict.expected:,} expected, {verdict.reported:,} reported, "
+        f"{verdict.closed:,} closed, {verdict.corrected:,} corrected "
+        f"({verdict.exact:,} with the exact count), {verdict.repeats:,} repeats",
+        soft_wrap=True,
+    )
+    for partition, offset in verdict.begins.items():
+        console.print(
+            f"partial: partition {partition} begins at offset {offset:,}; what came before is lost to the "
+            "recount, and windows it may have reached into were not judged",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if verdict.unjudged:
+        console.print(f"  anomalies reported of such windows: {verdict.unjudged:,}", style="yellow")
+    if verdict.ok:
+        console.print("OK: every anomaly is as it should be", style="bold green")
 
+
+def _show_clicks(verdict: Judgement, console: Console) -> None:
     records = verdict.accepted + verdict.rejected + verdict.late + verdict.ignored
     console.print(
         f"clicks: {verdict.accepted:,} accepted + {verdict.rejected:,} rejected + {verdict.late:,} late "
@@ -121,22 +141,13 @@ def _show(verdict: Judgement, console: Console) -> None:
     if verdict.excused:
         console.print(
             f"  {verdict.excused:,} of the late ones by decision of the wall clock (idle close): "
-            f"taken from {settings.late_topic}, not recounted",
+            f"{settings.late_topic} says which",
             soft_wrap=True,
         )
-    console.print(
-        f"anomalies: {verdict.expected:,} expected, {verdict.reported:,} reported, "
-        f"{verdict.closed:,} closed ({verdict.exact:,} with the exact count), {verdict.repeats:,} repeats",
-        soft_wrap=True,
-    )
-    for partition, offset in verdict.begins.items():
+    if verdict.uncounted:
         console.print(
-            f"partial: partition {partition} begins at offset {offset:,}; what came before is lost to the "
-            "recount, and windows it may have reached into were not judged",
+            f"  {verdict.uncounted:,} of the late ones too late to be counted: {settings.late_topic} says "
+            "which; a longer CLICKWARDEN_LATE_LIMIT lets a closed window take them",
             style="yellow",
             soft_wrap=True,
         )
-    if verdict.unjudged:
-        console.print(f"  anomalies reported of such windows: {verdict.unjudged:,}", style="yellow")
-    if verdict.ok:
-        console.print("OK: every anomaly is as it should be", style="bold green")

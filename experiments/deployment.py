@@ -102,11 +102,11 @@ class Deployment:
         verdict: dict[str, Any] = json.loads(done.stdout)
         return verdict
 
-    async def all_closed(self) -> None:
-        """Wait until whatever an exact recount finds is reported as closed."""
+    async def all_final(self) -> None:
+        """Wait until whatever an exact recount finds is reported with the figures of a closed window."""
         while True:
             verdict = await asyncio.to_thread(self.verdict)
-            if verdict["closed"] >= verdict["expected"]:
+            if verdict["final"] >= verdict["expected"]:
                 return
             await asyncio.sleep(1)
 

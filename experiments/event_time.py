@@ -96,8 +96,8 @@ class Outcome:
 
     Attributes:
         way: how the log was replayed.
-        by_event_time: what the worker reported closed.
-        closed: the same as it stands in the topic, ``emitted_at`` aside, by ``alert_id``.
+        by_event_time: what the worker reported in the end.
+        final: the same as it stands in the topic, ``emitted_at`` aside, by ``alert_id``.
         by_arrival: what counting per minute of arrival would have reported.
         out_of_order: clicks behind an earlier one of their partition.
         verdict: of ``verify``.
@@ -105,7 +105,7 @@ class Outcome:
 
     way: Way
     by_event_time: list[Finding]
-    closed: dict[str, dict[str, Any]]
+    final: dict[str, dict[str, Any]]
     by_arrival: list[Finding]
     out_of_order: int
     verdict: dict[str, Any]
@@ -144,13 +144,13 @@ def out_of_order(records: Iterable[Record]) -> int:
 
 
 async def outcome(bootstrap: str, folder: Path, way: Way, file: Path) -> Outcome:
-    """Replay the file past a worker, wait until all there is to find is closed, and stop."""
+    """Replay the file past a worker, wait until all there is to find is told in the end, and stop."""
     deployment = Deployment(bootstrap, folder)
     settings = deployment.settings
     await deployment.declare()
     with deployment.worker():
         await asyncio.to_thread(deployment.run, "replay", str(file), *way.options)
-        await deployment.all_closed()
+        await deployment.all_final()
     verdict = await asyncio.to_thread(deployment.verdict)
     async with reader(settings, settings.anomalies_topic) as consumer:
         reported = [json.loads(record.value) async for _, run in to_end(consumer) for record in run]
@@ -158,16 +158,17 @@ async def outcome(bootstrap: str, folder: Path, way: Way, file: Path) -> Outcome
     async with reader(settings, settings.clicks_topic) as consumer:
         async for partition, run in to_end(consumer):
             partitions.setdefault(partition, []).extend(run)
-    closed = {anomaly["alert_id"]: anomaly for anomaly in reported if anomaly["status"] == "closed"}
-    for anomaly in closed.values():
+    # The last word: a correction comes behind what it corrects.
+    final = {anomaly["alert_id"]: anomaly for anomaly in reported if anomaly["status"] != "ongoing"}
+    for anomaly in final.values():
         del anomaly["emitted_at"]
     return Outcome(
         way,
         sorted(
             Finding(anomaly["user_id"], anomaly["window_start"][11:16], anomaly["count"])
-            for anomaly in closed.values()
+            for anomaly in final.values()
         ),
-        closed,
+        final,
         by_arrival(chain.from_iterable(partitions.values())),
         sum(map(out_of_order, partitions.values())),
         verdict,
@@ -176,15 +177,15 @@ async def outcome(bootstrap: str, folder: Path, way: Way, file: Path) -> Outcome
 
 def same(outcomes: Sequence[Outcome]) -> bool:
     """Whether replays of one log reported the same, whatever the pace and the order."""
-    return all(replay.closed.keys() == outcomes[0].closed.keys() for replay in outcomes) and all(
+    return all(replay.final.keys() == outcomes[0].final.keys() for replay in outcomes) and all(
         replay.by_event_time == outcomes[0].by_event_time for replay in outcomes
     )
 
 
 def identical(outcomes: Sequence[Outcome]) -> bool:
     """Whether those that kept the order reported the same in every field."""
-    kept = [replay.closed for replay in outcomes if "--shuffle-within" not in replay.way.options]
-    return all(closed == kept[0] for closed in kept)
+    kept = [replay.final for replay in outcomes if "--shuffle-within" not in replay.way.options]
+    return all(final == kept[0] for final in kept)
 
 
 def show(outcomes: Sequence[Outcome], console: Console) -> None:

@@ -144,13 +144,14 @@ class Stage:
 
     async def positions(self) -> list[Position]:
         """Where each partition stands, of a worker that is dead."""
+        from agents.snapshots import KEY
         from clickwarden.detection import snapshot
 
         settings = self.deployment.settings
-        state: dict[int, int | None] = {}
+        rows: dict[int, dict[bytes, bytes]] = {}
         async with reader(settings, f"{settings.app_id}-snapshots-changelog") as consumer:
             async for partition, run in to_end(consumer):
-                state[partition] = snapshot.load(run[-1].value, partition, settings).next_offset
+                rows.setdefault(partition, {}).update({row.key: row.value for row in run})
         admin = AIOKafkaAdminClient(**settings.client_options())
         await admin.start()
         try:
@@ -160,9 +161,10 @@ class Stage:
         found = []
         for partition, counted in sorted(self._counted.items()):
             offset = committed.get(TopicPartition(settings.clicks_topic, partition))
-            found.append(
-                Position(partition, counted, state.get(partition), None if offset is None else offset.offset)
-            )
+            snapshots = rows.get(partition, {})
+            keys = [key for key, value in snapshots.items() if key.startswith(KEY) and value]
+            state = snapshot.position(snapshots[max(keys)]) if keys else None
+            found.append(Position(partition, counted, state, None if offset is None else offset.offset))
         return found
 
     async def _watch(self, producer: ClickProducer) -> None:
@@ -207,8 +209,8 @@ class Stage:
         async with reader(self.deployment.settings, self.deployment.settings.anomalies_topic) as consumer:
             async for _, run in to_end(consumer):
                 for anomaly in map(json.loads, (record.value for record in run)):
-                    name = anomaly["rule"], anomaly["user_id"], anomaly["status"]
-                    if name == ("bot", ATTACKER, "closed"):
+                    name = anomaly["rule"], anomaly["user_id"]
+                    if name == ("bot", ATTACKER) and anomaly["status"] != "ongoing":
                         found = anomaly["count"], anomaly["count_low"], anomaly["count_high"]
         return found
 
@@ -251,7 +253,7 @@ def show(courses: list[Course], console: Console) -> None:
         "counting again, then": lambda it: f"{it.counting_again():.1f} s",
         "caught up, then": lambda it: f"{it.caught_up():.1f} s",
         "attacker: sent": lambda _: f"{ATTACK:,}",
-        "attacker: reported closed": _attacker,
+        "attacker: reported": _attacker,
         "late by wall clock": lambda it: f"{it.verdict['excused']:,}",
         "anomalies said again, the same": lambda it: f"{it.verdict['repeats']:,}",
         **{

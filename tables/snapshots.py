@@ -1,9 +1,6 @@
-"""Snapshots: all that detection knows of one source partition, in one row."""
+"""Snapshots: all that detection knows of one source partition, in rows of its own."""
 
 from app.main import app
 from tables.partitioned import PartitionedTable, declare
-
-#: Key of a partition's snapshot.
-KEY = b"snapshot"
 
 snapshots = declare(app, "snapshots", PartitionedTable)

@@ -54,6 +54,7 @@ class ReadRecord(NamedTuple):
     partition: int
     offset: int
     timestamp: int
+    timestamp_type: int
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
@@ -296,9 +297,17 @@ class Site:
         async def records() -> list[ReadRecord]:
             async with reader(self.settings, topic) as consumer:
                 return [
-                    ReadRecord(number, each.offset, each.timestamp, each.key, each.value, each.headers)
+                    ReadRecord(
+                        number,
+                        record.offset,
+                        record.timestamp,
+                        record.timestamp_type,
+                        record.key,
+                        record.value,
+                        record.headers,
+                    )
                     async for number, run in to_end(consumer)
-                    for each in run
+                    for record in run
                 ]
 
         return asyncio.run(records())

@@ -18,8 +18,9 @@ PREFIX = "clickwarden_"
 
 #: Figures of a partition by name, as in its status, and what they mean.
 COUNTERS = {
-    "accepted": "Clicks counted",
-    "late": "Clicks whose window was closed",
+    "accepted": "Clicks counted in time",
+    "late": "Clicks whose window was closed when they came",
+    "uncounted": "Of these, clicks that a rule could not count any more",
     "ignored": "Records without a value",
     "lost": "Records that retention deleted before they were counted",
 }

@@ -57,6 +57,7 @@ class Health(msgspec.Struct):
         lag: records not yet counted.
         clicks_per_second: records counted, over the last five seconds; None until known.
         accepted, late, ignored: records by what became of them, since the topic began.
+        uncounted: those of the late that a rule could not count any more; the others are counted.
         rejected: records that could not be counted, by reason.
         lost: records that retention deleted before they were counted.
         workers: by name.
@@ -69,6 +70,7 @@ class Health(msgspec.Struct):
     clicks_per_second: float | None
     accepted: int
     late: int
+    uncounted: int
     rejected: dict[str, int]
     ignored: int
     lost: int
@@ -159,6 +161,7 @@ def _health(workers: list[WorkerStatus]) -> Health:
         clicks_per_second=round(sum(rates), 1) if rates else None,
         accepted=sum(partition.accepted for partition in partitions),
         late=sum(partition.late for partition in partitions),
+        uncounted=sum(partition.uncounted for partition in partitions),
         rejected=dict(rejected.most_common()),
         ignored=sum(partition.ignored for partition in partitions),
         lost=sum(partition.lost for partition in partitions),

@@ -9,12 +9,12 @@ from aiohttp import web
 
 from agents.status import State, Status
 from app.main import app
-from clickwarden.detection.anomaly import Anomaly
+from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
 from web.api import Anomalies, Problem, answer
 from web.now import Now
-from web.query import DEFAULT_LIMIT, MAX_LIMIT, STATUSES
+from web.query import DEFAULT_LIMIT, MAX_LIMIT
 from web.rules import RuleStatus
 from web.users import User
 
@@ -51,7 +51,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "rule": ({"type": "string"}, "Only of this rule"),
     "user": ({"type": "string"}, "Only of this user"),
     "category": ({"enum": list(OWASP)}, "Only of this category"),
-    "status": ({"enum": list(STATUSES)}, "Only with windows that are open, or closed"),
+    "status": ({"enum": list(STATUSES)}, "Only those of which this was said last"),
     "since": (TIME, "Only windows that end after it; UTC where it names no zone"),
     "until": (TIME, "Only windows that begin before it"),
     "limit": (

@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from clickwarden.alerts.feed import Entry, Place
+from clickwarden.detection.anomaly import STATUSES
 from clickwarden.detection.rules import OWASP
 from clickwarden.errors import ClickwardenError
 from clickwarden.times import isotime
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
-
-STATUSES = ("ongoing", "closed")
 
 
 class QueryError(ClickwardenError):
@@ -40,7 +39,7 @@ class Filter:
             (self.rule is None or entry.rule == self.rule)
             and (self.user is None or entry.user_id == self.user)
             and (self.category is None or entry.category == self.category)
-            and (self.status is None or entry.ongoing == (self.status == "ongoing"))
+            and (self.status is None or entry.status == self.status)
             and (self.since is None or entry.window_end > self.since)
             and (self.until is None or entry.window_start < self.until)
         )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from clickwarden.detection.anomaly import Anomaly
+from clickwarden.detection.anomaly import Anomaly, Status
 from clickwarden.formats.json import UNREADABLE
 
 #: Anomalies that are kept.
@@ -19,7 +19,7 @@ RECORD_BYTES = 64 * 1024
 #: Anomalies looked at without letting go of the event loop, which counts clicks too.
 SLICE = 250
 
-#: Where an anomaly stands in the list, the same for ``ongoing`` and ``closed``: end of its window, and id.
+#: Where an anomaly stands in the list, the same whatever its status: end of its window, and id.
 Place = tuple[str, str]
 
 _decode = msgspec.json.Decoder(Anomaly).decode
@@ -35,13 +35,18 @@ class Entry(msgspec.Struct, gc=False):
     rule: str
     user_id: str
     category: str
-    ongoing: bool
+    status: Status
     window_start: str
     window_end: str
     low: int
     high: int
     threshold: int
     record: msgspec.Raw
+
+    @property
+    def ongoing(self) -> bool:
+        """Whether its window is open."""
+        return self.status == "ongoing"
 
     @property
     def place(self) -> Place:
@@ -60,14 +65,14 @@ class Entry(msgspec.Struct, gc=False):
 
 
 class News(NamedTuple):
-    """What a record added to what was known: a new anomaly (``first``), or its final figures."""
+    """What a record added to what was known: a new anomaly (``first``), its final figures, or others."""
 
     entry: Entry
     first: bool
 
 
 class Feed:
-    """One entry an ``alert_id``: ``closed`` replaces ``ongoing``; the newest windows are kept."""
+    """One entry an ``alert_id``: what ranks higher replaces what was known; the newest windows are kept."""
 
     def __init__(self, keep: int = KEEP) -> None:
         self._keep = keep
@@ -134,8 +139,7 @@ class Feed:
         except UNREADABLE:
             return None
         known = self._latest.get(anomaly.alert_id)
-        ongoing = anomaly.status == "ongoing"
-        if known is not None and (ongoing or not known.ongoing):
+        if known is not None and anomaly.rank <= known.anomaly.rank:
             return None  # said again after a crash
         if known is not None:
             self._forget(known)
@@ -223,7 +227,7 @@ def _entry(anomaly: Anomaly, record: msgspec.Raw) -> Entry:
         rule=sys.intern(anomaly.rule),
         user_id=anomaly.user_id,
         category=sys.intern(anomaly.category),
-        ongoing=anomaly.status == "ongoing",
+        status=anomaly.status,
         window_start=sys.intern(anomaly.window_start),
         window_end=sys.intern(anomaly.window_end),
         low=anomaly.count_low,

@@ -6,6 +6,7 @@ import msgspec
 
 from clickwarden.alerts.feed import Entry, series
 from clickwarden.alerts.words import owasp_label
+from clickwarden.detection.anomaly import Anomaly
 
 #: Windows shown of a long incident, the newest.
 SPARK = 30
@@ -33,7 +34,9 @@ class Incident(msgspec.Struct):
         reasons: of its newest window, in words.
         spark: clicks in its windows, oldest first; the newest 30.
         partition: of the clicks topic.
-        caught_up: all of it was counted from a backlog, long after it happened.
+        caught_up: all of it was counted from a backlog, or from clicks that came late, long after it
+            happened.
+        corrected: some of its windows count clicks that came late.
     """
 
     incident_id: str
@@ -55,6 +58,7 @@ class Incident(msgspec.Struct):
     spark: list[int]
     partition: int
     caught_up: bool
+    corrected: bool
 
 
 def incidents(entries: list[Entry]) -> list[Incident]:
@@ -86,5 +90,12 @@ def _incident(run: list[Entry]) -> Incident:
         reasons=last.reasons,
         spark=[entry.high for entry in run[-SPARK:]],
         partition=last.partition,
-        caught_up=last.caught_up,
+        caught_up=_told_first(run).caught_up,
+        corrected=any(entry.status == "corrected" for entry in run),
     )
+
+
+def _told_first(run: list[Entry]) -> Anomaly:
+    """The newest that is not corrected: a correction says nothing of when its window was first told of."""
+    first = [entry for entry in run if entry.status != "corrected"] or run
+    return first[-1].anomaly

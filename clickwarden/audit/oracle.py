@@ -1,18 +1,20 @@
 """The oracle: holds what was reported against the exact recount."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from clickwarden.audit.recount import AuditRecord, Case, Recount
+from clickwarden.audit.recount import AuditRecord, Case, Count, Missed, Recount
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 
 #: What can be wrong with an anomaly.
 FAULTS = ("missing", "invented", "conflicting", "interval_misses")
+#: What can be said of a case.
+STATUSES = ("ongoing", "closed", "corrected")
 #: Examples kept of each fault.
 EXAMPLES = 5
 #: Fields that may differ when an anomaly is emitted again.
@@ -23,7 +25,7 @@ def recount(
     records: Mapping[int, Iterable[AuditRecord]],
     settings: Settings,
     rules: Iterable[Rule],
-    excused: Mapping[tuple[int, int], Collection[str]] | None = None,
+    excused: Mapping[tuple[int, int], Missed] | None = None,
 ) -> Recount:
     """Recount a whole topic held in memory: its records by partition, in offset order."""
     truth = Recount(settings, rules, excused)
@@ -46,10 +48,12 @@ class Judgement:
         interval_misses: cases whose count lies outside the interval reported.
         expected: users over a threshold, once a rule and window.
         reported: cases in the topic.
-        closed: cases reported with final figures.
-        exact: those of them whose count is the truth.
+        closed: cases reported when their window closed.
+        corrected: cases reported anew, or only then, because clicks came late.
+        final: cases reported in either way.
+        exact: cases whose final count is the truth.
         repeats: records that say again what an earlier one said.
-        produced, accepted, rejected, late, excused, ignored: see :class:`Recount`.
+        produced, accepted, rejected, late, excused, uncounted, ignored: see :class:`Recount`.
         unjudged: cases reported of windows the topic no longer holds whole.
         begins: first offset of each partition that has lost its beginning.
         examples: in words, the first few of each fault, by its name.
@@ -62,6 +66,8 @@ class Judgement:
     expected: int
     reported: int
     closed: int
+    corrected: int
+    final: int
     exact: int
     repeats: int
     produced: int
@@ -69,6 +75,7 @@ class Judgement:
     rejected: int
     late: int
     excused: int
+    uncounted: int
     ignored: int
     unjudged: int
     begins: dict[int, int]
@@ -85,193 +92,177 @@ class Judgement:
         return self.accepted + self.rejected + self.late + self.ignored == self.produced
 
 
-def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
-    """Hold the records of the anomalies topic, repeats included, against the recount."""
-    hearing = _Hearing(truth)
-    for record in records:
-        hearing.hear(record)
-    return hearing.judgement()
-
-
 @dataclass(frozen=True, slots=True)
-class _Report:
-    """What one record says.
-
-    Attributes:
-        case: whom and what it is about.
-        alert_id: the one that belongs to the case.
-        name: the one that the record gives.
-        key: of the record.
-        size: of the window, seconds.
-        status: ``ongoing`` or ``closed``.
-        final: whether these are the figures of a closed window.
-        count, low, high: clicks, and the interval they are said to be in.
-        content: all that must be the same when it is said again.
-    """
+class _Statement:
+    """What a record of the anomalies topic says."""
 
     case: Case
-    alert_id: str
     name: str
-    key: bytes | None
-    size: int
     status: str
-    final: bool
+    revision: int
+    size: int
     count: int
     low: int
     high: int
     content: dict[str, Any]
 
+    @classmethod
+    def of(cls, record: AuditRecord) -> "_Statement":
+        """What this one says.
 
-def _report(record: AuditRecord) -> _Report:
-    """Read a record.
-
-    Raises:
-        ValueError, TypeError, KeyError, OverflowError: it is no anomaly.
-    """
-    anomaly = json.loads(record.value or b"")
-    case = Case(
-        int(anomaly["partition"]),
-        str(anomaly["rule"]),
-        str(anomaly["user_id"]),
-        _epoch(anomaly["window_start"]),
-    )
-    status = str(anomaly["status"])
-    return _Report(
-        case=case,
-        alert_id=_alert_id(case),
-        name=str(anomaly["alert_id"]),
-        key=record.key,
-        size=_epoch(anomaly["window_end"]) - case.window,
-        status=status,
-        final={"ongoing": False, "closed": True}[status],
-        count=int(anomaly["count"]),
-        low=int(anomaly["count_low"]),
-        high=int(anomaly["count_high"]),
-        content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
-    )
+        Raises:
+            ValueError, TypeError, KeyError, OverflowError: it is no anomaly.
+        """
+        anomaly = json.loads(record.value or b"")
+        start = _epoch(anomaly["window_start"])
+        case = Case(int(anomaly["partition"]), str(anomaly["rule"]), str(anomaly["user_id"]), start)
+        status = str(anomaly["status"])
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r}")
+        return cls(
+            case=case,
+            name=str(anomaly["alert_id"]),
+            status=status,
+            revision=int(anomaly.get("revision", 0)),
+            size=_epoch(anomaly["window_end"]) - start,
+            count=int(anomaly["count"]),
+            low=int(anomaly["count_low"]),
+            high=int(anomaly["count_high"]),
+            content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
+        )
 
 
 class _Hearing:
-    """Holds one record after the other against the recount, and keeps what is wrong with them.
-
-    A case, or an alert, with several faults of a kind counts once.
-    """
+    """Holds statements against the truth, one after the other."""
 
     def __init__(self, truth: Recount) -> None:
-        self._truth = truth
-        self._over = truth.over()
-        self._faults: dict[str, dict[object, str]] = {fault: {} for fault in FAULTS}
-        self._contents: dict[tuple[str, str], dict[str, Any]] = {}
-        self._statuses: dict[Case, set[str]] = {}
-        self._exact: set[Case] = set()
-        self._unjudged: set[Case] = set()
-        self._repeats = 0
+        self.truth = truth
+        self.over = truth.over()
+        self.faults: dict[str, dict[object, str]] = {fault: {} for fault in FAULTS}
+        self.statuses: dict[Case, set[str]] = {}
+        self.unjudged: set[Case] = set()
+        self.repeats = 0
+        self._contents: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._final: dict[Case, _Statement] = {}
 
     def hear(self, record: AuditRecord) -> None:
-        """Judge what one record says."""
+        """Judge one record of the anomalies topic."""
         try:
-            report = _report(record)
+            said = _Statement.of(record)
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             self._find("invented", record.offset, f"offset {record.offset} holds no anomaly: {error!r}")
             return
-        self._compare(report)
-        self._identify(report)
-        if self._truth.whole(report.case):
-            self._check(report)
-        else:
-            self._unjudged.add(report.case)
-
-    def _find(self, fault: str, about: object, words: str) -> None:
-        self._faults[fault].setdefault(about, words)
-
-    def _compare(self, report: _Report) -> None:
-        """Compare it with what was said first under its name."""
-        first = self._contents.setdefault((report.name, report.status), report.content)
-        if first is report.content:
+        self._compare(said)
+        self._identify(said, record.key)
+        if not self.truth.whole(said.case):
+            self.unjudged.add(said.case)
             return
-        changed = sorted(
-            field for field in first | report.content if first.get(field) != report.content.get(field)
+        self.statuses.setdefault(said.case, set()).add(said.status)
+        known = self._final.get(said.case)
+        if known is None or (said.status != "ongoing" and said.revision >= known.revision):
+            self._final[said.case] = said
+        self._weigh(said)
+
+    def _find(self, fault: str, key: object, words: str) -> None:
+        self.faults[fault].setdefault(key, words)
+
+    def _compare(self, said: _Statement) -> None:
+        """With what was said before under the same name."""
+        first = self._contents.setdefault((said.name, said.status, said.revision), said.content)
+        if first is said.content:
+            return
+        changed = sorted(key for key in first | said.content if first.get(key) != said.content.get(key))
+        if not changed:
+            self.repeats += 1
+            return
+        was, now = ({key: one.get(key) for key in changed} for one in (first, said.content))
+        self._find("conflicting", said.name, f"{said.case}: {said.status} was {was}, then {now}")
+
+    def _identify(self, said: _Statement, key: bytes | None) -> None:
+        """Whether it has the name, and the window, that it must have."""
+        identity = _alert_id(said.case)
+        rule = self.truth.rules.get(said.case.rule)
+        if said.name != identity or key != identity.encode():
+            words = f"{said.case}: expected alert_id and key {identity}, found {said.name!r} under {key!r}"
+            self._find("conflicting", said.name, words)
+        elif rule and said.size != rule.window:
+            words = f"{said.case}: expected a window of {rule.window} s, found {said.size} s"
+            self._find("conflicting", said.name, words)
+
+    def _weigh(self, said: _Statement) -> None:
+        """Whether the user was over the threshold, with a count in the interval."""
+        rule, count = self.truth.rules.get(said.case.rule), self.over.get(said.case)
+        limit = self.truth.threshold(said.case) if rule else 0
+        if count is None or rule is None or (said.status == "closed" and count.in_time <= limit):
+            why = f"at most {limit} clicks" if rule else "no such rule"
+            words = f"{said.case}: expected no anomaly ({why}), found {said.count} clicks ({said.status})"
+            self._find("invented", said.case, words)
+        elif said.status == "closed" and not said.low <= count.in_time <= said.high:
+            self._miss(said, count.in_time, f"{said.low} to {said.high}")
+        elif said.low > count.total:
+            self._miss(said, count.total, f"at least {said.low}")
+
+    def _miss(self, said: _Statement, clicks: int, found: str) -> None:
+        words = f"{said.case}: expected {clicks} clicks, found {found} ({said.status})"
+        self._find("interval_misses", said.case, words)
+
+    def end(self) -> None:
+        """When all is heard: what is missing, and whether the last corrections hold the truth."""
+        for case, count in self.over.items():
+            for wanted in self._wanted(case, count):
+                said = sorted(self.statuses.get(case, ())) or "none"
+                words = f"{case}: expected {wanted} anomaly of {count.total} clicks, found {said}"
+                self._find("missing", case, words)
+            final = self._final.get(case)
+            told = count.in_time + count.settled
+            if final is not None and final.status == "corrected" and final.high < told:
+                self._miss(final, told, f"at most {final.high}")
+
+    def _wanted(self, case: Case, count: Count) -> Iterator[str]:
+        """What should have been said of somebody over the threshold, and was not."""
+        said, limit = self.statuses.get(case, set()), self.truth.threshold(case)
+        if count.in_time > limit and "closed" not in said and (not said or self.truth.closed(case)):
+            yield "a closed" if self.truth.closed(case) else "an"
+        told = count.in_time + count.settled
+        if count.settled and told > limit and "corrected" not in said:
+            yield "a corrected"
+
+    def exact(self) -> int:
+        """Cases whose final count is the truth."""
+        return sum(
+            said.count == (count.total if said.status == "corrected" else count.in_time)
+            for case, said in self._final.items()
+            if said.status != "ongoing" and (count := self.over.get(case))
         )
-        if changed:
-            was, now = (
-                {field: content.get(field) for field in changed} for content in (first, report.content)
-            )
-            self._find("conflicting", report.name, f"{report.case}: {report.status} was {was}, then {now}")
-        self._repeats += first == report.content
 
-    def _identify(self, report: _Report) -> None:
-        """Check that name, key and window are those of the case."""
-        rule = self._truth.rules.get(report.case.rule)
-        if report.name != report.alert_id or report.key != report.alert_id.encode():
-            self._find(
-                "conflicting",
-                report.name,
-                f"{report.case}: expected alert_id and key {report.alert_id}, "
-                f"found {report.name!r} under {report.key!r}",
-            )
-        elif rule and report.size != rule.window:
-            self._find(
-                "conflicting",
-                report.name,
-                f"{report.case}: expected a window of {rule.window} s, found {report.size} s",
-            )
 
-    def _check(self, report: _Report) -> None:
-        """Check the figures, in a window that the recount knows whole."""
-        case = report.case
-        self._statuses.setdefault(case, set()).add(report.status)
-        clicks = self._over.get(case)
-        if clicks is None:
-            rule = self._truth.rules.get(case.rule)
-            why = f"at most {rule.threshold} clicks" if rule else "no such rule"
-            self._find(
-                "invented",
-                case,
-                f"{case}: expected no anomaly ({why}), found {report.count} clicks ({report.status})",
-            )
-        elif clicks < report.low or (report.final and clicks > report.high):
-            interval = f"{report.low} to {report.high}" if report.final else f"at least {report.low}"
-            self._find(
-                "interval_misses",
-                case,
-                f"{case}: expected {clicks} clicks, found {interval} ({report.status})",
-            )
-        if report.final and report.count == clicks:
-            self._exact.add(case)
-
-    def _miss(self) -> None:
-        """Find the cases that were not reported, and those whose window is closed and was not said to be."""
-        for case, clicks in self._over.items():
-            seen = self._statuses.get(case, set())
-            closed = self._truth.closed(case)
-            if "closed" not in seen and (not seen or closed):
-                wanted = "a closed anomaly" if closed else "an anomaly"
-                found = sorted(seen) or "none"
-                self._find("missing", case, f"{case}: expected {wanted} of {clicks} clicks, found {found}")
-
-    def judgement(self) -> Judgement:
-        """What was found, once every record was heard."""
-        self._miss()
-        truth = self._truth
-        return Judgement(
-            **{fault: len(found) for fault, found in self._faults.items()},
-            expected=len(self._over),
-            reported=len(self._statuses),
-            closed=sum("closed" in seen for seen in self._statuses.values()),
-            exact=len(self._exact),
-            repeats=self._repeats,
-            produced=truth.produced,
-            accepted=truth.accepted,
-            rejected=truth.rejected,
-            late=truth.late,
-            excused=truth.excused,
-            ignored=truth.ignored,
-            unjudged=len(self._unjudged),
-            begins={partition: offset for partition, offset in truth.begins.items() if offset},
-            examples={
-                fault: list(found.values())[:EXAMPLES] for fault, found in self._faults.items() if found
-            },
-        )
+def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
+    """Hold the records of the anomalies topic, repeats included, against the recount."""
+    hearing = _Hearing(truth)
+    for record in records:
+        hearing.hear(record)
+    hearing.end()
+    said = hearing.statuses.values()
+    return Judgement(
+        **{fault: len(found) for fault, found in hearing.faults.items()},
+        expected=len(hearing.over),
+        reported=len(said),
+        closed=sum("closed" in statuses for statuses in said),
+        corrected=sum("corrected" in statuses for statuses in said),
+        final=sum(statuses != {"ongoing"} for statuses in said),
+        exact=hearing.exact(),
+        repeats=hearing.repeats,
+        produced=truth.produced,
+        accepted=truth.accepted,
+        rejected=truth.rejected,
+        late=truth.late,
+        excused=truth.excused,
+        uncounted=truth.uncounted,
+        ignored=truth.ignored,
+        unjudged=len(hearing.unjudged),
+        begins={partition: offset for partition, offset in truth.begins.items() if offset},
+        examples={fault: list(found.values())[:EXAMPLES] for fault, found in hearing.faults.items() if found},
+    )
 
 
 def _epoch(isotime: str) -> int:

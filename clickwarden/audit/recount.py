@@ -8,12 +8,19 @@ open window.
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 from clickwarden.detection.rules import Rule
-from clickwarden.formats.aside import HEADER_OFFSET, HEADER_PARTITION, HEADER_RULES, HEADER_TOPIC
+from clickwarden.formats.aside import (
+    HEADER_OFFSET,
+    HEADER_PARTITION,
+    HEADER_RULES,
+    HEADER_TOPIC,
+    HEADER_UNCOUNTED,
+)
 from clickwarden.settings import Settings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,7 +35,11 @@ class AuditRecord(Protocol):
 
     @property
     def timestamp(self) -> int:
-        """Kafka's own, epoch milliseconds."""
+        """Its time stamp, epoch milliseconds."""
+
+    @property
+    def timestamp_type(self) -> int | None:
+        """1 where the time stamp is Kafka's own, else its producer made it (KIP-32)."""
 
     @property
     def key(self) -> bytes | None:
@@ -57,22 +68,60 @@ class Case(NamedTuple):
         return f"{self.rule} {start:%Y-%m-%dT%H:%M:%SZ} user {self.user_id!r} partition {self.partition}"
 
 
+class Count(NamedTuple):
+    """Clicks of one case.
+
+    Attributes:
+        in_time: that came before the window was closed.
+        late: that came when it was, and could still be counted.
+        settled: those of the late that nothing more has come behind for so
+            long that a correction must have told of them.
+    """
+
+    in_time: int
+    late: int
+    settled: int
+
+    @property
+    def total(self) -> int:
+        """All that could be counted."""
+        return self.in_time + self.late
+
+
+class Missed(NamedTuple):
+    """What the topic of late clicks says of one click: names of rules.
+
+    Attributes:
+        late: whose window was closed.
+        uncounted: that could not count it any more.
+    """
+
+    late: frozenset[str]
+    uncounted: frozenset[str]
+
+
+#: Of a click that the topic of late clicks does not hold.
+NOTHING = Missed(frozenset(), frozenset())
+
+
 class Recount:
     """Counts clicks exactly.
 
     Args:
         settings: names of the fields, lateness and skew.
         rules: what is abnormal.
-        excused: rules that missed a click because wall clock had closed its
-            window (see :func:`excuses`), by partition and offset.
+        excused: what only the worker knows of a click (see :func:`excuses`),
+            by partition and offset: that wall clock had closed its window, or
+            that it came too late to be counted at all.
         begins: first offset the topic still holds, by partition; 0 where not
             given. What came before it is lost to the recount, so windows it
             may have reached into are not judged.
 
     Attributes:
-        accepted: clicks that every rule they match counted.
-        late: clicks that at least one rule they match did not count.
+        accepted: clicks that every rule they match counted in time.
+        late: clicks whose window was closed under at least one rule they match.
         excused: those of them that were late by a decision of the wall clock.
+        uncounted: those of them that a rule could not count any more.
         rejected: records that are no click.
         ignored: tombstones.
     """
@@ -81,12 +130,12 @@ class Recount:
         self,
         settings: Settings,
         rules: Iterable[Rule],
-        excused: Mapping[tuple[int, int], Collection[str]] | None = None,
+        excused: Mapping[tuple[int, int], Missed] | None = None,
         begins: Mapping[int, int] | None = None,
     ) -> None:
         self.rules = {rule.name: rule for rule in rules}
         self.begins = begins or {}
-        self.accepted = self.late = self.excused = self.rejected = self.ignored = 0
+        self.accepted = self.late = self.excused = self.uncounted = self.rejected = self.ignored = 0
         self._settings = settings
         self._excused = excused or {}
         self._partitions = {number: self._partition(number) for number in self.begins}
@@ -99,7 +148,6 @@ class Recount:
         if number not in self._partitions:
             self._partitions[number] = self._partition(number)
         partition = self._partitions[number]
-        lateness = self._settings.lateness
         for record in records:
             partition.end = record.offset + 1
             if record.value is None:
@@ -109,23 +157,40 @@ class Recount:
             if click is None:
                 self.rejected += 1
                 continue
-            user, event, time = click
-            missed_by = self._excused.get((number, record.offset), ())
-            late = excused = False
-            for tally in partition.tallies:
-                if tally.events and event not in tally.events:
-                    continue
-                start = int(time) // tally.window * tally.window
-                if start + tally.window <= partition.watermark:
-                    late = True
-                elif tally.name in missed_by:
-                    excused = True
-                else:
-                    tally.count(user, start, partition.watermark, lateness)
-            self.late += late or excused
-            self.excused += excused
-            self.accepted += not (late or excused)
-            partition.watermark = max(partition.watermark, time - lateness)
+            received = record.timestamp / 1000.0 if record.timestamp_type == 1 else None
+            self._count(partition, *click, received, self._excused.get((number, record.offset), NOTHING))
+
+    def _count(
+        self,
+        partition: "_Partition",
+        user: str,
+        event: str,
+        time: float,
+        received: float | None,
+        missed: Missed,
+    ) -> None:
+        late = excused = uncounted = False
+        lateness = self._settings.lateness
+        watermark = partition.watermark
+        partition.advance(time, received, lateness)
+        for tally in partition.tallies:
+            if tally.events and event not in tally.events:
+                continue
+            start = int(time) // tally.window * tally.window
+            by_the_clicks = start + tally.window <= watermark
+            if not by_the_clicks and tally.name not in missed.late:
+                tally.count(user, start, lateness)
+                continue
+            late = True
+            excused = excused or not by_the_clicks
+            if tally.name in missed.uncounted:
+                uncounted = True
+            else:
+                tally.count_late(user, start, partition.now)
+        self.late += late
+        self.excused += excused
+        self.uncounted += uncounted
+        self.accepted += not late
 
     def click(self, value: bytes, received: float) -> tuple[str, str, float] | None:
         """User, event and epoch seconds; None where a record, received then (epoch seconds), is no click."""
@@ -146,15 +211,19 @@ class Recount:
         """Offsets read: records, and what transactions and compaction leave of them."""
         return sum(partition.end - partition.begin for partition in self._partitions.values())
 
-    def over(self) -> dict[Case, int]:
+    def over(self) -> dict[Case, Count]:
         """Clicks of every user over a threshold, in windows that can be judged."""
         return {
-            case: clicks
+            case: count
             for partition in self._partitions.values()
             for tally in partition.tallies
-            for case, clicks in tally.over()
+            for case, count in tally.over(partition.now, self._settings.lateness)
             if self.whole(case)
         }
+
+    def threshold(self, case: Case) -> int:
+        """Of its rule when the window opened."""
+        return self.rules[case.rule].threshold
 
     def closed(self, case: Case) -> bool:
         """Whether the clicks themselves have closed the window."""
@@ -168,10 +237,35 @@ class Recount:
 
 
 class _Partition:
+    """One partition: its tallies, and how far its time has got.
+
+    The time is, live, what the newest click says, and otherwise what five of
+    the last twenty have reached; no click moves it beyond when Kafka received
+    it. Late clicks are told of by Kafka's clock, or where it does not say, by
+    event time and 1/128 s a click. (See "Time" in docs/how-it-works.md.)
+    """
+
     def __init__(self, number: int, begin: int, rules: Iterable[Rule]) -> None:
         self.begin = self.end = begin
+        self.newest = -math.inf
         self.watermark = -math.inf
+        self.now = -math.inf
         self.tallies = [_Tally(number, rule, lost=begin > 0) for rule in rules]
+        self._time = -math.inf
+        self._last: deque[tuple[float, bool]] = deque(maxlen=20)
+
+    def advance(self, time: float, received: float | None, lateness: float) -> None:
+        """Let a click move the time."""
+        self.newest = max(self.newest, time)
+        live = received is not None and received - time <= 60
+        moment = time if received is None else min(time, received)
+        self._last.append((moment, live))
+        if len(self._last) >= 5:
+            self._time = max(self._time, sorted(moment for moment, _ in self._last)[-5])
+        if live and sum(live for _, live in self._last) > len(self._last) / 2:
+            self._time = max(self._time, moment)
+        self.now = max(self.now + 1 / 128, self._time) if received is None else max(self.now, received)
+        self.watermark = self._time - lateness
 
 
 class _Tally:
@@ -181,30 +275,32 @@ class _Tally:
         self.name, self.window, self.events = rule.name, rule.window, frozenset(rule.events)
         self.whole_from = math.inf if lost else -math.inf
         self._partition, self._threshold = partition, rule.threshold
-        self._open: dict[int, dict[str, int]] = {}
-        self._behind: dict[Case, int] = {}
+        self._in_time: dict[int, dict[str, int]] = {}
+        self._late: dict[int, dict[str, list[float]]] = {}
 
-    def count(self, user: str, start: int, watermark: float, lateness: float) -> None:
-        users = self._open.get(start)
+    def count(self, user: str, start: int, lateness: float) -> None:
+        """Count a click that came in time."""
+        users = self._in_time.get(start)
         if users is None:
-            for behind in [start for start in self._open if start + self.window <= watermark]:
-                self._behind |= self._over(behind, self._open.pop(behind))
-            users = self._open[start] = {}
+            users = self._in_time[start] = {}
             # The first click was not late, so those lost before it were earlier than this.
             self.whole_from = min(self.whole_from, start + self.window + lateness)
         users[user] = users.get(user, 0) + 1
 
-    def over(self) -> Iterator[tuple[Case, int]]:
-        yield from self._behind.items()
-        for start, users in self._open.items():
-            yield from self._over(start, users).items()
+    def count_late(self, user: str, start: int, came: float) -> None:
+        """Count a click that came, by Kafka's clock, when its window was closed."""
+        self._late.setdefault(start, {}).setdefault(user, []).append(came)
 
-    def _over(self, start: int, users: dict[str, int]) -> dict[Case, int]:
-        return {
-            Case(self._partition, self.name, user, start): clicks
-            for user, clicks in users.items()
-            if clicks > self._threshold
-        }
+    def over(self, now: float, lateness: float) -> Iterator[tuple[Case, Count]]:
+        """Who is over the threshold, ``now`` by Kafka's clock."""
+        for start in self._in_time.keys() | self._late.keys():
+            in_time, late = self._in_time.get(start, {}), self._late.get(start, {})
+            for user in in_time.keys() | late.keys():
+                came = late.get(user, [])
+                settled = sum(moment + max(lateness, self.window) <= now for moment in came)
+                count = Count(in_time.get(user, 0), len(came), settled)
+                if count.total > self._threshold:
+                    yield Case(self._partition, self.name, user, start), count
 
 
 class _Integer(float):
@@ -325,21 +421,23 @@ def _seconds(timestamp: Any) -> float:
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH).total_seconds()
 
 
-def excuses(records: Iterable[AuditRecord], topic: str) -> dict[tuple[int, int], set[str]]:
-    """Names of the rules that missed a click of the topic, by the click's partition and offset.
+def excuses(records: Iterable[AuditRecord], topic: str) -> dict[tuple[int, int], Missed]:
+    """What became of late clicks of the topic, by the click's partition and offset.
 
     Args:
         records: of the topic of late clicks.
         topic: the clicks topic.
     """
-    missed: dict[tuple[int, int], set[str]] = {}
+    missed: dict[tuple[int, int], Missed] = {}
     for record in records:
         headers = dict(record.headers)
         try:
             place = int(headers[HEADER_PARTITION]), int(headers[HEADER_OFFSET])
-            rules = headers[HEADER_RULES].decode().split(",")
+            late = frozenset(headers[HEADER_RULES].decode().split(","))
+            uncounted = frozenset(filter(None, headers.get(HEADER_UNCOUNTED, b"").decode().split(",")))
         except (KeyError, ValueError):
             continue  # what says not which click it is excuses none
         if headers.get(HEADER_TOPIC) == topic.encode():
-            missed.setdefault(place, set()).update(rules)
+            known = missed.get(place, NOTHING)
+            missed[place] = Missed(known.late | late, known.uncounted | uncounted)
     return missed

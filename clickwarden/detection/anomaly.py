@@ -1,11 +1,15 @@
 """An anomaly, as it is written to the anomalies topic."""
 
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 VERSION = 1
+
+Status = Literal["ongoing", "closed", "corrected"]
+#: In the order in which they can be said of one user in one window.
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class Anomaly(msgspec.Struct, kw_only=True):
@@ -19,7 +23,9 @@ class Anomaly(msgspec.Struct, kw_only=True):
         alert_id: hex, a function of rule, user and window and of nothing else.
         rule: the rule's name.
         status: ``ongoing`` when the threshold is crossed, ``closed`` with the
-            final figures when the window closes. The second replaces the first.
+            final figures when the window closes, ``corrected`` when clicks that
+            came late for it change them, or take a user over the threshold.
+            What comes later replaces what came before (:attr:`rank`).
         user_id: as it stood in the click: an attacker's text.
         window_start: first second of the window, ISO-8601 UTC.
         window_end: first second behind the window, ISO-8601 UTC.
@@ -39,12 +45,13 @@ class Anomaly(msgspec.Struct, kw_only=True):
         version: of this record's layout.
         worker: name of the worker that emitted it.
         caught_up: it was over for a minute when it was emitted, counted from a
-            backlog: nothing to wake anybody for.
+            backlog or from clicks that came late: nothing to wake anybody for.
+        revision: counts what is ``corrected`` from 1; 0 for every other status.
     """
 
     alert_id: str
     rule: str
-    status: Literal["ongoing", "closed"]
+    status: Status
     user_id: str
     window_start: str
     window_end: str
@@ -64,6 +71,12 @@ class Anomaly(msgspec.Struct, kw_only=True):
     version: int = VERSION
     worker: str = ""
     caught_up: bool = False
+    revision: int = 0
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of two statements on one user in one window the one that ranks higher holds; equals are repeats."""
+        return STATUSES.index(self.status), self.revision
 
 
 def alert_id(rule: str, user_id: str, window_start: int) -> str:

@@ -37,6 +37,7 @@ class Batch:
         products: uint64[n], hash of each click's product, NO_PRODUCT where it names none.
         times: float64[n], event time in epoch seconds.
         seconds: int64[n], event time in whole seconds.
+        received: float64[n], when Kafka received each click, epoch seconds; NaN where it does not say.
         records: intp[n], position of each click in the records it was decoded
             from; None where every record became a click.
         rejected: the records that cannot be counted.
@@ -49,6 +50,8 @@ class Batch:
         self.products = _hashes(clicks.products)
         self.times = clicks.times
         self.seconds = clicks.times.astype(np.int64)
+        received = clicks.received
+        self.received = np.full(len(self.times), np.nan) if received is None else received
         self.records = clicks.records
         self.rejected = clicks.rejected
         self.ignored = clicks.ignored

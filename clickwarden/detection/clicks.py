@@ -27,6 +27,8 @@ class Clicks:
         events: what they did.
         products: on which product; None where the click names none.
         times: float64[n], event time in epoch seconds.
+        received: float64[n], when Kafka received each, epoch seconds; NaN, or
+            None for all of them, where nobody knows.
         records: int64[n], position of each click in the run it was decoded
             from; None where every record of the run became a click.
         rejected: the records that cannot be counted.
@@ -37,6 +39,7 @@ class Clicks:
     events: list[str]
     products: list[str | int | None]
     times: NDArray[np.float64]
+    received: NDArray[np.float64] | None = None
     records: NDArray[np.int64] | None = None
     rejected: list[Rejected] = field(default_factory=list)
     ignored: int = 0

@@ -5,17 +5,22 @@ No Faust, no Kafka and no clock: clicks and time are handed in.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.detection.anomaly import Anomaly, alert_id
+from clickwarden.detection.anomaly import Anomaly, Status, alert_id
 from clickwarden.detection.batch import Batch
+from clickwarden.detection.clock import Delays, EventClock, Passage
+from clickwarden.detection.closed import ClosedWindow, ClosedWindows, LateClick, Outcome
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspects import Suspect
 from clickwarden.detection.windows import Window
 from clickwarden.times import isotime
+
+#: A click this far ahead of what others say is taken for a wrong clock's until a longer silence, seconds.
+LEAP_SECONDS = 600.0
 
 
 class Parameters(Protocol):
@@ -33,18 +38,25 @@ class Parameters(Protocol):
     def max_suspects(self) -> int:
         """Users profiled at once in one window."""
 
+    @property
+    def late_limit(self) -> float:
+        """Seconds for which a closed window takes late clicks."""
+
 
 class Findings(NamedTuple):
     """What a batch of clicks brought to light.
 
     Attributes:
-        late: positions in the batch of the clicks that at least one rule had
-            to leave out, and the names of those rules.
-        anomalies: ``ongoing`` in the order of their clicks, then ``closed``.
-        closed: the windows that are over, forgotten by the detection.
+        late: positions in the batch of the clicks whose window was closed
+            under at least one rule, and the names of those rules.
+        uncounted: those of them that such a rule could not count any more, and
+            the names of these rules.
+        anomalies: ``ongoing`` in the order of their clicks, then ``closed``, then ``corrected``.
+        closed: the windows that are over.
     """
 
     late: dict[int, list[str]]
+    uncounted: dict[int, list[str]]
     anomalies: list[Anomaly]
     closed: list[Window]
 
@@ -91,8 +103,8 @@ class RuleWindows:
 
         starts = batch.seconds[positions] // size * size
         if not own:
-            inside = (starts >= self.since) & (starts < self.until)
-            starts, positions = starts[inside], positions[inside]
+            mine = (starts >= self.since) & (starts < self.until)
+            starts, positions = starts[mine], positions[mine]
         late = starts + size <= np.maximum(watermarks[positions], self.sealed)
         return Placement(_grouped(starts[~late], positions[~late]), positions[late])
 
@@ -104,14 +116,23 @@ class RuleWindows:
             self.windows[start] = window
         return window
 
-    def ripe(self, watermark: float) -> list[int]:
-        """Starts of the windows that the watermark or wall clock has closed, in order."""
+    def close(self, watermark: float) -> list[Window]:
+        """Take out the windows that the watermark or wall clock has closed, in order."""
         closed = max(watermark, self.sealed)
-        return sorted(start for start, window in self.windows.items() if window.end <= closed)
+        starts = sorted(start for start, window in self.windows.items() if window.end <= closed)
+        return [self.windows.pop(start) for start in starts]
 
-    def retired(self, watermark: float) -> bool:
+    def ended(self, watermark: float) -> bool:
         """Whether the rule is out of effect, and every window of its own closed."""
         return not self.windows and watermark >= self.until + self.rule.window
+
+
+class _Closing(NamedTuple):
+    """A window that is over since ``time``, for the click at this position of the batch and those behind."""
+
+    click: int
+    time: float
+    window: Window
 
 
 class Detection:
@@ -121,7 +142,11 @@ class Detection:
         partition: its number.
         next_offset: offset to read on from (:meth:`advance`); None before the first record.
         newest: highest event time of an accepted click, epoch seconds.
+        clock: how far event time has got.
+        delays: how unevenly it has got there.
+        closed: the windows that are over and can still be corrected.
         accepted, late, ignored: records by what became of them.
+        uncounted: those of the late that a rule could not count any more.
         rejected: records that could not be counted, by reason.
         rule_windows: one a rule in effect, and one a rule that was changed or
             removed while windows of it are open.
@@ -132,8 +157,12 @@ class Detection:
         self.partition = partition
         self.next_offset: int | None = None
         self.newest = -math.inf
+        self.clock = EventClock()
+        self.delays = Delays()
+        self.closed = ClosedWindows(parameters.late_limit)
         self.accepted = 0
         self.late = 0
+        self.uncounted = 0
         self.ignored = 0
         self.rejected: dict[str, int] = {}
         self.rule_windows = [RuleWindows(rule) for rule in rules]
@@ -151,8 +180,8 @@ class Detection:
 
     @property
     def watermark(self) -> float:
-        """No click before this time is waited for, epoch seconds; -inf before the first."""
-        return self.newest - self._parameters.lateness
+        """No click before this time is waited for, epoch seconds; -inf before it is known."""
+        return self.clock.time - self._parameters.lateness
 
     def plan(self, rules: Sequence[Rule], offset: int) -> bool:
         """Put these rules into effect from ``offset`` on; False if they are what is planned already.
@@ -202,66 +231,126 @@ class Detection:
         for record in batch.rejected:
             self.rejected[record.reason] = self.rejected.get(record.reason, 0) + 1
         if not len(batch):
-            return Findings({}, [], [])
-        late: dict[int, list[str]] = {}
+            return Findings({}, {}, [], [])
+        passage = self.clock.advance(batch.times, batch.received)
+        self.delays.note(passage, batch.received)
+        self.newest = max(self.newest, float(batch.times.max()))
+        watermarks = passage.time - self._parameters.lateness
+        late: list[tuple[int, RuleWindows]] = []
         ongoing: list[tuple[int, Anomaly]] = []
-        watermarks = self._watermarks(batch.times)
         for ruled in self.rule_windows:
-            placement = ruled.place(batch, watermarks)
-            for position in placement.late.tolist():
-                late.setdefault(position, []).append(ruled.rule.name)
+            placement = ruled.place(batch, watermarks[:-1])
+            late += [(click, ruled) for click in placement.late.tolist()]
             for start, positions in placement.windows:
                 window = ruled.window(start, self._parameters)
                 for click, user_id, suspect in window.count(batch, positions):
                     ongoing.append((click, self._anomaly("ongoing", window, user_id, suspect)))
-        self.late += len(late)
-        self.accepted += len(batch) - len(late)
-        self.newest = max(self.newest, float(batch.times.max()))
         ongoing.sort(key=lambda found: found[0])
-        over = self.close()
-        return Findings(late, [anomaly for _, anomaly in ongoing] + over.anomalies, over.closed)
+        closings = self._closings(watermarks, passage)
+        uncounted = self._count_late(batch, passage, sorted(late, key=lambda one: one[0]), closings)
+        missed = _by_click(late)
+        self.late += len(missed)
+        self.uncounted += len(uncounted)
+        self.accepted += len(batch) - len(missed)
+        over = self._tell([closing.window for closing in closings])
+        anomalies = [anomaly for _, anomaly in ongoing] + over.anomalies
+        return Findings(missed, uncounted, anomalies, over.closed)
 
-    def _watermarks(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The watermark that each click meets, as those before it left it: float64[n]."""
-        newest = np.empty(len(times))
-        newest[0] = self.newest
-        np.maximum.accumulate(times[:-1], out=newest[1:])
-        np.maximum(newest, self.newest, out=newest)
-        return newest - self._parameters.lateness
+    def _closings(self, watermarks: NDArray[np.float64], passage: Passage) -> list[_Closing]:
+        """The windows that the watermark passes in a batch, in the order in which it does."""
+        closings = []
+        for ruled in self.rule_windows:
+            for window in ruled.close(self.watermark):
+                # Sealed, it was over before the first of these clicks.
+                click = 0 if window.end <= ruled.sealed else int(np.searchsorted(watermarks, window.end))
+                closings.append(_Closing(click, float(passage.received[max(0, click - 1)]), window))
+        return sorted(closings, key=lambda closing: closing.click)
 
-    def seal(self, time: float) -> bool:
-        """Let wall clock decide that windows are over, as if a click of ``time`` had come.
+    def _count_late(
+        self,
+        batch: Batch,
+        passage: Passage,
+        late: list[tuple[int, RuleWindows]],
+        closings: list[_Closing],
+    ) -> dict[int, list[str]]:
+        """Count the late clicks, each once the windows closed before it are; says which rules could not."""
+        uncounted: list[tuple[int, RuleWindows]] = []
+        closed = 0
+        for click, ruled in late:
+            while closed < len(closings) and closings[closed].click <= click:
+                self._keep(closings[closed])
+                closed += 1
+            start = int(batch.seconds[click]) // ruled.rule.window * ruled.rule.window
+            received, now = float(passage.received[click]), float(passage.now[click])
+            comer = LateClick(ruled.rule, start, batch, click, received, now)
+            if not self.closed.count(comer, self._parameters.lateness):
+                uncounted.append((click, ruled))
+        for closing in closings[closed:]:
+            self._keep(closing)
+        self.closed.expire(self.clock.received)
+        return _by_click(uncounted)
 
-        Only windows that hold clicks are sealed, so that a stream that wakes
-        up behind them loses nothing. The decision must be durable before
+    def _keep(self, closing: _Closing) -> None:
+        window = closing.window
+        self.closed.add(ClosedWindow(window.start, window.rule, Outcome.of(window), closing.time))
+
+    @property
+    def leaps(self) -> bool:
+        """Whether the newest click would close windows if others agreed, and is not far ahead of them."""
+        if math.isfinite(self.clock.time) and self.clock.newest - self.clock.time > LEAP_SECONDS:
+            return False
+        watermark = self.clock.newest - self._parameters.lateness
+        return any(window.end <= watermark for window in self.open_windows())
+
+    def decide(self, silence: float) -> bool:
+        """Let wall clock decide, after so many seconds of silence, what is over; whether anything is.
+
+        Event time goes on from the newest click, as if another had come. Only
+        windows that hold clicks are sealed, so that a stream that wakes up
+        behind them loses nothing. The decision must be durable before
         :meth:`close` makes anything of it.
         """
-        watermark = time - self._parameters.lateness
-        sealed = False
+        decided = self.closed.decide(self.clock.now + silence)
+        watermark = self.clock.newest + silence - self._parameters.lateness
         for ruled in self.rule_windows:
             ends = [window.end for window in ruled.windows.values() if window.end <= watermark]
             if ends and max(ends) > ruled.sealed:
                 ruled.sealed = max(ends)
-                sealed = True
-        return sealed
+                decided = True
+        return decided
 
     def close(self) -> Findings:
-        """Forget the windows that are over, and say what was found in them."""
-        anomalies, closed = [], []
-        for ruled in self.rule_windows:
-            for start in ruled.ripe(self.watermark):
-                window = ruled.windows.pop(start)
-                closed.append(window)
-                anomalies += [
-                    self._anomaly("closed", window, user_id, suspect)
-                    for user_id, suspect in window.suspects.all().items()
-                    if window.suspects.over(suspect)
-                ]
-        self.rule_windows = [ruled for ruled in self.rule_windows if not ruled.retired(self.watermark)]
-        return Findings({}, anomalies, closed)
+        """Close the windows that are over by decision of the wall clock, and tell what is due."""
+        windows = [window for ruled in self.rule_windows for window in ruled.close(self.watermark)]
+        for window in windows:
+            self._keep(_Closing(0, self.clock.received, window))
+        return self._tell(windows)
+
+    def _tell(self, closed: list[Window]) -> Findings:
+        anomalies = [
+            self._anomaly("closed", window, user_id, suspect)
+            for window in closed
+            for user_id, suspect in window.suspects.all().items()
+            if window.suspects.over(suspect)
+        ]
+        anomalies += [
+            self._anomaly("corrected", window, correction.user_id, correction.suspect, correction.revision)
+            for window, correction in self.closed.corrections(self.clock.now)
+        ]
+        self.rule_windows = [ruled for ruled in self.rule_windows if not self._retired(ruled)]
+        return Findings({}, {}, anomalies, closed)
+
+    def _retired(self, ruled: RuleWindows) -> bool:
+        """Whether the rule is out of effect, and none of its windows can change any more."""
+        return ruled.ended(self.watermark) and all(window.rule is not ruled.rule for window in self.closed)
 
     def _anomaly(
-        self, status: Literal["ongoing", "closed"], window: Window, user_id: str, suspect: Suspect
+        self,
+        status: Status,
+        window: Window | ClosedWindow,
+        user_id: str,
+        suspect: Suspect,
+        revision: int = 0,
     ) -> Anomaly:
         rule = window.rule
         events = suspect.event_mix
@@ -284,7 +373,16 @@ class Detection:
             owasp=rule.threat,
             reasons=list(_reasons(rule, suspect, events)),
             partition=self.partition,
+            revision=revision,
         )
+
+
+def _by_click(found: list[tuple[int, RuleWindows]]) -> dict[int, list[str]]:
+    """Names of the rules, by click."""
+    names: dict[int, list[str]] = {}
+    for click, ruled in found:
+        names.setdefault(click, []).append(ruled.rule.name)
+    return names
 
 
 def _grouped(starts: NDArray[np.int64], positions: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:

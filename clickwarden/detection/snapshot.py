@@ -1,8 +1,15 @@
-"""Snapshots: all that detection knows of one source partition, in one record."""
+"""Snapshots: all that detection knows of one source partition.
+
+One record, and beside it one for each window that is over and can still be
+corrected: what it had counted never changes, so it is written once.
+"""
+
+from collections.abc import Mapping
 
 import msgspec
 import zstandard
 
+from clickwarden.detection.closed import ClosedWindow, Outcome, Spans
 from clickwarden.detection.detection import Detection, Parameters, RuleWindows
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspects import Suspect, Suspects
@@ -11,7 +18,7 @@ from clickwarden.errors import SnapshotError
 from clickwarden.release import RELEASE
 
 #: Layout of a snapshot. Older ones are read, newer ones are refused.
-VERSION = 1
+VERSION = 2
 _MAGIC = b"CW"
 
 
@@ -33,6 +40,29 @@ class _RuleWindows(msgspec.Struct, array_like=True):
     windows: list[_Window]
 
 
+class _ClosedWindow(msgspec.Struct, array_like=True):
+    ruled: int
+    start: int
+    counted: bool
+    closed: float
+    late: dict[str, int]
+    suspects: dict[str, Suspect]
+    revisions: dict[str, int]
+    changed: list[str]
+    due: float
+    until: float
+
+
+class _Clock(msgspec.Struct, array_like=True):
+    time: float
+    newest: float
+    received: float
+    now: float
+    moments: list[float]
+    live: list[bool]
+    delays: list[tuple[int, float, float]]
+
+
 class _Snapshot(msgspec.Struct, array_like=True):
     written_by: str
     next_offset: int | None
@@ -43,14 +73,21 @@ class _Snapshot(msgspec.Struct, array_like=True):
     rejected: dict[str, int]
     rule_windows: list[_RuleWindows]
     changes: list[tuple[int, tuple[Rule, ...]]]
+    # Since version 2.
+    clock: _Clock | None = None
+    uncounted: int = 0
+    closed: list[_ClosedWindow] = []
+    forgotten: dict[str, list[tuple[int, int]]] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Snapshot)
+_outcome_decoder = msgspec.msgpack.Decoder(Outcome)
 
 
 def dump(detection: Detection) -> bytes:
     """The detection's state and the source position it belongs to."""
+    rules = {id(ruled.rule): number for number, ruled in enumerate(detection.rule_windows)}
     snapshot = _Snapshot(
         written_by=RELEASE,
         next_offset=detection.next_offset,
@@ -81,8 +118,45 @@ def dump(detection: Detection) -> bytes:
             for ruled in detection.rule_windows
         ],
         changes=detection.changes,
+        clock=_Clock(
+            detection.clock.time,
+            detection.clock.newest,
+            detection.clock.received,
+            detection.clock.now,
+            detection.clock.moments,
+            detection.clock.live,
+            detection.delays.spans,
+        ),
+        uncounted=detection.uncounted,
+        closed=[
+            _ClosedWindow(
+                ruled=rules[id(window.rule)],
+                start=window.start,
+                counted=window.outcome is not None,
+                closed=window.closed,
+                late=window.late,
+                suspects=window.suspects,
+                revisions=window.revisions,
+                changed=list(window.changed),
+                due=window.due,
+                until=window.until,
+            )
+            for window in detection.closed
+        ],
+        forgotten={rule: spans.bounds for rule, spans in detection.closed.forgotten.items()},
     )
     return _encoder.encode(snapshot)
+
+
+def outcome_key(name: tuple[str, int]) -> bytes:
+    """Key of the record that holds what a window had counted; ``name`` is its rule's and its start."""
+    rule, start = name
+    return f"closed/{rule}/{start}".encode()
+
+
+def dump_outcome(outcome: Outcome) -> bytes:
+    """What a window had counted when it was closed."""
+    return _encoder.encode(outcome)
 
 
 def compress(dumped: bytes) -> bytes:
@@ -90,27 +164,56 @@ def compress(dumped: bytes) -> bytes:
     return _MAGIC + bytes([VERSION]) + zstandard.ZstdCompressor(level=3).compress(dumped)
 
 
-def load(value: bytes, partition: int, parameters: Parameters) -> Detection:
+def load(value: bytes, partition: int, parameters: Parameters, outcomes: Mapping[bytes, bytes]) -> Detection:
     """The detection a snapshot was made of.
+
+    Args:
+        value: the snapshot.
+        partition: number of the partition.
+        parameters: of the detection.
+        outcomes: records of windows that are over, by :func:`outcome_key`.
+
+    Raises:
+        SnapshotError: it is broken, incomplete, or of a version this worker cannot read.
+    """
+    try:
+        return _restore(_read(value), partition, parameters, outcomes)
+    except SnapshotError as error:
+        raise SnapshotError(f"the snapshot of partition {partition} {error}") from error.__cause__
+    except KeyError as error:
+        raise SnapshotError(
+            f"the snapshot of partition {partition} is incomplete: there is no record {error}"
+        ) from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise SnapshotError(f"the snapshot of partition {partition} is broken: {error}") from error
+
+
+def position(value: bytes) -> int | None:
+    """Offset that a snapshot says to read on from; None before the first record.
 
     Raises:
         SnapshotError: it is broken, or of a version this worker cannot read.
     """
+    return _read(value).next_offset
+
+
+def _read(value: bytes) -> _Snapshot:
     if value[:2] != _MAGIC or len(value) < 3:
-        raise SnapshotError(f"the snapshot of partition {partition} is broken: it does not start with CW")
+        raise SnapshotError("is broken: it does not start with CW")
     if value[2] > VERSION:
         raise SnapshotError(
-            f"the snapshot of partition {partition} has version {value[2]}, this worker reads up to "
-            f"{VERSION}: run the release that wrote it, or a newer one"
+            f"has version {value[2]}, this worker reads up to {VERSION}: run the release that wrote it, "
+            "or a newer one"
         )
     try:
-        snapshot = _decoder.decode(zstandard.ZstdDecompressor().decompress(value[3:]))
-        return _restore(snapshot, partition, parameters)
-    except (zstandard.ZstdError, msgspec.MsgspecError, ValueError) as error:
-        raise SnapshotError(f"the snapshot of partition {partition} is broken: {error}") from error
+        return _decoder.decode(zstandard.ZstdDecompressor().decompress(value[3:]))
+    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        raise SnapshotError(f"is broken: {error}") from error
 
 
-def _restore(snapshot: _Snapshot, partition: int, parameters: Parameters) -> Detection:
+def _restore(
+    snapshot: _Snapshot, partition: int, parameters: Parameters, outcomes: Mapping[bytes, bytes]
+) -> Detection:
     detection = Detection(partition, (), parameters)
     if snapshot.next_offset is not None:
         detection.advance(snapshot.next_offset)
@@ -131,4 +234,37 @@ def _restore(snapshot: _Snapshot, partition: int, parameters: Parameters) -> Det
             ruled.windows[window.start] = window
         detection.rule_windows.append(ruled)
     detection.changes = snapshot.changes
+    detection.uncounted = snapshot.uncounted
+    _restore_clock(detection, snapshot)
+    for rule, bounds in snapshot.forgotten.items():
+        detection.closed.forgotten[rule] = Spans(bounds)
+    for kept in snapshot.closed:
+        _restore_closed(detection, kept, outcomes)
     return detection
+
+
+def _restore_clock(detection: Detection, snapshot: _Snapshot) -> None:
+    clock, saved = detection.clock, snapshot.clock
+    if saved is None:  # version 1: the newest click was the time
+        clock.time = clock.newest = clock.now = snapshot.newest
+    else:
+        clock.time, clock.newest, clock.received, clock.now = (
+            saved.time,
+            saved.newest,
+            saved.received,
+            saved.now,
+        )
+        clock.moments, clock.live = saved.moments, saved.live
+        detection.delays.spans = saved.delays
+
+
+def _restore_closed(detection: Detection, kept: _ClosedWindow, outcomes: Mapping[bytes, bytes]) -> None:
+    rule = detection.rule_windows[kept.ruled].rule
+    outcome = None
+    if kept.counted:
+        outcome = _outcome_decoder.decode(outcomes[outcome_key((rule.name, kept.start))])
+    window = ClosedWindow(kept.start, rule, outcome, kept.closed)
+    window.stored = kept.counted
+    window.late, window.suspects, window.revisions = kept.late, kept.suspects, kept.revisions
+    window.changed, window.due, window.until = dict.fromkeys(kept.changed), kept.due, kept.until
+    detection.closed.add(window)

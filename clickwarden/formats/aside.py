@@ -7,5 +7,7 @@ HEADER_OFFSET = "offset"
 #: Why it is here.
 HEADER_REASON = "reason"
 HEADER_DETAIL = "detail"
-#: In ``clicks.late``: names of the rules that missed the click, comma between.
+#: In ``clicks.late``: names of the rules whose window was closed, comma between.
 HEADER_RULES = "rules"
+#: Those of them that could not count the click any more; missing where there is none.
+HEADER_UNCOUNTED = "uncounted"

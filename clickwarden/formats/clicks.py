@@ -18,6 +18,9 @@ EVENT_MAX = 64
 #: From here on a number is epoch milliseconds (in seconds it would be the year 5138).
 MILLISECONDS_FROM = 1e11
 
+#: Kafka's own clock made a record's time stamp; the topic is set so.
+LOG_APPEND_TIME = 1
+
 #: No click is later, epoch seconds: years have four digits.
 LATEST = 250_000_000_000
 
@@ -44,7 +47,11 @@ class Record(Protocol):
 
     @property
     def timestamp(self) -> int:
-        """Kafka's own, epoch milliseconds."""
+        """Its time stamp, epoch milliseconds."""
+
+    @property
+    def timestamp_type(self) -> int | None:
+        """1 where the time stamp is Kafka's own, else its producer made it (KIP-32)."""
 
     @property
     def key(self) -> bytes | None:
@@ -98,15 +105,17 @@ class Decoder:
             return self._decode_each(records)
         times = np.array([row.timestamp for row in rows], np.float64)
         times[times >= MILLISECONDS_FROM] /= 1000.0
-        if len(rows) and (times.max() > self._limit(records) or times.min() < 0):
+        stamps = _stamps(records)
+        if len(rows) and (times.max() > self._limit(stamps) or times.min() < 0):
             return self._decode_each(records)
-        return _columns(rows, times)
+        return _columns(rows, times, _received(records, stamps))
 
     def _decode_each(self, records: Sequence[Record]) -> Clicks:
         rows, times, positions = [], [], []
         rejected: list[Rejected] = []
         ignored = 0
-        plain = min(self._limit(records), MILLISECONDS_FROM)
+        stamps = _stamps(records)
+        plain = min(self._limit(stamps), MILLISECONDS_FROM)
         for position, record in enumerate(records):
             value = record.value
             if value is None:
@@ -124,7 +133,7 @@ class Decoder:
             rows.append(row)
             times.append(time)
             positions.append(position)
-        clicks = _columns(rows, np.array(times, np.float64))
+        clicks = _columns(rows, np.array(times, np.float64), _received(records, stamps)[positions])
         clicks.records = np.array(positions, np.int64)
         clicks.rejected = rejected
         clicks.ignored = ignored
@@ -147,10 +156,9 @@ class Decoder:
             raise ClickError("bad_timestamp", f"{time:.0f}")
         return time
 
-    def _limit(self, records: Sequence[Record]) -> float:
-        """The latest time that is from the future for none of these records, epoch seconds."""
-        received = min([record.timestamp for record in records], default=0) / 1000.0
-        return min(received + self._skew, LATEST)
+    def _limit(self, stamps: NDArray[np.float64]) -> float:
+        """The latest time that is from the future for no record with these time stamps, epoch seconds."""
+        return min(float(stamps.min(initial=LATEST)) + self._skew, LATEST)
 
     def _explain(self, value: bytes, error: Exception) -> ClickError:
         try:
@@ -194,10 +202,25 @@ def seconds(timestamp: float | str) -> float:
     return value
 
 
-def _columns(rows: list[Any], times: NDArray[np.float64]) -> Clicks:
+def _stamps(records: Sequence[Record]) -> NDArray[np.float64]:
+    """The records' time stamps, epoch seconds."""
+    return np.array([record.timestamp for record in records], np.float64) / 1000.0
+
+
+def _received(records: Sequence[Record], stamps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """When Kafka received the records; NaN where the stamps are not Kafka's own."""
+    kinds = {records[0].timestamp_type, records[-1].timestamp_type} if records else {LOG_APPEND_TIME}
+    if kinds == {LOG_APPEND_TIME}:
+        return stamps
+    own = np.array([record.timestamp_type == LOG_APPEND_TIME for record in records], np.bool_)
+    return np.where(own, stamps, np.nan)
+
+
+def _columns(rows: list[Any], times: NDArray[np.float64], received: NDArray[np.float64]) -> Clicks:
     return Clicks(
         users=[row.user_id for row in rows],
         events=[row.event for row in rows],
         products=[row.product_id for row in rows],
         times=times,
+        received=received,
     )

@@ -11,6 +11,7 @@ from clickwarden.formats.lines import Block
 class _Line(NamedTuple):
     offset: int
     timestamp: int
+    timestamp_type: None
     key: bytes | None
     value: bytes | None
 
@@ -25,7 +26,9 @@ class NDJSON:
         """Parse some whole lines, the first of which has this number."""
         now = int(time.time() * 1000)
         lines = data.removesuffix(b"\n").split(b"\n")
-        records = [_Line(number, now, None, line) for number, line in enumerate(lines, first) if line.strip()]
+        records = [
+            _Line(number, now, None, None, line) for number, line in enumerate(lines, first) if line.strip()
+        ]
         clicks = self._decode(records)
         bad = [
             (rejected.offset, str(ClickError(rejected.reason, rejected.detail)))

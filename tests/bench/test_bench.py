@@ -112,7 +112,7 @@ class Told(NamedTuple):
 
 def test_a_peer_is_judged_by_who_when_and_how_often(kafka: str, folder: Path) -> None:
     load = filled(Load(deployment(kafka, 2, folder), 7, Shape(rate=10_000)), 25_000)
-    cases = {case: clicks for case, clicks in load.truth.over().items() if case.rule == "bot"}
+    cases = {case: count.total for case, count in load.truth.over().items() if case.rule == "bot"}
     right = [
         Told(json.dumps({"user_id": each.user_id, "window_start": each.window, "clicks": clicks}).encode())
         for each, clicks in cases.items()

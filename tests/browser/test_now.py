@@ -2,7 +2,8 @@
 
 import time
 
-from playwright.sync_api import Browser, Page, expect
+import msgspec
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.look import HOSTILE, RECORDS, SHOWN, T, address, anomaly, nothing_wrong, publish
 from tests.site import Site, click, clicks
@@ -50,8 +51,9 @@ def test_an_attack_from_the_first_click_to_the_closed_window(site: Site, page: P
         expect(rows.get_by_role("img", name="56–80 clicks, threshold 50: certain")).to_be_visible()
         expect(page.locator("#announcement")).to_contain_text(f"Attack by {SHOWN}")
 
-        site.send(click("a shopper", start + 70), click("who is late", start))
+        site.send(click("a shopper", start + 70))
         expect(headline).to_have_text("All quiet", timeout=RECORDS)
+        site.send(click("who is late", start))
         expect(rows).to_have_count(0)
         expect(page.locator("#log > li")).to_have_count(1)
         expect(page.locator("#log .status")).to_have_text("closed")
@@ -82,6 +84,50 @@ def test_the_verdict_changes_within_a_second_of_the_record(site: Site, page: Pag
             assert text == words
             delays.append(seen / 1000 - stored)
     assert max(delays) < 1, delays
+
+
+def test_a_correction_is_the_last_word(site: Site, page: Page) -> None:
+    worker = site.start()
+    row = page.locator("#log > li")
+    with nothing_wrong(page):
+        page.goto(address(worker))
+        expect(page.locator("#headline")).to_have_text("All quiet")
+        publish(site, anomaly("eve", "closed"))
+        expect(row.locator(".status")).to_have_text("closed", timeout=RECORDS)
+        figures = [(1, 1240), (2, 1250), (1, 1240)]
+        words = [anomaly("eve", "corrected", count=high, count_high=high, revision=n) for n, high in figures]
+        alone = anomaly("bob", "corrected", count=60, count_low=60, count_high=60, revision=1)
+        publish(site, *words, anomaly("eve", "closed"), alone)
+        expect(row).to_have_count(2, timeout=RECORDS)
+        expect(row.locator(".user")).to_have_text(["bob", "eve"])
+        expect(row.locator(".status")).to_have_text(["corrected", "corrected"])
+        expect(row.locator(".what")).to_contain_text(["60", "1,250"])
+        # The word stands in its column, with a mark that no other status has.
+        for each in row.locator(".status").all():
+            assert each.evaluate("each => each.scrollWidth <= each.clientWidth")
+            assert "±" in each.evaluate("each => getComputedStyle(each, '::before').content")
+        expect(page.locator("#headline")).to_have_text("All quiet")
+
+        page.reload()
+        expect(row.locator(".what")).to_contain_text(["60", "1,250"])
+        page.goto(address(worker, "user?id=eve"))
+        expect(page.locator("#incidents .times")).to_contain_text("closed, 1 window, corrected")
+
+
+def test_an_answer_that_knows_more_than_the_stream_has_told(site: Site, page: Page) -> None:
+    worker = site.start()
+    status = page.locator("#log .status")
+    asked: list[Route] = []
+    page.route("**/api/v1/anomalies?*", asked.append)
+    with nothing_wrong(page):
+        page.goto(address(worker))
+        expect(page.locator("#headline")).to_have_text("All quiet")
+        publish(site, anomaly("eve", "closed"))
+        expect(status).to_have_text("closed", timeout=RECORDS)
+        known = msgspec.to_builtins(anomaly("eve", "corrected", revision=1))
+        (first,) = asked
+        first.fulfill(json={"state": "live", "anomalies": [known]})
+        expect(status).to_have_text("corrected")
 
 
 def test_the_stream_survives_a_restart_without_loss_or_doubles(site: Site, page: Page) -> None:

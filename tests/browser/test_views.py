@@ -101,6 +101,19 @@ def test_history_is_filtered_paged_and_exported(site: Site, page: Page) -> None:
         page.goto(address(worker, "history?status=ongoing"))
         expect(page.locator("#empty")).to_contain_text("Nothing like this was found")
 
+        publish(site, anomaly("user-7", "corrected", T + 420, count=1240, count_high=1240, revision=1))
+        page.get_by_label("Status").select_option("corrected")
+        page.get_by_role("button", name="Filter").click()
+        expect(page).to_have_url(address(worker, "history?status=corrected"))
+        expect(page.get_by_label("Status")).to_have_value("corrected")
+        # Read again: nothing on this view tells of news.
+        site.until(lambda: worker.ask("/api/v1/anomalies?status=corrected")[1]["total"], worker)
+        page.reload()
+        expect(rows).to_have_count(1)
+        expect(rows.locator(".status")).to_have_text("corrected")
+        expect(rows).to_contain_text("with late clicks")
+        expect(rows.locator(".count strong")).to_have_text("1,240")
+
 
 def test_rules_say_what_is_watched_and_who_comes_close(site: Site, page: Page) -> None:
     worker = site.start()

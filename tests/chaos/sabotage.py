@@ -40,6 +40,7 @@ class Saboteur:
 def snapshot_before_anomalies() -> None:
     """The snapshot that forgets a window goes out before its anomalies, and then the worker dies."""
     from agents import anomalies
+    from agents.snapshots import KEY
     from clickwarden.detection import snapshot
     from clickwarden.detection.anomaly import Anomaly
     from tables.snapshots import snapshots
@@ -57,6 +58,8 @@ def snapshot_before_anomalies() -> None:
 
     async def put_first(partition: int, rows: Any) -> None:
         await put(partition, rows)
+        if not any(key.startswith(KEY) and value for key, value in rows.items()):
+            return  # what belongs to a snapshot, before and behind it
         emissions = forgotten.pop(partition)
         if any(anomaly.status == "closed" for found, _, _ in emissions for anomaly in found):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from clickwarden.audit.oracle import Judgement, judge
-from clickwarden.audit.recount import AuditRecord, Case, Recount, excuses
+from clickwarden.audit.recount import AuditRecord, Case, Count, Recount, excuses
 from clickwarden.detection.rules import Rule
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.settings import Settings
@@ -48,18 +48,19 @@ class ChangingRecount(Recount):
             cut = bisect_left(rest, ahead.pop(0).offsets[number], key=lambda record: record.offset)
             super().add(number, rest[:cut])
             rest = rest[cut:]
-            newest = self._partitions[number].watermark + self._settings.lateness
+            newest = self._partitions[number].newest
             for name, rule in self.rules.items():
                 window = rule.window
                 first = newest if math.isinf(newest) else (int(newest) // window + 1) * window
                 self._since[number, name].append(first)
         super().add(number, rest)
 
-    def over(self) -> dict[Case, int]:
+    def over(self) -> dict[Case, Count]:
         """Clicks of every user over the threshold of its window."""
-        return {case: clicks for case, clicks in super().over().items() if clicks > self._threshold(case)}
+        return {case: count for case, count in super().over().items() if count.total > self.threshold(case)}
 
-    def _threshold(self, case: Case) -> int:
+    def threshold(self, case: Case) -> int:
+        """Of its rule when the window opened."""
         since = self._since[case.partition, case.rule]
         version = max(number for number, window in enumerate(since) if window <= case.window)
         return next(rule for rule in self._changes[version].rules if rule.name == case.rule).threshold

@@ -58,14 +58,14 @@ def result() -> Outcome:
 def test_other_counts_are_not_the_same(result: Outcome) -> None:
     assert same([result, result])
     assert not same([result, replace(result, by_event_time=[Finding("bot", "12:00", 107)])])
-    assert not same([result, replace(result, closed={})])
+    assert not same([result, replace(result, final={})])
 
 
 def test_fields_may_differ_only_where_the_order_was_changed(result: Outcome) -> None:
     later = {"a1": {"alert_id": "a1", "first_seen": "2026-01-01T12:00:31Z"}}
     shuffled = Way("log", "shuffled", event_time.SHUFFLED)
-    assert identical([result, replace(result, way=shuffled, closed=later)])
-    assert not identical([result, replace(result, closed=later)])
+    assert identical([result, replace(result, way=shuffled, final=later)])
+    assert not identical([result, replace(result, final=later)])
 
 
 def test_table_shows_both_ways_to_count(result: Outcome, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,7 @@ def test_tables_show_the_figures_and_the_positions(
     show([course], Console(width=100))
     rows = {line.split("│")[1].strip(): line for line in capsys.readouterr().out.splitlines() if "│" in line}
     assert "2.0 s" in rows["away"]
-    assert "10,000 (9,976–10,000)" in rows["attacker: reported closed"]
+    assert "10,000 (9,976–10,000)" in rows["attacker: reported"]
     assert " 7 " in rows["late by wall clock"]
     assert " 2 " in rows["conflicting"]
     assert " 0 " in rows["missing"]

@@ -78,6 +78,7 @@ ROWS: dict[str, tuple[Value, str]] = {
     "ISO-8601 ahead": (click("odd", (START + timedelta(days=999)).isoformat()), "future"),
     "behind, window closed": (click("eve", T - 61), "late"),
     "behind, window open": (click("odd", T), "accepted"),
+    "minutes ahead of the others": (click("odd", T + 300), "accepted"),
     "unknown fields": (click("odd", T, page="/", nested={"deeply": [[[1]]]}), "accepted"),
     "no product_id": (click("odd", T, product_id=None), "accepted"),
     "product_id a number": (click("odd", T, product_id=17), "accepted"),

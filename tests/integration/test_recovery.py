@@ -3,10 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import NewPartitions
 
+from agents.snapshots import KEY
+from clickwarden.detection.snapshot import VERSION
+from clickwarden.times import isotime
 from tests.site import Site, Worker, click, clicks, window_before
 
 T = window_before(time.time())
@@ -225,11 +229,52 @@ def test_late_clicks_and_suspects_without_a_place_are_told_of(site: Sites) -> No
     worker = topic.start()
     topic.send(*minutes(0, 2), closing(1), click("ann", T))
     topic.await_counted(worker)
-    assert "1 clicks came too late" in topic.until(lambda: "too late" in worker.log and worker.log, worker)
+    topic.until(lambda: "1 clicks came when their window was closed, and are counted" in worker.log, worker)
+    assert "too late" not in worker.log
     assert worker.log.count("all 3 places for suspects of the window") == 2
     status = worker.partitions()[0]
-    assert (status["late"], status["capped"], status["lost"]) == (1, 2, 0)
+    assert (status["late"], status["uncounted"], status["capped"], status["lost"]) == (1, 0, 2, 0)
     right(topic)
+
+
+def test_clicks_that_came_too_late_to_be_counted_are_told_of(site: Sites) -> None:
+    topic = site(late_limit=0)
+    worker = topic.start()
+    topic.send(*minutes(0, 2), closing(1))
+    topic.await_counted(worker)
+    topic.send(*clicks("ann", 60, T, T + 59))
+    topic.await_counted(worker)
+    said = f"60 clicks came too late to be counted; they are in {topic.settings.late_topic}"
+    assert "CLICKWARDEN_LATE_LIMIT=0 s" in topic.until(lambda: said in worker.log and worker.log, worker)
+    assert "and are counted" not in worker.log
+    status = worker.partitions()[0]
+    assert (status["late"], status["uncounted"]) == (60, 60)
+    assert {(copy.about["rules"], copy.about["uncounted"]) for copy in topic.late()} == {("bot", "bot")}
+    assert topic.verdict().uncounted == 60
+    right(topic)
+
+
+def test_late_clicks_correct_what_was_said_and_take_others_over_the_threshold(site: Sites) -> None:
+    topic = site(lateness=1)
+    worker = topic.start()
+    topic.send(*minutes(0, 2), closing(1))
+    topic.await_counted(worker)
+    assert "mallory" not in {each["user_id"] for each in topic.anomalies()}
+    topic.send(*clicks("bot-0", 5, T, T + 59), *clicks("mallory", 60, T, T + 59))
+
+    def corrected() -> list[dict[str, Any]]:
+        topic.send(click("ann", T + 130))  # when none has come late for a second, by Kafka's clock
+        return topic.anomalies("corrected")
+
+    told = topic.until(corrected, worker)
+    assert [(each["user_id"], each["window_start"], each["count"], each["revision"]) for each in told] == [
+        ("bot-0", isotime(T), 65, 1),
+        ("mallory", isotime(T), 60, 1),
+    ]
+    topic.await_counted(worker)
+    assert worker.partitions()[0]["uncounted"] == 0
+    right(topic)
+    assert topic.verdict().corrected == 2
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it is away"])
@@ -256,7 +301,10 @@ def test_a_topic_that_was_made_anew(site: Sites, running: bool) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (b"CW\x63from the future", "the snapshot of partition 0 has version 99, this worker reads up to 1"),
+        (
+            b"CW\x63from the future",
+            f"the snapshot of partition 0 has version 99, this worker reads up to {VERSION}",
+        ),
         (b"CW\x01not zstandard", "the snapshot of partition 0 is broken"),
         (b"CW", "the snapshot of partition 0 is broken"),
     ],
@@ -268,7 +316,8 @@ def test_a_snapshot_it_cannot_read(site: Sites, row: bytes, said: str) -> None:
     topic.await_counted(worker)
     worker.terminate()
     changelog = f"{topic.settings.app_id}-snapshots-changelog"
-    topic.send(row, key=b"snapshot", topic=changelog)
+    newest = max(key for each in topic.read(changelog) if (key := each.key or b"").startswith(KEY))
+    topic.send(row, key=newest, topic=changelog)
     code, log = topic.launch().failed()
     assert said in log
     assert code != 0

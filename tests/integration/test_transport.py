@@ -148,6 +148,19 @@ def test_the_producers_clock_judges_where_the_topic_has_it_so(site: Callable[...
     assert worker.partitions()[0]["accepted"] == 2
 
 
+def test_a_producers_own_time_stamp_vouches_for_no_clock(site: Callable[..., Site]) -> None:
+    topic = site()
+    topic.create(**{"message.timestamp.type": "CreateTime"})
+    worker = topic.start()
+    first, rest = attack("eve", 61)[:30], attack("eve", 61)[30:]
+    topic.send(*first, timestamp=T * 1000)
+    topic.send(click("fast", T + 3600), timestamp=(T + 3600) * 1000)
+    topic.send(*rest, *[closing()] * 5, timestamp=(T + 65) * 1000)
+    topic.await_counted(worker)
+    assert (worker.partitions()[0]["late"], counts(topic, 0)) == (0, {"eve": 61})
+    assert topic.verdict().ok
+
+
 def test_what_retention_took_before_the_first_start_is_no_loss(site: Callable[..., Site]) -> None:
     topic = site()
     topic.create()

@@ -122,24 +122,38 @@ async def report(
     await producer.send_and_wait(topic, msgspec.json.encode(anomaly), key=anomaly.alert_id.encode())
 
 
+async def aside(
+    producer: AIOKafkaProducer, settings: Settings, partition: int, offset: int, **more: str
+) -> None:
+    """Put a copy of a click into the topic of late ones."""
+    about = {"topic": settings.clicks_topic, "partition": str(partition), "offset": str(offset)}
+    about |= {"reason": "late", "rules": "bot"} | more
+    headers = [(name, value.encode()) for name, value in about.items()]
+    await producer.send_and_wait(settings.late_topic, b"", headers=headers)
+
+
 @pytest.fixture
 async def attacked(settings: Settings, producer: AIOKafkaProducer) -> Settings:
-    """eve over the threshold and closed in partition 0, mallory still open in 1, and what is no click."""
+    """eve over the threshold and closed in partition 0, mallory still open in 1, and what is no click.
+
+    Some clicks of eve came late, and of joe's, who was never over, some too late to be counted.
+    """
     clicks = settings.clicks_topic
     await click(producer, clicks, 0, "ann", T, 50)
     await click(producer, clicks, 0, "eve", T, 60)
     await producer.send_and_wait(clicks, b"{", partition=0)
     await producer.send_and_wait(clicks, None, key=b"tombstone", partition=0)
-    await click(producer, clicks, 0, "ann", T + 65)
-    await click(producer, clicks, 0, "ann", T)  # late by the watermark
+    await click(producer, clicks, 0, "ann", T + 65, 5)  # so many agree that the minute is over
+    await click(producer, clicks, 0, "eve", T, 2)  # late by the watermark
+    await click(producer, clicks, 0, "joe", T, 60)  # too late to be counted: offsets 119 to 178
     await click(producer, clicks, 1, "mallory", T, 52)
     await click(producer, clicks, 1, "mallory", T + 1)  # late by the wall clock: offset 52
-    headers = {"topic": clicks, "partition": "1", "offset": "52", "reason": "late", "rules": "bot"}
-    await producer.send_and_wait(
-        settings.late_topic, b"", headers=[(name, value.encode()) for name, value in headers.items()]
-    )
+    for offset in range(119, 179):
+        await aside(producer, settings, 0, offset, uncounted="bot")
+    await aside(producer, settings, 1, 52)
     await report(producer, settings.anomalies_topic, "eve", 51, "ongoing")
     await report(producer, settings.anomalies_topic, "eve", 60)
+    await report(producer, settings.anomalies_topic, "eve", 62, "corrected", revision=1)
     await report(producer, settings.anomalies_topic, "mallory", 51, "ongoing", partition=1)
     return settings
 
@@ -149,16 +163,40 @@ async def test_verify_accounts_for_every_click_and_finds_no_fault(attacked: Sett
     assert numbers["ok"]
     assert numbers["accounted"]
     assert {
-        name: numbers[name] for name in ("produced", "accepted", "rejected", "late", "excused", "ignored")
+        name: numbers[name]
+        for name in ("produced", "accepted", "rejected", "late", "excused", "uncounted", "ignored")
     } == {
-        "produced": 167,
-        "accepted": 163,
+        "produced": 232,
+        "accepted": 167,
         "rejected": 1,
-        "late": 2,
+        "late": 63,
         "excused": 1,
+        "uncounted": 60,
         "ignored": 1,
     }
-    assert (numbers["expected"], numbers["reported"], numbers["closed"], numbers["exact"]) == (2, 2, 1, 1)
+    assert {name: numbers[name] for name in ("expected", "reported", "closed", "corrected", "exact")} == {
+        "expected": 2,
+        "reported": 2,
+        "closed": 1,
+        "corrected": 1,
+        "exact": 1,
+    }
+    shown = faust(attacked, "verify").stdout
+    assert "167 accepted + 1 rejected + 63 late + 1 ignored = 232 produced" in shown
+    assert "1 of the late ones by decision of the wall clock" in shown
+    assert f"60 of the late ones too late to be counted: {attacked.late_topic} says which" in shown
+    assert "2 expected, 2 reported, 1 closed, 1 corrected (1 with the exact count)" in shown
+
+
+async def test_verify_holds_a_correction_against_the_clicks_that_came_late(
+    attacked: Settings, producer: AIOKafkaProducer
+) -> None:
+    await report(producer, attacked.anomalies_topic, "eve", 70, "corrected", count_low=63, revision=2)
+    await report(producer, attacked.anomalies_topic, "joe", 60, "corrected", revision=1)
+    numbers = verify(attacked, 1)
+    assert (numbers["interval_misses"], numbers["invented"], numbers["conflicting"]) == (1, 1, 0)
+    assert "expected 62 clicks, found at least 63 (corrected)" in numbers["examples"]["interval_misses"][0]
+    assert "'joe'" in numbers["examples"]["invented"][0]
 
 
 async def test_verify_finds_each_fault(attacked: Settings, producer: AIOKafkaProducer) -> None:
@@ -214,6 +252,21 @@ async def test_verify_says_why_it_could_not(settings: Settings) -> None:
     assert "CLICKWARDEN_BROKER=kafka://127.0.0.1:1: Kafka does not answer" in away.stderr
 
 
+async def test_alerts_shows_the_last_word_on_each(settings: Settings, producer: AIOKafkaProducer) -> None:
+    topic = settings.anomalies_topic
+    await report(producer, topic, "eve", 60)
+    await report(producer, topic, "late", 51, "corrected", revision=1)
+    await report(producer, topic, "eve", 62, "corrected", revision=1)
+    await report(producer, topic, "eve", 63, "corrected", revision=2)
+    await report(producer, topic, "eve", 62, "corrected", revision=1)
+    await report(producer, topic, "eve", 60)
+    rows = [line.split() for line in faust(settings, "alerts").stdout.splitlines() if "bot" in line]
+    assert [(row[0], row[4], row[5]) for row in rows] == [
+        ("corrected", "late", "51"),
+        ("corrected", "eve", "63"),
+    ]
+
+
 async def test_alerts_shows_each_anomaly_once_and_obeys_no_user_id(
     settings: Settings, producer: AIOKafkaProducer
 ) -> None:
@@ -262,6 +315,9 @@ async def test_alerts_follows_until_it_is_interrupted(settings: Settings, produc
         assert "eve" in line("ongoing")
         await report(producer, settings.anomalies_topic, "eve", 60)
         assert "60" in line("closed")
+        await report(producer, settings.anomalies_topic, "eve", 60)
+        await report(producer, settings.anomalies_topic, "eve", 62, "corrected", revision=1)
+        assert "62" in line("bot  eve")
 
 
 async def test_alerts_outlives_kafka(tmp_path: Path) -> None:

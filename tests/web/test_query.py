@@ -63,7 +63,10 @@ def test_a_cursor_is_the_place_it_was_made_of(given: tuple[str, str]) -> None:
 async def test_exports_hold_what_the_records_hold_and_no_formula() -> None:
     feed = Feed()
     for number, user_id in enumerate([HOSTILE, "+1", "-1", "@a", "\t=1", "\r=1", "plain", "a=1"]):
-        feed.take(record(f"{number}", user_id=user_id, events={"=cmd()": 1}, reasons=["=1", "b"]))
+        evil = {"=cmd()": 1}
+        feed.take(
+            record(f"{number}", "corrected", revision=number, user_id=user_id, events=evil, reasons=["=1"])
+        )
     entries = sorted(
         [entry async for some in feed.select() for entry in some], key=lambda each: each.alert_id
     )
@@ -76,3 +79,5 @@ async def test_exports_hold_what_the_records_hold_and_no_formula() -> None:
     assert [row["user_id"].removeprefix("'") for row in rows] == [line["user_id"] for line in lines]
     assert not [cell for row in rows for cell in row.values() if cell[0] in "=+-@\t\r"]
     assert json.loads(rows[0]["events"]) == {"=cmd()": 1}
+    assert [row["status"] for row in rows] == ["corrected"] * 8
+    assert [row["revision"] for row in rows] == [str(line["revision"]) for line in lines] == [*"01234567"]

@@ -61,6 +61,17 @@ def test_what_is_no_status_is_passed_over(value: bytes | None) -> None:
     assert workers.all() == []
 
 
+def test_a_worker_of_an_older_version_is_seen_while_they_are_replaced() -> None:
+    newer = word("a", 100, 0)
+    content = msgspec.json.decode(newer.value)
+    (partition,) = content["partitions"]
+    del partition["uncounted"], partition["crowded_windows"]
+    workers = Workers()
+    assert workers.take(SimpleNamespace(value=msgspec.json.encode(content), timestamp=newer.timestamp))
+    (worker,) = workers.all()
+    assert [(each.late, each.uncounted) for each in worker.partitions] == [(1, 0)]
+
+
 def test_fields_of_a_newer_version_do_no_harm() -> None:
     workers = Workers()
     assert workers.take(word("a", 100, 0, mood="sunny")) is not None

@@ -2,7 +2,7 @@
 
 import { load } from "./connection.js";
 import { byId, element, Rows, write } from "./element.js";
-import { count, crossing, head, status, threat } from "./incident.js";
+import { count, crossing, head, origin, status, threat } from "./incident.js";
 import { number, plural, ruleLink, userLink, visible } from "./text.js";
 import { span } from "./time.js";
 
@@ -61,7 +61,7 @@ const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
     "div",
     {},
     status(each.status),
-    element("small", {}, crossing(each), each.caught_up ? " from a backlog" : ""),
+    element("small", {}, [crossing(each), origin(each)].filter(Boolean).join(" ")),
   ),
 ]);
 

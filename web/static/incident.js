@@ -25,8 +25,17 @@ export const threat = (each) => `${category(each.category)}, ${each.owasp} ${eac
 
 export const status = (name) => element("span", { className: `status ${name}` }, name);
 
+const STATUSES = ["ongoing", "closed", "corrected"];
+
+// Of two records of one anomaly the one that ranks higher holds.
+export const rank = (record) => STATUSES.indexOf(record.status) + (record.revision ?? 0);
+
 // An ongoing record is of the moment its threshold was crossed; the window's count goes on.
 export const crossing = (record) => (record.status === "ongoing" ? "when it was crossed" : "");
+
+// Where a record's figures come from, if not from a window that was open a moment ago.
+export const origin = (record) =>
+  record.status === "corrected" ? "with late clicks" : record.caught_up ? "from a backlog" : "";
 
 // What an incident may count without being one: its windows' thresholds together.
 export const allowed = (each) => each.threshold * each.windows;
@@ -43,7 +52,12 @@ export function incident(each) {
       at(each.since),
       " ",
       small(ongoing ? since(each.since) : `for ${duration(lasted)}`),
-      small(status(each.status), `, ${plural(each.windows, "window")}`, each.caught_up ? ", from a backlog" : ""),
+      small(
+        status(each.status),
+        `, ${plural(each.windows, "window")}`,
+        each.corrected ? ", corrected" : "",
+        each.caught_up ? ", from a backlog" : "",
+      ),
     ),
   ];
 }

@@ -2,7 +2,7 @@
 
 import { follow, get, notice } from "./connection.js";
 import { byId, element, fill, Rows, write } from "./element.js";
-import { allowed, crossing, head, incident, status, threat } from "./incident.js";
+import { allowed, crossing, head, incident, rank, status, threat } from "./incident.js";
 import { interval, lamp } from "./picture.js";
 import { certainty, multiple, number, plural, range, rate, ruleLink, userLink } from "./text.js";
 import { at, since } from "./time.js";
@@ -22,7 +22,7 @@ const found = new Map(); // the newest anomalies by alert_id, the newest last
 
 function note(anomaly) {
   const known = found.get(anomaly.alert_id);
-  if (known?.status === "closed" && anomaly.status === "ongoing") return;
+  if (known && rank(known) > rank(anomaly)) return;
   found.delete(anomaly.alert_id);
   found.set(anomaly.alert_id, anomaly);
   if (found.size > ROWS) found.delete(found.keys().next().value);

@@ -46,7 +46,11 @@ function figures(health) {
     ),
     figure("Kafka", health.kafka === "ok" ? "answers" : "is away", health.detail || "reachable"),
     figure("Accepted", number(health.accepted), "counted"),
-    figure("Late", number(health.late), "window was closed"),
+    figure(
+      "Late",
+      number(health.late),
+      health.uncounted ? `${number(health.uncounted)} too late to be counted` : "counted all the same",
+    ),
     figure(
       "Rejected",
       number(total(health.rejected)),

@@ -1,6 +1,7 @@
 """What the feed makes of the records of the anomalies topic."""
 
 import json
+from itertools import accumulate, permutations
 
 import pytest
 
@@ -28,6 +29,36 @@ async def test_closed_replaces_ongoing_and_not_the_other_way() -> None:
     assert feed.take(record("a")) is None
     assert feed.take(record("a", "closed")) is None
     assert (await known(feed), feed.ongoing, feed.fired("bot")) == ([("a", "closed")], 0, 1)
+
+
+def word(status: str, revision: int) -> bytes:
+    """A statement on one anomaly; statuses and revisions differ in their count."""
+    return record("a", status, revision=revision, count_high=51 + len(status) + revision)
+
+
+SAID = [("ongoing", 0), ("closed", 0), ("corrected", 1), ("corrected", 2)]
+
+
+@pytest.mark.parametrize("order", [*permutations(SAID)], ids=str)
+def test_the_last_word_holds_in_whatever_order_it_is_heard(order: tuple[tuple[str, int], ...]) -> None:
+    feed = Feed()
+    told = [said for said in order for _ in range(2) if feed.take(word(*said)) is not None]
+    places = [SAID.index(said) for said in order]
+    assert told == [SAID[place] for place in sorted(set(accumulate(places, max)))]
+    (entry,) = feed.of("u")
+    assert (entry.status, entry.anomaly.revision, entry.high) == ("corrected", 2, 62)
+    assert (feed.ongoing, feed.live, feed.fired("bot")) == (0, 0, 1)
+
+
+def test_a_correction_of_somebody_nobody_had_heard_of_is_a_new_anomaly() -> None:
+    feed = Feed()
+    news = feed.take(record("a", "corrected", revision=1))
+    assert news is not None
+    assert news.first
+    news = feed.take(record("a", "corrected", revision=2))
+    assert news is not None
+    assert not news.first
+    assert feed.take(record("a", "corrected", revision=2)) is None
 
 
 async def test_the_newest_window_comes_first_and_an_anomaly_keeps_its_place() -> None:
@@ -63,15 +94,16 @@ async def test_what_is_selected_may_change_meanwhile() -> None:
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (Filter(), "abc"),
+        (Filter(), "abcd"),
         (Filter(rule="bot"), "ab"),
         (Filter(user="u"), "bc"),
         (Filter(user="U"), ""),
-        (Filter(category="scraper"), "c"),
+        (Filter(category="scraper"), "cd"),
         (Filter(status="ongoing"), "b"),
         (Filter(status="closed", user="u"), "c"),
-        (Filter(since="2026-01-01T00:01:00Z"), "bc"),
-        (Filter(since="2026-01-01T00:00:59Z"), "abc"),
+        (Filter(status="corrected"), "d"),
+        (Filter(since="2026-01-01T00:01:00Z"), "bcd"),
+        (Filter(since="2026-01-01T00:00:59Z"), "abcd"),
         (Filter(until="2026-01-01T00:01:00Z"), "a"),
         (Filter(until="2026-01-01T00:01:01Z"), "ab"),
         (Filter(since="2026-01-01T00:01:00Z", until="2026-01-01T00:02:00Z"), "b"),
@@ -84,6 +116,7 @@ async def test_filters(wanted: Filter, found: str) -> None:
     feed.take(record("b", "ongoing", MINUTES[2], window_start=MINUTES[1]))
     more = {"rule": "slow", "category": "scraper", "window_start": MINUTES[2]}
     feed.take(record("c", "closed", MINUTES[3], **more))
+    feed.take(record("d", "corrected", MINUTES[3], user_id="t", revision=1, **more))
     assert sorted(alert for alert, _ in await known(feed, wanted)) == list(found)
 
 

@@ -33,6 +33,25 @@ def test_one_story_for_windows_that_follow_one_another() -> None:
     assert (incident.status, incident.until, incident.count) == ("closed", "2026-01-01T00:06:53Z", 650)
 
 
+def test_a_correction_changes_the_figures_and_not_when_it_was_told() -> None:
+    feed = Feed()
+    window(feed, 4, high=70)
+    window(feed, 5, high=80)
+    (incident,) = incidents(feed.of("u"))
+    assert (incident.count, incident.corrected, incident.caught_up) == (150, False, False)
+    window(feed, 5, "corrected", high=90, revision=1, caught_up=True)
+    (incident,) = incidents(feed.of("u"))
+    assert (incident.status, incident.count, incident.spark) == ("closed", 160, [70, 90])
+    assert (incident.corrected, incident.caught_up) == (True, False)
+
+
+def test_an_incident_of_late_clicks_alone_is_told_long_after_it_happened() -> None:
+    feed = Feed()
+    window(feed, 4, "corrected", revision=1, caught_up=True)
+    (incident,) = incidents(feed.of("u"))
+    assert (incident.status, incident.corrected, incident.caught_up) == ("closed", True, True)
+
+
 def test_a_window_without_an_anomaly_ends_it() -> None:
     feed = Feed()
     for minute in 4, 6, 7:

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clickwarden.audit.oracle import FAULTS, Judgement, judge, recount
-from clickwarden.audit.recount import Case, Recount, excuses
+from clickwarden.audit.recount import Case, Count, Missed, Recount, excuses
 from clickwarden.detection.anomaly import Anomaly, alert_id
 from clickwarden.detection.rules import Rule
 from clickwarden.formats.clicks import Decoder
@@ -39,6 +39,7 @@ class Record:
     value: bytes | None
     offset: int = 0
     timestamp: int = NOW
+    timestamp_type: int = 1
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
 
@@ -48,12 +49,25 @@ def click(user: str, time: float, event: str = "view") -> bytes:
 
 
 def run(*values: bytes | None, begin: int = 0) -> list[Record]:
-    return [Record(value, offset) for offset, value in enumerate(values, begin)]
+    """Records of clicks that Kafka received when they happened; of anything else, now."""
+    return [Record(value, offset, _received(value)) for offset, value in enumerate(values, begin)]
+
+
+def _received(value: bytes | None) -> int:
+    try:
+        time = json.loads(value or b"")["timestamp"]
+        return min(NOW, math.ceil(time * 1000)) if time >= 0 else NOW
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return NOW
 
 
 def over(truth: Recount) -> dict[tuple[str, str, int], int]:
-    """Clicks over the threshold by rule, user and seconds from T to the window's start."""
-    return {(case.rule, case.user_id, case.window - T): clicks for case, clicks in truth.over().items()}
+    """In time and over the threshold, by rule, user and seconds from T to the window's start."""
+    return {
+        (case.rule, case.user_id, case.window - T): count.in_time
+        for case, count in truth.over().items()
+        if count.in_time > truth.rules[case.rule].threshold
+    }
 
 
 # -- the recount ------------------------------------------------------------------------------------
@@ -72,7 +86,7 @@ def test_a_rule_counts_its_own_events_in_its_own_window() -> None:
 
 def test_a_user_of_two_partitions_is_counted_in_each() -> None:
     runs = {0: run(*[click("u", T)] * 3), 1: run(*[click("u", T)] * 4)}
-    assert recount(runs, SETTINGS, [BOT]).over() == {Case(1, "bot", "u", T): 4}
+    assert recount(runs, SETTINGS, [BOT]).over() == {Case(1, "bot", "u", T): Count(4, 0, 0)}
 
 
 def test_a_click_is_late_from_the_moment_its_window_is_closed() -> None:
@@ -112,8 +126,10 @@ def test_counts_are_those_of_the_definition(clicks: list[tuple[str, int]], laten
     )
     settings = SETTINGS.model_copy(update={"lateness": float(lateness)})
     truth = recount({0: run(*[click(user, time) for user, time in clicks])}, settings, [rule])
-    found = {(case.user_id, case.window): count for case, count in truth.over().items()}
-    assert found == {key: count for key, count in counts.items() if count > 1}
+    found = {(case.user_id, case.window): count.in_time for case, count in truth.over().items()}
+    assert {key: count for key, count in found.items() if count > 1} == {
+        key: count for key, count in counts.items() if count > 1
+    }
     assert truth.accepted == counts.total()
 
 
@@ -228,13 +244,16 @@ def test_a_click_the_wall_clock_made_late_is_excused_and_said_so() -> None:
     runs = {0: run(*[click("u", T)] * 4, click("u", T + 1))}
     excused = excuses([late_record(4), late_record(4)], "clicks")
     truth = recount(runs, SETTINGS, [BOT], excused)
-    assert excused == {(0, 4): {"bot", "login"}}
+    assert excused == {(0, 4): Missed(frozenset({"bot", "login"}), frozenset())}
     assert (over(truth), truth.accepted, truth.late, truth.excused) == ({("bot", "u", 0): 4}, 4, 1, 1)
 
 
 def test_a_click_late_by_the_watermark_needs_no_excuse() -> None:
     truth = recount(
-        {0: run(click("u", T), click("u", T + 65), click("u", T))}, SETTINGS, [BOT], {(0, 2): {"bot"}}
+        {0: run(click("u", T), click("u", T + 65), click("u", T))},
+        SETTINGS,
+        [BOT],
+        {(0, 2): Missed(frozenset({"bot"}), frozenset())},
     )
     assert (truth.late, truth.excused) == (1, 0)
 
@@ -377,6 +396,86 @@ def test_what_is_wrong_is_found_wrong(truth: Recount, name: str) -> None:
     verdict = judge(truth, spoil(good()))
     assert faults(verdict) == expected
     assert not verdict.ok
+
+
+LATER = T + 65 + 60  # when what came late for the first window must have been told of
+
+
+@pytest.fixture
+def late() -> Recount:
+    """Late clicks take eve from 4 to 6, and bob from 2 to 5; two of mia's 5 came too late to be counted."""
+    in_time = [*[click("eve", T)] * 4, *[click("bob", T)] * 2, click("ann", T + 65)]
+    behind = [click("eve", T)] * 2 + [click("bob", T)] * 3 + [click("mia", T)] * 5
+    runs = run(*in_time)
+    runs += [Record(value, len(runs) + number, 1000 * (T + 65)) for number, value in enumerate(behind)]
+    runs += [Record(click("ann", LATER), len(runs), 1000 * LATER)]
+    bot = frozenset({"bot"})
+    missed = {(0, offset): Missed(bot, bot) for offset in (12, 13)}
+    return recount({0: runs}, SETTINGS, [BOT], missed)
+
+
+BOB, MIA = Case(0, "bot", "bob", T), Case(0, "bot", "mia", T)
+
+
+def corrected(case: Case, count: int, revision: int = 1, **fields: Any) -> Record:
+    return report(case, count, "corrected", revision=revision, **fields)
+
+
+def test_corrections_are_right_by_all_that_could_be_counted(late: Recount) -> None:
+    assert (late.accepted, late.late, late.uncounted) == (8, 10, 2)
+    assert late.over() == {CLOSED: Count(4, 2, 2), BOB: Count(2, 3, 3)}
+    said = [report(CLOSED, 4), corrected(CLOSED, 5), corrected(CLOSED, 6, 2), corrected(BOB, 5)]
+    verdict = judge(late, [*said, corrected(CLOSED, 5)])
+    assert verdict.ok, verdict.examples
+    assert (verdict.expected, verdict.closed, verdict.corrected, verdict.final) == (2, 1, 2, 2)
+    assert (verdict.exact, verdict.repeats, verdict.uncounted) == (2, 1, 2)
+
+
+def test_a_correction_need_not_have_been_told_before_it_is_due() -> None:
+    clicks = [*[click("bob", T)] * 2, click("ann", T + 65)]
+    behind = [Record(click("bob", T), len(clicks) + number, 1000 * (T + 65)) for number in range(3)]
+    truth = recount({0: run(*clicks) + behind}, SETTINGS, [BOT])
+    assert truth.over() == {BOB: Count(2, 3, 0)}
+    assert judge(truth, []).ok
+    assert judge(truth, [corrected(BOB, 5)]).ok
+
+
+UNRIGHTED: dict[str, tuple[list[Record], dict[str, int]]] = {
+    "nobody corrected": ([report(CLOSED, 4)], {"missing": 2}),
+    "closed left out": ([corrected(CLOSED, 6), corrected(BOB, 5)], {"missing": 1}),
+    "late clicks in closed": (
+        [report(CLOSED, 6), corrected(CLOSED, 6), corrected(BOB, 5)],
+        {"interval_misses": 1},
+    ),
+    "closed for want of late clicks": (
+        [report(CLOSED, 4), corrected(CLOSED, 6), report(BOB, 5), corrected(BOB, 5)],
+        {"invented": 1},
+    ),
+    "too many": ([report(CLOSED, 4), corrected(CLOSED, 7), corrected(BOB, 5)], {"interval_misses": 1}),
+    "the last too few": (
+        [report(CLOSED, 4), corrected(CLOSED, 5), corrected(BOB, 5)],
+        {"interval_misses": 1},
+    ),
+    "what could not be counted": (
+        [
+            report(CLOSED, 4),
+            corrected(CLOSED, 6),
+            corrected(BOB, 5),
+            corrected(BOB._replace(user_id="mia"), 5),
+        ],
+        {"invented": 1},
+    ),
+    "one revision, two contents": (
+        [report(CLOSED, 4), corrected(CLOSED, 5), corrected(CLOSED, 6), corrected(BOB, 5)],
+        {"conflicting": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNRIGHTED)
+def test_a_wrong_correction_is_found_wrong(late: Recount, name: str) -> None:
+    said, expected = UNRIGHTED[name]
+    assert faults(judge(late, said)) == expected
 
 
 def test_a_user_in_two_partitions_conflicts_with_himself() -> None:

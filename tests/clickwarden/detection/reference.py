@@ -16,12 +16,14 @@ from clickwarden.detection.sketch import cells_of, hashes_of
 Click = tuple[str, str, str | None, float]
 
 
-def batch_of(rows: Iterable[Click]) -> Batch:
+def batch_of(rows: Iterable[Click], received: Iterable[float] | None = None) -> Batch:
+    """Clicks that Kafka received then; when they happened, so that the newest is the time, if not given."""
     rows = list(rows)
     users, events, products, times = (
         (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
     )
-    return Batch(Clicks(users, events, products, np.array(times, np.float64)))
+    arrivals = times if received is None else list(received)
+    return Batch(Clicks(users, events, products, np.array(times, np.float64), np.array(arrivals, np.float64)))
 
 
 def truth(rows: Iterable[Click], rules: Iterable[Rule], lateness: float) -> dict[tuple[str, int, str], int]:
@@ -37,8 +39,8 @@ def truth(rows: Iterable[Click], rules: Iterable[Rule], lateness: float) -> dict
     return dict(counts)
 
 
-def state(detection: Detection) -> Any:
-    """All that a detection knows, to be compared."""
+def core(detection: Detection) -> Any:
+    """What there was to know from the beginning of snapshots on."""
     return (
         detection.newest, detection.accepted, detection.late,
         [
@@ -49,6 +51,19 @@ def state(detection: Detection) -> Any:
             for d in detection.rule_windows
         ],
     )  # fmt: skip
+
+
+def state(detection: Detection) -> Any:
+    """All that a detection knows, to be compared."""
+    return (
+        core(detection),
+        (vars(detection.clock), detection.delays.spans, detection.uncounted),
+        [
+            (w.name, w.outcome, w.closed, w.late, w.suspects, w.revisions, w.changed, w.due, w.until)
+            for w in detection.closed
+        ],
+        {rule: spans.bounds for rule, spans in detection.closed.forgotten.items()},
+    )
 
 
 class ReferenceWindow:

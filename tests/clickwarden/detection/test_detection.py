@@ -245,8 +245,8 @@ def test_a_click_late_for_one_rule_still_counts_for_another() -> None:
 def test_wall_clock_closes_a_silent_window_and_loses_no_click_of_a_later_one() -> None:
     detection = Detection(0, BOT, configured())
     detection.count(batch_of([at(10)] * 60))
-    assert not detection.seal(detection.newest + 54)
-    assert detection.seal(detection.newest + 56)
+    assert not detection.decide(54)
+    assert detection.decide(56)
     (closed,) = detection.close().anomalies
     assert (closed.status, closed.count) == ("closed", 60)
     woken = detection.count(batch_of([at(59, "late"), at(61, "bob")]))
@@ -272,7 +272,9 @@ def test_a_changed_rule_takes_effect_at_the_next_window_and_drops_no_count() -> 
     rest = detection.count(batch_of([at(200, "eve")])).anomalies
     assert [(a.user_id, a.threshold, a.count) for a in rest] == [("ann", 50, 51), ("bob", 20, 30)]
     detection.count(batch_of([at(400, "eve")]))
-    assert [detector.rule.threshold for detector in detection.rule_windows] == [20]
+    assert [ruled.rule.threshold for ruled in detection.rule_windows] == [50, 20]  # late clicks may come
+    detection.count(batch_of([at(1200, "eve")]))
+    assert [ruled.rule.threshold for ruled in detection.rule_windows] == [20]
 
 
 def test_a_changed_rule_with_no_window_open_counts_until_the_change() -> None:

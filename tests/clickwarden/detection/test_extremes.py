@@ -25,7 +25,8 @@ def detection() -> Detection:
 
 def batch(users: list[str], time: float) -> Batch:
     products: list[str | int | None] = [f"p{number}" for number in range(len(users))]
-    return Batch(Clicks(users, ["view"] * len(users), products, np.full(len(users), time)))
+    times = np.full(len(users), time)
+    return Batch(Clicks(users, ["view"] * len(users), products, times, received=times))
 
 
 def found(detection: Detection) -> dict[str, tuple[int, int]]:

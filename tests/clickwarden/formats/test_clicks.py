@@ -30,6 +30,7 @@ class Record:
     value: bytes | None
     offset: int = 0
     timestamp: int = RECEIVED
+    timestamp_type: int = 1
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
 

@@ -1,0 +1,91 @@
+"""The rows that hold one partition's state."""
+
+from collections.abc import Mapping, Sequence
+
+from clickwarden.detection import snapshot
+from clickwarden.detection.detection import Detection, Parameters
+from clickwarden.detection.rules import Rule
+from tables.partitioned import PartitionedTable
+
+#: Keys of a partition's snapshots begin so; that of a release before 0.2 is this.
+KEY = b"snapshot"
+
+
+class SnapshotRows:
+    """One owner's hold on a partition's rows in the snapshots table.
+
+    A worker that was taken for dead may have a snapshot under way that
+    arrives when its successor has long written others. So the key of a
+    snapshot carries the generation of the consumer group in which its writer
+    owned the partition, and the newest generation's row is the state, whatever
+    came later. An owner writes its first before it counts anything; older
+    rows go once it is durable.
+
+    The rows of closed windows need no such fence: their content is a function
+    of the partition's records and of decisions that were durable before, the
+    same whoever writes it.
+
+    Args:
+        table: of the snapshots.
+        partition: the number of the partition.
+        generation: of the consumer group.
+    """
+
+    def __init__(self, table: PartitionedTable, partition: int, generation: int) -> None:
+        self._table = table
+        self._partition = partition
+        rows = table.rows(partition)
+        snapshots = sorted(key for key in rows if key.startswith(KEY))
+        self._outcomes = {key: value for key, value in rows.items() if not key.startswith(KEY)}
+        self._newest = rows[snapshots[-1]] if snapshots else b""
+        self._key = _behind(snapshots[-1] if snapshots else KEY, generation)
+        self._stale: dict[bytes, bytes | None] = dict.fromkeys(snapshots)
+
+    def load(self, rules: Sequence[Rule], parameters: Parameters) -> Detection:
+        """The detection that the newest snapshot is of; one that begins where there is none.
+
+        Raises:
+            SnapshotError: the snapshot cannot be used.
+        """
+        if self._newest:
+            detection = snapshot.load(self._newest, self._partition, parameters, self._outcomes)
+        else:
+            detection = Detection(self._partition, rules, parameters)
+        kept = {snapshot.outcome_key(window.name) for window in detection.closed}
+        self._stale |= dict.fromkeys(self._outcomes.keys() - kept)
+        self._newest, self._outcomes = b"", {}
+        return detection
+
+    async def save(
+        self, packed: bytes, outcomes: Mapping[bytes, bytes | None], gone: Mapping[bytes, bytes | None]
+    ) -> None:
+        """Make a snapshot durable.
+
+        Args:
+            packed: the snapshot.
+            outcomes: rows that it refers to and that are not there yet; durable before it.
+            gone: rows that it refers to no more, as None; removed when it is durable.
+        """
+        if outcomes:
+            await self._table.put(self._partition, outcomes)
+        await self._table.put(self._partition, {self._key: packed})
+        stale, self._stale = self._stale | dict(gone), {}
+        if stale:
+            await self._table.put(self._partition, stale)
+
+
+def _behind(newest: bytes, generation: int) -> bytes:
+    """The key of an owner's snapshots, behind the newest there is.
+
+    A group that everybody left long ago begins anew with its first generation.
+
+    >>> _behind(b"snapshot", 7), _behind(b"snapshot/0000000007/0000", 7)
+    (b'snapshot/0000000007/0000', b'snapshot/0000000007/0001')
+    >>> _behind(b"snapshot/0000000007/0000", 1)
+    b'snapshot/0000000007/0001'
+    """
+    _, *parts = newest.decode().split("/")
+    known, count = map(int, parts or ("-1", "0"))
+    if generation > known:
+        known, count = generation, -1
+    return f"{KEY.decode()}/{known:010}/{count + 1:04}".encode()

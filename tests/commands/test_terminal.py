@@ -1,0 +1,21 @@
+"""Anomalies as text."""
+
+import pytest
+
+from clickwarden.detection.anomaly import STATUSES, Anomaly, Status
+from commands.terminal import STYLES, describe
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_each_status_is_a_word_in_a_column_of_its_own(status: Status) -> None:
+    anomaly = Anomaly(
+        alert_id="a", rule="bot", status=status, user_id="eve", window_start="2026-01-01T00:00:00Z",
+        window_end="2026-01-01T00:01:00Z", count=61, count_low=55, count_high=61, threshold=50,
+        first_seen="2026-01-01T00:00:01Z", last_seen="2026-01-01T00:00:02Z", events={"view": 55},
+        distinct_products=3, category="bot", owasp="OAT-003", reasons=["why", "how"], partition=0,
+    )  # fmt: skip
+    text = describe(anomaly)
+    first, second = text.plain.splitlines()
+    assert first == f"{status:10}2026-01-01 00:00:00Z–00:01:00Z  bot  eve  61 (55–61) clicks, threshold 50"
+    assert second == " " * 10 + "why; how"
+    assert text.style == STYLES[status]
