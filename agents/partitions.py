@@ -351,6 +351,7 @@ class Partition:
             # Before anything is counted: what a predecessor has still under way is then behind it.
             await self._save(self._pack())
             await self._report(self.detection.close())
+            self._changed = True
 
     async def _end(self) -> int:
         """End of what Kafka holds.

@@ -300,7 +300,11 @@ class Detection:
         if math.isfinite(self.clock.time) and self.clock.newest - self.clock.time > LEAP_SECONDS:
             return False
         watermark = self.clock.newest - self._parameters.lateness
-        return any(window.end <= watermark for window in self.open_windows())
+        return any(
+            ruled.sealed < window.end <= watermark
+            for ruled in self.rule_windows
+            for window in ruled.windows.values()
+        )
 
     def decide(self, silence: float) -> bool:
         """Let wall clock decide, after so many seconds of silence, what is over; whether anything is.
