@@ -38,9 +38,9 @@ def test_an_open_transaction_is_no_silence(site: Sites) -> None:
     by.begin_transaction()
     topic.send(*ATTACK, partition=ODD)
     topic.send(*clicks("eve", 5, T + 58, T + 59), partition=ODD, by=by)
-    topic.send(*ATTACK, partition=EVEN)
+    topic.send(*clicks("bob", 60, T + 57, T + 60), partition=EVEN)
     await_closed(topic, EVEN, worker)
-    assert closed(topic) == {EVEN: ("eve", 60)}
+    assert closed(topic) == {EVEN: ("bob", 60)}
     by.commit_transaction()
     await_closed(topic, ODD, worker)
     assert closed(topic)[ODD] == ("eve", 65)
