@@ -24,6 +24,8 @@ from clickwarden.formats.aside import (
 from clickwarden.settings import Settings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: No click is earlier, epoch seconds.
+EARLIEST = datetime(1971, 1, 1, tzinfo=UTC).timestamp()
 
 
 class AuditRecord(Protocol):
@@ -204,7 +206,7 @@ class Recount:
         except ValueError:
             return None
         latest = min(received + names.max_skew, 250_000_000_000)
-        return (user, event, time) if 0 <= time <= latest else None
+        return (user, event, time) if EARLIEST <= time <= latest else None
 
     @property
     def produced(self) -> int:
