@@ -110,7 +110,9 @@ class Decoder:
         stamps = _stamps(records)
         if len(rows) and (times.max() > self._limit(stamps) or times.min() < EARLIEST):
             return self._decode_each(records)
-        return _columns(rows, times, _received(records, stamps))
+        clicks = _columns(rows, times, _received(records, stamps))
+        clicks.stamps = stamps
+        return clicks
 
     def _decode_each(self, records: Sequence[Record]) -> Clicks:
         rows, times, positions = [], [], []
@@ -130,7 +132,9 @@ class Decoder:
                     time = self._time(time, record)
             except ClickError as error:
                 # Not the error itself: its traceback would keep the whole run.
-                rejected.append(Rejected(record.offset, record.key, value, error.reason, error.detail))
+                rejected.append(
+                    Rejected(record.offset, record.key, value, error.reason, error.detail, position)
+                )
                 continue
             rows.append(row)
             times.append(time)
@@ -139,6 +143,7 @@ class Decoder:
         clicks.records = np.array(positions, np.int64)
         clicks.rejected = rejected
         clicks.ignored = ignored
+        clicks.stamps = stamps
         return clicks
 
     def _decode_one(self, value: bytes) -> Any:
