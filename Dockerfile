@@ -14,6 +14,7 @@ COPY rules.toml .
 USER clickwarden
 VOLUME /data
 EXPOSE 6066
+# Whether it lives, and not /ready: a worker that waits for Kafka, or can read nothing, gains nothing by a restart.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --start-interval=1s CMD \
-    ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:6066/ready', timeout=2)"]
+    ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:6066/health', timeout=2)"]
 CMD ["faust", "-A", "app", "worker", "-l", "info"]

@@ -14,11 +14,13 @@ from agents.decoding import Decoding
 from agents.snapshots import SnapshotRows
 from app.application import Application
 from app.delivery import Deliveries, Outgoing
+from clickwarden.alerts.sight import Sight
 from clickwarden.detection import snapshot
 from clickwarden.detection.activity import Activity
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.detection import Findings
+from clickwarden.detection.intake import Counts, Intake
 from clickwarden.errors import SnapshotError
 from clickwarden.formats.aside import (
     HEADER_DETAIL,
@@ -89,6 +91,8 @@ class Partition:
     the same ids and the same content.
 
     Attributes:
+        detection: what is known of it, and counts.
+        intake: what becomes of its records.
         lost: records that Kafka no longer held when they were to be counted.
         capped: closed windows in which the places for suspects were all taken.
     """
@@ -100,6 +104,7 @@ class Partition:
         self._activity = tables.activity
         self.detection = self._rows.load(app.rules, app.settings)
         self.activity = Activity(partition, tables.activity.rows(partition))
+        self.intake = Intake(app.rules)
         self.lost = 0
         self.capped = 0
         self._told_late, self._told_uncounted = self.detection.late, self.detection.uncounted
@@ -116,6 +121,13 @@ class Partition:
     def tp(self) -> TP:
         """The partition's name in Kafka."""
         return TP(self._settings.clicks_topic, self.detection.partition)
+
+    @property
+    def sight(self) -> Sight:
+        """What can be seen of its records."""
+        detection = self.detection
+        total = Counts(detection.accepted, detection.late, detection.uncounted, detection.rejected)
+        return Sight.of(self.intake, total, self._settings.field_names)
 
     async def count(self, run: Run, decoding: Decoding) -> None:
         """Count a run of records, which may begin with ones already counted."""
@@ -155,6 +167,7 @@ class Partition:
         counted = 0
         async for batch, next_offset in decoding.decoded(run):
             findings = self.detection.count(batch)
+            self.intake.take(batch, findings)
             self._advance(next_offset)
             await self._report(findings)
             await self._set_aside(batch)
@@ -171,6 +184,7 @@ class Partition:
     async def _report(self, findings: Findings) -> None:
         for window in findings.closed:
             self.activity.close(window)
+            self.intake.close(window)
             if window.full:
                 self.capped += 1
                 log.warning(

@@ -1,14 +1,19 @@
 """How the worker itself is doing."""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from agents.partitions import Partition
+from clickwarden.alerts.sight import Blindness, Sight
 from clickwarden.times import isotime
 
-State = Literal["ready", "recovering", "rebalancing", "away"]
+#: Silence after which a worker is taken for gone, seconds.
+GONE_SECONDS = 10.0
+
+State = Literal["ready", "blind", "recovering", "rebalancing", "away"]
 
 
 class PartitionStatus(msgspec.Struct):
@@ -61,14 +66,17 @@ class Status(msgspec.Struct):
     Attributes:
         worker: its name in the consumer group.
         version: of Clickwarden.
-        state: ``ready`` to count, ``recovering`` its tables, ``rebalancing`` with other workers, or
-            waiting for Kafka, which is ``away``.
-        detail: why Kafka is taken for away, in words; else empty.
+        state: ``ready`` to count, ``blind`` where too much of what comes cannot be counted,
+            ``recovering`` its tables, ``rebalancing`` with other workers, or waiting for Kafka, which
+            is ``away``.
+        detail: why it is blind, or Kafka is taken for away, in words; else empty.
         uptime: seconds.
         time: the worker's clock, ISO-8601 UTC.
         clicks_per_second: records counted, whatever became of them, over
             the last five seconds; None until known.
         partitions: those assigned to this worker.
+        sight: what it can see of their records.
+        blindness: why it is blind.
     """
 
     worker: str
@@ -79,6 +87,8 @@ class Status(msgspec.Struct):
     time: str
     clicks_per_second: float | None
     partitions: list[PartitionStatus]
+    sight: Sight = msgspec.field(default_factory=Sight)
+    blindness: Blindness | None = None
 
 
 def partition_status(partition: Partition, consumer: Any, now: float) -> PartitionStatus:
@@ -106,3 +116,19 @@ def partition_status(partition: Partition, consumer: Any, now: float) -> Partiti
         crowded_windows=sum(window.full for window in windows),
         uncounted=detection.uncounted,
     )
+
+
+def sight_of(workers: Iterable[Status]) -> Sight:
+    """What some workers can see, all together."""
+    return sum((worker.sight for worker in workers), Sight())
+
+
+def blindness_of(workers: Sequence[Status], share: float) -> Blindness | None:
+    """Why some workers together, or else one of them, can count too little of what comes.
+
+    Args:
+        workers: what each said last.
+        share: of the records that cannot be counted, from which on they are blind together.
+    """
+    together = sight_of(workers).blindness(share)
+    return together or next((worker.blindness for worker in workers if worker.blindness is not None), None)

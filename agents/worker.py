@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from time import monotonic, time
+from typing import NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaProducer
@@ -11,8 +12,10 @@ from aiokafka.errors import KafkaError
 from agents import garbage
 from agents.clicks import partitions
 from agents.status import State, Status, partition_status
+from agents.telling import Telling
 from agents.throughput import Throughput
 from app.main import app, settings
+from clickwarden.alerts.sight import Blindness, Sight
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 
@@ -23,6 +26,7 @@ SECONDS = 1.0
 
 _started = monotonic()
 _throughput = Throughput()
+_telling = Telling(settings.rejected_topic)
 
 
 @app.task
@@ -50,6 +54,15 @@ async def measure() -> None:
     _throughput.sample(
         monotonic(), {partition.partition: partition.counted for partition in status().partitions}
     )
+
+
+@app.timer(1.0)
+async def tell() -> None:
+    """Log what cannot be counted."""
+    for partition in partitions:
+        _telling.take(partition.intake)
+    seen = sight()
+    _telling.tell(seen, seen.blindness(settings.blind_share), seen.warnings(app.rules), monotonic())
 
 
 @app.companion
@@ -80,7 +93,24 @@ async def report() -> None:
             await producer.stop()
 
 
-def state() -> State:
+class Condition(NamedTuple):
+    """The worker's state, and why it is not ready, in words without a stranger's."""
+
+    state: State
+    detail: str
+
+
+def sight() -> Sight:
+    """What can be seen of the records of this worker's partitions."""
+    return sum((partition.sight for partition in partitions), Sight())
+
+
+def condition() -> Condition:
+    """Whether clicks are counted."""
+    return _condition(sight().blindness(settings.blind_share))
+
+
+def _condition(blindness: Blindness | None) -> Condition:
     """Whether clicks are counted.
 
     Where Kafka is away, neither recovery nor a rebalance goes on.
@@ -89,22 +119,27 @@ def state() -> State:
     later recoveries, after a rebalance, show in ``in_recovery``.
     """
     if app.presence.trouble:
-        return "away"
+        return Condition("away", app.presence.trouble)
     if app.rebalancing:
-        return "rebalancing"
+        return Condition("rebalancing", "")
     if app.in_recovery or not app.tables.recovery.completed.is_set() or not app.pulse.begun:
-        return "recovering"
-    return "ready"
+        return Condition("recovering", "")
+    if blindness is not None:
+        return Condition("blind", blindness.summary)
+    return Condition("ready", "")
 
 
 def status() -> Status:
     """The state of this worker now."""
     now = time()
+    seen = sight()
+    blindness = seen.blindness(settings.blind_share)
+    state, detail = _condition(blindness)
     return Status(
         worker=settings.member,
         version=RELEASE,
-        state=state(),
-        detail=app.presence.trouble,
+        state=state,
+        detail=detail,
         uptime=round(monotonic() - _started, 3),
         time=isotime(now),
         clicks_per_second=_throughput.rate,
@@ -112,4 +147,6 @@ def status() -> Status:
             (partition_status(partition, app.consumer, now) for partition in partitions),
             key=lambda partition: partition.partition,
         ),
+        sight=seen,
+        blindness=blindness,
     )

@@ -102,6 +102,14 @@ class Settings(BaseSettings):
         60.0,
         description="How far a click's time may lie beyond the time Kafka received it, seconds",
     )
+    blind_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Part of the recent records, 0 to 1, that cannot be counted from which on the worker is "
+        "blind: the page then has no verdict, and /ready says no. With half, a broken sender among several "
+        "is a figure, and a broken topic an alarm",
+    )
     seed: int = Field(
         0,
         ge=0,

@@ -1,6 +1,7 @@
 """``faust -A app alerts``: the anomalies in the terminal."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -8,11 +9,17 @@ from aiokafka.errors import KafkaError
 from faust.cli import option
 from rich.console import Console
 
+from agents.status import GONE_SECONDS, Status, blindness_of
 from app.main import settings
+from clickwarden.alerts.sight import Blindness
 from clickwarden.detection.anomaly import Anomaly
+from clickwarden.errors import BrokerError
 from clickwarden.kafka.reader import poll, reader, to_end
 from commands.command import AsyncCommand
 from commands.terminal import describe
+
+#: Of what workers say of themselves once a second, so much is read: of a hundred workers, ten seconds.
+WORDS = 1000
 
 
 class Alerts(AsyncCommand):
@@ -36,10 +43,32 @@ class Alerts(AsyncCommand):
             _news(sorted(records, key=lambda record: record.timestamp), latest)
             for anomaly in latest.values():
                 console.print(describe(anomaly), soft_wrap=True)
-            if not latest:
+            if blindness := await _blindness():
+                console.print(f"BLIND: {blindness.text}", style="bold red", markup=False, soft_wrap=True)
+            elif not latest:
                 console.print("no anomalies yet")
             if follow:
                 await _follow(consumer, latest, console)
+
+
+async def _blindness() -> Blindness | None:
+    """Why the workers can count too little of what comes, by what they said of themselves last."""
+    try:
+        async with reader(settings, settings.status_topic) as consumer:
+            for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
+                begin = (await consumer.beginning_offsets([partition]))[partition]
+                consumer.seek(partition, max(begin, end - WORDS))
+            records = [record async for _, run in to_end(consumer) for record in run]
+    except BrokerError:
+        return None  # no worker has said anything yet
+    newest = max((record.timestamp for record in records), default=0)
+    said: dict[str, Status] = {}
+    for record in records:
+        if newest - record.timestamp <= GONE_SECONDS * 1000:
+            with suppress(msgspec.MsgspecError):
+                status = msgspec.json.decode(record.value or b"", type=Status)
+                said[status.worker] = status
+    return blindness_of(list(said.values()), settings.blind_share)
 
 
 async def _follow(consumer: AIOKafkaConsumer, latest: dict[str, Anomaly], console: Console) -> None:

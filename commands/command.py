@@ -11,6 +11,8 @@ from faust.cli import AppCommand
 from clickwarden.errors import ClickwardenError
 
 INTERRUPTED = 130
+#: It was done, but so much cannot be counted that the result says little.
+BLIND = 3
 
 
 class AsyncCommand(AppCommand):  # type: ignore[misc]

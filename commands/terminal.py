@@ -1,8 +1,14 @@
 """Anomalies as text in the terminal."""
 
+from collections.abc import Sequence
+
+from rich.console import Console
 from rich.text import Text
 
+from clickwarden.alerts.sight import Blindness, Sight
+from clickwarden.alerts.words import visible
 from clickwarden.detection.anomaly import Anomaly
+from clickwarden.detection.rules import Rule
 
 STYLES = {"ongoing": "bold red", "closed": "yellow", "corrected": "magenta"}
 #: Of the column of the status.
@@ -24,10 +30,9 @@ def describe(anomaly: Anomaly) -> Text:
     return text
 
 
-def visible(text: str) -> str:
-    r"""An attacker's text as a terminal may show it: what it would obey or hide is escaped.
-
-    >>> print(visible("\x1b[2Jeve\u202e"))
-    \x1b[2Jeve\u202e
-    """
-    return repr(text)[1:-1]
+def show_sight(sight: Sight, rules: Sequence[Rule], blindness: Blindness | None, console: Console) -> None:
+    """Print what makes the rules count something else than is meant, and what cannot be counted."""
+    for text in sight.warnings(rules).values():
+        console.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+    if blindness is not None:
+        console.print(f"BLIND: {blindness.text}", style="bold red", markup=False, soft_wrap=True)

@@ -1,10 +1,12 @@
 """``faust -A app verify``: holds the anomalies against an exact recount of the clicks."""
 
-import json
 import sys
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 
+import msgspec
+import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faust.cli import option
 from rich.console import Console
@@ -12,12 +14,18 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.main import settings
+from clickwarden.alerts.sight import Sight
 from clickwarden.audit.oracle import FAULTS, Judgement, judge
 from clickwarden.audit.recount import Recount, excuses
 from clickwarden.detection import rules
+from clickwarden.detection.intake import FATES, WINDOWS, Commonest, Counts, Intake
+from clickwarden.detection.rules import Rule
 from clickwarden.errors import ClickwardenError
+from clickwarden.formats.choice import decoder_of
 from clickwarden.kafka.reader import reader, to_end
-from commands.command import AsyncCommand
+from clickwarden.kafka.runs import RUN_RECORDS
+from commands.command import BLIND, AsyncCommand
+from commands.terminal import show_sight
 
 FAULTY, COULD_NOT = 1, 2
 
@@ -37,7 +45,9 @@ class Verify(AsyncCommand):
     invented and conflicting anomalies, and counts outside their interval.
     It means something once the worker has caught up with the clicks.
 
-    Exit code: 0 all is well, 1 a fault was found, 2 it could not be done.
+    Exit code: 0 all is well; 1 a fault was found; 2 it could not be done; 3 no
+    fault was found, but so much of what comes cannot be counted
+    (CLICKWARDEN_BLIND_SHARE) that this says little.
     """
 
     options = [option("--json", "as_json", is_flag=True, help="Print one JSON object.")]  # noqa: RUF012
@@ -47,19 +57,69 @@ class Verify(AsyncCommand):
         console = Console(stderr=True)
         try:
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-                verdict = await _verify(progress)
+                watched = rules.load(settings.rules)
+                verdict, sight = await _verify(watched, progress)
         except ClickwardenError as error:
             print(f"clickwarden: {error}", file=sys.stderr)
             sys.exit(COULD_NOT)
+        blindness = sight.blindness(settings.blind_share)
         if as_json or self.json:
-            print(json.dumps({"ok": verdict.ok, "accounted": verdict.accounted} | asdict(verdict)))
+            seen = {"blindness": blindness, "warnings": list(sight.warnings(watched).values())}
+            found = {"ok": verdict.ok, "accounted": verdict.accounted} | asdict(verdict) | seen
+            print(msgspec.json.encode(found).decode())
         else:
-            _show(verdict, Console(highlight=False, markup=False))
-        sys.exit(0 if verdict.ok else FAULTY)
+            console = Console(highlight=False, markup=False)
+            _show(verdict, console)
+            show_sight(sight, watched, blindness, console)
+            if verdict.ok and blindness is None:
+                console.print("OK: every anomaly is as it should be", style="bold green")
+        if not verdict.ok:
+            sys.exit(FAULTY)
+        sys.exit(0 if blindness is None else BLIND)
 
 
-async def _verify(progress: Progress) -> Judgement:
-    watched = rules.load(settings.rules)
+class _Topic:
+    """The clicks topic as far as it was read: what the recount made of its records, and why."""
+
+    def __init__(self, recount: Recount) -> None:
+        self._recount = recount
+        self._watched = tuple(recount.rules.values())
+        self._decode = decoder_of(settings)().decode
+        self._intakes: dict[int, Intake] = {}
+        self._fates: dict[int, Counter[str]] = {}
+
+    def take(self, number: int, run: list[ConsumerRecord]) -> None:
+        """Read on in a partition."""
+        intake = self._intakes.setdefault(number, Intake(self._watched))
+        fates = self._fates.setdefault(number, Counter())
+        for first in range(0, len(run), RUN_RECORDS):
+            records = run[first : first + RUN_RECORDS]
+            clicks = self._decode(records)  # which says why, where the recount says no more than that
+            reasons = {rejected.offset: rejected.reason for rejected in clicks.rejected}
+            told = [
+                reasons.get(record.offset, fate) if fate == "rejected" else fate
+                for record, fate in zip(records, self._recount.add(number, records), strict=True)
+            ]
+            fates.update(told)
+            intake.note(np.array([intake.number(fate) for fate in told]), clicks.stamps, len(records))
+            intake.hear(len(clicks.users), dict.fromkeys(clicks.events))
+            intake.reject(clicks.rejected)
+
+    def sight(self) -> Sight:
+        """What can be seen of its records."""
+        seen = Sight()
+        for number, intake in self._intakes.items():
+            for leader in self._recount.leaders(number, intake.widest, WINDOWS):
+                intake.compare(Commonest(*leader))
+            fates = self._fates[number]
+            late = fates["late"] + fates["uncounted"]
+            rejected = {fate: count for fate, count in fates.items() if fate not in FATES}
+            total = Counts(fates["accepted"], late, fates["uncounted"], rejected)
+            seen += Sight.of(intake, total, settings.field_names)
+        return seen
+
+
+async def _verify(watched: Sequence[Rule], progress: Progress) -> tuple[Judgement, Sight]:
     # The clicks first: where their topic is misspelt, that is what to say.
     async with reader(settings, settings.clicks_topic) as consumer:
         async with reader(settings, settings.late_topic) as behind:
@@ -71,12 +131,12 @@ async def _verify(progress: Progress) -> Judgement:
             excused=excuses(late, settings.clicks_topic),
             begins={tp.partition: offset for tp, offset in begins.items()},
         )
+        topic = _Topic(recount)
         async for partition, run in _read(consumer, "Clicks", progress):
-            recount.add(partition, run)
+            topic.take(partition, run)
     async with reader(settings, settings.anomalies_topic) as consumer:
-        return judge(
-            recount, [record async for _, run in _read(consumer, "Anomalies", progress) for record in run]
-        )
+        records = [record async for _, run in _read(consumer, "Anomalies", progress) for record in run]
+    return judge(recount, records), topic.sight()
 
 
 async def _read(
@@ -121,8 +181,6 @@ def _show(verdict: Judgement, console: Console) -> None:
         )
     if verdict.unjudged:
         console.print(f"  anomalies reported of such windows: {verdict.unjudged:,}", style="yellow")
-    if verdict.ok:
-        console.print("OK: every anomaly is as it should be", style="bold green")
 
 
 def _show_clicks(verdict: Judgement, console: Console) -> None:

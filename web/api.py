@@ -21,7 +21,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
-from agents.worker import state, status
+from agents.worker import condition, status
 from app.main import app
 from clickwarden.alerts.feed import Entry
 from web import now, query, rules, users
@@ -180,8 +180,8 @@ async def events(request: web.Request) -> web.StreamResponse:
 @routes.get("/ready")
 async def ready(_: web.Request) -> web.Response:
     """Say whether clicks are counted, to who restarts one worker after the other; open without the token."""
-    now = state()
-    return answer({"state": now, "detail": app.presence.trouble}, 200 if now == "ready" else 503)
+    now = condition()
+    return answer(now._asdict(), 200 if now.state == "ready" else 503)
 
 
 @routes.get("/health")

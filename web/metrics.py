@@ -42,6 +42,9 @@ class _Collector(Collector):
         now = status()
         yield GaugeMetricFamily(f"{PREFIX}ready", "Whether clicks are counted", now.state == "ready")
         yield GaugeMetricFamily(
+            f"{PREFIX}blind", "Whether too much of what comes cannot be counted", now.blindness is not None
+        )
+        yield GaugeMetricFamily(
             f"{PREFIX}clicks_per_second", "Records counted, over five seconds", now.clicks_per_second or 0
         )
         yield GaugeMetricFamily(f"{PREFIX}anomalies", "Anomalies the page knows, of all workers", len(feed))

@@ -1,12 +1,16 @@
 """The first look: is anyone attacking now, who, how sure, since when, and is the watcher healthy."""
 
 from collections import Counter
+from collections.abc import Iterator
 from time import time
 from typing import Literal
 
 import msgspec
 
+from agents.status import blindness_of, sight_of
+from app.main import app, settings
 from clickwarden.alerts.incidents import Incident, incidents
+from clickwarden.alerts.sight import Blindness
 from clickwarden.alerts.words import plural
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
@@ -17,6 +21,10 @@ from web.workers import WorkerStatus
 
 #: Live incidents that are shown.
 SHOWN = 50
+#: States of a worker in which what can be counted is.
+COUNTING = ("ready", "blind")
+#: So many records not yet counted, and what is counted in so many seconds, are no backlog.
+BEHIND_RECORDS, BEHIND_SECONDS = 1000, 10
 
 
 class Verdict(msgspec.Struct):
@@ -24,14 +32,17 @@ class Verdict(msgspec.Struct):
 
     Attributes:
         state: ``quiet``, ``attack`` while a user is over a threshold, or
-            ``unknown`` while the anomalies cannot be read or nobody counts.
+            ``unknown`` while the anomalies cannot be read, nobody counts, or
+            too much of what comes cannot be counted.
         text: in words; holds a user's id, an attacker's text.
         worst: incident_id of the worst; None where there is none.
+        blind: it is ``unknown`` because too much of what comes cannot be counted.
     """
 
     state: Literal["quiet", "attack", "unknown"]
     text: str
     worst: str | None
+    blind: bool = False
 
 
 class Timeline(msgspec.Struct):
@@ -61,6 +72,9 @@ class Health(msgspec.Struct):
         rejected: records that could not be counted, by reason.
         lost: records that retention deleted before they were counted.
         workers: by name.
+        impaired: what is wrong with it, a few words each; nothing when all is well.
+        blindness: why all together, or else one of the workers, can count too little of what comes.
+        warnings: what makes a rule, or all of them, count something else than is meant, in words.
     """
 
     kafka: Literal["ok", "away"]
@@ -75,6 +89,9 @@ class Health(msgspec.Struct):
     ignored: int
     lost: int
     workers: list[WorkerStatus]
+    impaired: list[str]
+    blindness: Blindness | None
+    warnings: list[str]
 
 
 class Now(msgspec.Struct):
@@ -116,7 +133,7 @@ def _severity(incident: Incident) -> tuple[float, int, str]:
 def look() -> Now:
     """Look at what is going on."""
     incidents, total = live()
-    health = _health(workers.all())
+    health = _health()
     return Now(
         verdict=_verdict(incidents, total, health),
         live=incidents,
@@ -139,19 +156,25 @@ def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
         first = live[0]
         clicks = plural(first.count, "click")
         text = f"{plural(total, 'attack')}; the worst: {first.user_id}, {clicks}, rule {first.rule}"
+        if health.blindness is not None:
+            text += f". {health.blindness.summary}"
         return Verdict("attack", text, worst)
-    if not any(worker.state == "ready" for worker in health.workers):
+    if not any(worker.state in COUNTING for worker in health.workers):
         return Verdict("unknown", "No worker counts clicks", None)
+    if health.blindness is not None:
+        return Verdict("unknown", health.blindness.text, None, blind=True)
     return Verdict("quiet", "Quiet: nobody is over a threshold", None)
 
 
-def _health(workers: list[WorkerStatus]) -> Health:
-    partitions = [partition for worker in workers for partition in worker.partitions]
-    rates = [worker.clicks_per_second for worker in workers if worker.clicks_per_second is not None]
+def _health() -> Health:
+    known = workers.all()
+    partitions = [partition for worker in known for partition in worker.partitions]
+    rates = [worker.clicks_per_second for worker in known if worker.clicks_per_second is not None]
     rejected: Counter[str] = Counter()
     for partition in partitions:
         rejected.update(partition.rejected)
-    return Health(
+    heard = workers.heard()
+    health = Health(
         kafka="away" if following.trouble else "ok",
         detail=following.trouble,
         watermark_delay=max(
@@ -165,8 +188,34 @@ def _health(workers: list[WorkerStatus]) -> Health:
         rejected=dict(rejected.most_common()),
         ignored=sum(partition.ignored for partition in partitions),
         lost=sum(partition.lost for partition in partitions),
-        workers=workers,
+        workers=known,
+        impaired=[],
+        blindness=blindness_of(heard, settings.blind_share),
+        warnings=list(sight_of(heard).warnings(app.rules).values()),
     )
+    health.impaired = list(_impaired(health))
+    return health
+
+
+def _impaired(health: Health) -> Iterator[str]:
+    """What is wrong with the watcher."""
+    if health.blindness is not None:
+        found = health.blindness
+        yield f"{100 * found.uncountable // found.records} % of the records cannot be counted"
+    if health.kafka == "away":
+        yield "Kafka does not answer"
+    if not any(worker.state in COUNTING for worker in health.workers):
+        yield "no worker counts"
+    gone = sum(len(worker.partitions) for worker in health.workers if worker.state == "gone")
+    if gone:
+        yield f"{plural(gone, 'partition')} of a gone worker not counted"
+    for state in ("recovering", "rebalancing"):
+        if those := sum(worker.state == state for worker in health.workers):
+            yield f"{plural(those, 'worker')} {state}"
+    if health.lag > max(BEHIND_RECORDS, BEHIND_SECONDS * (health.clicks_per_second or 0)):
+        yield f"{plural(health.lag, 'click')} behind"
+    if health.lost:
+        yield f"{plural(health.lost, 'click')} lost"
 
 
 encoded = Fresh(look, seconds=0.2)

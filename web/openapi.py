@@ -26,9 +26,10 @@ class Alive(msgspec.Struct):
 
 
 class Ready(msgspec.Struct):
-    """Whether clicks are counted."""
+    """Whether clicks are counted, and why not."""
 
     state: State
+    detail: str
 
 
 class Operation(NamedTuple):

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from agents.status import sight_of
 from app.main import app
 from clickwarden.alerts.words import limit, owasp_label
 from clickwarden.detection.rules import Rule
@@ -29,6 +30,7 @@ class RuleStatus(msgspec.Struct):
         fired: anomalies known.
         live: of these, windows still open.
         closest: users who come closest in the windows that are open, at most five.
+        warning: why it may never fire, in words; empty where nothing speaks against it.
     """
 
     name: str
@@ -43,6 +45,7 @@ class RuleStatus(msgspec.Struct):
     fired: int
     live: int
     closest: list[Close]
+    warning: str
 
 
 def rules() -> list[RuleStatus]:
@@ -53,10 +56,11 @@ def rules() -> list[RuleStatus]:
         for partition in worker.partitions
         if partition.watermark is not None
     }
-    return [_rule(rule, watermarks) for rule in app.rules]
+    warnings = sight_of(workers.heard()).warnings(app.rules)
+    return [_rule(rule, watermarks, warnings.get(f"rule {rule.name}", "")) for rule in app.rules]
 
 
-def _rule(rule: Rule, watermarks: dict[int, str]) -> RuleStatus:
+def _rule(rule: Rule, watermarks: dict[int, str], warning: str) -> RuleStatus:
     return RuleStatus(
         name=rule.name,
         description=rule.description,
@@ -70,6 +74,7 @@ def _rule(rule: Rule, watermarks: dict[int, str]) -> RuleStatus:
         fired=feed.fired(rule.name),
         live=feed.live_of(rule.name),
         closest=suspects.closest(rule.name, CLOSEST, watermarks),
+        warning=warning,
     )
 
 

@@ -5,12 +5,10 @@ from typing import Literal, NamedTuple
 import msgspec
 from aiokafka import ConsumerRecord
 
-from agents.status import PartitionStatus, Status
+from agents.status import GONE_SECONDS, PartitionStatus, Status
 from clickwarden.formats.json import UNREADABLE
 from clickwarden.times import isotime
 
-#: Silence after which a worker is shown as gone, seconds.
-GONE_SECONDS = 10.0
 #: Silence after which it is not shown any more.
 FORGET_SECONDS = 600.0
 
@@ -38,7 +36,7 @@ class WorkerStatus(msgspec.Struct):
     """
 
     worker: str
-    state: Literal["ready", "recovering", "rebalancing", "away", "gone"]
+    state: Literal["ready", "blind", "recovering", "rebalancing", "away", "gone"]
     seen: str
     version: str
     clicks_per_second: float | None
@@ -75,6 +73,11 @@ class Workers:
         for name in [name for name, word in self._words.items() if self._silence(word) > FORGET_SECONDS]:
             del self._words[name]
         return [self._worker(word) for _, word in sorted(self._words.items())]
+
+    def heard(self) -> list[Status]:
+        """What those who are not gone said last, by name."""
+        words = (word for _, word in sorted(self._words.items()))
+        return [word.status for word in words if self._silence(word) <= GONE_SECONDS]
 
     def _silence(self, word: _Word) -> float:
         return self._newest - word.time

@@ -60,6 +60,15 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def visible(text: str) -> str:
+    r"""A stranger's text as a terminal or a log may show it: what it would obey or hide is escaped.
+
+    >>> print(visible("\x1b[2Jeve\u202e"))
+    \x1b[2Jeve\u202e
+    """
+    return repr(text)[1:-1]
+
+
 def limit(rule: Rule) -> str:
     """What it takes to break a rule.
 

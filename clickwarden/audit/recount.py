@@ -8,7 +8,7 @@ open window.
 
 import json
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -24,6 +24,8 @@ from clickwarden.formats.aside import (
 from clickwarden.settings import Settings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: No click is earlier, epoch seconds.
+EARLIEST = datetime(1971, 1, 1, tzinfo=UTC).timestamp()
 
 
 class AuditRecord(Protocol):
@@ -143,22 +145,27 @@ class Recount:
     def _partition(self, number: int) -> "_Partition":
         return _Partition(number, self.begins.get(number, 0), self.rules.values())
 
-    def add(self, number: int, records: Iterable[AuditRecord]) -> None:
-        """Count the records that come next in this partition."""
+    def add(self, number: int, records: Iterable[AuditRecord]) -> list[str]:
+        """Count the records that come next in this partition.
+
+        Returns what became of each: accepted, late, uncounted, rejected or ignored.
+        """
         if number not in self._partitions:
             self._partitions[number] = self._partition(number)
-        partition = self._partitions[number]
-        for record in records:
-            partition.end = record.offset + 1
-            if record.value is None:
-                self.ignored += 1
-                continue
-            click = self.click(record.value, record.timestamp / 1000.0)
-            if click is None:
-                self.rejected += 1
-                continue
-            received = record.timestamp / 1000.0 if record.timestamp_type == 1 else None
-            self._count(partition, *click, received, self._excused.get((number, record.offset), NOTHING))
+        return [self._add(self._partitions[number], record) for record in records]
+
+    def _add(self, partition: "_Partition", record: AuditRecord) -> str:
+        partition.end = record.offset + 1
+        if record.value is None:
+            self.ignored += 1
+            return "ignored"
+        click = self.click(record.value, record.timestamp / 1000.0)
+        if click is None:
+            self.rejected += 1
+            return "rejected"
+        received = record.timestamp / 1000.0 if record.timestamp_type == 1 else None
+        missed = self._excused.get((partition.number, record.offset), NOTHING)
+        return self._count(partition, *click, received, missed)
 
     def _count(
         self,
@@ -168,7 +175,7 @@ class Recount:
         time: float,
         received: float | None,
         missed: Missed,
-    ) -> None:
+    ) -> str:
         late = excused = uncounted = False
         lateness = self._settings.lateness
         watermark = partition.watermark
@@ -191,6 +198,7 @@ class Recount:
         self.excused += excused
         self.uncounted += uncounted
         self.accepted += not late
+        return "uncounted" if uncounted else "late" if late else "accepted"
 
     def click(self, value: bytes, received: float) -> tuple[str, str, float] | None:
         """User, event and epoch seconds; None where a record, received then (epoch seconds), is no click."""
@@ -204,7 +212,7 @@ class Recount:
         except ValueError:
             return None
         latest = min(received + names.max_skew, 250_000_000_000)
-        return (user, event, time) if 0 <= time <= latest else None
+        return (user, event, time) if EARLIEST <= time <= latest else None
 
     @property
     def produced(self) -> int:
@@ -229,6 +237,14 @@ class Recount:
         """Whether the clicks themselves have closed the window."""
         return case.window + self.rules[case.rule].window <= self._partitions[case.partition].watermark
 
+    def leaders(self, number: int, rule: str, windows: int) -> list[tuple[str, int, int]]:
+        """Who has most clicks in the last windows of a rule in a partition, the oldest window first.
+
+        Of each window: the user, the user's clicks, and everybody's; of those that came in time.
+        """
+        tallies = self._partitions[number].tallies
+        return next((tally.leaders(windows) for tally in tallies if tally.name == rule), [])
+
     def whole(self, case: Case) -> bool:
         """Whether no click of the window can be among those the topic has lost."""
         partition = self._partitions.get(case.partition)
@@ -246,6 +262,7 @@ class _Partition:
     """
 
     def __init__(self, number: int, begin: int, rules: Iterable[Rule]) -> None:
+        self.number = number
         self.begin = self.end = begin
         self.newest = -math.inf
         self.watermark = -math.inf
@@ -290,6 +307,11 @@ class _Tally:
     def count_late(self, user: str, start: int, came: float) -> None:
         """Count a click that came, by Kafka's clock, when its window was closed."""
         self._late.setdefault(start, {}).setdefault(user, []).append(came)
+
+    def leaders(self, windows: int) -> list[tuple[str, int, int]]:
+        """Who has most clicks in the last windows: user, the user's clicks, and everybody's."""
+        counts = [Counter(self._in_time[start]) for start in sorted(self._in_time)[-windows:]]
+        return [(*users.most_common(1)[0], users.total()) for users in counts]
 
     def over(self, now: float, lateness: float) -> Iterator[tuple[Case, Count]]:
         """Who is over the threshold, ``now`` by Kafka's clock."""

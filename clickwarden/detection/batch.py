@@ -42,6 +42,7 @@ class Batch:
             from; None where every record became a click.
         rejected: the records that cannot be counted.
         ignored: tombstones among the records.
+        stamps: float64[size], time stamp of each record, epoch seconds; None where they have none.
     """
 
     def __init__(self, clicks: Clicks) -> None:
@@ -55,6 +56,7 @@ class Batch:
         self.records = clicks.records
         self.rejected = clicks.rejected
         self.ignored = clicks.ignored
+        self.stamps = clicks.stamps
         self._hashes: dict[int, NDArray[np.uint64]] = {}
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
 

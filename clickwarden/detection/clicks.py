@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 
 
 class Rejected(NamedTuple):
-    """A record that cannot be counted, and why; see :class:`clickwarden.errors.ClickError`."""
+    """A record that cannot be counted, and why; see :class:`clickwarden.errors.ClickError`.
+
+    ``record`` is its position in the run it was decoded from.
+    """
 
     offset: int
     key: bytes | None
     value: bytes
     reason: str
     detail: str
+    record: int = 0
 
 
 @dataclass(slots=True)
@@ -33,6 +37,8 @@ class Clicks:
             from; None where every record of the run became a click.
         rejected: the records that cannot be counted.
         ignored: tombstones in the run.
+        stamps: float64, time stamp of each record of the run, epoch seconds;
+            None where they have none.
     """
 
     users: list[str]
@@ -43,6 +49,7 @@ class Clicks:
     records: NDArray[np.int64] | None = None
     rejected: list[Rejected] = field(default_factory=list)
     ignored: int = 0
+    stamps: NDArray[np.float64] | None = None
 
     def cut(self, size: int) -> Iterator["Clicks"]:
         """The clicks in parts of at most ``size``, without what became of other records."""

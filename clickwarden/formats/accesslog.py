@@ -23,7 +23,7 @@ from math import isfinite, nan
 
 import numpy as np
 
-from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.clicks import Clicks, Rejected
 from clickwarden.formats.clicks import USER_ID_MAX
 from clickwarden.formats.lines import Block
 
@@ -32,6 +32,8 @@ SUBMIT = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 LOGIN = re.compile(
     r"/(?:wp-)?(?:log[-_]?in|log[-_]?on|sign[-_]?in|sessions?|auth|authenticate)(?:\.\w+)?/?$", re.I
 )
+#: Why a line is no click.
+NO_REQUEST = "no line of an access log"
 
 #: Matches every line, so that the n-th match is the n-th line; without a
 #: client where the line is none of an access log's.
@@ -79,20 +81,20 @@ class AccessLog:
             for method, path in zip(methods, paths, strict=True)
         ]
         products = [path or None for path in paths]
-        bad = []
+        bad: list[Rejected] = []
         good = list(map(isfinite, times))
         if not all(good):
             lines = text.split("\n")
             bad = [
-                (first + index, f"no line of an access log: {lines[index][:80]!r}")
+                Rejected(first + index, None, lines[index].encode(), NO_REQUEST, f"{lines[index][:80]!r}")
                 for index, fine in enumerate(good)
                 if not fine and not lines[index].isspace() and lines[index]
             ]
             users, events, products, times = (
                 list(compress(column, good)) for column in (users, events, products, times)
             )
-        clicks = Clicks(users, events, products, np.array(times, np.float64))
-        return Block(clicks, len(good), 0, bad)
+        clicks = Clicks(users, events, products, np.array(times, np.float64), rejected=bad)
+        return Block(clicks, len(good), 0)
 
 
 def _event(method: str, path: str) -> str:

@@ -21,6 +21,8 @@ MILLISECONDS_FROM = 1e11
 #: Kafka's own clock made a record's time stamp; the topic is set so.
 LOG_APPEND_TIME = 1
 
+#: No click is earlier, epoch seconds: a number that would be in 1970 counts something else.
+EARLIEST = 31_536_000
 #: No click is later, epoch seconds: years have four digits.
 LATEST = 250_000_000_000
 
@@ -33,7 +35,7 @@ REASONS: dict[str, str] = {
     "empty_user_id": "user_id is empty",
     "huge_user_id": f"user_id is longer than {USER_ID_MAX} characters",
     "huge_event": f"event is longer than {EVENT_MAX} characters",
-    "bad_timestamp": "timestamp is no point in time",
+    "bad_timestamp": "timestamp is no point in time from 1971 on",
     "future": "timestamp is beyond the time Kafka received the record",
 }
 
@@ -106,9 +108,11 @@ class Decoder:
         times = np.array([row.timestamp for row in rows], np.float64)
         times[times >= MILLISECONDS_FROM] /= 1000.0
         stamps = _stamps(records)
-        if len(rows) and (times.max() > self._limit(stamps) or times.min() < 0):
+        if len(rows) and (times.max() > self._limit(stamps) or times.min() < EARLIEST):
             return self._decode_each(records)
-        return _columns(rows, times, _received(records, stamps))
+        clicks = _columns(rows, times, _received(records, stamps))
+        clicks.stamps = stamps
+        return clicks
 
     def _decode_each(self, records: Sequence[Record]) -> Clicks:
         rows, times, positions = [], [], []
@@ -124,11 +128,13 @@ class Decoder:
             try:
                 row = self._decode_one(value)
                 time = row.timestamp
-                if type(time) is str or not 0 <= time < plain:
+                if type(time) is str or not EARLIEST <= time < plain:
                     time = self._time(time, record)
             except ClickError as error:
                 # Not the error itself: its traceback would keep the whole run.
-                rejected.append(Rejected(record.offset, record.key, value, error.reason, error.detail))
+                rejected.append(
+                    Rejected(record.offset, record.key, value, error.reason, error.detail, position)
+                )
                 continue
             rows.append(row)
             times.append(time)
@@ -137,6 +143,7 @@ class Decoder:
         clicks.records = np.array(positions, np.int64)
         clicks.rejected = rejected
         clicks.ignored = ignored
+        clicks.stamps = stamps
         return clicks
 
     def _decode_one(self, value: bytes) -> Any:
@@ -188,7 +195,7 @@ def seconds(timestamp: float | str) -> float:
     (1431936343.0, 1431936343.0, 1431936343.0)
 
     Raises:
-        ClickError: it is no point in time from 1970 on.
+        ClickError: it is no point in time from 1971 on.
     """
     if isinstance(timestamp, str):
         try:
@@ -197,7 +204,7 @@ def seconds(timestamp: float | str) -> float:
             raise ClickError("bad_timestamp", str(error)) from None
     else:
         value = timestamp / 1000.0 if timestamp >= MILLISECONDS_FROM else float(timestamp)
-    if not math.isfinite(value) or value < 0:
+    if not math.isfinite(value) or value < EARLIEST:
         raise ClickError("bad_timestamp", f"{timestamp!r}")
     return value
 

@@ -1,12 +1,13 @@
 """The first view: the verdict, who, how sure, since when, and the watcher."""
 
+import json
 import time
 
 import msgspec
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.look import HOSTILE, RECORDS, SHOWN, T, address, anomaly, nothing_wrong, publish
-from tests.site import Site, click, clicks
+from tests.site import RULES, Site, click, clicks
 
 #: Notes the wall clock at each change of the headline, and the alert_ids that the stream brings.
 WATCH = """
@@ -66,6 +67,60 @@ def test_an_attack_from_the_first_click_to_the_closed_window(site: Site, page: P
         assert figure(page, "Kafka") == "answers"
         expect(page.locator("#partitions tr")).to_have_count(2)
         assert page.locator("img[src=x]").count() == 0
+
+
+def test_what_cannot_be_counted_is_said_in_words_shape_and_colour(site: Site, page: Page) -> None:
+    worker = site.start()
+    headline, panel = page.locator("#headline"), page.locator("#blindness")
+    with nothing_wrong(page):
+        page.goto(address(worker))
+        expect(headline).to_have_text("All quiet")
+        expect(panel).to_be_hidden()
+        calm = headline.evaluate("(node) => getComputedStyle(node).color")
+
+        site.send(*[json.dumps({"user": HOSTILE, "event": "view", "timestamp": T}).encode()] * 200)
+        expect(headline).to_have_text("Blind: nothing that comes can be counted", timeout=RECORDS)
+        expect(page).to_have_title("⊘ Blind · Clickwarden")
+        expect(page.locator("#story")).to_contain_text("whoever is would not be seen")
+        expect(page.locator("#lamp .lamp.blind")).to_be_visible()
+        assert headline.evaluate("(node) => getComputedStyle(node).color") != calm
+        expect(page.locator("#facts .impaired")).to_contain_text("100 % of the records cannot be counted")
+        expect(page.locator("#workers .status.blind")).to_be_visible()
+        expect(page.locator("#announcement")).to_contain_text("Blind: nothing that comes can be counted")
+        expect(panel).to_contain_text("None of the last 200 records could be counted: missing_field")
+        expect(panel).to_contain_text("There is no user_id: did you mean CLICKWARDEN_FIELD_USER_ID=user?")
+        expect(panel.locator("code")).to_contain_text("<img src=x onerror=alert(1)>")
+        expect(page.locator("#empty")).to_have_text("Nobody who can be seen has gone over a threshold yet.")
+
+        start = int(time.time()) // 60 * 60 - 60
+        site.send(*clicks("eve", 100, start, start + 8))
+        expect(headline).to_have_text("Attack by eve", timeout=RECORDS)
+        expect(panel).to_contain_text("200 of the last 300 records (66 %) could not be counted")
+        expect(page.locator("#facts .impaired")).to_contain_text("66 % of the records cannot be counted")
+
+        site.send(*clicks("ann", 40, start, start + 8), *clicks("bob", 40, start, start + 8))
+        site.send(*(click(f"user-{number}", start) for number in range(50)), click("joe", start + 70))
+        expect(headline).to_have_text("All quiet", timeout=RECORDS)
+        expect(panel).to_be_hidden()
+        expect(page.locator("#facts .well")).to_be_visible()
+
+
+def test_a_rule_that_nobody_can_break_is_warned_of(site: Site, page: Page) -> None:
+    rules = RULES + '[[rule]]\nname = "logins"\nwindow = 60\nthreshold = 15\nevents = ["login"]\n'
+    site.settings.rules.write_text(rules)
+    worker = site.start()
+    start = int(time.time()) // 60 * 60 - 60
+    page.goto(address(worker))
+    expect(page.locator("#warnings")).to_be_hidden()
+    site.send(*(click(f"user-{number}", start, "<b>Login</b>") for number in range(200)))
+    warning = (
+        "Rule logins counts login, and none of 200 clicks has been one; seen were <b>Login</b>; "
+        "did you mean <b>Login</b>?"
+    )
+    expect(page.locator("#warnings .warning")).to_have_text(warning, timeout=RECORDS)
+    expect(page.locator("#headline")).to_have_text("All quiet")
+    page.goto(address(worker, "rules"))
+    expect(page.locator("#rules .warning")).to_have_text(warning, timeout=RECORDS)
 
 
 def test_the_verdict_changes_within_a_second_of_the_record(site: Site, page: Page) -> None:

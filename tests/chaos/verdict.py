@@ -41,19 +41,20 @@ class ChangingRecount(Recount):
         }
         self._ahead = {number: list(changes) for number in changes[0].offsets}
 
-    def add(self, number: int, records: Iterable[AuditRecord]) -> None:
+    def add(self, number: int, records: Iterable[AuditRecord]) -> list[str]:
         """Count the records that come next in this partition."""
+        fates: list[str] = []
         rest, ahead = list(records), self._ahead[number]
         while ahead and rest and rest[-1].offset >= ahead[0].offsets[number]:
             cut = bisect_left(rest, ahead.pop(0).offsets[number], key=lambda record: record.offset)
-            super().add(number, rest[:cut])
+            fates += super().add(number, rest[:cut])
             rest = rest[cut:]
             newest = self._partitions[number].newest
             for name, rule in self.rules.items():
                 window = rule.window
                 first = newest if math.isinf(newest) else (int(newest) // window + 1) * window
                 self._since[number, name].append(first)
-        super().add(number, rest)
+        return fates + super().add(number, rest)
 
     def over(self) -> dict[Case, Count]:
         """Clicks of every user over the threshold of its window."""

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.status import PartitionStatus, State, Status
-from web.workers import FORGET_SECONDS, GONE_SECONDS, Workers
+from agents.status import GONE_SECONDS, PartitionStatus, State, Status
+from web.workers import FORGET_SECONDS, Workers
 
 
 def word(worker: str, time: float, *numbers: int, state: State = "ready", **more: Any) -> Any:

@@ -7,7 +7,7 @@ import { interval, lamp } from "./picture.js";
 import { certainty, multiple, number, plural, range, rate, ruleLink, userLink } from "./text.js";
 import { at, since } from "./time.js";
 import { Timeline } from "./timeline.js";
-import { duty, showWatcher, troubles } from "./watcher.js";
+import { duty, showWatcher } from "./watcher.js";
 
 const ROWS = 50;
 const LINES = 12;
@@ -64,8 +64,18 @@ const attacks = () => plural(answer.live_total, "attack");
 
 function title() {
   if (!connected) return "? Disconnected";
-  return { attack: `◆ ${attacks()}`, quiet: "Quiet", unknown: "? Unknown" }[answer.verdict.state];
+  return { attack: `◆ ${attacks()}`, quiet: "Quiet", blind: "⊘ Blind", unknown: "? Unknown" }[stateNow()];
 }
+
+function stateNow() {
+  if (!connected) return "unknown";
+  return answer.verdict.blind ? "blind" : answer.verdict.state;
+}
+
+const blindTo = ({ records, uncountable }) =>
+  uncountable === records
+    ? "Blind: nothing that comes can be counted"
+    : `Blind to ${Math.floor((100 * uncountable) / records)} % of what comes`;
 
 const worst = () => answer.live.find((each) => each.incident_id === answer.verdict.worst) ?? answer.live[0];
 
@@ -73,6 +83,7 @@ function headline(state) {
   if (!connected) return ["No connection to the worker"];
   if (state === "unknown") return ["No verdict right now"];
   if (state === "quiet") return ["All quiet"];
+  if (state === "blind") return [blindTo(answer.health.blindness)];
   const user = userLink(worst().user_id);
   return answer.live_total === 1 ? ["Attack by ", user] : [`${attacks()}, the worst by `, user];
 }
@@ -81,6 +92,7 @@ function story(state) {
   if (!connected) return ["What follows was known at ", at(answer.time), ". The page goes on asking."];
   if (state === "unknown") return [answer.verdict.text];
   if (state === "quiet") return ["Nobody is over a threshold."];
+  if (state === "blind") return ["Nobody is known to be over a threshold, and whoever is would not be seen."];
   const { count_low, count_high, reasons } = worst();
   const sure =
     certainty(count_low, count_high, allowed(worst())) === "certain"
@@ -128,11 +140,13 @@ function facts({ state, incident: each, last, trouble, duty: busy, clicks, isHea
 
 function showVerdict() {
   const { verdict, live_total, health } = answer;
-  const state = connected ? verdict.state : "unknown";
+  const state = stateNow();
   byId("verdict").dataset.state = state;
   byId("verdict").setAttribute("aria-busy", "false");
   fill(byId("lamp"), state, lamp);
-  fill(byId("headline"), [state, connected, live_total, worst()?.user_id], () => headline(state));
+  fill(byId("headline"), [state, connected, live_total, worst()?.user_id, health.blindness?.share], () =>
+    headline(state),
+  );
   fill(byId("story"), [state, connected, worst(), verdict.text], () => story(state));
   fill(
     byId("facts"),
@@ -140,7 +154,7 @@ function showVerdict() {
       state,
       incident: worst(),
       last: [...found.values()].at(-1),
-      trouble: troubles(health),
+      trouble: health.impaired,
       duty: duty(health),
       clicks: health.clicks_per_second,
       isHeard: connected,
@@ -150,6 +164,27 @@ function showVerdict() {
   announce(state);
   if (connected)
     notice(health.kafka === "away" ? `Kafka does not answer: ${health.detail}. What is shown was known before.` : "");
+}
+
+const line = (name, ...text) => element("div", {}, element("dt", {}, name), element("dd", {}, ...text));
+
+function complaint({ detail, example, cure }) {
+  return [
+    ...(cure ? [line("What to do", cure)] : []),
+    ...(example ? [line("For example", element("code", {}, example))] : []),
+    ...(detail ? [line("Its fault", detail)] : []),
+  ];
+}
+
+function showBlindness() {
+  const { blindness, warnings } = answer.health;
+  byId("blindness").hidden = !blindness;
+  byId("warnings").hidden = !warnings.length;
+  if (blindness) {
+    write(byId("blindness-summary"), `${blindness.summary}.`);
+    fill(byId("complaint"), blindness.complaint, complaint);
+  }
+  fill(byId("warnings"), warnings, () => warnings.map((text) => element("li", { className: "warning" }, text)));
 }
 
 const timeline = new Timeline(byId("timeline"));
@@ -182,13 +217,18 @@ function showIncidents() {
 
 function showLog() {
   byId("empty").hidden = !looked || found.size > 0;
-  write(byId("empty"), "Nobody has gone over a threshold yet. Whoever does shows here within a second.");
+  write(
+    byId("empty"),
+    answer.health.blindness
+      ? "Nobody who can be seen has gone over a threshold yet."
+      : "Nobody has gone over a threshold yet. Whoever does shows here within a second.",
+  );
   return log.show([...found.values()].reverse().slice(0, LINES), AT_ONCE);
 }
 
 const showHealth = () => showWatcher(answer);
 
-const ALL = [showVerdict, showTimeline, showIncidents, showLog, showHealth];
+const ALL = [showVerdict, showBlindness, showTimeline, showIncidents, showLog, showHealth];
 
 let announced = { state: "", at: -Infinity };
 
@@ -198,7 +238,7 @@ function announce(state) {
   announced = { state, at: performance.now() };
   write(
     byId("announcement"),
-    `${byId("headline").textContent}. ${state === "attack" ? byId("story").textContent : ""}`,
+    `${byId("headline").textContent}. ${["attack", "blind"].includes(state) ? byId("story").textContent : ""}`,
   );
 }
 
@@ -222,7 +262,7 @@ const ask = follow({
     const isFirst = !answer;
     answer = content;
     connected = true;
-    if (isFirst) showVerdict();
+    if (isFirst) [showVerdict, showBlindness].forEach((part) => part());
     draw(...ALL);
   },
   anomaly(record) {

@@ -95,6 +95,11 @@ export function lamp(state) {
       svg("circle", { cx: 24, cy: 24, r: 19 }),
       svg("path", { d: "M18.5 19a5.5 5.5 0 1 1 8.5 4.6c-2 1.3-3 2.3-3 4.9M24 33v2.5" }),
     ],
+    blind: [
+      svg("path", { d: "M3 24S10.5 11 24 11 45 24 45 24 37.5 37 24 37 3 24 3 24Z" }),
+      svg("circle", { cx: 24, cy: 24, r: 6 }),
+      svg("path", { d: "M9 41 39 7" }),
+    ],
   };
   return svg("svg", { class: `lamp ${state}`, viewBox: "0 0 48 48", "aria-hidden": "true" }, ...shapes[state]);
 }

@@ -24,6 +24,7 @@ const rules = new Rows(byId("rules"), "li", "name", (rule) => [
   element("h2", {}, `${rule.words.charAt(0).toUpperCase()}${rule.words.slice(1)}`),
   element("p", {}, rule.description),
   element("p", { className: "about" }, element("code", {}, rule.name), ` · ${threat(rule)}`),
+  ...(rule.warning ? [element("p", { className: "warning" }, rule.warning)] : []),
   element(
     "p",
     { className: "fired" },

@@ -4,29 +4,11 @@ import { byId, element, fill, Rows, write } from "./element.js";
 import { number, plural, rate, sum } from "./text.js";
 import { at, duration } from "./time.js";
 
-// What is wrong, a few words each; nothing when all is well.
-export function troubles(health) {
-  const { workers } = health;
-  const those = (state) => workers.filter((worker) => worker.state === state);
-  const found = [];
-  if (health.kafka === "away") found.push("Kafka does not answer");
-  if (!those("ready").length) found.push("no worker counts");
-  const uncounted = sum(those("gone").map((worker) => worker.partitions.length));
-  if (uncounted) found.push(`${plural(uncounted, "partition")} of a gone worker not counted`);
-  for (const state of ["recovering", "rebalancing"]) {
-    if (those(state).length) found.push(`${plural(those(state).length, "worker")} ${state}`);
-  }
-  if (health.lag > Math.max(1000, 10 * (health.clicks_per_second ?? 0)))
-    found.push(`${plural(health.lag, "click")} behind`);
-  if (health.lost) found.push(`${plural(health.lost, "click")} lost`);
-  return found;
-}
-
 // "2 workers count 4 partitions".
 export function duty(health) {
-  const ready = health.workers.filter((worker) => worker.state === "ready");
-  const partitions = new Set(ready.flatMap((worker) => worker.partitions.map((each) => each.partition)));
-  return `${plural(ready.length, "worker")} on ${plural(partitions.size, "partition")}`;
+  const counting = health.workers.filter((worker) => ["ready", "blind"].includes(worker.state));
+  const partitions = new Set(counting.flatMap((worker) => worker.partitions.map((each) => each.partition)));
+  return `${plural(counting.length, "worker")} on ${plural(partitions.size, "partition")}`;
 }
 
 const figure = (name, value, note) => [
