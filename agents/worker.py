@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from agents import garbage
 from agents.clicks import partitions
-from agents.status import State, Status, partition_status
+from agents.status import PartitionStatus, State, Status, partition_status
 from agents.telling import Telling
 from agents.throughput import Throughput
 from app.main import app, settings
@@ -51,9 +51,7 @@ async def tune_garbage_collection() -> None:
 @app.timer(1.0)
 async def measure() -> None:
     """Sample the throughput."""
-    _throughput.sample(
-        monotonic(), {partition.partition: partition.counted for partition in status().partitions}
-    )
+    _throughput.sample(monotonic(), {partition.partition: partition.counted for partition in _partitions()})
 
 
 @app.timer(1.0)
@@ -129,9 +127,14 @@ def _condition(blindness: Blindness | None) -> Condition:
     return Condition("ready", "")
 
 
+def _partitions() -> list[PartitionStatus]:
+    now = time()
+    found = (partition_status(partition, app.consumer, now) for partition in partitions)
+    return sorted(found, key=lambda partition: partition.partition)
+
+
 def status() -> Status:
     """The state of this worker now."""
-    now = time()
     seen = sight()
     blindness = seen.blindness(settings.blind_share)
     state, detail = _condition(blindness)
@@ -141,12 +144,9 @@ def status() -> Status:
         state=state,
         detail=detail,
         uptime=round(monotonic() - _started, 3),
-        time=isotime(now),
+        time=isotime(time()),
         clicks_per_second=_throughput.rate,
-        partitions=sorted(
-            (partition_status(partition, app.consumer, now) for partition in partitions),
-            key=lambda partition: partition.partition,
-        ),
+        partitions=_partitions(),
         sight=seen,
         blindness=blindness,
     )
