@@ -15,15 +15,12 @@ class SnapshotRows:
     """One owner's hold on a partition's rows in the snapshots table.
 
     A worker that was taken for dead may have a snapshot under way that
-    arrives when its successor has long written others. So the key of a
-    snapshot carries the generation of the consumer group in which its writer
-    owned the partition, and the newest generation's row is the state, whatever
-    came later. An owner writes its first before it counts anything; older
-    rows go once it is durable.
-
-    The rows of closed windows need no such fence: their content is a function
-    of the partition's records and of decisions that were durable before, the
-    same whoever writes it.
+    arrives when its successor has long written others. So the key of every
+    row carries the generation of the consumer group in which its writer
+    owned the partition, and the newest generation's snapshot is the state,
+    with that generation's rows of closed windows, whatever came later. An
+    owner writes all of them before it counts anything; what others have
+    written goes once that is durable.
 
     Args:
         table: of the snapshots.
@@ -35,11 +32,16 @@ class SnapshotRows:
         self._table = table
         self._partition = partition
         rows = table.rows(partition)
-        snapshots = sorted(key for key in rows if key.startswith(KEY))
-        self._outcomes = {key: value for key, value in rows.items() if not key.startswith(KEY)}
-        self._newest = rows[snapshots[-1]] if snapshots else b""
-        self._key = _behind(snapshots[-1] if snapshots else KEY, generation)
-        self._stale: dict[bytes, bytes | None] = dict.fromkeys(snapshots)
+        newest = max((key for key in rows if key.startswith(KEY)), default=KEY)
+        self._newest = rows.get(newest, b"")
+        owner = newest.removeprefix(KEY)
+        self._outcomes = {
+            key.removesuffix(owner): value
+            for key, value in rows.items()
+            if key.endswith(owner) and not key.startswith(KEY)
+        }
+        self._key = _behind(newest, generation)
+        self._stale: dict[bytes, bytes | None] = dict.fromkeys(rows)
 
     def load(self, rules: Sequence[Rule], parameters: Parameters) -> Detection:
         """The detection that the newest snapshot is of; one that begins where there is none.
@@ -51,8 +53,8 @@ class SnapshotRows:
             detection = snapshot.load(self._newest, self._partition, parameters, self._outcomes)
         else:
             detection = Detection(self._partition, rules, parameters)
-        kept = {snapshot.outcome_key(window.name) for window in detection.closed}
-        self._stale |= dict.fromkeys(self._outcomes.keys() - kept)
+        for window in detection.closed:
+            window.stored = False  # under the key of this owner
         self._newest, self._outcomes = b"", {}
         return detection
 
@@ -67,11 +69,15 @@ class SnapshotRows:
             gone: rows that it refers to no more, as None; removed when it is durable.
         """
         if outcomes:
-            await self._table.put(self._partition, outcomes)
+            await self._table.put(self._partition, self._own(outcomes))
         await self._table.put(self._partition, {self._key: packed})
-        stale, self._stale = self._stale | dict(gone), {}
+        stale, self._stale = self._stale | self._own(gone), {}
         if stale:
             await self._table.put(self._partition, stale)
+
+    def _own(self, rows: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]:
+        """The rows under the keys of this owner."""
+        return {key + self._key.removeprefix(KEY): value for key, value in rows.items()}
 
 
 def _behind(newest: bytes, generation: int) -> bytes:
