@@ -40,6 +40,8 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(
         ("LATENESS", "nan", "finite"),
         ("IDLE_TIMEOUT", "0", "greater than 0"),
         ("CHECKPOINT_INTERVAL", "inf", "finite"),
+        ("BLIND_SHARE", "0", "greater than 0"),
+        ("BLIND_SHARE", "1.1", "less than or equal to 1"),
         ("PARTITIONS", "0", "greater than or equal to 1"),
         ("SEED", "-1", "greater than or equal to 0"),
         ("SESSION_TIMEOUT", "5", "greater than or equal to 6"),

@@ -32,16 +32,20 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def scan(log: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def run(log: Path, *options: str) -> subprocess.CompletedProcess[str]:
     others = {name: value for name, value in os.environ.items() if not name.startswith("CLICKWARDEN_")}
-    done = subprocess.run(
+    return subprocess.run(
         (sys.executable, "-m", "faust", "-A", "app", "scan", str(log), *options),
         env=others | {"CLICKWARDEN_RULES": str(log.with_name("rules.toml")), "COLUMNS": "200"},
         capture_output=True,
         text=True,
         timeout=60,
-        check=True,
     )
+
+
+def scan(log: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    done = run(log, *options)
+    assert done.returncode == 0, done.stderr
     assert "210 lines, 0 skipped, 35 late; 2 anomalies" in done.stderr
     return done
 
@@ -59,3 +63,36 @@ def test_people_are_shown_the_same(log: Path) -> None:
     found = [line.split() for line in scan(log).stdout.splitlines() if not line.startswith(" ")]
     assert [(words[0], words[4]) for words in found] == [("closed", "eve"), ("closed", "bob")]
     assert found[0][5] == "65"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_file_that_cannot_be_read_is_said_loudly(log: Path, options: tuple[str, ...]) -> None:
+    read = log.read_text().splitlines()
+    log.write_text("\n".join(read + [line.replace("user_id", "uid") for line in read]))
+    done = run(log, *options)
+    assert done.returncode == 3
+    assert "420 lines, 210 skipped, 35 late; 2 anomalies" in done.stderr
+    assert "BLIND: 210 of the 420 records (50 %) could not be counted: missing_field" in done.stderr
+    assert "There is no user_id: did you mean CLICKWARDEN_FIELD_USER_ID=uid?" in done.stderr
+    assert "BLIND" not in done.stdout
+    assert len(done.stdout.splitlines()) == (2 if options else 4)
+    log.write_text("\n".join(read + [line.replace("user_id", "uid") for line in read[1:]]))
+    assert run(log, *options).returncode == 0
+
+
+def test_an_access_log_of_another_format_is_said_loudly(log: Path) -> None:
+    line = '203.0.113.9 - - [18/May/2015:08:05:43 +0000] "GET / HTTP/1.1" 200 17\n'
+    log.write_text(line * 5 + line.replace("[", "(") * 5)
+    done = run(log)
+    assert done.returncode == 3
+    assert "5 of the 10 records (50 %) could not be counted: no line of an access log." in done.stderr
+    assert "Each line must be in the common or the combined log format" in done.stderr
+
+
+def test_what_the_rules_miss_is_warned_of(log: Path) -> None:
+    rules = log.with_name("rules.toml")
+    rules.write_text(RULES + RULES.replace('"bot"', '"logins"') + 'events = ["View!"]\n')
+    done = run(log)
+    assert done.returncode == 0
+    assert "warning: Rule logins counts View!, and none of 210 clicks has been one" in done.stderr
+    assert "did you mean view?" in done.stderr
