@@ -1,4 +1,4 @@
-"""Lay siege to Clickwarden: kill, freeze, starve and confuse it under load, then recount every click.
+"""Lay siege to Clickwarden: kill, freeze, starve and isolate it under load, then recount every click.
 
 Real Apache Kafka and real workers on this machine. The seed decides which
 faults strike, where, and after how long; it is printed, and the same seed
@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="drawn if left out")
     parser.add_argument("--rounds", type=int, default=20, help="faults (20)")
     parser.add_argument("--workers", type=int, default=2, choices=range(1, len(NAMES) + 1), help="(2)")
-    parser.add_argument("--nodes", type=int, default=1, choices=(1, 3), help="of Kafka (1)")
+    parser.add_argument(
+        "--nodes", type=int, default=1, choices=(1, 3), help="of Kafka; 3: network faults too (1)"
+    )
     parser.add_argument("--rate", type=int, default=20_000, help="clicks a second (20000)")
     given = parser.parse_args()
 

@@ -2,15 +2,19 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGTERM
 from types import TracebackType
 from typing import Self
 
+from app.pulse import EXIT_CODE
 from clickwarden.detection import rules
 from clickwarden.sandbox.broker import Broker
 from tests.chaos.load import Load
+from tests.chaos.network import Network
+from tests.chaos.proxy import Condition
 from tests.chaos.timeline import Chronicle
 from tests.chaos.verdict import Change
 from tests.site import Site, Worker
@@ -21,6 +25,8 @@ PARTITIONS = 4
 SESSION_SECONDS = 6.0
 IDLE_SECONDS = 3.0
 MIB = 1 << 20
+#: Exit codes with which a worker ends by itself rather than speak where another may speak by now.
+FENCED = frozenset({EXIT_CODE})
 
 
 class Broken(Exception):
@@ -34,6 +40,8 @@ class Cluster:
         meant: the workers that are meant to run, by name.
         kills: SIGKILLs of workers.
         deaths: of workers that nobody had told to die; they are started again.
+        fenced: workers that ended by themselves, as they may when the network was disturbed in
+            their life; they are started again.
         load: the clicks on their way; to be started when the workers are ready.
         peak: most memory that a worker was seen to use, bytes.
         thresholds: what is added to the original ones now.
@@ -44,15 +52,17 @@ class Cluster:
         self, folder: Path, timeline: Chronicle, *, nodes: int, workers: int, rate: int, seed: int
     ) -> None:
         self.timeline = timeline
-        self.broker = Broker(folder / "kafka", port=0, nodes=nodes)
         self.names = NAMES[:workers]
+        self.broker = Broker(folder / "kafka", port=0, nodes=nodes, proxied=self.names)
         self.meant: dict[str, Worker] = {}
-        self.kills = self.deaths = self.peak = self.thresholds = 0
+        self.kills = self.deaths = self.fenced = self.peak = self.thresholds = 0
+        self._disturbed: set[Worker] = set()
         self._folder = folder
         self._rate, self._seed = rate, seed
 
     def __enter__(self) -> Self:
         self.broker.start()
+        self._network = Network(self.broker)
         self.site = Site(
             self.broker.bootstrap,
             self._folder,
@@ -79,6 +89,7 @@ class Cluster:
     ) -> None:
         for worker in self.meant.values():
             worker.kill()
+        self._network.close()
         self.broker.kill()
 
     # -- workers --------------------------------------------------------------------------------------
@@ -95,7 +106,7 @@ class Cluster:
     def start(self, *names: str) -> None:
         """Start workers; they are not waited for."""
         for name in names:
-            self.meant[name] = self.site.launch(name)
+            self.meant[name] = self.site.launch(name, broker=f"kafka://{self._network.bootstrap(name)}")
 
     def kill(self, name: str) -> None:
         """SIGKILL."""
@@ -114,8 +125,7 @@ class Cluster:
         for name, worker in leaving.items():
             code = worker.wait()
             if code not in expected[name]:
-                self.timeline.note(f"{name} left with exit code {code}")
-                self.deaths += 1
+                self._account(name, worker, code)
         return time.monotonic() - began
 
     def tend(self) -> None:
@@ -123,9 +133,27 @@ class Cluster:
         for name, worker in list(self.meant.items()):
             self.peak = max(self.peak, worker.memory)
             if not worker.alive:
-                self.timeline.note(f"{name} died by itself, exit code {worker.wait()}")
-                self.deaths += 1
+                self._account(name, worker, worker.wait())
                 self.start(name)
+
+    def _account(self, name: str, worker: Worker, code: int) -> None:
+        if self.may_end(worker) and code in FENCED:
+            self.timeline.note(f"{name} ended by itself, exit code {code}")
+            self.fenced += 1
+        else:
+            self.timeline.note(f"{name} died, exit code {code}")
+            self.deaths += 1
+
+    def may_end(self, worker: Worker) -> bool:
+        """Whether a worker may end by itself, with a code of its own."""
+        return worker in self._disturbed
+
+    @contextmanager
+    def disturbed(self, name: str, nodes: Collection[int], condition: Condition) -> Iterator[None]:
+        """Disturb a worker's ways to these nodes; they are whole again on exit."""
+        self._disturbed.add(self.meant[name])
+        with self._network.disturbed(name, nodes, condition):
+            yield
 
     def until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
         """Wait for a condition, and meanwhile :meth:`tend`.

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ from clickwarden.audit.oracle import FAULTS as WRONG
 from clickwarden.audit.oracle import Judgement
 from tests.chaos.cluster import MIB, Broken, Cluster
 from tests.chaos.faults import FAULTS
+from tests.chaos.faults.fault import Fault
 from tests.chaos.progress import LOOK_SECONDS, Progress
 from tests.chaos.timeline import Chronicle
 from tests.chaos.verdict import verdict
@@ -36,6 +38,7 @@ class Outcome(NamedTuple):
     longest: float
     kills: int
     deaths: int
+    fenced: int
     peak: int
 
     @property
@@ -59,19 +62,29 @@ class Outcome(NamedTuple):
             label = {"produced": "clicks", "expected": "anomalies"}.get(what, what.replace("_", " "))
             table.add_row(label, f"{getattr(self.verdict, what):,}", style="bold red" if wrong else None)
         table.add_row("deaths unbidden", f"{self.deaths:,}", style="bold red" if self.deaths else None)
+        table.add_row("ended by themselves", f"{self.fenced:,}")
         table.add_row("peak memory of a worker", f"{self.peak / MIB:,.0f} MiB")
         return table
 
 
-def siege(folder: Path, *, seed: int, rounds: int, workers: int, nodes: int, rate: int) -> Outcome:
-    """Lay siege to a cluster in ``folder``, which keeps the logs.
+def siege(
+    folder: Path,
+    *,
+    seed: int,
+    rounds: int,
+    workers: int,
+    nodes: int,
+    rate: int,
+    faults: Sequence[Fault] = FAULTS,
+) -> Outcome:
+    """Lay siege to a cluster in ``folder``, which keeps the logs; ``faults`` are those to draw from.
 
     Raises:
         Broken: a worker hangs, or does not end as it must.
     """
     random = Random(seed)
     timeline = Chronicle(folder / "timeline")
-    faults: Counter[str] = Counter()
+    struck: Counter[str] = Counter()
     pauses: dict[str, float] = defaultdict(float)
     with Cluster(folder, timeline, nodes=nodes, workers=workers, rate=rate, seed=seed) as cluster:
         settings = cluster.site.settings
@@ -86,9 +99,9 @@ def siege(folder: Path, *, seed: int, rounds: int, workers: int, nodes: int, rat
             for part in (load, progress):
                 if not part.is_alive():
                     raise Broken(f"the {part.name} of the suite has died: nothing would be tested")
-            possible = [fault for fault in FAULTS if fault.possible(cluster)]
+            possible = [fault for fault in faults if fault.possible(cluster)]
             (fault,) = random.choices(possible, [fault.weight for fault in possible])
-            faults[fault.name] += 1
+            struck[fault.name] += 1
             longest, progress.longest = max(longest, progress.longest), 0.0
             hit = fault.strike(cluster, random)
             if random.random() < OVERLAP:
@@ -117,4 +130,13 @@ def siege(folder: Path, *, seed: int, rounds: int, workers: int, nodes: int, rat
         found = verdict(settings, cluster.changes)
         timeline.note("done")
     longest = max(longest, progress.longest)
-    return Outcome(found, faults, dict(pauses), longest, cluster.kills, cluster.deaths, cluster.peak)
+    return Outcome(
+        found,
+        struck,
+        dict(pauses),
+        longest,
+        cluster.kills,
+        cluster.deaths,
+        cluster.fenced,
+        cluster.peak,
+    )
