@@ -72,6 +72,13 @@ def snapshot_before_anomalies() -> None:
     patch.object(snapshots, "put", put_first).start()
 
 
+def unfenced() -> None:
+    """The worker never ends by itself, though its partitions may be another's by now."""
+    from app.pulse import Pulse
+
+    patch.object(Pulse, "end", lambda *_: None).start()
+
+
 def seek_to_committed_offset() -> None:
     """What was counted is committed at once, and read on from there, whatever the snapshot knows."""
     from agents.partitions import Partition, Partitions
