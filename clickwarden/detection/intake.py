@@ -139,7 +139,7 @@ class Intake:
         # A row a block: how many records each thing became of, and the stamp of its last one. Rows behind
         # the newest are zero.
         self._records = 0
-        self._table = np.zeros((2 * BLOCKS, MOST_FATES), np.int32)
+        self._table = np.zeros((2 * BLOCKS, MOST_FATES), np.uint8)
         self._stamps = np.zeros(2 * BLOCKS)
         self._watched = frozenset(event for rule in rules for event in rule.events)
         self._events: dict[str, float] = {}  # seen longest ago first
@@ -196,7 +196,7 @@ class Intake:
         else:
             cells = (np.arange(first, self._records) // BLOCK - row) * MOST_FATES + fates
             counts = np.bincount(cells, minlength=(end - row) * MOST_FATES)
-            self._table[row:end] += counts.reshape(-1, MOST_FATES)
+            self._table[row:end] += counts.reshape(-1, MOST_FATES).astype(np.uint8)
         if stamps is not None:
             self._stamps[row : end - 1] = stamps[BLOCK - 1 - first % BLOCK : size - 1 : BLOCK]
             self._stamps[end - 1] = stamps[-1]
