@@ -43,6 +43,12 @@ async def watch_kafka() -> None:
 
 
 @app.task
+async def watch_membership() -> None:
+    """Notice when the worker's place in the group is uncertain, and when it is certain again."""
+    await app.membership.watch()
+
+
+@app.task
 async def tune_garbage_collection() -> None:
     """Leave what is loaded at start-up out of every later collection."""
     garbage.tune()
@@ -68,7 +74,8 @@ async def report() -> None:
     """Write this worker's status to the status topic until cancelled.
 
     With a producer of its own: nothing that is counted waits behind it, and it
-    runs before and after the tables do. Not everything need arrive.
+    runs before and after the tables do. Not everything need arrive. Others
+    know by it that the name is taken, so the worker must have the name first.
     """
     while True:
         producer = AIOKafkaProducer(
@@ -79,6 +86,8 @@ async def report() -> None:
             while True:
                 await asyncio.sleep(SECONDS)
                 app.pulse.check()
+                if not app.membership.admitted:
+                    continue
                 value = msgspec.json.encode(status())
                 await producer.send_and_wait(settings.status_topic, value, settings.member.encode(), 0)
         except KafkaError as error:
@@ -116,8 +125,8 @@ def _condition(blindness: Blindness | None) -> Condition:
     It is asked before recovery too. Faust sets ``recovery.completed`` once;
     later recoveries, after a rebalance, show in ``in_recovery``.
     """
-    if app.presence.trouble:
-        return Condition("away", app.presence.trouble)
+    if trouble := app.presence.trouble or app.membership.trouble:
+        return Condition("away", trouble)
     if app.rebalancing:
         return Condition("rebalancing", "")
     if app.in_recovery or not app.tables.recovery.completed.is_set() or not app.pulse.begun:

@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 import faust
 from faust.types.auth import CredentialsT
 
+from app.assignor import Assignor
+from app.membership import HEARTBEAT_SECONDS, Membership
 from app.presence import Presence, SeldomRepeated
 from app.pulse import Pulse
 from app.transport import BatchTransport, Source
@@ -83,6 +85,7 @@ class Application(faust.App):  # type: ignore[misc]
         companions: what runs beside the application from its start, before its tables are recovered.
         pulse: beats while the worker does; asked before it speaks to Kafka.
         presence: whether Kafka answers.
+        membership: whether the worker's place in the group is certain; waited for before it speaks to Kafka.
     """
 
     settings: Settings
@@ -90,6 +93,7 @@ class Application(faust.App):  # type: ignore[misc]
     companions: list[Callable[[], Coroutine[Any, Any, None]]]
     pulse: Pulse
     presence: Presence
+    membership: Membership
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -156,7 +160,7 @@ def create(settings: Settings) -> Application:
         broker_max_poll_records=None,
         broker_commit_interval=1.0,
         broker_session_timeout=settings.session_timeout,
-        broker_heartbeat_interval=settings.session_timeout / 4,
+        broker_heartbeat_interval=HEARTBEAT_SECONDS,
         broker_rebalance_timeout=2 * settings.session_timeout,
         broker_request_timeout=2 * settings.session_timeout,
         consumer_auto_offset_reset="earliest",
@@ -173,11 +177,13 @@ def create(settings: Settings) -> Application:
         web_port=settings.web_port,
         # What other workers reach this one by.
         web_host=socket.gethostname() if settings.web_bind in WILDCARDS else settings.web_bind,
+        PartitionAssignor=Assignor,
         Worker=Worker,
     )
     application.settings = settings
     application.sources = {}
     application.companions = []
-    application.pulse = Pulse(settings.session_timeout / 2)
     application.presence = Presence(settings)
+    application.membership = Membership(settings, application.presence)
+    application.pulse = Pulse(settings.session_timeout / 2, application.membership.check)
     return application

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -29,14 +30,23 @@ class Presence:
     def __init__(self, settings: Settings) -> None:
         self.trouble = ""
         self._settings = settings
-        self._answered = monotonic()
+        self._answered = self._since = -math.inf
+
+    @property
+    def answering(self) -> float:
+        """Seconds for which Kafka has answered without a break; 0 while it is away or nobody asks."""
+        return monotonic() - self._since if self._silence < AWAY_SECONDS else 0.0
+
+    @property
+    def _silence(self) -> float:
+        return monotonic() - self._answered
 
     async def watch(self) -> None:
         """Ask until cancelled; log when Kafka goes away, and when it is back."""
         places = [
             TopicPartition(self._settings.clicks_topic, number) for number in range(self._settings.partitions)
         ]
-        self._answered = monotonic()
+        self._answered = self._since = monotonic()
         while True:
             try:
                 async with self._client() as kafka:
@@ -60,13 +70,14 @@ class Presence:
             await client.stop()
 
     def _answer(self) -> None:
+        if self._silence >= AWAY_SECONDS:
+            self._since = monotonic()
         if self.trouble:
-            silence = monotonic() - self._answered
-            log.warning("Kafka answers again after %.0f s; counting goes on", silence)
+            log.warning("Kafka answers again after %.0f s; counting goes on", self._silence)
         self._answered, self.trouble = monotonic(), ""
 
     def _miss(self, error: Exception) -> None:
-        if monotonic() - self._answered < AWAY_SECONDS:
+        if self._silence < AWAY_SECONDS:
             return
         if not self.trouble:
             log.warning(

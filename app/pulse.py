@@ -5,6 +5,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -16,6 +17,21 @@ STDERR = 2
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+def now() -> float:
+    """Seconds since an arbitrary moment, those in which the machine slept included."""
+    return time.clock_gettime(CLOCK)
+
+
+def end(why: str, code: int) -> NoReturn:
+    """Exit at once, without a word to Kafka."""
+    # Past sys.stderr, which is Faust's, whose lock a stalled thread may hold;
+    # and what stalls it may be a pipe that nobody reads.
+    with suppress(OSError):
+        os.set_blocking(STDERR, False)
+        os.write(STDERR, f"clickwarden: {why}: exiting\n".encode())
+    os._exit(code)
+
+
 class Pulse:
     """Ends a process that was stopped or stalled for longer than ``limit`` seconds.
 
@@ -24,10 +40,15 @@ class Pulse:
     had in hand would come behind what the other has said since. Whatever
     speaks to Kafka calls :meth:`check` first. A thread does so too, for an
     event loop that never wakes up.
+
+    Args:
+        limit: seconds.
+        more: what else may have to end the process; asked at each check.
     """
 
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, *more: Callable[[], None]) -> None:
         self._limit = limit
+        self._more = more
         self._last = math.inf  # before the first beat there is nothing to be late for
 
     @property
@@ -37,13 +58,13 @@ class Pulse:
 
     async def beat(self) -> None:
         """Show that the event loop turns, for as long as it does."""
-        self._last = time.clock_gettime(CLOCK)
+        self._last = now()
         threading.Thread(target=self._watch, name="pulse", daemon=True).start()
         try:
             while True:
                 await asyncio.sleep(BEAT_SECONDS)
                 self.check()
-                self._last = time.clock_gettime(CLOCK)
+                self._last = now()
         finally:
             self._last = math.inf
 
@@ -54,18 +75,12 @@ class Pulse:
 
     def check(self) -> None:
         """Exit at once, without a word to Kafka, if the last beat is too long ago."""
-        gap = time.clock_gettime(CLOCK) - self._last
+        gap = now() - self._last
         if gap > self._limit:
-            self.end(
+            end(
                 f"the worker stood still for {gap:.1f} s, longer than half of CLICKWARDEN_SESSION_TIMEOUT; "
-                "its partitions may belong to another by now"
+                "its partitions may belong to another by now",
+                EXIT_CODE,
             )
-
-    def end(self, why: str) -> NoReturn:
-        """Exit at once, without a word to Kafka."""
-        # Past sys.stderr, which is Faust's, whose lock a stalled thread may hold;
-        # and what stalls it may be a pipe that nobody reads.
-        with suppress(OSError):
-            os.set_blocking(STDERR, False)
-            os.write(STDERR, f"clickwarden: {why}: exiting\n".encode())
-        os._exit(EXIT_CODE)
+        for check in self._more:
+            check()

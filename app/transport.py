@@ -21,15 +21,19 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import faust
+from aiokafka.consumer import consumer as consuming
 from aiokafka.consumer import fetcher as fetching
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.errors import ConsumerStoppedError
+from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from app.coordination import Coordination
+from app.pulse import EXIT_CODE, end
 from clickwarden.kafka.runs import RUN_RECORDS, Run
 
 #: Kafka answers a fetch at once when it has data; this bounds the wait when it
@@ -204,8 +208,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 await asyncio.gather(*(source.checkpoint() for source in self.app.sources.values()))
                 await self.commit_and_end_transactions()
         except TimeoutError:
-            self.app.pulse.end(
-                f"what was counted last could not be saved within {limit:.0f} s, and will be counted again"
+            end(
+                f"what was counted last could not be saved within {limit:.0f} s, and will be counted again",
+                EXIT_CODE,
             )
         self._durable.clear()
 
@@ -242,8 +247,9 @@ class _RawRecords(MemoryRecords):  # type: ignore[misc]
         self.raw = raw
 
 
-# What aiokafka makes of each partition's part of a fetch.
+# What aiokafka makes of each partition's part of a fetch, and its part in the consumer group.
 fetching.MemoryRecords = _RawRecords
+consuming.GroupCoordinator = Coordination
 
 
 def _runs(fetched: PartitionRecords) -> Iterator[Run]:
@@ -337,7 +343,28 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             waiter.cancel()
 
 
+class CertainProducer(driver.Producer):  # type: ignore[misc]
+    """Writes to Kafka only while the worker's place in the group is certain.
+
+    Looked at last, where a request goes out: what waits in aiokafka's buffers,
+    through an outage perhaps, was handed over under what was known then.
+    """
+
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        producer = super()._new_producer(transactional_id)
+        producer.client.send = partial(self._send, producer.client, producer.client.send)
+        return producer
+
+    async def _send(self, client: Any, send: Any, node: int, request: Any, **options: Any) -> Any:
+        if isinstance(request, ProduceRequest):
+            await client.ready(node, **options)  # connecting takes time
+            await self.app.membership.certain()
+            self.app.pulse.check()
+        return await send(node, request, **options)
+
+
 class BatchTransport(driver.Transport):  # type: ignore[misc]
-    """Faust's aiokafka transport with the consumer of this module."""
+    """Faust's aiokafka transport with the consumer and the producer of this module."""
 
     Consumer = BatchConsumer
+    Producer = CertainProducer

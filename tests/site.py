@@ -234,6 +234,10 @@ class Site:
         self.until(lambda: worker.ready, worker)
         return worker
 
+    def move(self, name: str = "one") -> None:
+        """Give a worker another port when it is started next."""
+        self._ports[name] = _free_port()
+
     def forget_data(self, name: str = "one") -> None:
         """Delete the data folder of a worker."""
         shutil.rmtree(self.folder / name / "data")

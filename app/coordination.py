@@ -1,0 +1,124 @@
+"""Coordination: aiokafka's part in the consumer group, which tells the worker how it stands."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.coordinator.protocol import ConsumerProtocol
+from aiokafka.errors import KafkaError, RebalanceInProgressError
+from aiokafka.protocol.group import SyncGroupRequest
+
+from app.identity import claim
+from app.membership import UNCOORDINATED
+from app.pulse import end, now
+from clickwarden.errors import ClickwardenError
+
+#: Kafka's FENCED_INSTANCE_ID, which aiokafka has no name for.
+FENCED_INSTANCE_ID = 82
+#: Exit code of whatever is refused at the start.
+REFUSED = 1
+
+
+class Coordination(GroupCoordinator):  # type: ignore[misc]
+    """aiokafka's, for one :class:`app.membership.Membership`; it runs in the consumer's thread.
+
+    aiokafka hands what it cannot cope with to whoever next asks the consumer
+    for records, in a way that Faust does not, and waits: the worker would
+    count nothing and live. Here the process ends.
+    """
+
+    def __init__(self, *args: Any, assignors: list[Any], **kwargs: Any) -> None:
+        (self._assignor,) = assignors
+        self._app = self._assignor.app
+        self._membership = self._app.membership
+        super().__init__(*args, assignors=assignors, **kwargs)
+
+    # -- what the worker holds ------------------------------------------------------------------------
+
+    async def _on_join_prepare(self, previous_assignment: Any) -> None:
+        if not self._membership.admitted:
+            await self._claim()
+        await super()._on_join_prepare(previous_assignment)
+        self._membership.holds = False
+
+    async def _do_rejoin_group(self, subscription: Any) -> bool:
+        """Join; again, where the assignment was made for another address, so that others learn ours.
+
+        The assignor remembers it, and so asks for the same partitions.
+        """
+        joined: bool = await super()._do_rejoin_group(subscription)
+        return joined and not self._assignor.moved
+
+    async def _on_join_complete(self, generation: int, member: str, protocol: str, assigned: bytes) -> None:
+        self._assignor.on_assignment(ConsumerProtocol.ASSIGNMENT.decode(assigned))
+        if self._assignor.moved:
+            self.request_rejoin()
+            return
+        self._membership.holds = True
+        await super()._on_join_complete(generation, member, protocol, assigned)
+
+    async def _claim(self) -> None:
+        try:
+            await claim(self._app.settings)
+        except ClickwardenError as error:
+            end(str(error), REFUSED)
+        self._membership.admitted = True
+
+    # -- what the coordinator acknowledges ------------------------------------------------------------
+
+    async def _do_heartbeat(self) -> bool:
+        sent = now()
+        acknowledged: bool = await super()._do_heartbeat()
+        if acknowledged and (self._membership.is_certain or await self._is_known()):
+            self._membership.acknowledge(sent)
+        return acknowledged
+
+    async def _is_known(self) -> bool:
+        """Whether the coordinator really knows this member.
+
+        While it loads the group it acknowledges every heartbeat, of whomever.
+        A SyncGroup request it answers from what it knows, and changes nothing by it.
+        """
+        request = SyncGroupRequest(
+            self.group_id, self.generation, self.member_id, self._group_instance_id, []
+        )
+        try:
+            response = await self._send_req(request)
+        except KafkaError:
+            return False
+        return response.error_code in (0, RebalanceInProgressError.errno)
+
+    async def _send_req(self, request: Any) -> Any:
+        sent = now()
+        response = await super()._send_req(request)
+        error = getattr(response, "error_code", 0)
+        if error == FENCED_INSTANCE_ID:
+            self._membership.expel()
+        if isinstance(request, SyncGroupRequest) and not error:
+            self._membership.acknowledge(sent)
+        return response
+
+    # -- what ends the worker -------------------------------------------------------------------------
+
+    def reset_generation(self) -> None:
+        """Begin anew as a member: the coordinator no longer knows this one, or it leaves."""
+        if self._membership.holds and not self._closing.done():
+            self._app.pulse.check()  # it may know better why
+            self._membership.expel()
+        super().reset_generation()
+
+    def _push_error_to_user(self, error: Exception) -> Awaitable[Any]:
+        self._fail(error)
+        waiting: Awaitable[Any] = super()._push_error_to_user(error)
+        return waiting
+
+    async def _coordination_routine(self) -> None:
+        try:
+            await super()._coordination_routine()
+        except Exception as error:
+            self._fail(error.__cause__)
+            raise
+
+    def _fail(self, error: BaseException | None) -> None:
+        if not self._app.should_stop:
+            end(f"the worker can no longer take part in its consumer group ({error!r})", UNCOORDINATED)

@@ -1,0 +1,86 @@
+"""A worker's place in the group: it says nothing while that is uncertain, and ends when it is lost."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.membership import CUT_OFF, EXPELLED, UNCOORDINATED
+from tests.site import Site, Worker, clicks, window_before
+
+T = window_before(time.time())
+
+Sites = Callable[..., Site]
+
+#: While the file exists, nothing that is sent to the group's coordinator arrives.
+CUT = """
+from pathlib import Path
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import KafkaConnectionError
+
+send = GroupCoordinator._send_req
+
+async def cut(self, request):
+    if Path({cut!r}).exists():
+        self.coordinator_dead()
+        raise KafkaConnectionError("cut off")
+    return await send(self, request)
+
+GroupCoordinator._send_req = cut
+"""
+
+BROKEN = """
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+
+async def breaks(self, subscription):
+    raise ValueError("nobody expects this")
+
+GroupCoordinator._do_rejoin_group = breaks
+"""
+
+
+def sabotaged(site: Site, program: str, name: str, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """A worker that runs the program first; Python does so with a module of this name."""
+    folder = site.folder / "sabotage"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(program)
+    with monkeypatch.context() as changed:
+        changed.setenv("PYTHONPATH", str(folder))
+        return site.launch(name)
+
+
+@pytest.mark.parametrize("heals", [False, True], ids=["for good", "for a while"])
+def test_cut_off_from_the_coordinator_alone_it_says_nothing_and_ends(
+    site: Sites, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heals: bool
+) -> None:
+    topic = site(partitions=2, session_timeout=6, idle_timeout=1, lateness=0)
+    cut = tmp_path / "cut"
+    one, two = sabotaged(topic, CUT.format(cut=str(cut)), "one", monkeypatch), topic.start("two")
+    topic.until(lambda: one.ready and two.ready and len(one.partitions()) == 1, one, two)
+    (partition,) = one.partitions()
+
+    cut.touch()
+    topic.until(lambda: one.state == "away", one, two)
+    assert "the coordinator of the group has not acknowledged" in one.ask("/ready")[1]["detail"]
+    topic.send(*clicks("eve", 60, T + 57, T + 60), partition=partition)
+    topic.until(lambda: topic.anomalies("closed"), one, two)  # by wall clock, its successor
+    topic.send(*clicks("eve", 30, T + 57, T + 60), partition=partition)
+    topic.until(lambda: len(topic.late()) == 30, one, two)
+    # It has all 90 in hand, and would close the window with them.
+    topic.until(lambda: one.partitions()[partition]["accepted"] == 90, one, two)
+    if heals:
+        cut.unlink()
+    assert one.wait() == (EXPELLED if heals else CUT_OFF)
+    topic.await_counted(two)
+    assert [(each["worker"], each["count"]) for each in topic.anomalies("closed")] == [("two", 60)]
+    verdict = topic.verdict()
+    assert verdict.ok, verdict.examples
+    assert verdict.accounted
+
+
+def test_it_ends_when_coordination_fails(site: Sites, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, log = sabotaged(site(), BROKEN, "one", monkeypatch).failed()
+    assert code == UNCOORDINATED
+    last = log.splitlines()[-1]
+    assert "can no longer take part in its consumer group (ValueError('nobody expects this'))" in last
