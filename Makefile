@@ -56,8 +56,9 @@ lint: ## style, types and the direction of imports; the page's JavaScript, CSS a
 adversary: ## an adversary with any clocks in 10,000 made-up streams, who must hide nobody (STREAMS=)
 	STREAMS=$(or $(STREAMS),10000) $(BIN)/python -m pytest -q --timeout 3600 tests/clickwarden/detection/test_late.py
 
-chaos: ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS= NODES= (3: the network's too) RATE=; a producer killed 20 times
+chaos: ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS= NODES= (3: the network's too) RATE=; a producer killed 20 times, a worker that moves 20 times
 	KILLS=20 $(BIN)/python -m pytest -q -s tests/integration/test_outbox.py -k killed_again_and_again
+	RECREATIONS=20 $(BIN)/python -m pytest -q -s tests/integration/test_identity.py -k another_address
 	$(BIN)/python -m tests.chaos $(foreach given,SEED ROUNDS WORKERS NODES RATE,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
 
 bench: ## clicks a second beside a bare consumer, Quix Streams and idiomatic Faust; PEERS=all: beside everybody

@@ -18,6 +18,8 @@ HEARTBEAT_SECONDS = 0.5
 #: (app.identity.SILENCE_SECONDS), and so less than the session timeout too.
 CERTAIN_SECONDS = 2.0
 LOOK_SECONDS = 0.05
+#: A silence as long as this is told of; where all of Kafka is away, that is known by then.
+TELL_SECONDS = 5.0
 
 #: Exit codes as in sysexits.h: EX_TEMPFAIL, EX_PROTOCOL, EX_NOPERM.
 CUT_OFF = 75
@@ -42,8 +44,8 @@ class Membership:
       wanted to say is lost: whoever holds them now says it.
     * Who has not been acknowledged for twice the session timeout ends,
       because it is cut off from the coordinator; but only where Kafka
-      answered all the while. Twice, because a coordinator that dies is
-      replaced within one, and no worker can tell the two apart.
+      answered all the while. Not sooner, since a coordinator that is being
+      replaced does not answer either, and to stay silent does no harm.
 
     So an outage of all of Kafka is lived through in silence. When Kafka is
     back, the coordinator knows the member still, and it speaks on; or another
@@ -82,8 +84,8 @@ class Membership:
 
     @property
     def trouble(self) -> str:
-        """Why the worker is silent, in words; empty while its place is certain."""
-        if self.is_certain:
+        """Why the worker has been silent for some time, in words; empty if it has not."""
+        if not self.holds or self._silence < TELL_SECONDS:
             return ""
         return f"the coordinator of the group has not acknowledged this worker for {self._silence:.0f} s"
 

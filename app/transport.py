@@ -18,6 +18,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Container, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import faust

@@ -9,6 +9,7 @@ from signal import SIGTERM
 from types import TracebackType
 from typing import Self
 
+from app.membership import CUT_OFF, EXPELLED, UNCOORDINATED
 from app.pulse import EXIT_CODE
 from clickwarden.detection import rules
 from clickwarden.sandbox.broker import Broker
@@ -26,7 +27,7 @@ SESSION_SECONDS = 6.0
 IDLE_SECONDS = 3.0
 MIB = 1 << 20
 #: Exit codes with which a worker ends by itself rather than speak where another may speak by now.
-FENCED = frozenset({EXIT_CODE})
+FENCED = frozenset({EXIT_CODE, CUT_OFF, UNCOORDINATED, EXPELLED})
 
 
 class Broken(Exception):

@@ -134,9 +134,6 @@ def test_a_zombie_without_a_fence(
     assert cluster.verdict().conflicting == 10
 
 
-@pytest.mark.xfail(
-    reason="nothing fences a worker that is cut off from the coordinator", raises=AssertionError
-)
 def test_it_sees_nothing_of_a_zombie_behind_its_fence(cluster: Site, nodes: Broker, network: Network) -> None:
     zombie = _cut_off_beside_a_successor(cluster, nodes, network)
     verdict = cluster.verdict()
