@@ -37,8 +37,10 @@ async def claim(settings: Settings) -> None:
         (place,) = consumer.assignment()
         mark = await _mark(settings)
         marked = free = monotonic()
+        ends = await consumer.end_offsets([place])
         found = await consumer.offsets_for_times({place: mark.timestamp - int(SILENCE_SECONDS * 1000)})
-        consumer.seek(place, found[place].offset)
+        # None of that age where Kafka's copies, and so its readers, do not have them yet.
+        consumer.seek(place, ends[place] if found[place] is None else found[place].offset)
         end = mark.offset + 1
         while monotonic() < free or await consumer.position(place) < end:
             left = max(free - monotonic(), LOOK_SECONDS)
