@@ -14,6 +14,7 @@ from agents.decoding import Decoding
 from agents.snapshots import SnapshotRows
 from app.application import Application
 from app.delivery import Deliveries, Outgoing
+from app.transport import BEGINNING
 from clickwarden.alerts.sight import Sight
 from clickwarden.detection import snapshot
 from clickwarden.detection.activity import Activity
@@ -132,6 +133,9 @@ class Partition:
     async def count(self, run: Run, decoding: Decoding) -> None:
         """Count a run of records, which may begin with ones already counted."""
         async with self._counting:
+            if not self._whole:
+                # Faust restarts its agent while the worker ends, behind what was not counted.
+                raise RuntimeError(f"{self.tp}: the run before was cut short")
             self._whole = False
             begin = await self._begin(run)
             if begin < run.next_offset:
@@ -429,9 +433,11 @@ class Partitions:
             raise RuntimeError(f"clicks of partition {partition} arrived, which is not open")
 
     def position(self, tp: TP) -> int | None:
-        """Offset the state of ``tp`` continues at; None if it has no state."""
+        """Offset the state of ``tp`` continues at, or BEGINNING; None if it has no state."""
         found = self._partitions.get(tp.partition)
-        return None if found is None else found.detection.next_offset
+        if found is None:
+            return None
+        return BEGINNING if found.detection.next_offset is None else found.detection.next_offset
 
     def lost(self, tp: TP, first: int, end: int) -> None:
         """Kafka no longer holds the offsets ``[first, end)`` of ``tp``."""

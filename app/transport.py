@@ -43,6 +43,10 @@ from clickwarden.kafka.runs import RUN_RECORDS, Run
 #: alert latency at 1.5 s.
 FETCH_WAIT_MS = 20
 
+#: The position of a state that was counted from no record yet: the earliest offset there is. What the group
+#: has committed may be of an owner whose state never counted.
+BEGINNING = -1
+
 #: How old Kafka's last word on the end of a partition may be.
 FRESH_SECONDS = 2.0
 
@@ -54,7 +58,7 @@ class Source(Protocol):
         """Begin what can be done before the run's turn to be counted comes."""
 
     def position(self, tp: TP) -> int | None:
-        """Offset the state of ``tp`` continues at; None if it has no state."""
+        """Offset the state of ``tp`` continues at, or BEGINNING; None if it has no state."""
 
     def lost(self, tp: TP, first: int, end: int) -> None:
         """Kafka no longer holds the offsets ``[first, end)`` of ``tp``."""
@@ -233,6 +237,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 position = self.app.sources[tp.topic].position(tp)
                 if position is None:
                     position = self._committed_offset.get(tp)
+                if position == BEGINNING:
+                    position = None
                 if position is not None and position < earliest[tp]:
                     self.app.sources[tp.topic].lost(tp, position, earliest[tp])
                     position = None

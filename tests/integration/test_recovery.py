@@ -230,7 +230,7 @@ def test_late_clicks_and_suspects_without_a_place_are_told_of(site: Sites) -> No
     topic.send(*minutes(0, 2), closing(1), click("ann", T))
     topic.await_counted(worker)
     topic.until(lambda: "1 clicks came when their window was closed, and are counted" in worker.log, worker)
-    assert "too late" not in worker.log
+    assert "too late to be counted" not in worker.log
     assert worker.log.count("all 3 places for suspects of the window") == 2
     status = worker.partitions()[0]
     assert (status["late"], status["uncounted"], status["capped"], status["lost"]) == (1, 0, 2, 0)
