@@ -64,17 +64,15 @@ def test_cut_off_from_the_coordinator_alone_it_says_nothing_and_ends(
     topic.until(lambda: one.state == "away", one, two)
     assert "the coordinator of the group has not acknowledged" in one.ask("/ready")[1]["detail"]
     topic.send(*clicks("eve", 60, T + 57, T + 60), partition=partition)
+    topic.until(lambda: one.partitions()[partition]["accepted"] == 60, one, two)
     topic.until(lambda: two.partitions().get(partition, {}).get("accepted") == 60, one, two)
     topic.until(lambda: two.partitions()[partition]["open_windows"] == 0, one, two)  # by wall clock
-    topic.send(*clicks("eve", 30, T + 57, T + 60), partition=partition)
-    topic.until(lambda: two.partitions()[partition]["late"] == 30, one, two)
-    # It has all 90 in hand, and would close the window with them.
-    topic.until(lambda: one.partitions()[partition]["accepted"] == 90, one, two)
     if heals:
         cut.unlink()
     assert one.wait() == (EXPELLED if heals else CUT_OFF)
     topic.await_counted(two)
-    assert [(each["worker"], each["count"]) for each in topic.anomalies("closed")] == [("two", 60)]
+    assert {each["worker"] for each in topic.anomalies()} == {"two"}
+    assert [each["count"] for each in topic.anomalies("closed")] == [60]
     verdict = topic.verdict()
     assert verdict.ok, verdict.examples
     assert verdict.accounted
