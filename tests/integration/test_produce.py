@@ -111,7 +111,11 @@ async def test_replay_puts_the_log_into_the_topic_as_it_is(kafka: str, tmp_path:
 
 async def test_speed_paces_by_event_time(kafka: str, tmp_path: Path) -> None:
     file = tmp_path / "clicks.ndjson"
-    file.write_text("".join(f'{{"user_id":"u","event":"view","timestamp":{at}}}\n' for at in (0, 100)))
+    file.write_text(
+        "".join(
+            f'{{"user_id":"u","event":"view","timestamp":{at}}}\n' for at in (1_600_000_000, 1_600_000_100)
+        )
+    )
     settings = own_topics(kafka, tmp_path)
     began = time.time()
     with command(settings, "replay", str(file), "--speed", "10") as process:
