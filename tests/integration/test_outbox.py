@@ -145,22 +145,22 @@ async def test_what_kafka_would_never_take_is_refused_and_blocks_nothing(kafka: 
 async def test_an_old_copy_of_an_outbox_is_refused(kafka: str, tmp_path: Path) -> None:
     settings = own(kafka, tmp_path)
     async with ClickProducer(settings) as producer:
-        await producer.send("user", "view", None, 1.0)
+        await producer.send("user", "view", None, 1_600_000_001.0)
     (file,) = (tmp_path / "outbox").iterdir()
     copy = file.read_bytes()
     async with ClickProducer(settings) as producer:
-        await producer.send("user", "view", None, 2.0)
+        await producer.send("user", "view", None, 1_600_000_002.0)
     file.write_bytes(copy)
     restored = ClickProducer(settings)
     with pytest.raises(SettingsError, match=r"CLICKWARDEN_DATA_DIR=.*old copy"):
         async with restored:
-            await restored.send("user", "view", None, 3.0)
+            await restored.send("user", "view", None, 1_600_000_003.0)
 
 
 async def test_what_a_killed_simulate_left_is_sent_by_a_replay(kafka: str, tmp_path: Path) -> None:
     settings = own(kafka, tmp_path)
     file = tmp_path / "one.ndjson"
-    file.write_text('{"user_id":"replayed","event":"view","timestamp":1}\n')
+    file.write_text('{"user_id":"replayed","event":"view","timestamp":1600000000}\n')
 
     def start(broker: str, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -183,10 +183,10 @@ async def test_a_killed_broker_costs_no_click_and_no_order(tmp_path: Path) -> No
 async def test_a_topic_of_another_number_of_partitions_ends_it(kafka: str, tmp_path: Path) -> None:
     settings = own_topics(kafka, tmp_path)
     async with ClickProducer(settings) as producer:
-        await producer.send("u", "view", "p", 1.0)
+        await producer.send("u", "view", "p", 1_600_000_000.0)
     with pytest.raises(SettingsError, match="CLICKWARDEN_PARTITIONS"):
         async with ClickProducer(settings.model_copy(update={"partitions": 5})) as producer:
-            await producer.send("u", "view", "p", 1.0)
+            await producer.send("u", "view", "p", 1_600_000_000.0)
 
 
 async def test_fields_go_by_the_names_of_the_settings(kafka: str, tmp_path: Path) -> None:
