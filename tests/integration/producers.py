@@ -58,12 +58,12 @@ async def shop(folder: Path, life: int) -> None:
         os.write(journal, "".join(f"{user} {number:.0f}\n" for number in numbers).encode())
 
     async def shopper(producer: ClickProducer, user: str) -> None:
-        for number in itertools.count(life * 1_000_000):
+        for number in itertools.count((100 + life) * 1_000_000):
             await producer.send(user, "view", None, number)
             promised(user, number)
 
     async def crowd(producer: ClickProducer, user: str) -> None:
-        for first in itertools.count(life * 1_000_000, CROWD):
+        for first in itertools.count((100 + life) * 1_000_000, CROWD):
             numbers = np.arange(first, first + CROWD, dtype=float)
             await producer.send_all(Clicks([user] * CROWD, ["view"] * CROWD, [None] * CROWD, numbers))
             promised(user, *numbers)
@@ -73,8 +73,8 @@ async def shop(folder: Path, life: int) -> None:
         for number in range(SHOPPERS):
             group.create_task(shopper(producer, f"shopper-{number}"))
         group.create_task(crowd(producer, "crowd"))
-        await producer.send("first", "view", None, life)
-        promised("first", life)
+        await producer.send("first", "view", None, 100_000_000 + life)
+        promised("first", 100_000_000 + life)
         await producer.flush(leaving=producer.waiting - 1)
         (folder / f"delivered-{life}").touch()
 

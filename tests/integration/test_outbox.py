@@ -72,7 +72,8 @@ from clickwarden.settings import Settings
 
 async def main():
     async with ClickProducer(Settings()) as producer:
-        await asyncio.gather(*(producer.send("user", "view", None, float(time)) for time in range(100)))
+        times = range(100_000_000, 100_000_100)
+        await asyncio.gather(*(producer.send("user", "view", None, float(time)) for time in times))
         os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
