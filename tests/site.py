@@ -344,7 +344,8 @@ class Site:
 
     def commit(self, offset: int) -> None:
         """Have the group continue there in partition 0, as one of its members would."""
-        self._group.commit(offsets=[TopicPartition(self.settings.clicks_topic, 0, offset)], asynchronous=False)
+        place = TopicPartition(self.settings.clicks_topic, 0, offset)
+        self._group.commit(offsets=[place], asynchronous=False)
 
     def bounds(self) -> dict[int, tuple[int, int]]:
         """First offset and end of each partition of the clicks topic, for who reads what is committed."""
