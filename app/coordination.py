@@ -34,9 +34,9 @@ class Coordination(GroupCoordinator):  # type: ignore[misc]
         (self._assignor,) = assignors
         self._app = self._assignor.app
         self._membership = self._app.membership
-        # A third of the session: two more can be tried before the group gives the place away.
-        self._patience = self._app.settings.session_timeout / 3
         super().__init__(*args, assignors=assignors, **kwargs)
+        # A third of the session: two more can be tried before the group gives the place away.
+        self._patience = self._session_timeout_ms / 3000
 
     # -- what the worker holds ------------------------------------------------------------------------
 
