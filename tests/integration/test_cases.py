@@ -6,6 +6,7 @@ Windows and silences are shorter here than in the field, by the same factor.
 
 import time
 from collections.abc import Callable
+from random import Random
 from uuid import uuid4
 
 from tests.site import Site, Worker, click, clicks, window_before
@@ -106,3 +107,23 @@ def test_48_what_is_shipped_in_batches_is_counted_whole(site: Sites) -> None:
         here.send(*clicks("bot-7", 90, start + number * batch, start + (number + 1) * batch))
     finals(here, worker, "bot-7", 60, 60, 60)
     assert here.verdict().late == 0
+
+
+def test_49_an_attack_among_wrong_clocks_is_found_at_once_and_counted_exactly(site: Sites) -> None:
+    here = site(**SHORT)
+    worker = here.start()
+    random = Random(49)
+    # Of 30 % of the senders the clock is wrong, by up to a minute fast and five slow.
+    wrong = {f"phone-{number}": random.uniform(-300, 60) if number < 6 else 0.0 for number in range(20)}
+    start = next_window()
+    for number in range(174):
+        _sleep_until(start + number / 36)
+        here.send(click("bot-7", time.time()))
+        phone = random.choice(list(wrong))
+        here.send(click(phone, time.time() + wrong[phone]))
+    finals(here, worker, "bot-7", 174)
+    assert {each["user_id"] for each in here.anomalies()} == {"bot-7"}
+    sent = [record.timestamp for record in here.clicks() if b"bot-7" in (record.value or b"")]
+    said = next(record for record in here.read(here.settings.anomalies_topic))
+    assert b'"ongoing"' in (said.value or b"")
+    assert said.timestamp - sent[50] < 1000
