@@ -1,6 +1,6 @@
 # Everything is set up in .venv; `make` alone lists the targets.
 BIN := .venv/bin
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # The first Python that is new enough; deferred, so that only `setup` looks for one.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -22,17 +22,19 @@ setup: .venv/.installed ## make .venv with what running needs, pinned in constra
 		echo "make: $(PYTHON) lacks ensurepip, which Debian packs apart; as root: apt-get install $$package" >&2; \
 		test "$$(id -u)" = 0 && apt-get -qq update && \
 		DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $$package >/dev/null; }
-	$(PYTHON) -m venv .venv
-	$(PIP_INSTALL) --require-hashes --requirement constraints.txt
-	$(PIP_INSTALL) --no-deps --no-build-isolation --no-index --editable .
+	@echo "Installing what running needs into .venv: some 280 MB, once"
+	@$(PYTHON) -m venv .venv
+	@$(PIP_INSTALL) --require-hashes --requirement constraints.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 test lint adversary chaos bench performance constraints: .venv/.installed-dev
 
 # Compiled at once, on all cores: a test run starts Python hundreds of times.
 .venv/.installed-dev: .venv/.installed constraints-dev.txt
-	$(PIP_INSTALL) --require-hashes --requirement constraints-dev.txt
-	$(BIN)/python -m compileall -qq -j 0 .venv/lib
+	@echo "Installing what the tests need into .venv, once"
+	@$(PIP_INSTALL) --require-hashes --requirement constraints-dev.txt
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib
 	@touch $@
 
 demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C ends it all
