@@ -22,6 +22,8 @@ from clickwarden.detection.intake import FATES, WINDOWS, Commonest, Counts, Inta
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import ClickwardenError
 from clickwarden.formats.choice import decoder_of
+from clickwarden.kafka.findings import is_compacted
+from clickwarden.kafka.inspection import configuration
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.kafka.runs import RUN_RECORDS
 from commands.command import BLIND, AsyncCommand
@@ -46,8 +48,10 @@ class Verify(AsyncCommand):
     It means something once the worker has caught up with the clicks.
 
     Exit code: 0 all is well; 1 a fault was found; 2 it could not be done; 3 no
-    fault was found, but so much of what comes cannot be counted
-    (CLICKWARDEN_BLIND_SHARE) that this says little.
+    fault was found, but that says little: too much of what comes cannot be
+    counted (CLICKWARDEN_BLIND_SHARE); the topic is compacted and clicks are gone;
+    or a user is over a threshold with clicks in several partitions, each of
+    which is counted by itself.
     """
 
     options = [option("--json", "as_json", is_flag=True, help="Print one JSON object.")]  # noqa: RUF012
@@ -71,11 +75,11 @@ class Verify(AsyncCommand):
             console = Console(highlight=False, markup=False)
             _show(verdict, console)
             show_sight(sight, watched, blindness, console)
-            if verdict.ok and blindness is None:
+            if verdict.ok and verdict.conclusive and blindness is None:
                 console.print("OK: every anomaly is as it should be", style="bold green")
         if not verdict.ok:
             sys.exit(FAULTY)
-        sys.exit(0 if blindness is None else BLIND)
+        sys.exit(0 if verdict.conclusive and blindness is None else BLIND)
 
 
 class _Topic:
@@ -130,6 +134,7 @@ async def _verify(watched: Sequence[Rule], progress: Progress) -> tuple[Judgemen
             watched,
             excused=excuses(late, settings.clicks_topic),
             begins={tp.partition: offset for tp, offset in begins.items()},
+            compacted=is_compacted(await configuration(settings)),
         )
         topic = _Topic(recount)
         async for partition, run in _read(consumer, "Clicks", progress):
@@ -179,8 +184,30 @@ def _show(verdict: Judgement, console: Console) -> None:
             style="yellow",
             soft_wrap=True,
         )
+    if verdict.gone:
+        _show_gone(verdict, console)
     if verdict.unjudged:
         console.print(f"  anomalies reported of such windows: {verdict.unjudged:,}", style="yellow")
+    if verdict.split:
+        console.print(
+            f"split: {verdict.split:,} users have clicks of one window in several partitions, each of which is "
+            f"counted by itself; {verdict.hidden:,} cases are over a threshold in all of them and under it in each: "
+            "send every click with its user as the key",
+            style="bold red" if verdict.hidden else "yellow",
+            soft_wrap=True,
+        )
+
+
+def _show_gone(verdict: Judgement, console: Console) -> None:
+    gone = sum(verdict.gone.values())
+    console.print(
+        f"cannot be judged: topic {settings.clicks_topic} is compacted, and {gone:,} of {verdict.produced:,} offsets "
+        f"({100 * gone // verdict.produced} %) hold no click any more, in partition "
+        f"{', '.join(map(str, verdict.gone))}. What was counted of them is not known, and so neither what is missing "
+        "nor what is invented",
+        style="bold red",
+        soft_wrap=True,
+    )
 
 
 def _show_clicks(verdict: Judgement, console: Console) -> None:
