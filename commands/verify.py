@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import asdict
 
 import msgspec
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from app.main import settings
 from clickwarden.alerts.sight import Sight
+from clickwarden.alerts.words import plural
 from clickwarden.audit.oracle import FAULTS, Judgement, judge
 from clickwarden.audit.recount import Recount, excuses
 from clickwarden.detection import rules
@@ -189,23 +190,32 @@ def _show(verdict: Judgement, console: Console) -> None:
     if verdict.unjudged:
         console.print(f"  anomalies reported of such windows: {verdict.unjudged:,}", style="yellow")
     if verdict.split:
-        console.print(
-            f"split: {verdict.split:,} users have clicks of one window in several partitions, each of which is "
-            f"counted by itself; {verdict.hidden:,} cases are over a threshold in all of them and under it in each: "
-            "send every click with its user as the key",
-            style="bold red" if verdict.hidden else "yellow",
-            soft_wrap=True,
-        )
+        _show_split(verdict, console)
 
 
 def _show_gone(verdict: Judgement, console: Console) -> None:
-    gone = sum(verdict.gone.values())
+    gone, offsets = sum(verdict.gone.values()), verdict.produced
     console.print(
-        f"cannot be judged: topic {settings.clicks_topic} is compacted, and {gone:,} of {verdict.produced:,} offsets "
-        f"({100 * gone // verdict.produced} %) hold no click any more, in partition "
-        f"{', '.join(map(str, verdict.gone))}. What was counted of them is not known, and so neither what is missing "
-        "nor what is invented",
+        f"cannot be judged: topic {settings.clicks_topic} is compacted, and {gone:,} of {offsets:,} offsets "
+        f"({100 * gone // offsets} %) hold no record any more, in {_partitions(verdict.gone)}. What was "
+        "counted of them nobody knows, and so neither what is missing there nor what is invented",
         style="bold red",
+        soft_wrap=True,
+    )
+
+
+def _partitions(numbers: Collection[int]) -> str:
+    return f"partition{'s' if len(numbers) > 1 else ''} {', '.join(map(str, sorted(numbers)))}"
+
+
+def _show_split(verdict: Judgement, console: Console) -> None:
+    hidden = ""
+    if verdict.hidden:
+        hidden = f"; {plural(verdict.hidden, 'case')} over a threshold together and in no partition alone"
+    console.print(
+        f"split: {plural(verdict.split, 'user')} with clicks of one window in several partitions, each of "
+        f"which is counted by itself{hidden}. Send every click with its user as the key",
+        style="bold red" if hidden else "yellow",
         soft_wrap=True,
     )
 

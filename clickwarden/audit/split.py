@@ -35,8 +35,8 @@ class Split:
         start = datetime.fromtimestamp(self.window, UTC)
         places = ", ".join(f"{clicks:,} in {number}" for number, clicks in sorted(self.clicks.items()))
         return (
-            f"{self.rule} {start:%Y-%m-%dT%H:%M:%SZ} user {self.user_id!r}: {sum(self.clicks.values()):,} clicks, "
-            f"more than {self.threshold:,}, and by partition {places}"
+            f"{self.rule} {start:%Y-%m-%dT%H:%M:%SZ} user {self.user_id!r}: {sum(self.clicks.values()):,} "
+            f"clicks, threshold {self.threshold:,}; by partition {places}"
         )
 
 

@@ -79,6 +79,7 @@ class Finding(msgspec.Struct, frozen=True):
         consequence: what follows from it, in sentences; what strangers wrote is inert in it.
         cure: what to do about it.
         hides: somebody over a threshold may go unseen because of it.
+        command: that does it; empty where there is none.
     """
 
     about: About
@@ -86,11 +87,12 @@ class Finding(msgspec.Struct, frozen=True):
     consequence: str
     cure: str
     hides: bool
+    command: str = ""
 
     @property
     def text(self) -> str:
         """All of it, in one line."""
-        return f"{self.consequence} {self.cure}"
+        return f"{self.consequence} {self.cure}{f': {self.command}' if self.command else '.'}"
 
 
 def findings(topic: WatchedTopic, longest: float, counted: int) -> list[Finding]:
@@ -152,7 +154,7 @@ def _key(topic: WatchedTopic) -> Finding | None:
         ),
         cure=(
             "Send every click with its user as the key, by clients that choose the partition in the same "
-            "way (librdkafka's do as Java's with partitioner=murmur2_random)."
+            "way (librdkafka's do as Java's with partitioner=murmur2_random)"
         ),
         hides=True,
     )
@@ -170,7 +172,7 @@ def _partitions(topic: WatchedTopic, counted: int) -> Finding | None:
         ),
         cure=(
             f"Start the workers again with CLICKWARDEN_PARTITIONS={topic.partitions} and another "
-            "CLICKWARDEN_APP_ID."
+            "CLICKWARDEN_APP_ID"
         ),
         hides=True,
     )
@@ -187,8 +189,9 @@ def _compaction(topic: WatchedTopic) -> Finding | None:
             "the clicks with one key Kafka keeps the newest alone. Those that it removes before they are "
             "counted are lost, so that somebody over a threshold can go unseen; and verify cannot judge."
         ),
-        cure=f"Keep every click: {topic.set('cleanup.policy=delete')}",
+        cure="Keep every click",
         hides=True,
+        command=topic.set("cleanup.policy=delete"),
     )
 
 
@@ -203,8 +206,9 @@ def _retention(topic: WatchedTopic, longest: float) -> Finding | None:
             f"window of a rule takes {longest:g} s: a worker that is away or behind for longer than that "
             "loses clicks of windows that are still open, and verify can judge no such window."
         ),
-        cure=f"Keep them for a week: {topic.set(f'retention.ms={WEEK_MS}')}",
+        cure="Keep them for a week",
         hides=False,
+        command=topic.set(f"retention.ms={WEEK_MS}"),
     )
 
 
@@ -220,8 +224,9 @@ def _timestamps(topic: WatchedTopic) -> Finding | None:
             "stamp; no click is taken for live, so that the last clicks of a window can be waited for; and "
             "retention deletes a replay of old clicks at once."
         ),
-        cure=f"Let Kafka stamp what it receives: {topic.set('message.timestamp.type=LogAppendTime')}",
+        cure="Let Kafka stamp what it receives",
         hides=False,
+        command=topic.set("message.timestamp.type=LogAppendTime"),
     )
 
 
@@ -235,11 +240,12 @@ def _unknown(topic: WatchedTopic) -> Finding | None:
             f"Kafka does not tell how topic {topic.name} is set up. Whether it is compacted, how long it "
             "keeps clicks, and whose clock stamps them cannot be known."
         ),
-        cure=(
-            f"Allow it: kafka-acls.sh --bootstrap-server {topic.bootstrap} --add --allow-principal User:… "
+        cure="Allow it",
+        hides=False,
+        command=(
+            f"kafka-acls.sh --bootstrap-server {topic.bootstrap} --add --allow-principal User:… "
             f"--operation DescribeConfigs --topic {topic.name}"
         ),
-        hides=False,
     )
 
 
