@@ -166,6 +166,8 @@ def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
         return Verdict("unknown", "No worker counts clicks", None)
     if health.blindness is not None:
         return Verdict("unknown", health.blindness.text, None, blind=True)
+    if hiding := [finding.summary for finding in health.findings if finding.hides]:
+        return Verdict("quiet", f"Quiet, as far as can be seen: {'; '.join(hiding)}", None)
     return Verdict("quiet", "Quiet: nobody is over a threshold", None)
 
 

@@ -221,8 +221,8 @@ def _timestamps(topic: WatchedTopic) -> Finding | None:
         consequence=(
             f"Topic {topic.name} has message.timestamp.type=CreateTime: a time stamp is its sender's word "
             "and not Kafka's. A click from the future is rejected only where it contradicts its own sender's "
-            "stamp; no click is taken for live, so that the last clicks of a window can be waited for; and "
-            "retention deletes a replay of old clicks at once."
+            "stamp; no click is taken for live, so that time goes on only where several agree; and retention "
+            "deletes a replay of old clicks at once."
         ),
         cure="Let Kafka stamp what it receives",
         hides=False,

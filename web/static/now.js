@@ -79,15 +79,6 @@ const blindTo = ({ records, uncountable }) =>
 
 const worst = () => answer.live.find((each) => each.incident_id === answer.verdict.worst) ?? answer.live[0];
 
-function headline(state) {
-  if (!connected) return ["No connection to the worker"];
-  if (state === "unknown") return ["No verdict right now"];
-  if (state === "quiet") return ["All quiet"];
-  if (state === "blind") return [blindTo(answer.health.blindness)];
-  const user = userLink(worst().user_id);
-  return answer.live_total === 1 ? ["Attack by ", user] : [`${attacks()}, the worst by `, user];
-}
-
 // Why somebody who is over a threshold may not be seen.
 const hidden = () =>
   answer.health.findings
@@ -95,11 +86,20 @@ const hidden = () =>
     .map((each) => each.summary)
     .join("; ");
 
+function headline(state) {
+  if (!connected) return ["No connection to the worker"];
+  if (state === "unknown") return ["No verdict right now"];
+  if (state === "quiet") return [hidden() ? "Quiet, as far as can be seen" : "All quiet"];
+  if (state === "blind") return [blindTo(answer.health.blindness)];
+  const user = userLink(worst().user_id);
+  return answer.live_total === 1 ? ["Attack by ", user] : [`${attacks()}, the worst by `, user];
+}
+
 function story(state) {
   if (!connected) return ["What follows was known at ", at(answer.time), ". The page goes on asking."];
   if (state === "unknown") return [answer.verdict.text];
   if (state === "quiet")
-    return [`Nobody is over a threshold${hidden() ? `, as far as can be seen: ${hidden()}` : ""}.`];
+    return [hidden() ? `Somebody over a threshold may go unseen: ${hidden()}.` : "Nobody is over a threshold."];
   if (state === "blind") return ["Nobody is known to be over a threshold, and whoever is would not be seen."];
   const { count_low, count_high, reasons } = worst();
   const sure =
@@ -152,7 +152,7 @@ function showVerdict() {
   byId("verdict").dataset.state = state;
   byId("verdict").setAttribute("aria-busy", "false");
   fill(byId("lamp"), state, lamp);
-  fill(byId("headline"), [state, connected, live_total, worst()?.user_id, health.blindness?.share], () =>
+  fill(byId("headline"), [state, connected, live_total, worst()?.user_id, health.blindness?.share, hidden()], () =>
     headline(state),
   );
   fill(byId("story"), [state, connected, worst(), verdict.text, hidden()], () => story(state));
