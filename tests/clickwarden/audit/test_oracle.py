@@ -541,5 +541,5 @@ def test_who_is_reported_in_one_partition_or_moves_between_windows_is_not_hidden
 
 
 def test_clicks_that_came_late_are_split_too() -> None:
-    late = run(*[click("eve", T)] * 2, *[click("ann", T + 70)] * 5, click("eve", T + 1))
+    late = run(click("eve", T), *[click("ann", T + 70)] * 5, click("eve", T + 1))
     assert judge(recount({0: late, 1: late}, SETTINGS, [BOT]), []).hidden == 1
