@@ -8,6 +8,7 @@ import msgspec
 
 from agents.partitions import Partition
 from clickwarden.alerts.sight import Blindness, Sight
+from clickwarden.kafka.findings import Finding
 from clickwarden.times import isotime
 
 #: Silence after which a worker is taken for gone, seconds.
@@ -80,6 +81,7 @@ class Status(msgspec.Struct):
         partitions: those assigned to this worker.
         sight: what it can see of their records.
         blindness: why it is blind.
+        findings: what is wrong with the clicks topic.
     """
 
     worker: str
@@ -92,6 +94,7 @@ class Status(msgspec.Struct):
     partitions: list[PartitionStatus]
     sight: Sight = msgspec.field(default_factory=Sight)
     blindness: Blindness | None = None
+    findings: list[Finding] = []
 
 
 def partition_status(partition: Partition, consumer: Any, now: float) -> PartitionStatus:
@@ -136,3 +139,8 @@ def blindness_of(workers: Sequence[Status], share: float) -> Blindness | None:
     """
     together = sight_of(workers).blindness(share)
     return together or next((worker.blindness for worker in workers if worker.blindness is not None), None)
+
+
+def findings_of(workers: Iterable[Status]) -> list[Finding]:
+    """What some workers have found about the topic, each thing once."""
+    return list({finding.about: finding for worker in workers for finding in worker.findings}.values())

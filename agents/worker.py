@@ -16,6 +16,7 @@ from agents.telling import Telling
 from agents.throughput import Throughput
 from app.main import app, settings
 from clickwarden.alerts.sight import Blindness, Sight
+from clickwarden.kafka.inspection import Inspection
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 
@@ -27,6 +28,7 @@ SECONDS = 1.0
 _started = monotonic()
 _throughput = Throughput()
 _telling = Telling(settings.rejected_topic)
+_inspection = Inspection(settings, lambda: settings.partitions)
 
 
 @app.task
@@ -46,6 +48,12 @@ async def watch_kafka() -> None:
 async def watch_membership() -> None:
     """Notice when the worker's place in the group is uncertain, and when it is certain again."""
     await app.membership.watch()
+
+
+@app.task
+async def inspect_topic() -> None:
+    """Notice what is wrong with the clicks topic, at the start and when it changes."""
+    await _inspection.watch(max(rule.window for rule in app.rules))
 
 
 @app.task
@@ -158,4 +166,5 @@ def status() -> Status:
         partitions=_partitions(),
         sight=seen,
         blindness=blindness,
+        findings=_inspection.findings,
     )

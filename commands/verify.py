@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import asdict
 
 import msgspec
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from app.main import settings
 from clickwarden.alerts.sight import Sight
+from clickwarden.alerts.words import plural
 from clickwarden.audit.oracle import FAULTS, Judgement, judge
 from clickwarden.audit.recount import Recount, excuses
 from clickwarden.detection import rules
@@ -22,6 +23,8 @@ from clickwarden.detection.intake import FATES, WINDOWS, Commonest, Counts, Inta
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import ClickwardenError
 from clickwarden.formats.choice import decoder_of
+from clickwarden.kafka.findings import is_compacted
+from clickwarden.kafka.inspection import configuration
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.kafka.runs import RUN_RECORDS
 from commands.command import BLIND, AsyncCommand
@@ -46,8 +49,10 @@ class Verify(AsyncCommand):
     It means something once the worker has caught up with the clicks.
 
     Exit code: 0 all is well; 1 a fault was found; 2 it could not be done; 3 no
-    fault was found, but so much of what comes cannot be counted
-    (CLICKWARDEN_BLIND_SHARE) that this says little.
+    fault was found, but that says little: too much of what comes cannot be
+    counted (CLICKWARDEN_BLIND_SHARE); the topic is compacted and clicks are gone;
+    or a user is over a threshold with clicks in several partitions, each of
+    which is counted by itself.
     """
 
     options = [option("--json", "as_json", is_flag=True, help="Print one JSON object.")]  # noqa: RUF012
@@ -71,11 +76,11 @@ class Verify(AsyncCommand):
             console = Console(highlight=False, markup=False)
             _show(verdict, console)
             show_sight(sight, watched, blindness, console)
-            if verdict.ok and blindness is None:
+            if verdict.ok and verdict.conclusive and blindness is None:
                 console.print("OK: every anomaly is as it should be", style="bold green")
         if not verdict.ok:
             sys.exit(FAULTY)
-        sys.exit(0 if blindness is None else BLIND)
+        sys.exit(0 if verdict.conclusive and blindness is None else BLIND)
 
 
 class _Topic:
@@ -130,6 +135,7 @@ async def _verify(watched: Sequence[Rule], progress: Progress) -> tuple[Judgemen
             watched,
             excused=excuses(late, settings.clicks_topic),
             begins={tp.partition: offset for tp, offset in begins.items()},
+            compacted=is_compacted(await configuration(settings)),
         )
         topic = _Topic(recount)
         async for partition, run in _read(consumer, "Clicks", progress):
@@ -179,8 +185,39 @@ def _show(verdict: Judgement, console: Console) -> None:
             style="yellow",
             soft_wrap=True,
         )
+    if verdict.gone:
+        _show_gone(verdict, console)
     if verdict.unjudged:
         console.print(f"  anomalies reported of such windows: {verdict.unjudged:,}", style="yellow")
+    if verdict.split:
+        _show_split(verdict, console)
+
+
+def _show_gone(verdict: Judgement, console: Console) -> None:
+    gone, offsets = sum(verdict.gone.values()), verdict.produced
+    console.print(
+        f"cannot be judged: topic {settings.clicks_topic} is compacted, and {gone:,} of {offsets:,} offsets "
+        f"({100 * gone // offsets} %) hold no record any more, in {_partitions(verdict.gone)}. What was "
+        "counted of them nobody knows, and so neither what is missing there nor what is invented",
+        style="bold red",
+        soft_wrap=True,
+    )
+
+
+def _partitions(numbers: Collection[int]) -> str:
+    return f"partition{'s' if len(numbers) > 1 else ''} {', '.join(map(str, sorted(numbers)))}"
+
+
+def _show_split(verdict: Judgement, console: Console) -> None:
+    hidden = ""
+    if verdict.hidden:
+        hidden = f"; {plural(verdict.hidden, 'case')} over a threshold together and in no partition alone"
+    console.print(
+        f"split: {plural(verdict.split, 'user')} with clicks of one window in several partitions, each of "
+        f"which is counted by itself{hidden}. Send every click with its user as the key",
+        style="bold red" if hidden else "yellow",
+        soft_wrap=True,
+    )
 
 
 def _show_clicks(verdict: Judgement, console: Console) -> None:

@@ -1,6 +1,7 @@
 """What Prometheus scrapes of this worker."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorRegistry, generate_latest
@@ -10,6 +11,7 @@ from prometheus_client.registry import Collector
 from agents.status import PartitionStatus
 from agents.worker import status
 from app.main import app
+from clickwarden.kafka.findings import About
 from clickwarden.release import RELEASE
 from web.listeners import listeners
 from web.live import feed, following
@@ -54,6 +56,12 @@ class _Collector(Collector):
             f"{PREFIX}following", "Whether the page can read Kafka", not following.trouble
         )
         yield GaugeMetricFamily(f"{PREFIX}listeners", "Open live connections", len(listeners))
+        found = GaugeMetricFamily(
+            f"{PREFIX}finding", "Something is wrong with the clicks topic", labels=["about"]
+        )
+        for about in get_args(About):
+            found.add_metric([about], any(finding.about == about for finding in now.findings))
+        yield found
         build = GaugeMetricFamily(f"{PREFIX}build", "Always 1", labels=["version"])
         build.add_metric([RELEASE], 1)
         yield build

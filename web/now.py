@@ -7,11 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from agents.status import blindness_of, sight_of
+from agents.status import blindness_of, findings_of, sight_of
 from app.main import app, settings
 from clickwarden.alerts.incidents import Incident, incidents
 from clickwarden.alerts.sight import Blindness
 from clickwarden.alerts.words import plural
+from clickwarden.kafka.findings import Finding
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 from web.fresh import Fresh
@@ -76,6 +77,7 @@ class Health(msgspec.Struct):
         impaired: what is wrong with it, a few words each; nothing when all is well.
         blindness: why all together, or else one of the workers, can count too little of what comes.
         warnings: what makes a rule, or all of them, count something else than is meant, in words.
+        findings: what is wrong with the clicks topic, what follows from it, and what to do.
     """
 
     kafka: Literal["ok", "away"]
@@ -94,6 +96,7 @@ class Health(msgspec.Struct):
     impaired: list[str]
     blindness: Blindness | None
     warnings: list[str]
+    findings: list[Finding]
 
 
 class Now(msgspec.Struct):
@@ -165,6 +168,8 @@ def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
         return Verdict("unknown", "No worker counts clicks", None)
     if health.blindness is not None:
         return Verdict("unknown", health.blindness.text, None, blind=True)
+    if hiding := [finding.summary for finding in health.findings if finding.hides]:
+        return Verdict("quiet", f"Quiet, as far as can be seen: {'; '.join(hiding)}", None)
     return Verdict("quiet", "Quiet: nobody is over a threshold", None)
 
 
@@ -195,6 +200,7 @@ def _health() -> Health:
         impaired=[],
         blindness=blindness_of(heard, settings.blind_share),
         warnings=list(sight_of(heard).warnings(app.rules).values()),
+        findings=findings_of(heard),
     )
     health.impaired = list(_impaired(health))
     return health
@@ -219,6 +225,7 @@ def _impaired(health: Health) -> Iterator[str]:
         yield f"{plural(health.lag, 'click')} behind"
     if health.lost:
         yield f"{plural(health.lost, 'click')} lost"
+    yield from (finding.summary for finding in health.findings if finding.hides)
 
 
 encoded = Fresh(look, seconds=0.2)

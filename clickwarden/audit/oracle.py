@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 from clickwarden.audit.recount import AuditRecord, Case, Count, Missed, Recount
+from clickwarden.audit.split import splits
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 
@@ -56,7 +57,10 @@ class Judgement:
         produced, accepted, rejected, late, excused, uncounted, ignored: see :class:`Recount`.
         unjudged: cases reported of windows the topic no longer holds whole.
         begins: first offset of each partition that has lost its beginning.
-        examples: in words, the first few of each fault, by its name.
+        gone: offsets that compaction may have emptied, by partition; nothing of these partitions is judged.
+        split: users whose clicks of one window lie in several partitions.
+        hidden: cases of them that are over the threshold, and in no partition alone.
+        examples: in words, the first few of each fault, and of those hidden, by its name.
     """
 
     missing: int
@@ -79,12 +83,20 @@ class Judgement:
     ignored: int
     unjudged: int
     begins: dict[int, int]
+    gone: dict[int, int]
+    split: int
+    hidden: int
     examples: dict[str, list[str]]
 
     @property
     def ok(self) -> bool:
         """Whether no fault was found."""
         return not any(getattr(self, fault) for fault in FAULTS)
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether it says much that none was found: all could be judged, and nobody is hidden."""
+        return not self.gone and not self.hidden
 
     @property
     def accounted(self) -> bool:
@@ -242,6 +254,13 @@ def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
     for record in records:
         hearing.hear(record)
     hearing.end()
+    users: set[str] = set()
+    hidden = []
+    for split in splits(truth):
+        users.add(split.user_id)
+        if split.hidden:
+            hidden.append(str(split))
+    found = {fault: list(words.values()) for fault, words in hearing.faults.items()} | {"hidden": hidden}
     said = hearing.statuses.values()
     return Judgement(
         **{fault: len(found) for fault, found in hearing.faults.items()},
@@ -261,7 +280,10 @@ def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
         ignored=truth.ignored,
         unjudged=len(hearing.unjudged),
         begins={partition: offset for partition, offset in truth.begins.items() if offset},
-        examples={fault: list(found.values())[:EXAMPLES] for fault, found in hearing.faults.items() if found},
+        gone=truth.gone,
+        split=len(users),
+        hidden=len(hidden),
+        examples={name: words[:EXAMPLES] for name, words in found.items() if words},
     )
 
 

@@ -9,7 +9,7 @@ open window.
 import json
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -134,12 +134,15 @@ class Recount:
         rules: Iterable[Rule],
         excused: Mapping[tuple[int, int], Missed] | None = None,
         begins: Mapping[int, int] | None = None,
+        *,
+        compacted: bool = False,
     ) -> None:
         self.rules = {rule.name: rule for rule in rules}
         self.begins = begins or {}
         self.accepted = self.late = self.excused = self.uncounted = self.rejected = self.ignored = 0
         self._settings = settings
         self._excused = excused or {}
+        self._compacted = compacted
         self._partitions = {number: self._partition(number) for number in self.begins}
 
     def _partition(self, number: int) -> "_Partition":
@@ -156,6 +159,7 @@ class Recount:
 
     def _add(self, partition: "_Partition", record: AuditRecord) -> str:
         partition.end = record.offset + 1
+        partition.records += 1
         if record.value is None:
             self.ignored += 1
             return "ignored"
@@ -245,9 +249,28 @@ class Recount:
         tallies = self._partitions[number].tallies
         return next((tally.leaders(windows) for tally in tallies if tally.name == rule), [])
 
+    @property
+    def gone(self) -> dict[int, int]:
+        """Offsets that hold no record any more, by partition of a compacted topic."""
+        partitions = self._partitions.items() if self._compacted else ()
+        return {number: partition.holes for number, partition in partitions if partition.holes}
+
+    def clicks(self, rule: str) -> Iterator[tuple[int, dict[int, Mapping[str, int]]]]:
+        """Each window of a rule: its start, and by partition every user's clicks, late ones too."""
+        tallies = {
+            number: tally
+            for number, partition in self._partitions.items()
+            for tally in partition.tallies
+            if tally.name == rule
+        }
+        for start in sorted(set().union(*(tally.starts for tally in tallies.values()))):
+            yield start, {number: tally.clicks(start) for number, tally in tallies.items()}
+
     def whole(self, case: Case) -> bool:
         """Whether no click of the window can be among those the topic has lost."""
         partition = self._partitions.get(case.partition)
+        if partition and partition.holes and self._compacted:
+            return False
         tallies = partition.tallies if partition else ()
         return all(tally.name != case.rule or case.window >= tally.whole_from for tally in tallies)
 
@@ -264,12 +287,18 @@ class _Partition:
     def __init__(self, number: int, begin: int, rules: Iterable[Rule]) -> None:
         self.number = number
         self.begin = self.end = begin
+        self.records = 0
         self.newest = -math.inf
         self.watermark = -math.inf
         self.now = -math.inf
         self.tallies = [_Tally(number, rule, lost=begin > 0) for rule in rules]
         self._time = -math.inf
         self._last: deque[tuple[float, bool]] = deque(maxlen=20)
+
+    @property
+    def holes(self) -> int:
+        """Offsets that hold no record."""
+        return self.end - self.begin - self.records
 
     def advance(self, time: float, received: float | None, lateness: float) -> None:
         """Let a click move the time."""
@@ -308,6 +337,18 @@ class _Tally:
         """Count a click that came, by Kafka's clock, when its window was closed."""
         self._late.setdefault(start, {}).setdefault(user, []).append(came)
 
+    @property
+    def starts(self) -> Set[int]:
+        """Of the windows that hold clicks."""
+        return self._in_time.keys() | self._late.keys()
+
+    def clicks(self, start: int) -> Mapping[str, int]:
+        """Clicks of the users in a window, late ones too."""
+        in_time, late = self._in_time.get(start, {}), self._late.get(start, {})
+        return (
+            Counter(in_time) + Counter({user: len(came) for user, came in late.items()}) if late else in_time
+        )
+
     def leaders(self, windows: int) -> list[tuple[str, int, int]]:
         """Who has most clicks in the last windows: user, the user's clicks, and everybody's."""
         counts = [Counter(self._in_time[start]) for start in sorted(self._in_time)[-windows:]]
@@ -315,7 +356,7 @@ class _Tally:
 
     def over(self, now: float, lateness: float) -> Iterator[tuple[Case, Count]]:
         """Who is over the threshold, ``now`` by Kafka's clock."""
-        for start in self._in_time.keys() | self._late.keys():
+        for start in self.starts:
             in_time, late = self._in_time.get(start, {}), self._late.get(start, {})
             for user in in_time.keys() | late.keys():
                 came = late.get(user, [])

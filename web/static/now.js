@@ -79,10 +79,17 @@ const blindTo = ({ records, uncountable }) =>
 
 const worst = () => answer.live.find((each) => each.incident_id === answer.verdict.worst) ?? answer.live[0];
 
+// Why somebody who is over a threshold may not be seen.
+const hidden = () =>
+  answer.health.findings
+    .filter((each) => each.hides)
+    .map((each) => each.summary)
+    .join("; ");
+
 function headline(state) {
   if (!connected) return ["No connection to the worker"];
   if (state === "unknown") return ["No verdict right now"];
-  if (state === "quiet") return ["All quiet"];
+  if (state === "quiet") return [hidden() ? "Quiet, as far as can be seen" : "All quiet"];
   if (state === "blind") return [blindTo(answer.health.blindness)];
   const user = userLink(worst().user_id);
   return answer.live_total === 1 ? ["Attack by ", user] : [`${attacks()}, the worst by `, user];
@@ -91,7 +98,8 @@ function headline(state) {
 function story(state) {
   if (!connected) return ["What follows was known at ", at(answer.time), ". The page goes on asking."];
   if (state === "unknown") return [answer.verdict.text];
-  if (state === "quiet") return ["Nobody is over a threshold."];
+  if (state === "quiet")
+    return [hidden() ? `Somebody over a threshold may go unseen: ${hidden()}.` : "Nobody is over a threshold."];
   if (state === "blind") return ["Nobody is known to be over a threshold, and whoever is would not be seen."];
   const { count_low, count_high, reasons } = worst();
   const sure =
@@ -144,10 +152,10 @@ function showVerdict() {
   byId("verdict").dataset.state = state;
   byId("verdict").setAttribute("aria-busy", "false");
   fill(byId("lamp"), state, lamp);
-  fill(byId("headline"), [state, connected, live_total, worst()?.user_id, health.blindness?.share], () =>
+  fill(byId("headline"), [state, connected, live_total, worst()?.user_id, health.blindness?.share, hidden()], () =>
     headline(state),
   );
-  fill(byId("story"), [state, connected, worst(), verdict.text], () => story(state));
+  fill(byId("story"), [state, connected, worst(), verdict.text, hidden()], () => story(state));
   fill(
     byId("facts"),
     {
@@ -176,15 +184,31 @@ function complaint({ detail, example, cure }) {
   ];
 }
 
+const warning = (...text) => element("li", { className: "warning" }, ...text);
+
+const finding = ({ consequence, cure, command }) =>
+  warning(
+    consequence,
+    element(
+      "span",
+      { className: "cure" },
+      command ? `${cure}: ` : `${cure}.`,
+      ...(command ? [element("code", {}, command)] : []),
+    ),
+  );
+
 function showBlindness() {
-  const { blindness, warnings } = answer.health;
+  const { blindness, warnings, findings } = answer.health;
   byId("blindness").hidden = !blindness;
-  byId("warnings").hidden = !warnings.length;
+  byId("warnings").hidden = !warnings.length && !findings.length;
   if (blindness) {
     write(byId("blindness-summary"), `${blindness.summary}.`);
     fill(byId("complaint"), blindness.complaint, complaint);
   }
-  fill(byId("warnings"), warnings, () => warnings.map((text) => element("li", { className: "warning" }, text)));
+  fill(byId("warnings"), [findings, warnings], () => [
+    ...findings.map(finding),
+    ...warnings.map((text) => warning(text)),
+  ]);
 }
 
 const timeline = new Timeline(byId("timeline"));

@@ -295,6 +295,20 @@ def test_a_partition_that_lost_everything_is_not_judged() -> None:
     assert verdict.unjudged == 1
 
 
+def test_a_compacted_partition_that_lacks_clicks_is_not_judged() -> None:
+    attack = run(*[click("u", T)] * 4, click("v", T + 1))
+    said = [report(Case(0, "bot", "u", T), 4), report(Case(1, "bot", "u", T), 7, partition=1)]
+    truth = Recount(SETTINGS, [BOT], compacted=True)
+    truth.add(0, attack[3:])  # it begins at offset 0, and the first record it still holds is the fourth
+    truth.add(1, attack)
+    verdict = judge(truth, said)
+    assert (verdict.gone, verdict.unjudged, verdict.conclusive) == ({0: 3}, 1, False)
+    # What is whole is judged, and so is what anomalies say of each other.
+    assert (verdict.missing, verdict.invented, verdict.interval_misses, verdict.conflicting) == (0, 0, 1, 1)
+    lacking = recount({0: attack[3:]}, SETTINGS, [BOT])
+    assert (judge(lacking, said[:1]).gone, judge(lacking, said[:1]).invented) == ({}, 1)
+
+
 # -- the verdict ------------------------------------------------------------------------------------
 
 CLOSED, OPEN = Case(0, "bot", "eve", T), Case(0, "bot", "mallory", T + 120)
@@ -504,3 +518,28 @@ def test_offsets_without_a_record_leave_the_sum_short() -> None:
     truth = recount({0: [Record(click("u", T), 0), Record(click("u", T), 2)]}, SETTINGS, [BOT])
     verdict = judge(truth, [])
     assert (verdict.produced, verdict.accepted, verdict.accounted) == (3, 2, False)
+
+
+def test_who_is_over_the_threshold_only_in_all_partitions_together_is_hidden() -> None:
+    values = [click("eve", T)] * 2 + [click("ann", T)] + [click(user, T + 60) for user in ("eve", "bob")]
+    truth = recount({0: run(*values), 1: run(*values[:3])}, SETTINGS, [BOT])
+    verdict = judge(truth, [])
+    assert (verdict.ok, verdict.conclusive, verdict.split, verdict.hidden) == (True, False, 2, 1)
+    assert verdict.examples == {
+        "hidden": [
+            "bot 2020-09-13T12:27:00Z user 'eve': 4 clicks, threshold 3; by partition 2 in 0, 2 in 1",
+        ]
+    }
+
+
+def test_who_is_reported_in_one_partition_or_moves_between_windows_is_not_hidden() -> None:
+    values = [click("eve", T)] * 4
+    truth = recount({0: run(*values), 1: run(click("eve", T), *[click("eve", T + 60)] * 4)}, SETTINGS, [BOT])
+    assert (judge(truth, []).split, judge(truth, []).hidden) == (1, 0)
+    moved = recount({0: run(*values), 1: run(*[click("eve", T + 60)] * 3)}, SETTINGS, [BOT])
+    assert (judge(moved, []).split, judge(moved, []).conclusive) == (0, True)
+
+
+def test_clicks_that_came_late_are_split_too() -> None:
+    late = run(click("eve", T), *[click("ann", T + 70)] * 5, click("eve", T + 1))
+    assert judge(recount({0: late, 1: late}, SETTINGS, [BOT]), []).hidden == 1

@@ -1,0 +1,167 @@
+"""Looks at the clicks topic: how it is set up, and where its newest clicks lie."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
+
+from clickwarden.errors import BrokerError, unreachable
+from clickwarden.formats.choice import decoder_of
+from clickwarden.kafka.findings import CONFIGS, Finding, Sampled, WatchedTopic, findings
+from clickwarden.kafka.reader import poll, reader
+from clickwarden.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Between two looks, seconds.
+INSPECTION_SECONDS = 60.0
+#: Newest records that are looked at: enough to hold some users who clicked several times.
+SAMPLE = 8000
+#: Partitions of which they are, drawn anew each time.
+SAMPLED_PARTITIONS = 32
+#: Reading them takes no longer, seconds.
+SAMPLE_SECONDS = 10.0
+#: What was seen of the users once stands for so many looks: not every sample holds one who clicks often.
+STANDS = 10
+
+
+async def configuration(settings: Settings) -> dict[str, str] | None:
+    """How the clicks topic is set up; None where Kafka may not, or cannot, tell.
+
+    Raises:
+        BrokerError: Kafka does not answer.
+    """
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    wanted = dict.fromkeys(CONFIGS)
+    try:
+        await admin.start()
+        (response,) = await admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, settings.clicks_topic, wanted)]
+        )
+    except IncompatibleBrokerVersion:
+        return None
+    except KafkaError as error:
+        raise unreachable(settings.broker, error) from None
+    finally:
+        await admin.close()
+    (topic,) = response.to_object()["resources"]
+    if topic["error_code"]:
+        return None
+    return {
+        entry["config_names"]: entry["config_value"]
+        for entry in topic["config_entries"]
+        if entry["config_value"] is not None
+    }
+
+
+async def look(settings: Settings) -> WatchedTopic:
+    """Look at the clicks topic.
+
+    Raises:
+        BrokerError: Kafka does not answer, or has no such topic.
+    """
+    config = await configuration(settings)
+    async with reader(settings, settings.clicks_topic) as consumer:
+        places = sorted(consumer.assignment())
+        records = await _newest(consumer, random.sample(places, min(SAMPLED_PARTITIONS, len(places))))
+    return WatchedTopic(
+        name=settings.clicks_topic,
+        bootstrap=settings.bootstrap,
+        partitions=len(places),
+        config=config,
+        sample=await asyncio.to_thread(lambda: list(_sampled(records, settings))),
+    )
+
+
+async def _newest(
+    consumer: AIOKafkaConsumer, places: list[TopicPartition]
+) -> dict[TopicPartition, list[ConsumerRecord]]:
+    """The newest records of some partitions."""
+    found: dict[TopicPartition, list[ConsumerRecord]] = {place: [] for place in places}
+    consumer.pause(*consumer.assignment().difference(places))
+    begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+    for place in places:
+        consumer.seek(place, max(begins[place], ends[place] - SAMPLE // len(places)))
+    deadline = monotonic() + SAMPLE_SECONDS
+    while monotonic() < deadline:
+        behind = [place for place in places if await consumer.position(place) < ends[place]]
+        if not behind:
+            break
+        for place, records in (await poll(consumer, *behind)).items():
+            found[place] += records
+    return found
+
+
+def _sampled(records: dict[TopicPartition, list[ConsumerRecord]], settings: Settings) -> Iterator[Sampled]:
+    """The clicks that the records hold."""
+    decoder = decoder_of(settings)()
+    for place, run in records.items():
+        clicks = decoder.decode(run)
+        places = range(len(run)) if clicks.records is None else clicks.records
+        for user_id, time, position in zip(clicks.users, clicks.times, places, strict=True):
+            yield Sampled(place.partition, user_id, float(time), run[position].timestamp / 1000)
+
+
+class Inspection:
+    """Looks at the topic again and again, and logs what is found and what is over.
+
+    Args:
+        settings: where it is.
+        counted: partitions that the workers count; asked at each look.
+
+    Attributes:
+        findings: what was found last.
+    """
+
+    def __init__(self, settings: Settings, counted: Callable[[], int]) -> None:
+        self.findings: list[Finding] = []
+        self._settings = settings
+        self._counted = counted
+        self._stray: Finding | None = None
+        self._stands = 0
+
+    async def watch(self, longest: float, seconds: float = INSPECTION_SECONDS) -> None:
+        """Look every so many ``seconds`` until cancelled.
+
+        Args:
+            longest: the longest window of a rule, seconds.
+            seconds: between two looks.
+        """
+        while True:
+            try:
+                topic = await look(self._settings)
+                self._take(findings(topic, longest, self._counted()))
+            except BrokerError as error:  # others say that Kafka is away
+                log.debug("Topic %s cannot be looked at: %s", self._settings.clicks_topic, error)
+            except Exception:  # whatever it is, the worker counts on
+                log.exception("Topic %s cannot be looked at", self._settings.clicks_topic)
+            await asyncio.sleep(seconds)
+
+    def _take(self, found: list[Finding]) -> None:
+        """Log what is new and what is over."""
+        found = self._standing(found)
+        known = {finding.about: finding for finding in self.findings}
+        for finding in found:
+            if finding.about not in known or known[finding.about].summary != finding.summary:
+                log.warning("%s", finding.text)
+        for about in known.keys() - {finding.about for finding in found}:
+            log.warning("No longer so: %s", known[about].summary)
+        self.findings = found
+
+    def _standing(self, found: list[Finding]) -> list[Finding]:
+        """These, and one about the key for a while after it was found last."""
+        stray = next((finding for finding in found if finding.about == "key"), None)
+        if stray is not None:
+            self._stray, self._stands = stray, STANDS
+        elif self._stray is not None:
+            self._stands -= 1
+            if self._stands:
+                return [self._stray, *found]
+            self._stray = None
+        return found

@@ -1,0 +1,189 @@
+"""What is wrong with the clicks topic is said by log, status, metrics, page and ``verify``."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import (
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    ResourceType,
+)
+from playwright.sync_api import expect
+
+from clickwarden.kafka.inspection import Inspection, configuration
+from clickwarden.settings import PREFIX
+from experiments.chromium import chromium
+from tests.site import Site, Worker, click, clicks, window_before
+
+Sites = Callable[..., Site]
+
+RULES = """
+[[rule]]
+name = "bot"
+window = 60
+threshold = 50
+
+[[rule]]
+name = "slow"
+window = 600
+threshold = 200
+"""
+#: As somebody else may have made it; nothing is compacted yet.
+THEIRS = {
+    "cleanup.policy": "compact,delete",
+    "message.timestamp.type": "CreateTime",
+    "min.cleanable.dirty.ratio": "0",
+    "min.compaction.lag.ms": "3600000",
+    "retention.ms": "599000",
+}
+
+
+def ask(worker: Worker, path: str) -> Any:
+    return worker.ask(path)[1]
+
+
+def metrics(worker: Worker) -> set[str]:
+    with closing(HTTPConnection("127.0.0.1", worker.settings.web_port, timeout=10)) as connection:
+        connection.request("GET", "/metrics")
+        return set(connection.getresponse().read().decode().splitlines())
+
+
+def verify(here: Site) -> subprocess.CompletedProcess[str]:
+    settings = here.settings
+    given = {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return subprocess.run(
+        [sys.executable, "-m", "faust", "-A", "app", "verify"],
+        env=others | given | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def clean_often(here: Site, change: AlterConfigOpType) -> None:
+    """Have Kafka look for what it can compact ten times a second, or as seldom as before."""
+    entry = ConfigEntry("log.cleaner.backoff.ms", "100", incremental_operation=change)
+    resource = ConfigResource(ResourceType.BROKER, "1", incremental_configs=[entry])
+    here.admin.incremental_alter_configs([resource])[resource].result()
+
+
+def compact(here: Site) -> None:
+    """Let Kafka compact the clicks, and wait until it has."""
+    sent = len(here.clicks())
+    here.configure("min.compaction.lag.ms", "0")
+    here.configure("segment.ms", "1")
+    for partition in range(2):  # into a new segment: the one before can then be compacted
+        here.send(click("eve", time.time()), partition=partition, key=b"eve")
+    clean_often(here, AlterConfigOpType.SET)
+    here.until(lambda: len(here.clicks()) < sent)
+    clean_often(here, AlterConfigOpType.DELETE)
+
+
+def test_a_topic_that_hides_users_is_told_of_everywhere_and_cannot_be_judged(site: Sites) -> None:
+    here = site(rules=RULES, partitions=2, idle_timeout=1)
+    here.create(**THEIRS)
+    start = window_before(time.time())
+    here.send(*clicks("eve", 60, start, start + 50), key=b"eve")
+    for number, value in enumerate(clicks("bot-7", 80, start, start + 50)):
+        here.send(value, partition=number % 2, key=b"session %d" % number)
+    worker = here.start()
+
+    here.until(lambda: ask(worker, "/api/v1/now")["health"]["findings"], worker)
+    health = ask(worker, "/api/v1/now")["health"]
+    abouts = [finding["about"] for finding in health["findings"]]
+    assert abouts == ["key", "compaction", "retention", "timestamps"]
+    hiding = [
+        "one user's clicks are in several partitions",
+        f"topic {here.settings.clicks_topic} is compacted",
+    ]
+    assert health["impaired"] == hiding
+    here.until(lambda: ask(worker, "/api/v1/now")["verdict"]["state"] == "quiet", worker)
+    assert ask(worker, "/api/v1/now")["verdict"]["text"] == (
+        f"Quiet, as far as can be seen: {'; '.join(hiding)}"
+    )
+    assert ask(worker, "/api/v1/status")["findings"] == health["findings"]
+    told = {f'clickwarden_finding{{about="{about}"}} 1.0' for about in abouts}
+    assert metrics(worker) >= told | {'clickwarden_finding{about="partitions"} 0.0'}
+    for finding in health["findings"]:
+        assert worker.log.count(f"{finding['consequence']} {finding['cure']}") == 1
+        assert finding["command"] in worker.log
+    assert worker.ready  # what comes is counted
+
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{worker.settings.web_port}/")
+        expect(page.locator("#headline")).to_have_text("Quiet, as far as can be seen")
+        expect(page.locator("#facts .impaired")).to_contain_text("; ".join(hiding))
+        warnings = page.locator("#warnings .warning")
+        expect(warnings).to_have_count(4)
+        expect(warnings.nth(0)).to_contain_text("user 'bot-7' has some in partitions 0 and 1")
+        expect(warnings.nth(1).locator("code")).to_contain_text("--add-config cleanup.policy=delete")
+
+    here.await_counted(worker)
+    here.until(lambda: len(here.anomalies("closed")) == 1, worker)
+    done = verify(here)  # nothing is compacted yet
+    assert done.returncode == 3, done.stdout
+    assert "split: 1 user with clicks of one window in several partitions" in done.stdout
+    assert "user 'bot-7': 80 clicks, threshold 50; by partition 40 in 0, 40 in 1" in done.stdout
+    assert "OK" not in done.stdout
+    assert "cannot be judged" not in done.stdout
+
+    compact(here)
+    done = verify(here)
+    assert done.returncode == 3, done.stdout
+    name = here.settings.clicks_topic
+    assert (
+        f"cannot be judged: topic {name} is compacted, and 59 of 142 offsets (41 %) hold no record"
+        in done.stdout
+    )
+    assert "OK" not in done.stdout
+    assert "anomalies reported of such windows: 1" in done.stdout  # and not one invented
+
+
+async def test_what_changes_while_a_worker_runs_is_noticed_once(
+    site: Sites, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = await asyncio.to_thread(site, partitions=2)
+    here.create(**{"message.timestamp.type": "LogAppendTime"})
+    inspection = Inspection(here.settings, lambda: 2)
+    caplog.set_level(logging.INFO, "clickwarden")
+
+    async def until_told(line: str) -> None:
+        """Wait until something is logged; it must begin so, and be all."""
+        await asyncio.to_thread(here.until, lambda: caplog.messages)
+        assert [message[: len(line)] for message in caplog.messages] == [line]
+        caplog.clear()
+
+    name = here.settings.clicks_topic
+    watching = asyncio.create_task(inspection.watch(60, seconds=0.05))
+    await asyncio.to_thread(here.configure, "cleanup.policy", "compact")
+    await until_told(f"Topic {name} is compacted (cleanup.policy=compact)")
+    await asyncio.to_thread(here.configure, "cleanup.policy", "delete")
+    await until_told(f"No longer so: topic {name} is compacted")
+    await asyncio.to_thread(here.configure, "retention.ms", "30000")
+    await until_told(
+        f"Topic {name} keeps clicks for 30 s (retention.ms), and the longest window of a rule takes 60 s"
+    )
+    await asyncio.to_thread(here.configure, "retention.ms", "-1")
+    await until_told(f"No longer so: topic {name} keeps clicks for 30 s")
+    here.admin.create_partitions([NewPartitions(name, 3)])[name].result()
+    await until_told(f"Topic {name} has 3 partitions, and 2 are counted")
+    assert [finding.about for finding in inspection.findings] == ["partitions"]
+    watching.cancel()
+
+
+async def test_a_topic_that_kafka_does_not_describe_is_unknown(site: Sites) -> None:
+    here = await asyncio.to_thread(site)
+    assert await configuration(here.settings) is None  # there is none
