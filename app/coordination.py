@@ -57,6 +57,9 @@ class Coordination(GroupCoordinator):  # type: ignore[misc]
         self._membership.holds = True
         await super()._on_join_complete(generation, member, protocol, assigned)
 
+    def _on_metadata_change(self) -> None:
+        """Leave new partitions to :class:`app.growth.Growth`: they can be assigned when changelogs have them too."""
+
     async def _claim(self) -> None:
         try:
             await claim(self._app.settings)

@@ -1,0 +1,90 @@
+"""Growth: the clicks topic is given more partitions while workers run."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from clickwarden.errors import BrokerError
+from clickwarden.kafka.additions import follow
+from clickwarden.kafka.topics import administration
+from clickwarden.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+#: What Kafka refuses is told of so often.
+TELL_SECONDS = 60.0
+
+
+class Growth:
+    """How many partitions there are to count.
+
+    Every worker asks Kafka. One that finds more than it knew of first gives
+    the other topics as many (:func:`clickwarden.kafka.additions.follow`), and
+    then joins the group again, to which it tells the new number: the leader,
+    whether it has noticed or not, assigns as many as any member knows of
+    (:class:`app.assignor.Assignor`). So nobody is assigned clicks whose
+    changelogs have no place for them yet. Whoever dies on the way leaves
+    topics that the next look, or the next start, finds with too few.
+
+    Attributes:
+        partitions: that the clicks topic has, and every topic that goes by its number.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.partitions = settings.partitions
+        self._settings = settings
+        self._told_at = -TELL_SECONDS
+
+    async def follow(self) -> None:
+        """Have all topics follow the clicks topic.
+
+        Raises:
+            BrokerError: Kafka cannot be reached, or does not add partitions.
+            SettingsError: the clicks topic has fewer than the state.
+        """
+        self.partitions = await follow(self._settings)
+
+    async def watch(self, assigned: Callable[[], int], rejoin: Callable[[], Awaitable[None]]) -> None:
+        """Notice new partitions until cancelled.
+
+        Args:
+            assigned: how many were shared out among the workers.
+            rejoin: have them shared out again.
+
+        Raises:
+            SettingsError: the clicks topic has fewer than the state.
+        """
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                async with administration(self._settings) as admin:
+                    while True:
+                        await self._look(admin)
+                        if 0 < assigned() < self.partitions:
+                            await rejoin()
+                        await asyncio.sleep(LOOK_SECONDS)
+            except (BrokerError, KafkaError) as error:
+                self._tell(error)
+
+    async def _look(self, admin: AIOKafkaAdminClient) -> None:
+        (clicks,) = await admin.describe_topics([self._settings.clicks_topic])
+        found = len(clicks["partitions"])
+        if found and found != self.partitions:
+            known = self.partitions
+            await self.follow()
+            log.info(
+                "%s has %d partitions now, %d before: the new ones are counted from their beginning",
+                self._settings.clicks_topic,
+                self.partitions,
+                known,
+            )
+
+    def _tell(self, error: Exception) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at >= TELL_SECONDS and not getattr(error, "retriable", False):
+            self._told_at = now
+            log.warning("%s; the partitions known before are counted on", error)
