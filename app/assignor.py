@@ -12,7 +12,7 @@ from faust.assignor.client_assignment import ClientMetadata
 
 
 class _Numbered(ClientMetadata, serializer="json", include_metadata=False, namespace="@ClientMetadata"):  # type: ignore[misc, call-arg]
-    """What the leader is told, and tells: Faust's, and how many partitions there are. Older releases do not say."""
+    """What the leader is told, and tells: Faust's, and the number of partitions, 0 from an older release."""
 
     partitions: int = 0
 

@@ -58,7 +58,7 @@ class Coordination(GroupCoordinator):  # type: ignore[misc]
         await super()._on_join_complete(generation, member, protocol, assigned)
 
     def _on_metadata_change(self) -> None:
-        """Leave new partitions to :class:`app.growth.Growth`: they can be assigned when changelogs have them too."""
+        """Leave it to :class:`app.growth.Growth`: new partitions need a place in the changelogs first."""
 
     async def _claim(self) -> None:
         try:

@@ -376,7 +376,7 @@ class CertainProducer(driver.Producer):  # type: ignore[misc]
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, partition: int | None, *more: Any
     ) -> Any:
-        """Hand over a record when the client knows its partition, which may be new; stock asserts that it does."""
+        """Hand over a record when its partition, which may be new, is known; stock asserts that it is."""
         if partition is not None:
             producer = self._ensure_producer()
             while partition not in await producer.partitions_for(topic):

@@ -172,6 +172,13 @@ def _show(verdict: Judgement, console: Console) -> None:
         f"({verdict.exact:,} with the exact count), {verdict.repeats:,} repeats",
         soft_wrap=True,
     )
+    if verdict.split:
+        console.print(
+            f"  {verdict.split:,} users over a threshold have their clicks of a window in several "
+            "partitions, for the clicks topic was given more meanwhile: each part was counted for itself",
+            style="yellow",
+            soft_wrap=True,
+        )
     for partition, offset in verdict.begins.items():
         console.print(
             f"partial: partition {partition} begins at offset {offset:,}; what came before is lost to the "

@@ -272,11 +272,13 @@ class Site:
     def grow(self, partitions: int, *topics: str) -> None:
         """Give the clicks topic, or these, as many partitions."""
         names = topics or (self.settings.clicks_topic,)
-        for grown in self.admin.create_partitions([NewPartitions(name, partitions) for name in names]).values():
+        wanted = [NewPartitions(name, partitions) for name in names]
+        for grown in self.admin.create_partitions(wanted).values():
             grown.result()
         # Asked, the producer learns of them.
         self.until(lambda: all(len(self._known(name)) == partitions for name in names))
-        self.settings = self.settings.model_copy(update={"partitions": partitions})
+        if not topics:
+            self.settings = self.settings.model_copy(update={"partitions": partitions})
 
     def _known(self, topic: str) -> dict[int, Any]:
         known: dict[int, Any] = self._producer.list_topics(topic, timeout=10).topics[topic].partitions

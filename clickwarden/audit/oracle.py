@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 from clickwarden.audit.recount import AuditRecord, Case, Count, Missed, Recount
+from clickwarden.audit.splits import Split, splits
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 
@@ -53,6 +54,9 @@ class Judgement:
         final: cases reported in either way.
         exact: cases whose final count is the truth.
         repeats: records that say again what an earlier one said.
+        split: users over a threshold, once a rule and window, whose clicks were counted in several
+            partitions, each part for itself, because the topic was given more; what is said of the parts
+            under one name is no conflict.
         produced, accepted, rejected, late, excused, uncounted, ignored: see :class:`Recount`.
         unjudged: cases reported of windows the topic no longer holds whole.
         begins: first offset of each partition that has lost its beginning.
@@ -70,6 +74,7 @@ class Judgement:
     final: int
     exact: int
     repeats: int
+    split: int
     produced: int
     accepted: int
     rejected: int
@@ -138,11 +143,12 @@ class _Hearing:
     def __init__(self, truth: Recount) -> None:
         self.truth = truth
         self.over = truth.over()
+        self.splits = splits(truth)
         self.faults: dict[str, dict[object, str]] = {fault: {} for fault in FAULTS}
         self.statuses: dict[Case, set[str]] = {}
         self.unjudged: set[Case] = set()
         self.repeats = 0
-        self._contents: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._contents: dict[tuple[str, str, int, int | None], dict[str, Any]] = {}
         self._final: dict[Case, _Statement] = {}
 
     def hear(self, record: AuditRecord) -> None:
@@ -168,7 +174,8 @@ class _Hearing:
 
     def _compare(self, said: _Statement) -> None:
         """With what was said before under the same name."""
-        first = self._contents.setdefault((said.name, said.status, said.revision), said.content)
+        part = said.case.partition if Split.of(said.case) in self.splits else None
+        first = self._contents.setdefault((said.name, said.status, said.revision, part), said.content)
         if first is said.content:
             return
         changed = sorted(key for key in first | said.content if first.get(key) != said.content.get(key))
@@ -252,6 +259,7 @@ def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
         final=sum(statuses != {"ongoing"} for statuses in said),
         exact=hearing.exact(),
         repeats=hearing.repeats,
+        split=len(hearing.splits),
         produced=truth.produced,
         accepted=truth.accepted,
         rejected=truth.rejected,

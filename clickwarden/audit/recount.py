@@ -156,6 +156,7 @@ class Recount:
 
     def _add(self, partition: "_Partition", record: AuditRecord) -> str:
         partition.end = record.offset + 1
+        partition.born = min(partition.born, record.timestamp / 1000.0)
         if record.value is None:
             self.ignored += 1
             return "ignored"
@@ -229,6 +230,17 @@ class Recount:
             if self.whole(case)
         }
 
+    def windows(self) -> Iterator[tuple[str, int, dict[int, Mapping[str, int]]]]:
+        """Of each rule and window: each partition's clicks by user, whether in time or late."""
+        for place, rule in enumerate(self.rules):
+            tallies = {number: each.tallies[place] for number, each in self._partitions.items()}
+            for start in set().union(*(tally.starts for tally in tallies.values())):
+                yield rule, start, {number: tally.clicks(start) for number, tally in tallies.items()}
+
+    def born(self) -> dict[int, float]:
+        """When each partition got its first record, epoch seconds: -inf where that is lost, inf: never."""
+        return {number: partition.born for number, partition in self._partitions.items()}
+
     def threshold(self, case: Case) -> int:
         """Of its rule when the window opened."""
         return self.rules[case.rule].threshold
@@ -264,6 +276,7 @@ class _Partition:
     def __init__(self, number: int, begin: int, rules: Iterable[Rule]) -> None:
         self.number = number
         self.begin = self.end = begin
+        self.born = -math.inf if begin else math.inf
         self.newest = -math.inf
         self.watermark = -math.inf
         self.now = -math.inf
@@ -308,6 +321,18 @@ class _Tally:
         """Count a click that came, by Kafka's clock, when its window was closed."""
         self._late.setdefault(start, {}).setdefault(user, []).append(came)
 
+    @property
+    def starts(self) -> set[int]:
+        """Of the windows that have clicks."""
+        return self._in_time.keys() | self._late.keys()
+
+    def clicks(self, start: int) -> Mapping[str, int]:
+        """By user, in a window."""
+        in_time, late = self._in_time.get(start, {}), self._late.get(start, {})
+        if not late:
+            return in_time
+        return Counter(in_time) + Counter({user: len(came) for user, came in late.items()})
+
     def leaders(self, windows: int) -> list[tuple[str, int, int]]:
         """Who has most clicks in the last windows: user, the user's clicks, and everybody's."""
         counts = [Counter(self._in_time[start]) for start in sorted(self._in_time)[-windows:]]
@@ -315,7 +340,7 @@ class _Tally:
 
     def over(self, now: float, lateness: float) -> Iterator[tuple[Case, Count]]:
         """Who is over the threshold, ``now`` by Kafka's clock."""
-        for start in self._in_time.keys() | self._late.keys():
+        for start in self.starts:
             in_time, late = self._in_time.get(start, {}), self._late.get(start, {})
             for user in in_time.keys() | late.keys():
                 came = late.get(user, [])

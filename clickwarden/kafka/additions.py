@@ -9,7 +9,7 @@ from clickwarden.settings import Settings
 
 
 async def follow(settings: Settings) -> int:
-    """Declare the topics of a worker, with as many partitions as the clicks topic where they go by its number.
+    """Declare a worker's topics, with as many partitions as the clicks topic where they go by its number.
 
     These are the tables' changelogs, and the topics of what was rejected or
     late. The anomalies go by their key, and keep their number: with another
@@ -48,6 +48,7 @@ async def _grow(admin: AIOKafkaAdminClient, topic: str, number: int) -> None:
         pass  # another worker was first
     except KafkaError as error:
         raise BrokerError(
-            f"Kafka did not give {topic} as many partitions as the clicks topic has ({error}); give the worker "
-            f"the right to ALTER it, or do it: kafka-topics.sh --alter --topic {topic} --partitions {number}"
+            f"Kafka did not give {topic} as many partitions as the clicks topic has ({error}); give the "
+            f"worker the right to ALTER it, or do it yourself: kafka-topics.sh --alter --topic {topic} "
+            f"--partitions {number}"
         ) from None

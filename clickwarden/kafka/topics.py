@@ -67,12 +67,19 @@ async def declare(settings: Settings, *more: NewTopic) -> dict[str, int]:
         BrokerError: Kafka cannot be reached, or refuses to create one.
     """
     async with administration(settings) as admin:
-        wanted = [*layout(settings), *more]
+        wanted = {topic.name: topic for topic in (*layout(settings), *more)}
         present = set(await admin.list_topics())
-        missing = [topic for topic in wanted if topic.name not in present]
+        if settings.clicks_topic not in present:
+            await _create(admin, wanted[settings.clicks_topic])
+        missing = [topic for name, topic in wanted.items() if name not in present | {settings.clicks_topic}]
         if missing:
-            await _create(admin, missing, settings, known=settings.clicks_topic in present)
-        return await partitions(admin, [topic.name for topic in wanted])
+            # Asked also when we have just created it: somebody else may have been first.
+            clicks = (await partitions(admin, [settings.clicks_topic]))[settings.clicks_topic]
+            for topic in missing:
+                if topic.name != settings.status_topic:
+                    topic.num_partitions = clicks
+            await _create(admin, *missing)
+        return await partitions(admin, list(wanted))
 
 
 @asynccontextmanager
@@ -93,15 +100,8 @@ async def administration(settings: Settings) -> AsyncIterator[AIOKafkaAdminClien
         await admin.close()
 
 
-async def _create(
-    admin: AIOKafkaAdminClient, missing: list[NewTopic], settings: Settings, *, known: bool
-) -> None:
-    if known:
-        clicks = (await partitions(admin, [settings.clicks_topic]))[settings.clicks_topic]
-        for topic in missing:
-            if topic.name != settings.status_topic:
-                topic.num_partitions = clicks
-    response = await admin.create_topics(missing)
+async def _create(admin: AIOKafkaAdminClient, *missing: NewTopic) -> None:
+    response = await admin.create_topics(list(missing))
     for name, code, *message in response.topic_errors:
         failure = for_code(code)
         if code and failure is not TopicAlreadyExistsError:
