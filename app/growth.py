@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
-from clickwarden.errors import BrokerError
+from clickwarden.errors import BrokerError, SettingsError
 from clickwarden.kafka.additions import follow
 from clickwarden.kafka.topics import administration
 from clickwarden.settings import Settings
@@ -37,7 +38,7 @@ class Growth:
     def __init__(self, settings: Settings) -> None:
         self.partitions = settings.partitions
         self._settings = settings
-        self._told_at = -TELL_SECONDS
+        self._told_at = -math.inf
 
     async def follow(self) -> None:
         """Have all topics follow the clicks topic.
@@ -67,24 +68,29 @@ class Growth:
                         if 0 < assigned() < self.partitions:
                             await rejoin()
                         await asyncio.sleep(LOOK_SECONDS)
-            except (BrokerError, KafkaError) as error:
-                self._tell(error)
+            except SettingsError:
+                raise
+            except Exception as error:  # whatever it is, what is known is counted on
+                log.debug("It is not known whether there are new partitions: %s", error)
 
     async def _look(self, admin: AIOKafkaAdminClient) -> None:
-        (clicks,) = await admin.describe_topics([self._settings.clicks_topic])
+        topic, known = self._settings.clicks_topic, self.partitions
+        (clicks,) = await admin.describe_topics([topic])
         found = len(clicks["partitions"])
-        if found and found != self.partitions:
-            known = self.partitions
+        if not found or found == known:
+            return
+        try:
             await self.follow()
+        except BrokerError as error:
+            if monotonic() - self._told_at >= TELL_SECONDS:
+                self._told_at = monotonic()
+                log.warning(
+                    "%s has %d partitions now, of which %d are counted: %s", topic, found, known, error
+                )
+        else:
             log.info(
-                "%s has %d partitions now, %d before: the new ones are counted from their beginning",
-                self._settings.clicks_topic,
+                "%s has %d partitions now, %d before; new ones are counted from their beginning",
+                topic,
                 self.partitions,
                 known,
             )
-
-    def _tell(self, error: Exception) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._told_at >= TELL_SECONDS and not getattr(error, "retriable", False):
-            self._told_at = now
-            log.warning("%s; the partitions known before are counted on", error)

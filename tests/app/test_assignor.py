@@ -1,5 +1,6 @@
 """New partitions are shared out as soon as one worker knows that all topics have them."""
 
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,5 +78,24 @@ def test_what_was_shared_out_once_is_when_only_who_has_not_noticed_is_left() -> 
 def test_members_of_an_older_release_tell_no_number() -> None:
     one, old = Member("one", 4), Member("old", 0)
     stock = PartitionAssignor(old.assignor.app, replicas=1)
-    old.assignor.metadata = stock.metadata  # type: ignore[method-assign]
+    old.assignor.metadata = stock.metadata
     assert rebalance(one, old) == 4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_members_come_and_go_while_the_topic_grows(seed: int) -> None:
+    random = Random(seed)
+    number = random.randint(1, 4)
+    members = [Member("one", number)]
+    for step in range(30):
+        if random.random() < 0.2:
+            number += random.randint(1, 6)
+        if len(members) > 1 and random.random() < 0.3:
+            members.remove(random.choice(members))
+        if len(members) < 5 and random.random() < 0.4:
+            members.append(Member(f"new-{step}", number))
+        if random.random() < 0.5:
+            random.choice(members).growth.partitions = number
+        random.shuffle(members)
+        known = max(max(each.growth.partitions, each.assignor.partitions) for each in members)
+        assert rebalance(*members) == known

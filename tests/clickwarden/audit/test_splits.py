@@ -20,7 +20,8 @@ BEFORE, AFTER = 2, 4
 
 
 def partition(user: str, number: int) -> int:
-    return (murmur2(user.encode()) & 0x7FFFFFFF) % number
+    found: int = (murmur2(user.encode()) & 0x7FFFFFFF) % number
+    return found
 
 
 #: Who moves to a new partition, and who stays, when there are more.
