@@ -78,6 +78,19 @@ async def tell() -> None:
 
 
 @app.companion
+async def watch_growth() -> None:
+    """Notice when the clicks topic has more partitions."""
+    async with app.crash_on_error():
+        await app.growth.watch(lambda: app.assignor.partitions, rejoin)
+
+
+async def rejoin() -> None:
+    """Have the partitions shared out among the workers again."""
+    if app.membership.holds:
+        await app.consumer.rejoin()
+
+
+@app.companion
 async def report() -> None:
     """Write this worker's status to the status topic until cancelled.
 

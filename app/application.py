@@ -14,6 +14,7 @@ import faust
 from faust.types.auth import CredentialsT
 
 from app.assignor import Assignor
+from app.growth import Growth
 from app.membership import HEARTBEAT_SECONDS, Membership
 from app.presence import Presence, SeldomRepeated
 from app.pulse import Pulse
@@ -21,7 +22,7 @@ from app.transport import BatchTransport, Source
 from clickwarden.detection import rules as _rules
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import ClickwardenError, SettingsError
-from clickwarden.kafka.topics import RECORD_BYTES, changelogs, declare
+from clickwarden.kafka.topics import RECORD_BYTES
 from clickwarden.settings import WILDCARDS, Settings
 
 #: A fetch larger than this costs memory and latency and gains no speed.
@@ -45,7 +46,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
             self.lock = _lock(self.app.settings.data_dir)
             if conf.web_enabled:
                 _check_free(conf.web_bind, conf.web_port)
-            self.loop.run_until_complete(declare(self.app.settings, *changelogs(self.app.settings)))
+            self.loop.run_until_complete(self.app.growth.follow())
         except ClickwardenError as error:
             sys.exit(f"clickwarden: {error}")
         super().execute_from_commandline()
@@ -84,6 +85,7 @@ class Application(faust.App):  # type: ignore[misc]
         sources: who counts the topics that are delivered a run at a time; set by the agents that do.
         companions: what runs beside the application from its start, before its tables are recovered.
         pulse: beats while the worker does; asked before it speaks to Kafka.
+        growth: how many partitions there are to count.
         presence: whether Kafka answers.
         membership: whether the worker's place in the group is certain; waited for before it speaks to Kafka.
     """
@@ -92,6 +94,7 @@ class Application(faust.App):  # type: ignore[misc]
     sources: dict[str, Source]
     companions: list[Callable[[], Coroutine[Any, Any, None]]]
     pulse: Pulse
+    growth: Growth
     presence: Presence
     membership: Membership
 
@@ -183,7 +186,8 @@ def create(settings: Settings) -> Application:
     application.settings = settings
     application.sources = {}
     application.companions = []
-    application.presence = Presence(settings)
+    application.growth = Growth(settings)
+    application.presence = Presence(settings, application.growth)
     application.membership = Membership(settings, application.presence)
     application.pulse = Pulse(settings.session_timeout / 2, application.membership.check)
     return application

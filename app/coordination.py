@@ -62,6 +62,9 @@ class Coordination(GroupCoordinator):  # type: ignore[misc]
         self._membership.holds = True
         await super()._on_join_complete(generation, member, protocol, assigned)
 
+    def _on_metadata_change(self) -> None:
+        """Leave it to :class:`app.growth.Growth`: new partitions need a place in the changelogs first."""
+
     async def _claim(self) -> None:
         try:
             await claim(self._app.settings)

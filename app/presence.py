@@ -9,6 +9,7 @@ from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.growth import Growth
 from clickwarden.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,9 +28,10 @@ class Presence:
         trouble: why Kafka is taken for away, in words; empty while it answers.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, growth: Growth) -> None:
         self.trouble = ""
         self._settings = settings
+        self._growth = growth
         self._answered = self._since = -math.inf
 
     @property
@@ -43,20 +45,21 @@ class Presence:
 
     async def watch(self) -> None:
         """Ask until cancelled; log when Kafka goes away, and when it is back."""
-        places = [
-            TopicPartition(self._settings.clicks_topic, number) for number in range(self._settings.partitions)
-        ]
         self._answered = self._since = monotonic()
         while True:
             try:
                 async with self._client() as kafka:
                     while True:
-                        await kafka.end_offsets(places)
+                        await kafka.end_offsets(self._places())
                         self._answer()
                         await asyncio.sleep(ASK_SECONDS)
             except Exception as error:  # whatever it is, the worker counts on if it can
                 self._miss(error)
                 await asyncio.sleep(ASK_SECONDS)
+
+    def _places(self) -> list[TopicPartition]:
+        topic = self._settings.clicks_topic
+        return [TopicPartition(topic, number) for number in range(self._growth.partitions)]
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[AIOKafkaConsumer]:

@@ -47,6 +47,9 @@ FETCH_WAIT_MS = 20
 #: has committed may be of an owner whose state never counted.
 BEGINNING = -1
 
+#: Between two looks for a partition that is new.
+LEARN_SECONDS = 0.05
+
 #: How old Kafka's last word on the end of a partition may be.
 FRESH_SECONDS = 2.0
 
@@ -174,6 +177,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def durable(self, tp: TP, next_offset: int) -> None:
         """State up to ``next_offset`` survives: commit it with the next commit."""
         self._durable[tp] = next_offset
+
+    async def rejoin(self) -> None:
+        """Have the partitions shared out again."""
+        await self._thread.call_thread(self._thread.rejoin)
 
     def is_read_to_end(self, tp: TP, next_offset: int | None) -> bool:
         """Whether Kafka said, within the last seconds, that nothing lies behind ``next_offset``.
@@ -309,6 +316,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._isolation_level = "read_committed"
         return consumer
 
+    async def rejoin(self) -> None:
+        """Join the group again, with what is to be told to it now."""
+        self._ensure_consumer()._coordinator.request_rejoin()
+
     def highwater(self, tp: TP) -> int:
         """End of what a ``read_committed`` reader can see."""
         end: int = self._ensure_consumer().last_stable_offset(tp)
@@ -361,6 +372,17 @@ class CertainProducer(driver.Producer):  # type: ignore[misc]
         producer = super()._new_producer(transactional_id)
         producer.client.send = partial(self._send, producer.client, producer.client.send)
         return producer
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, partition: int | None, *more: Any
+    ) -> Any:
+        """Hand over a record when its partition, which may be new, is known; stock asserts that it is."""
+        if partition is not None:
+            producer = self._ensure_producer()
+            while partition not in await producer.partitions_for(topic):
+                await producer.client.force_metadata_update()
+                await asyncio.sleep(LEARN_SECONDS)
+        return await super().send(topic, key, value, partition, *more)
 
     async def _send(self, client: Any, send: Any, node: int, request: Any, **options: Any) -> Any:
         if isinstance(request, ProduceRequest):

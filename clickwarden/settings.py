@@ -72,7 +72,11 @@ class Settings(BaseSettings):
     )
     anomalies_topic: TopicName = Field("anomalies", description="Topic the anomalies go to")
     partitions: int = Field(
-        4, ge=1, le=4096, description="Partitions of the clicks topic, and so of every table"
+        4,
+        ge=1,
+        le=4096,
+        description="Partitions of the clicks topic where it has to be created; one that exists is counted "
+        "whole, also when it is given more",
     )
     replication: int = Field(
         1, ge=1, le=9, description="Copies Kafka keeps of each topic we create; 3 outside development"

@@ -178,6 +178,13 @@ def _show(verdict: Judgement, console: Console) -> None:
         f"({verdict.exact:,} with the exact count), {verdict.repeats:,} repeats",
         soft_wrap=True,
     )
+    if verdict.split:
+        console.print(
+            f"  {verdict.split:,} users over a threshold have their clicks of a window in several "
+            "partitions, for the clicks topic was given more meanwhile: each part was counted for itself",
+            style="yellow",
+            soft_wrap=True,
+        )
     for partition, offset in verdict.begins.items():
         console.print(
             f"partial: partition {partition} begins at offset {offset:,}; what came before is lost to the "
@@ -189,8 +196,8 @@ def _show(verdict: Judgement, console: Console) -> None:
         _show_gone(verdict, console)
     if verdict.unjudged:
         console.print(f"  anomalies reported of such windows: {verdict.unjudged:,}", style="yellow")
-    if verdict.split:
-        _show_split(verdict, console)
+    if verdict.apart:
+        _show_apart(verdict, console)
 
 
 def _show_gone(verdict: Judgement, console: Console) -> None:
@@ -208,12 +215,12 @@ def _partitions(numbers: Collection[int]) -> str:
     return f"partition{'s' if len(numbers) > 1 else ''} {', '.join(map(str, sorted(numbers)))}"
 
 
-def _show_split(verdict: Judgement, console: Console) -> None:
+def _show_apart(verdict: Judgement, console: Console) -> None:
     hidden = ""
     if verdict.hidden:
         hidden = f"; {plural(verdict.hidden, 'case')} over a threshold together and in no partition alone"
     console.print(
-        f"split: {plural(verdict.split, 'user')} with clicks of one window in several partitions, each of "
+        f"apart: {plural(verdict.apart, 'user')} with clicks of one window in several partitions, each of "
         f"which is counted by itself{hidden}. Send every click with its user as the key",
         style="bold red" if hidden else "yellow",
         soft_wrap=True,

@@ -24,6 +24,7 @@ from confluent_kafka.admin import (
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     ResourceType,
 )
@@ -267,6 +268,21 @@ class Site:
         self.admin.delete_topics([topic])[topic].result()
         self.until(lambda: topic not in self.admin.list_topics(timeout=10).topics)
         self.create()
+
+    def grow(self, partitions: int, *topics: str) -> None:
+        """Give the clicks topic, or these, as many partitions."""
+        names = topics or (self.settings.clicks_topic,)
+        wanted = [NewPartitions(name, partitions) for name in names]
+        for grown in self.admin.create_partitions(wanted).values():
+            grown.result()
+        # Asked, the producer learns of them.
+        self.until(lambda: all(len(self._known(name)) == partitions for name in names))
+        if not topics:
+            self.settings = self.settings.model_copy(update={"partitions": partitions})
+
+    def _known(self, topic: str) -> dict[int, Any]:
+        known: dict[int, Any] = self._producer.list_topics(topic, timeout=10).topics[topic].partitions
+        return known
 
     def configure(self, name: str, value: str) -> None:
         """Change one setting of the clicks topic in Kafka."""

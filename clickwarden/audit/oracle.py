@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 from clickwarden.audit.recount import AuditRecord, Case, Count, Missed, Recount
-from clickwarden.audit.split import splits
+from clickwarden.audit.splits import Split, splits
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 
@@ -54,11 +54,14 @@ class Judgement:
         final: cases reported in either way.
         exact: cases whose final count is the truth.
         repeats: records that say again what an earlier one said.
+        split: users over a threshold, once a rule and window, whose clicks were counted in several
+            partitions, each part for itself, because the topic was given more; what is said of the parts
+            under one name is no conflict.
         produced, accepted, rejected, late, excused, uncounted, ignored: see :class:`Recount`.
         unjudged: cases reported of windows the topic no longer holds whole.
         begins: first offset of each partition that has lost its beginning.
         gone: offsets that compaction may have emptied, by partition; nothing of these partitions is judged.
-        split: users whose clicks of one window lie in several partitions.
+        apart: users whose clicks of one window lie in several partitions, and more partitions are not why.
         hidden: cases of them that are over the threshold, and in no partition alone.
         examples: in words, the first few of each fault, and of those hidden, by its name.
     """
@@ -74,6 +77,7 @@ class Judgement:
     final: int
     exact: int
     repeats: int
+    split: int
     produced: int
     accepted: int
     rejected: int
@@ -84,7 +88,7 @@ class Judgement:
     unjudged: int
     begins: dict[int, int]
     gone: dict[int, int]
-    split: int
+    apart: int
     hidden: int
     examples: dict[str, list[str]]
 
@@ -150,11 +154,13 @@ class _Hearing:
     def __init__(self, truth: Recount) -> None:
         self.truth = truth
         self.over = truth.over()
+        self.splits = list(splits(truth))
+        self._grown = {(each.rule, each.user_id, each.window) for each in self.grown()}
         self.faults: dict[str, dict[object, str]] = {fault: {} for fault in FAULTS}
         self.statuses: dict[Case, set[str]] = {}
         self.unjudged: set[Case] = set()
         self.repeats = 0
-        self._contents: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._contents: dict[tuple[str, str, int, int | None], dict[str, Any]] = {}
         self._final: dict[Case, _Statement] = {}
 
     def hear(self, record: AuditRecord) -> None:
@@ -175,12 +181,18 @@ class _Hearing:
             self._final[said.case] = said
         self._weigh(said)
 
+    def grown(self) -> list[Split]:
+        """Users over a threshold that more partitions have split."""
+        return [split for split in self.splits if split.grown and split.over]
+
     def _find(self, fault: str, key: object, words: str) -> None:
         self.faults[fault].setdefault(key, words)
 
     def _compare(self, said: _Statement) -> None:
         """With what was said before under the same name."""
-        first = self._contents.setdefault((said.name, said.status, said.revision), said.content)
+        case = said.case
+        part = case.partition if (case.rule, case.user_id, case.window) in self._grown else None
+        first = self._contents.setdefault((said.name, said.status, said.revision, part), said.content)
         if first is said.content:
             return
         changed = sorted(key for key in first | said.content if first.get(key) != said.content.get(key))
@@ -254,12 +266,8 @@ def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
     for record in records:
         hearing.hear(record)
     hearing.end()
-    users: set[str] = set()
-    hidden = []
-    for split in splits(truth):
-        users.add(split.user_id)
-        if split.hidden:
-            hidden.append(str(split))
+    apart = [split for split in hearing.splits if not split.grown]
+    hidden = [str(split) for split in apart if split.hidden]
     found = {fault: list(words.values()) for fault, words in hearing.faults.items()} | {"hidden": hidden}
     said = hearing.statuses.values()
     return Judgement(
@@ -271,6 +279,7 @@ def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
         final=sum(statuses != {"ongoing"} for statuses in said),
         exact=hearing.exact(),
         repeats=hearing.repeats,
+        split=len(hearing.grown()),
         produced=truth.produced,
         accepted=truth.accepted,
         rejected=truth.rejected,
@@ -281,7 +290,7 @@ def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
         unjudged=len(hearing.unjudged),
         begins={partition: offset for partition, offset in truth.begins.items() if offset},
         gone=truth.gone,
-        split=len(users),
+        apart=len({split.user_id for split in apart}),
         hidden=len(hidden),
         examples={name: words[:EXAMPLES] for name, words in found.items() if words},
     )

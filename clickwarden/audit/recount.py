@@ -9,7 +9,7 @@ open window.
 import json
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -160,6 +160,7 @@ class Recount:
     def _add(self, partition: "_Partition", record: AuditRecord) -> str:
         partition.end = record.offset + 1
         partition.records += 1
+        partition.born = min(partition.born, record.timestamp / 1000.0)
         if record.value is None:
             self.ignored += 1
             return "ignored"
@@ -233,6 +234,17 @@ class Recount:
             if self.whole(case)
         }
 
+    def windows(self) -> Iterator[tuple[str, int, dict[int, Mapping[str, int]]]]:
+        """Of each rule and window: each partition's clicks by user, whether in time or late."""
+        for place, rule in enumerate(self.rules):
+            tallies = {number: each.tallies[place] for number, each in self._partitions.items()}
+            for start in set().union(*(tally.starts for tally in tallies.values())):
+                yield rule, start, {number: tally.clicks(start) for number, tally in tallies.items()}
+
+    def born(self) -> dict[int, float]:
+        """When each partition got its first record, epoch seconds: -inf where that is lost, inf: never."""
+        return {number: partition.born for number, partition in self._partitions.items()}
+
     def threshold(self, case: Case) -> int:
         """Of its rule when the window opened."""
         return self.rules[case.rule].threshold
@@ -254,17 +266,6 @@ class Recount:
         """Offsets that hold no record any more, by partition of a compacted topic."""
         partitions = self._partitions.items() if self._compacted else ()
         return {number: partition.holes for number, partition in partitions if partition.holes}
-
-    def clicks(self, rule: str) -> Iterator[tuple[int, dict[int, Mapping[str, int]]]]:
-        """Each window of a rule: its start, and by partition every user's clicks, late ones too."""
-        tallies = {
-            number: tally
-            for number, partition in self._partitions.items()
-            for tally in partition.tallies
-            if tally.name == rule
-        }
-        for start in sorted(set().union(*(tally.starts for tally in tallies.values()))):
-            yield start, {number: tally.clicks(start) for number, tally in tallies.items()}
 
     def whole(self, case: Case) -> bool:
         """Whether no click of the window can be among those the topic has lost."""
@@ -288,6 +289,7 @@ class _Partition:
         self.number = number
         self.begin = self.end = begin
         self.records = 0
+        self.born = -math.inf if begin else math.inf
         self.newest = -math.inf
         self.watermark = -math.inf
         self.now = -math.inf
@@ -338,16 +340,16 @@ class _Tally:
         self._late.setdefault(start, {}).setdefault(user, []).append(came)
 
     @property
-    def starts(self) -> Set[int]:
-        """Of the windows that hold clicks."""
+    def starts(self) -> set[int]:
+        """Of the windows that have clicks."""
         return self._in_time.keys() | self._late.keys()
 
     def clicks(self, start: int) -> Mapping[str, int]:
-        """Clicks of the users in a window, late ones too."""
+        """By user, in a window."""
         in_time, late = self._in_time.get(start, {}), self._late.get(start, {})
-        return (
-            Counter(in_time) + Counter({user: len(came) for user, came in late.items()}) if late else in_time
-        )
+        if not late:
+            return in_time
+        return Counter(in_time) + Counter({user: len(came) for user, came in late.items()})
 
     def leaders(self, windows: int) -> list[tuple[str, int, int]]:
         """Who has most clicks in the last windows: user, the user's clicks, and everybody's."""

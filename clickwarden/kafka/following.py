@@ -77,7 +77,7 @@ class Following:
         async with reader(settings, *self._topics) as consumer:
             ends = await consumer.end_offsets(consumer.assignment())
             await self._seek(consumer, ends)
-            while True:
+            while not self._grown(consumer):
                 try:
                     batches = await poll(consumer, limit=AT_ONCE)
                     self.trouble = ""
@@ -92,6 +92,11 @@ class Following:
                     ends = {tp: end for tp, end in ends.items() if await consumer.position(tp) < end}
                     if not ends:
                         self.loaded.set()
+
+    def _grown(self, consumer: AIOKafkaConsumer) -> bool:
+        """Whether a topic has partitions that are not read yet."""
+        there = sum(len(consumer.partitions_for_topic(topic) or ()) for topic in self._topics)
+        return there > len(consumer.assignment())
 
     async def _seek(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
         begins = await consumer.beginning_offsets(consumer.assignment())

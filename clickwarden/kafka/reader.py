@@ -10,6 +10,9 @@ from aiokafka.errors import KafkaError
 from clickwarden.errors import BrokerError, unreachable
 from clickwarden.settings import Settings
 
+#: From about so long on a consumer knows of new partitions.
+METADATA_MS = 5_000
+
 
 @asynccontextmanager
 async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
@@ -21,7 +24,11 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
     options = settings.client_options() | {"request_timeout_ms": 10_000}
     admin = AIOKafkaAdminClient(**options)
     consumer = AIOKafkaConsumer(
-        **options, isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=100
+        **options,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=100,
+        metadata_max_age_ms=METADATA_MS,
     )
     try:
         await admin.start()

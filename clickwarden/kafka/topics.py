@@ -1,13 +1,14 @@
 """The topics: their layout in Kafka, and their creation."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from time import monotonic
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from clickwarden.errors import BrokerError, SettingsError, unreachable
+from clickwarden.errors import BrokerError, unreachable
 from clickwarden.settings import Settings
 
 MINUTE_MS = 60 * 1000
@@ -56,12 +57,37 @@ def changelogs(settings: Settings) -> Iterator[NewTopic]:
         yield NewTopic(name, settings.partitions, settings.replication, topic_configs=config)
 
 
-async def declare(settings: Settings, *more: NewTopic) -> None:
+async def declare(settings: Settings, *more: NewTopic) -> dict[str, int]:
     """Create the topics that are missing, of our layout and these, and wait until they can be used.
+
+    Returns the number of partitions of each. The clicks topic rules: what is created beside an existing one
+    has as many as that.
 
     Raises:
         BrokerError: Kafka cannot be reached, or refuses to create one.
-        SettingsError: one has another number of partitions than the settings say.
+    """
+    async with administration(settings) as admin:
+        wanted = {topic.name: topic for topic in (*layout(settings), *more)}
+        present = set(await admin.list_topics())
+        if settings.clicks_topic not in present:
+            await _create(admin, wanted[settings.clicks_topic])
+        missing = [topic for name, topic in wanted.items() if name not in present | {settings.clicks_topic}]
+        if missing:
+            # Asked also when we have just created it: somebody else may have been first.
+            clicks = (await partitions(admin, [settings.clicks_topic]))[settings.clicks_topic]
+            for topic in missing:
+                if topic.name != settings.status_topic:
+                    topic.num_partitions = clicks
+            await _create(admin, *missing)
+        return await partitions(admin, list(wanted))
+
+
+@asynccontextmanager
+async def administration(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that administers Kafka.
+
+    Raises:
+        BrokerError: Kafka cannot be reached.
     """
     admin = AIOKafkaAdminClient(**settings.client_options())
     try:
@@ -69,42 +95,33 @@ async def declare(settings: Settings, *more: NewTopic) -> None:
             await admin.start()
         except KafkaError as error:
             raise unreachable(settings.broker, error) from None
-        wanted = [*layout(settings), *more]
-        present = set(await admin.list_topics())
-        missing = [topic for topic in wanted if topic.name not in present]
-        if missing:
-            response = await admin.create_topics(missing)
-            for name, code, *message in response.topic_errors:
-                failure = for_code(code)
-                if code and failure is not TopicAlreadyExistsError:
-                    raise BrokerError(f"Kafka did not create topic {name}: {failure.__name__} {message}")
-        partitions = await _partitions(admin, [topic.name for topic in wanted])
+        yield admin
     finally:
         await admin.close()
-    clicks = partitions[settings.clicks_topic]
-    if clicks != settings.partitions:
-        raise SettingsError(
-            f"CLICKWARDEN_PARTITIONS={settings.partitions}: topic {settings.clicks_topic!r} has "
-            f"{clicks} partitions; set CLICKWARDEN_PARTITIONS={clicks}"
-        )
-    for topic in more:
-        if partitions[topic.name] != settings.partitions:
-            raise SettingsError(
-                f"CLICKWARDEN_APP_ID={settings.app_id}: its state in {topic.name} has "
-                f"{partitions[topic.name]} partitions, the clicks topic {settings.partitions}; the state "
-                "cannot be split: begin anew with another CLICKWARDEN_APP_ID"
-            )
 
 
-async def _partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
-    """Number of partitions of each topic, once all of them have a leader."""
+async def _create(admin: AIOKafkaAdminClient, *missing: NewTopic) -> None:
+    response = await admin.create_topics(list(missing))
+    for name, code, *message in response.topic_errors:
+        failure = for_code(code)
+        if code and failure is not TopicAlreadyExistsError:
+            raise BrokerError(f"Kafka did not create topic {name}: {failure.__name__} {message}")
+
+
+async def partitions(admin: AIOKafkaAdminClient, names: list[str], least: int = 1) -> dict[str, int]:
+    """Number of partitions of each topic, once all of them have a leader, and each as many as ``least``.
+
+    Raises:
+        BrokerError: one does not after some time.
+    """
     deadline = monotonic() + LEADER_SECONDS
     while True:
         topics = await admin.describe_topics(names)
         leaderless = [
             topic["topic"]
             for topic in topics
-            if not topic["partitions"] or any(partition["leader"] < 0 for partition in topic["partitions"])
+            if len(topic["partitions"]) < least
+            or any(partition["leader"] < 0 for partition in topic["partitions"])
         ]
         if not leaderless:
             return {topic["topic"]: len(topic["partitions"]) for topic in topics}

@@ -56,6 +56,8 @@ LINGER = 0.01
 #: While Kafka still ends the transaction before, it refuses the next one: aiokafka then waits so long.
 BACKOFF_MS = 20
 TICK = 0.02
+#: New partitions of the topic are used from about so long on.
+METADATA_MS = 5_000
 #: Kafka is away when it has acknowledged nothing for so long; said again so often, in seconds.
 AWAY = 3
 REMIND = 30
@@ -79,9 +81,10 @@ class ClickProducer:
     is not sent by then waits on disk for the next producer of that folder.
 
     Args:
-        settings: where Kafka is and how to talk to it, ``clicks_topic`` with its
-            ``partitions`` and the names of its fields, ``data_dir`` (folder of
-            the outbox, for one producer at a time), ``outbox_quota`` (MiB).
+        settings: where Kafka is and how to talk to it, ``clicks_topic`` (where it
+            does not exist, with ``partitions``) and the names of its fields,
+            ``data_dir`` (folder of the outbox, for one producer at a time),
+            ``outbox_quota`` (MiB).
 
     Attributes:
         left: clicks that were in the outbox when it was opened.
@@ -106,11 +109,7 @@ class ClickProducer:
             gc=False,
         )
         self._encode = msgspec.json.Encoder().encode
-        partitions = list(range(settings.partitions))
-        partitioner = DefaultPartitioner()
-        self._partition: Callable[[bytes], int] = lru_cache(maxsize=2**17)(
-            lambda key: partitioner(key, partitions, partitions)
-        )
+        self._partition: Callable[[bytes, int], int] = lru_cache(maxsize=2**17)(_partition)
         self._thread = ThreadPoolExecutor(1, "outbox")
         self._committing = asyncio.Lock()
         self._group: list[KeyValue] = []
@@ -292,6 +291,7 @@ class ClickProducer:
             transaction_timeout_ms=int(TRANSACTION_TIMEOUT * 1000),
             compression_type="lz4",
             max_batch_size=BATCH_BYTES,
+            metadata_max_age_ms=METADATA_MS,
             request_timeout_ms=10_000,
             retry_backoff_ms=BACKOFF_MS,
         )
@@ -353,18 +353,19 @@ class ClickProducer:
 
     async def _transact(self, producer: AIOKafkaProducer, position: int, records: list[KeyValue]) -> None:
         """Send the records and commit the position, both or neither."""
+        topic = self._settings.clicks_topic
+        number = len(await producer.partitions_for(topic))
         await producer.begin_transaction()
         offsets = {self._place: position}
         sending = [asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, self._identity))]
-        batches = [producer.create_batch() for _ in range(self._settings.partitions)]
+        batches = [producer.create_batch() for _ in range(number)]
 
         async def send(partition: int) -> None:
             batches[partition].close()
-            topic = self._settings.clicks_topic
             sending.append(await producer.send_batch(batches[partition], topic, partition=partition))
 
         for key, value in records:
-            partition = self._partition(key)
+            partition = self._partition(key, number)
             if batches[partition].append(key=key, value=value, timestamp=None) is None:
                 await send(partition)
                 batches[partition] = producer.create_batch()
@@ -379,3 +380,9 @@ class ClickProducer:
         self.acked += await self._on_disk(self._outbox.forget, position)
         async with self._progress:
             self._progress.notify_all()
+
+
+def _partition(key: bytes, number: int) -> int:
+    partitions = list(range(number))
+    found: int = DefaultPartitioner()(key, partitions, partitions)
+    return found

@@ -75,6 +75,7 @@ class Load(threading.Thread):
                 "enable.idempotence": True,
                 "compression.type": "lz4",
                 "linger.ms": 5,
+                "topic.metadata.refresh.interval.ms": 2000,  # for partitions that are new
                 "message.timeout.ms": 0,  # none is given up
                 "log_level": 0,
             }

@@ -18,10 +18,11 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from aiokafka import ConsumerRecord
+from aiokafka.admin import NewPartitions
 from aiokafka.partitioner import DefaultPartitioner
 
 from clickwarden.detection.clicks import Clicks
-from clickwarden.errors import ClickError, SettingsError
+from clickwarden.errors import ClickError
 from clickwarden.kafka import topics
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.sandbox.broker import Broker
@@ -180,13 +181,24 @@ async def test_a_killed_broker_costs_no_click_and_no_order(tmp_path: Path) -> No
     assert users == {f"user-{n}": [float(t) for t in range(n, 60_000, 100)] for n in range(100)}
 
 
-async def test_a_topic_of_another_number_of_partitions_ends_it(kafka: str, tmp_path: Path) -> None:
+async def test_it_uses_as_many_partitions_as_the_topic_has_also_when_it_is_given_more(
+    kafka: str, tmp_path: Path
+) -> None:
     settings = own_topics(kafka, tmp_path)
+    await topics.declare(settings)
+    async with ClickProducer(settings.model_copy(update={"partitions": 1})) as producer:
+        await producer.send_all(numbered(1000, 100))
+        await producer.flush()
+    assert {record.partition for record in await everything(settings)} == set(range(settings.partitions))
     async with ClickProducer(settings) as producer:
-        await producer.send("u", "view", "p", 1_600_000_000.0)
-    with pytest.raises(SettingsError, match="CLICKWARDEN_PARTITIONS"):
-        async with ClickProducer(settings.model_copy(update={"partitions": 5})) as producer:
-            await producer.send("u", "view", "p", 1_600_000_000.0)
+        await producer.send_all(numbered(100, 100))
+        async with topics.administration(settings) as admin:
+            number = settings.partitions + 2
+            await admin.create_partitions({settings.clicks_topic: NewPartitions(number)})
+        async with asyncio.timeout(30):
+            while {record.partition for record in await everything(settings)} != set(range(number)):
+                await producer.send_all(numbered(100, 100))
+                await producer.flush()
 
 
 async def test_fields_go_by_the_names_of_the_settings(kafka: str, tmp_path: Path) -> None:

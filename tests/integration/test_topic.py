@@ -135,7 +135,7 @@ def test_a_topic_that_hides_users_is_told_of_everywhere_and_cannot_be_judged(sit
     here.until(lambda: len(here.anomalies("closed")) == 1, worker)
     done = verify(here)  # nothing is compacted yet
     assert done.returncode == 3, done.stdout
-    assert "split: 1 user with clicks of one window in several partitions" in done.stdout
+    assert "apart: 1 user with clicks of one window in several partitions" in done.stdout
     assert "user 'bot-7': 80 clicks, threshold 50; by partition 40 in 0, 40 in 1" in done.stdout
     assert "OK" not in done.stdout
     assert "cannot be judged" not in done.stdout

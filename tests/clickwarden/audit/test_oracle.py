@@ -524,7 +524,7 @@ def test_who_is_over_the_threshold_only_in_all_partitions_together_is_hidden() -
     values = [click("eve", T)] * 2 + [click("ann", T)] + [click(user, T + 60) for user in ("eve", "bob")]
     truth = recount({0: run(*values), 1: run(*values[:3])}, SETTINGS, [BOT])
     verdict = judge(truth, [])
-    assert (verdict.ok, verdict.conclusive, verdict.split, verdict.hidden) == (True, False, 2, 1)
+    assert (verdict.ok, verdict.conclusive, verdict.apart, verdict.hidden) == (True, False, 2, 1)
     assert verdict.examples == {
         "hidden": [
             "bot 2020-09-13T12:27:00Z user 'eve': 4 clicks, threshold 3; by partition 2 in 0, 2 in 1",
@@ -535,9 +535,9 @@ def test_who_is_over_the_threshold_only_in_all_partitions_together_is_hidden() -
 def test_who_is_reported_in_one_partition_or_moves_between_windows_is_not_hidden() -> None:
     values = [click("eve", T)] * 4
     truth = recount({0: run(*values), 1: run(click("eve", T), *[click("eve", T + 60)] * 4)}, SETTINGS, [BOT])
-    assert (judge(truth, []).split, judge(truth, []).hidden) == (1, 0)
+    assert (judge(truth, []).apart, judge(truth, []).hidden) == (1, 0)
     moved = recount({0: run(*values), 1: run(*[click("eve", T + 60)] * 3)}, SETTINGS, [BOT])
-    assert (judge(moved, []).split, judge(moved, []).conclusive) == (0, True)
+    assert (judge(moved, []).apart, judge(moved, []).conclusive) == (0, True)
 
 
 def test_clicks_that_came_late_are_split_too() -> None:

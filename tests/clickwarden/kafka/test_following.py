@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from aiokafka.admin import NewPartitions
 from confluent_kafka import Producer
 
 from clickwarden.kafka.following import Followed, Following
-from clickwarden.kafka.topics import declare
+from clickwarden.kafka.topics import administration, declare, partitions
 from clickwarden.sandbox.broker import Broker
 from clickwarden.settings import Settings
 
@@ -30,10 +31,10 @@ async def followed(following: Following, settings: Settings) -> AsyncIterator[No
         await asyncio.wait([task])
 
 
-def produce(settings: Settings, *values: str) -> None:
+def produce(settings: Settings, *values: str, partition: int = 0) -> None:
     producer = Producer({"bootstrap.servers": settings.bootstrap})
     for value in values:
-        producer.produce(settings.anomalies_topic, value, key=value, partition=0)
+        producer.produce(settings.anomalies_topic, value, key=value, partition=partition)
     assert producer.flush(60) == 0
 
 
@@ -86,6 +87,27 @@ async def test_where_it_begins(kafka: str) -> None:
             await following.loaded.wait()
         assert [(value or b"").decode() for value in read] == expected
     assert begun == {0: 0, 1: 0}
+
+
+async def test_a_topic_that_is_given_more_partitions_is_followed_whole(kafka: str) -> None:
+    name = uuid4().hex
+    settings = Settings(
+        broker=f"kafka://{kafka}", clicks_topic=name, anomalies_topic=f"anomalies-{name}", partitions=1
+    )
+    await declare(settings)
+    produce(settings, "a")
+    read: list[bytes | None] = []
+    topic = Followed(settings.anomalies_topic, lambda record: read.append(record.value), newest=10)
+    async with followed(Following([topic]), settings):
+        await until(lambda: read == [b"a"])
+        async with administration(settings) as admin:
+            await admin.create_partitions({settings.anomalies_topic: NewPartitions(2)})
+            await partitions(admin, [settings.anomalies_topic], least=2)
+        produce(settings, "b", partition=1)
+        await until(lambda: b"b" in read)
+        produce(settings, "c")
+        await until(lambda: b"c" in read)
+    assert read == [b"a", b"b", b"c"]
 
 
 async def test_a_taker_that_fails_does_not_end_it(kafka: str) -> None:

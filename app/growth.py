@@ -1,0 +1,96 @@
+"""Growth: the clicks topic is given more partitions while workers run."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from time import monotonic
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from clickwarden.errors import BrokerError, SettingsError
+from clickwarden.kafka.additions import follow
+from clickwarden.kafka.topics import administration
+from clickwarden.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+#: What Kafka refuses is told of so often.
+TELL_SECONDS = 60.0
+
+
+class Growth:
+    """How many partitions there are to count.
+
+    Every worker asks Kafka. One that finds more than it knew of first gives
+    the other topics as many (:func:`clickwarden.kafka.additions.follow`), and
+    then joins the group again, to which it tells the new number: the leader,
+    whether it has noticed or not, assigns as many as any member knows of
+    (:class:`app.assignor.Assignor`). So nobody is assigned clicks whose
+    changelogs have no place for them yet. Whoever dies on the way leaves
+    topics that the next look, or the next start, finds with too few.
+
+    Attributes:
+        partitions: that the clicks topic has, and every topic that goes by its number.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.partitions = settings.partitions
+        self._settings = settings
+        self._told_at = -math.inf
+
+    async def follow(self) -> None:
+        """Have all topics follow the clicks topic.
+
+        Raises:
+            BrokerError: Kafka cannot be reached, or does not add partitions.
+            SettingsError: the clicks topic has fewer than the state.
+        """
+        self.partitions = await follow(self._settings)
+
+    async def watch(self, assigned: Callable[[], int], rejoin: Callable[[], Awaitable[None]]) -> None:
+        """Notice new partitions until cancelled.
+
+        Args:
+            assigned: how many were shared out among the workers.
+            rejoin: have them shared out again.
+
+        Raises:
+            SettingsError: the clicks topic has fewer than the state.
+        """
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                async with administration(self._settings) as admin:
+                    while True:
+                        await self._look(admin)
+                        if 0 < assigned() < self.partitions:
+                            await rejoin()
+                        await asyncio.sleep(LOOK_SECONDS)
+            except SettingsError:
+                raise
+            except Exception as error:  # whatever it is, what is known is counted on
+                log.debug("It is not known whether there are new partitions: %s", error)
+
+    async def _look(self, admin: AIOKafkaAdminClient) -> None:
+        topic, known = self._settings.clicks_topic, self.partitions
+        (clicks,) = await admin.describe_topics([topic])
+        found = len(clicks["partitions"])
+        if not found or found == known:
+            return
+        try:
+            await self.follow()
+        except BrokerError as error:
+            if monotonic() - self._told_at >= TELL_SECONDS:
+                self._told_at = monotonic()
+                log.warning(
+                    "%s has %d partitions now, of which %d are counted: %s", topic, found, known, error
+                )
+        else:
+            log.info(
+                "%s has %d partitions now, %d before; new ones are counted from their beginning",
+                topic,
+                self.partitions,
+                known,
+            )

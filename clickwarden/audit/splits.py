@@ -1,0 +1,95 @@
+"""Splits: users whose clicks of one window lie in several partitions, where each is counted by itself."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiokafka.partitioner import murmur2
+
+from clickwarden.audit.recount import Case, Recount
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One such user in one window of one rule.
+
+    Attributes:
+        rule: its name.
+        user_id: an attacker's text.
+        window: its start, epoch seconds.
+        clicks: by partition.
+        threshold: the least that a partition went by.
+        grown: whether the topic was given more partitions, and that accounts for it.
+    """
+
+    rule: str
+    user_id: str
+    window: int
+    clicks: Mapping[int, int]
+    threshold: int
+    grown: bool
+
+    @property
+    def over(self) -> bool:
+        """Whether the user is over the threshold with all parts together."""
+        return sum(self.clicks.values()) > self.threshold
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the user is over the threshold, and in no partition alone."""
+        return self.over and self.threshold >= max(self.clicks.values())
+
+    def __str__(self) -> str:
+        """Name it for people; a user id is an attacker's text, and so escaped."""
+        start = datetime.fromtimestamp(self.window, UTC)
+        places = ", ".join(f"{clicks:,} in {number}" for number, clicks in sorted(self.clicks.items()))
+        return (
+            f"{self.rule} {start:%Y-%m-%dT%H:%M:%SZ} user {self.user_id!r}: {sum(self.clicks.values()):,} "
+            f"clicks, threshold {self.threshold:,}; by partition {places}"
+        )
+
+
+def splits(truth: Recount) -> Iterator[Split]:
+    """The users of a recount who are split, window by window.
+
+    Clients put a user into the partition ``hash % number`` (murmur2 of the
+    key, which is the user's id), and so into another when the number has
+    changed. That accounts for a split if each partition of the user is the one
+    under a number that the topic can have had while it had this partition: all
+    partitions beyond that number are younger. Of a topic that was never given
+    more, or whose key is something else, no user is explained so, chance aside.
+    """
+    born = truth.born()
+    for rule, window, partitions in truth.windows():
+        for user in sorted(_apart(partitions.values())):
+            clicks = {number: users[user] for number, users in partitions.items() if user in users}
+            cases = [Case(number, rule, user, window) for number in clicks]
+            threshold = min(truth.threshold(case) for case in cases)
+            grown = all(_is_theirs(case, born) for case in cases)
+            yield Split(rule, user, window, clicks, threshold, grown)
+
+
+def _apart(partitions: Iterable[Mapping[str, int]]) -> set[str]:
+    """Users of more than one partition."""
+    seen: set[str] = set()
+    again: set[str] = set()
+    for users in partitions:
+        again |= seen & users.keys()
+        seen |= users.keys()
+    return again
+
+
+def _is_theirs(case: Case, born: Mapping[int, float]) -> bool:
+    """Whether a user's partition is the right one, now or before the topic was given more."""
+    hashed = murmur2(case.user_id.encode()) & 0x7FFFFFFF
+    return any(hashed % number == case.partition for number in _numbers(case.partition, born))
+
+
+def _numbers(partition: int, born: Mapping[int, float]) -> Iterator[int]:
+    """How many partitions there can have been since this one has records."""
+    youngest = math.inf
+    for number in range(max(born) + 1, partition, -1):
+        if born[partition] < youngest:
+            yield number
+        youngest = min(youngest, born.get(number - 1, math.inf))

@@ -1,0 +1,123 @@
+"""Give the clicks topic more partitions under load, kill workers meanwhile, then recount every click.
+
+The seed decides who is killed when; a worker joins when the topic has just grown.
+"""
+
+import argparse
+import logging
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from clickwarden.audit.oracle import FAULTS, Judgement
+from clickwarden.detection import rules
+from tests.chaos.cluster import NAMES, RULES, Broken, Cluster
+from tests.chaos.timeline import Chronicle
+from tests.chaos.verdict import Change, verdict
+
+#: The topic has four partitions, and then so many.
+NUMBERS = (8, 12)
+#: SIGKILLs; the topic grows before the one of every turn of so many.
+KILLS, TURN = 10, 4
+WAIT_SECONDS = 120.0
+
+
+class Outcome(NamedTuple):
+    """What it brought."""
+
+    verdict: Judgement
+    kills: int
+    deaths: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether every promise was kept."""
+        return self.verdict.ok and self.verdict.accounted and not self.deaths and self.verdict.expected > 0
+
+    def table(self) -> Table:
+        """The outcome in one table."""
+        table = Table("what", "figure")
+        table.columns[1].justify = "right"
+        table.add_row("SIGKILLs of workers", f"{self.kills:,}")
+        for what in ("produced", "late", "excused", "rejected", "expected", "split", *FAULTS, "repeats"):
+            table.add_row(what.replace("_", " "), f"{getattr(self.verdict, what):,}")
+        table.add_row("deaths unbidden", f"{self.deaths:,}")
+        return table
+
+
+def grow(folder: Path, *, seed: int, workers: int, rate: int) -> Outcome:
+    """Have the topic of a cluster in ``folder`` grow; the folder keeps the logs.
+
+    Raises:
+        Broken: a worker hangs, or does not end as it must.
+    """
+    random = Random(seed)
+    timeline = Chronicle(folder / "timeline")
+    numbers = iter(NUMBERS)
+    with Cluster(folder, timeline, nodes=1, workers=workers, rate=rate, seed=seed) as cluster:
+        cluster.start(*cluster.names[: workers - 1] or cluster.names)
+        cluster.until(cluster.ready, WAIT_SECONDS, "all workers ready")
+        cluster.load.start()
+        for kill in range(KILLS):
+            time.sleep(random.uniform(0.5, 3))  # the moment of a fault is what is drawn
+            if kill % TURN == 1 and (number := next(numbers, 0)):
+                cluster.site.grow(number)
+                timeline.note(f"{number} partitions")
+                cluster.start(*cluster.absent)
+                time.sleep(random.uniform(0, 3))
+            name = random.choice(sorted(cluster.meant))
+            cluster.kill(name)
+            timeline.note(f"{name} killed")
+            time.sleep(random.uniform(0, 2))
+            cluster.start(name)
+            if random.random() < 0.5:
+                cluster.until(cluster.ready, WAIT_SECONDS, "all workers ready")
+        settings = cluster.site.settings
+        cluster.load.stop(settings.partitions)
+        timeline.note(f"{cluster.load.sent:,} clicks sent")
+        cluster.until(cluster.ready, WAIT_SECONDS, "all workers ready")
+        cluster.until(lambda: not cluster.site.behind(), WAIT_SECONDS, "all counted")
+        cluster.stop(*cluster.meant)
+        begins = dict.fromkeys(range(settings.partitions), 0)
+        found = verdict(settings, [Change(rules.load(RULES), begins)])
+    return Outcome(found, cluster.kills, cluster.deaths)
+
+
+def main() -> None:
+    """Have a topic grow; exit code 1 when a promise is broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.growth", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="drawn if left out")
+    parser.add_argument("--workers", type=int, default=3, choices=range(1, len(NAMES) + 1), help="(3)")
+    parser.add_argument("--rate", type=int, default=10_000, help="clicks a second (10000)")
+    given = parser.parse_args()
+    again = f"make growth SEED={given.seed} WORKERS={given.workers} RATE={given.rate}"
+    print(f"seed {given.seed}: {again}", flush=True)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    folder = Path(tempfile.mkdtemp(prefix="clickwarden-growth-"))
+    try:
+        outcome = grow(folder, **vars(given))
+        Console().print(outcome.table())
+        for fault, examples in outcome.verdict.examples.items():
+            print(f"{fault}:", *examples, sep="\n  ")
+        ok = outcome.ok
+    except Broken as error:
+        print(f"broken: {error}")
+        ok = False
+    except KeyboardInterrupt:
+        shutil.rmtree(folder)
+        sys.exit(130)
+    if not ok:
+        sys.exit(f"seed {given.seed}; logs in {folder}; again: {again}")
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
