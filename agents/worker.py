@@ -28,7 +28,7 @@ SECONDS = 1.0
 _started = monotonic()
 _throughput = Throughput()
 _telling = Telling(settings.rejected_topic)
-_inspection = Inspection(settings, lambda: settings.partitions)
+_inspection = Inspection(settings, lambda: app.growth.partitions)
 
 
 @app.task

@@ -171,8 +171,8 @@ def _partitions(topic: WatchedTopic, counted: int) -> Finding | None:
             "clicks in the others is not seen."
         ),
         cure=(
-            f"Start the workers again with CLICKWARDEN_PARTITIONS={topic.partitions} and another "
-            "CLICKWARDEN_APP_ID"
+            "Allow the workers to alter the topics of their state, which have to grow first; their log says "
+            "what Kafka refuses"
         ),
         hides=True,
     )
