@@ -9,6 +9,11 @@ from aiokafka.partitioner import murmur2
 
 from clickwarden.audit.recount import Case, Recount
 
+#: Partitions that get their first records so shortly after one another were made together, seconds.
+TOGETHER_SECONDS = 1.0
+#: For so long a producer may go by the old number, Java's and librdkafka's ``metadata.max.age.ms``, seconds.
+NOTICED_SECONDS = 300.0
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -56,9 +61,11 @@ def splits(truth: Recount) -> Iterator[Split]:
     Clients put a user into the partition ``hash % number`` (murmur2 of the
     key, which is the user's id), and so into another when the number has
     changed. That accounts for a split if each partition of the user is the one
-    under a number that the topic can have had while it had this partition: all
-    partitions beyond that number are younger. Of a topic that was never given
-    more, or whose key is something else, no user is explained so, chance aside.
+    under a number that the topic can have had when the window was open: all
+    partitions beyond that number are younger than this one, and younger than
+    the window or not yet noticed by every producer. Of a topic that was never
+    given more, or whose key is something else, no user is explained so, chance
+    aside.
     """
     born = truth.born()
     for rule, window, partitions in truth.windows():
@@ -83,13 +90,14 @@ def _apart(partitions: Iterable[Mapping[str, int]]) -> set[str]:
 def _is_theirs(case: Case, born: Mapping[int, float]) -> bool:
     """Whether a user's partition is the right one, now or before the topic was given more."""
     hashed = murmur2(case.user_id.encode()) & 0x7FFFFFFF
-    return any(hashed % number == case.partition for number in _numbers(case.partition, born))
+    return any(hashed % number == case.partition for number in _numbers(case, born))
 
 
-def _numbers(partition: int, born: Mapping[int, float]) -> Iterator[int]:
-    """How many partitions there can have been since this one has records."""
-    youngest = math.inf
-    for number in range(max(born) + 1, partition, -1):
-        if born[partition] < youngest:
+def _numbers(case: Case, born: Mapping[int, float]) -> Iterator[int]:
+    """How many partitions there can have been for the window, while this one had records."""
+    earliest = max(born[case.partition] + TOGETHER_SECONDS, case.window - NOTICED_SECONDS)
+    oldest = math.inf
+    for number in range(max(born) + 1, case.partition, -1):
+        if oldest > earliest:
             yield number
-        youngest = min(youngest, born.get(number - 1, math.inf))
+        oldest = min(oldest, born.get(number - 1, math.inf))

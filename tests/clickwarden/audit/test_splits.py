@@ -97,6 +97,11 @@ def test_who_is_over_the_threshold_with_both_parts_only_is_told_of() -> None:
     ("why", "clicks"),
     [
         ("the new partition is no younger", [(0, OTHER, NEW), *GROWN]),
+        ("the new partition was made together with the others", [(s / 20, u, n) for s, u, n in GROWN]),
+        (
+            "all have long known of the new partition",
+            [*((-500, OTHER, number) for number in range(BEFORE)), (-400, OTHER, NEW), *GROWN],
+        ),
         ("it is not where the user belongs", [(s, MOVER, 5 - NEW if n == NEW else n) for s, _, n in GROWN]),
     ],
 )
