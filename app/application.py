@@ -33,8 +33,12 @@ class Worker(faust.Worker):  # type: ignore[misc]
     """Checks what the application needs before it starts it."""
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
-        """Do without Faust's spinner, which has every library make debug records to turn on."""
+        """Do without Faust's spinner, which has every library make debug records to turn on.
+
+        And without aiokafka's word for each consumer that is told what to read: one is, every minute.
+        """
         self.spinner = None
+        logging.getLogger("aiokafka.consumer.subscription_state").setLevel(logging.WARNING)
         for handler in logger.handlers:
             handler.addFilter(SeldomRepeated())
 

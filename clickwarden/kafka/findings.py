@@ -147,8 +147,8 @@ def _key(topic: WatchedTopic) -> Finding | None:
         about="key",
         summary="one user's clicks are in several partitions",
         consequence=(
-            f"The key of topic {topic.name} is not the user: of the last {len(topic.sample):,} clicks, "
-            f"user {_shown(user_id)} has some in partitions {places}{more}. "
+            f"Topic {topic.name} does not keep a user's clicks in one partition: of the last "
+            f"{len(topic.sample):,} clicks, user {_shown(user_id)} has some in partitions {places}{more}. "
             "Each partition is counted by itself, so that somebody over a threshold can be under it in each "
             "of them, and nobody is told."
         ),

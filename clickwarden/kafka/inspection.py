@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 INSPECTION_SECONDS = 60.0
 #: Newest records that are looked at: enough to hold some users who clicked several times.
 SAMPLE = 8000
+#: So many of them are unpacked before others have their turn in the event loop.
+AT_ONCE = 500
 #: Partitions of which they are, drawn anew each time.
 SAMPLED_PARTITIONS = 32
 #: Reading them takes no longer, seconds.
@@ -93,7 +95,7 @@ async def _newest(
         behind = [place for place in places if await consumer.position(place) < ends[place]]
         if not behind:
             break
-        for place, records in (await poll(consumer, *behind)).items():
+        for place, records in (await poll(consumer, *behind, limit=AT_ONCE)).items():
             found[place] += records
     return found
 

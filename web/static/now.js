@@ -243,7 +243,7 @@ function showLog() {
   byId("empty").hidden = !looked || found.size > 0;
   write(
     byId("empty"),
-    answer.health.blindness
+    answer.health.blindness || hidden()
       ? "Nobody who can be seen has gone over a threshold yet."
       : "Nobody has gone over a threshold yet. Whoever does shows here within a second.",
   );
