@@ -3,6 +3,7 @@
     ClickwardenError
     ├── SettingsError      a setting or a rule is wrong or missing
     ├── BrokerError        Apache Kafka cannot be reached, started or used
+    ├── RightsError        Kafka denies a right
     ├── ClickError         a record cannot be counted (see clickwarden.formats.clicks)
     ├── OutboxError        the outbox cannot be used
     └── SnapshotError      a snapshot cannot be used
@@ -23,12 +24,8 @@ class BrokerError(ClickwardenError):
     """Apache Kafka cannot be reached, started or used."""
 
 
-def unreachable(broker: str, error: Exception) -> BrokerError:
-    """Kafka does not answer at the address of ``CLICKWARDEN_BROKER``."""
-    return BrokerError(
-        f"CLICKWARDEN_BROKER={broker}: Kafka does not answer ({error}); "
-        "start one with 'faust -A app broker', or name yours"
-    )
+class RightsError(ClickwardenError):
+    """Kafka denies a right that is needed."""
 
 
 #: Whoever sends a record decides how long a description of its fault can become.

@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from clickwarden.certificates import Files, RenewedContext
 from clickwarden.errors import SettingsError
 
 PREFIX = "CLICKWARDEN_"
@@ -196,6 +197,13 @@ class Settings(BaseSettings):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}: no such file: {path}")
+        if self.ssl_keyfile is not None and self.ssl_certfile is None:
+            raise ValueError(f"ssl_keyfile: is of no use without the certificate; set {PREFIX}SSL_CERTFILE")
+        if "SSL" in self.security_protocol:
+            try:
+                self._files.context()
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
         return self
 
     @property
@@ -241,12 +249,11 @@ class Settings(BaseSettings):
     @cached_property
     def ssl_context(self) -> ssl.SSLContext | None:
         """TLS towards Kafka, or None where the protocol has none."""
-        if "SSL" not in self.security_protocol:
-            return None
-        context = ssl.create_default_context(cafile=self.ssl_cafile)
-        if self.ssl_certfile is not None:
-            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile)
-        return context
+        return RenewedContext.of(self._files) if "SSL" in self.security_protocol else None
+
+    @property
+    def _files(self) -> Files:
+        return Files(self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile)
 
     def client_options(self) -> dict[str, object]:
         """Bootstrap and security options of an aiokafka client."""

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from time import monotonic
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
-from clickwarden.errors import BrokerError, SettingsError, unreachable
+from clickwarden.errors import BrokerError, SettingsError
+from clickwarden.kafka.diagnosis import unreachable
+from clickwarden.kafka.rights import Right, denied
 from clickwarden.settings import Settings
 
 MINUTE_MS = 60 * 1000
@@ -61,14 +63,16 @@ async def declare(settings: Settings, *more: NewTopic) -> None:
 
     Raises:
         BrokerError: Kafka cannot be reached, or refuses to create one.
-        SettingsError: one has another number of partitions than the settings say.
+        RightsError: Kafka denies the right to create one.
+        SettingsError: Kafka cannot be reached with these settings, or a topic has another number of
+            partitions than they say.
     """
     admin = AIOKafkaAdminClient(**settings.client_options())
     try:
         try:
             await admin.start()
         except KafkaError as error:
-            raise unreachable(settings.broker, error) from None
+            raise await unreachable(settings, error) from None
         wanted = [*layout(settings), *more]
         present = set(await admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in present]
@@ -76,6 +80,8 @@ async def declare(settings: Settings, *more: NewTopic) -> None:
             response = await admin.create_topics(missing)
             for name, code, *message in response.topic_errors:
                 failure = for_code(code)
+                if failure is TopicAuthorizationFailedError:
+                    raise denied(settings, [Right("Create", "topic", topic.name) for topic in missing])
                 if code and failure is not TopicAlreadyExistsError:
                     raise BrokerError(f"Kafka did not create topic {name}: {failure.__name__} {message}")
         partitions = await _partitions(admin, [topic.name for topic in wanted])

@@ -1,0 +1,164 @@
+"""A Kafka that asks who one is, and denies what it was not told to allow."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialDeletion,
+    UserScramCredentialUpsertion,
+)
+
+from clickwarden.sandbox.broker import Broker
+
+JAAS = "org.apache.kafka.common.security"
+PASSWORD = "the-right-password"
+#: What no output may hold.
+SECRETS = (PASSWORD, "a-wrong-password", "PRIVATE KEY")
+SASL, CERTIFICATE = "SASL", "CERTIFICATE"
+
+
+class Certificates:
+    """Of two authorities, one of which the broker knows; made by openssl in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for authority in ("ca", "stranger"):
+            new = ("-x509", *_KEY, "-days", "2", "-subj", f"/CN={authority}")
+            self._openssl("req", *new, "-keyout", f"{authority}.key", "-out", f"{authority}.pem")
+        self.issue("broker", "IP:127.0.0.1")
+        self.issue("shop", "DNS:shop")
+        self.issue("intruder", "DNS:intruder", "stranger")
+        self._openssl("x509", "-in", "ca.pem", "-signkey", "ca.key", "-days", "-1", "-out", "expired.pem")
+        encrypted = ("-aes256", "-passout", "pass:secret")
+        self._openssl("pkey", "-in", "shop.key", *encrypted, "-out", "encrypted.key")
+        self["garbage"].write_text("no certificate\n")
+        self["broker.store"].write_text(self["broker.key"].read_text() + self["broker.pem"].read_text())
+
+    def __getitem__(self, name: str) -> Path:
+        return self._folder / name
+
+    def issue(self, name: str, alternative: str, authority: str = "ca", days: int = 2) -> None:
+        """A certificate ``name.pem`` with its ``name.key``."""
+        new = (*_KEY, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        self._openssl("req", *new)
+        self[f"{name}.ext"].write_text(f"subjectAltName={alternative}\n")
+        by = ("-CA", f"{authority}.pem", "-CAkey", f"{authority}.key", "-CAcreateserial")
+        signed = ("-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+        self._openssl("x509", "-req", "-in", f"{name}.csr", *by, *signed)
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True)
+
+
+_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+class SecuredKafka:
+    """Its listeners are SASL (SASL_SSL), CERTIFICATE (SSL, of clients too), and PLAINTEXT for who may all.
+
+    Attributes:
+        admin: may all.
+    """
+
+    def __init__(self, broker: Broker, certificates: Certificates) -> None:
+        self.certificates = certificates
+        self.plaintext = broker.bootstrap
+        self.sasl = broker.bootstrap_of(SASL)
+        self.certificate = broker.bootstrap_of(CERTIFICATE)
+        self.admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+
+    def user(self, name: str, password: str = PASSWORD) -> dict[str, Any]:
+        """Settings of a user of SCRAM-SHA-512, made or given this password here."""
+        scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        self._alter(UserScramCredentialUpsertion(name, scram, password.encode()))
+        return self.sasl_settings(name) | {"sasl_password": password}
+
+    def forget(self, name: str) -> None:
+        """Take the user's password away."""
+        self._alter(UserScramCredentialDeletion(name, ScramMechanism.SCRAM_SHA_512))
+
+    def sasl_settings(self, name: str) -> dict[str, Any]:
+        """How to talk to it by SASL."""
+        return {
+            "broker": f"kafka://{self.sasl}",
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_username": name,
+            "sasl_password": PASSWORD,
+            "ssl_cafile": self.certificates["ca.pem"],
+        }
+
+    def certificate_settings(self, name: str = "shop") -> dict[str, Any]:
+        """How to talk to it with a client's certificate."""
+        return {
+            "broker": f"kafka://{self.certificate}",
+            "security_protocol": "SSL",
+            "ssl_cafile": self.certificates["ca.pem"],
+            "ssl_certfile": self.certificates[f"{name}.pem"],
+            "ssl_keyfile": self.certificates[f"{name}.key"],
+        }
+
+    def allow(self, principal: str, kind: str, name: str, operation: str) -> None:
+        """Give a right; a name that ends with * is a prefix."""
+        binding = _binding(AclBinding, principal, kind, name, operation)
+        self.admin.create_acls([binding])[binding].result()
+
+    def deny(self, principal: str, kind: str, name: str, operation: str) -> None:
+        """Take a right away again."""
+        binding = _binding(AclBindingFilter, principal, kind, name, operation)
+        (gone,) = (future.result() for future in self.admin.delete_acls([binding]).values())
+        assert len(gone) == 1
+
+    def _alter(self, alteration: Any) -> None:
+        for done in self.admin.alter_user_scram_credentials([alteration]).values():
+            done.result()
+
+
+def _binding(make: Any, principal: str, kind: str, name: str, operation: str) -> Any:
+    pattern = ResourcePatternType.PREFIXED if name.endswith("*") else ResourcePatternType.LITERAL
+    return make(
+        ResourceType[kind.upper()],
+        name.rstrip("*"),
+        pattern,
+        f"User:{principal}",
+        "*",
+        AclOperation[operation.upper()],
+        AclPermissionType.ALLOW,
+    )
+
+
+@contextmanager
+def secured_kafka(folder: Path) -> Iterator[SecuredKafka]:
+    """One of them, for as long as it is needed."""
+    certificates = Certificates(folder)
+    own = "listener.name.sasl"
+    properties = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": "User:ANONYMOUS",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": certificates["broker.store"],
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": certificates["ca.pem"],
+        "listener.name.certificate.ssl.client.auth": "required",
+        f"{own}.sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN,OAUTHBEARER",
+        f"{own}.scram-sha-512.sasl.jaas.config": f"{JAAS}.scram.ScramLoginModule required;",
+        f"{own}.plain.sasl.jaas.config": f'{JAAS}.plain.PlainLoginModule required user_plain="{PASSWORD}";',
+        f"{own}.oauthbearer.sasl.jaas.config": f"{JAAS}.oauthbearer.OAuthBearerLoginModule required "
+        'unsecuredLoginStringClaim_sub="broker";',
+    }
+    listeners = {SASL: "SASL_SSL", CERTIFICATE: "SSL"}
+    with Broker(folder / "kafka", port=0, listeners=listeners, properties=properties) as broker:
+        yield SecuredKafka(broker, certificates)
