@@ -1,6 +1,8 @@
 """A Kafka that asks who one is, and denies what it was not told to allow."""
 
+import asyncio
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +22,16 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
+from clickwarden.errors import BrokerError, SettingsError
+from clickwarden.kafka.rights import Right, check
 from clickwarden.sandbox.broker import Broker
+from clickwarden.settings import Settings
 
 JAAS = "org.apache.kafka.common.security"
 PASSWORD = "the-right-password"
 #: What no output may hold.
-SECRETS = (PASSWORD, "a-wrong-password", "PRIVATE KEY")
+WRONG_PASSWORD = "a-wrong-password"
+SECRETS = (PASSWORD, WRONG_PASSWORD, "BEGIN PRIVATE KEY")
 SASL, CERTIFICATE = "SASL", "CERTIFICATE"
 
 
@@ -83,7 +89,18 @@ class SecuredKafka:
         """Settings of a user of SCRAM-SHA-512, made or given this password here."""
         scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         self._alter(UserScramCredentialUpsertion(name, scram, password.encode()))
-        return self.sasl_settings(name) | {"sasl_password": password}
+        given = self.sasl_settings(name) | {"sasl_password": password}
+        deadline = time.monotonic() + 10
+        while not self._lets_in(Settings(_env_file=None, **given)):  # the broker learns of it a little later
+            assert time.monotonic() < deadline
+        return given
+
+    def _lets_in(self, settings: Settings) -> bool:
+        try:
+            asyncio.run(check(settings, []))
+        except (BrokerError, SettingsError):
+            return False
+        return True
 
     def forget(self, name: str) -> None:
         """Take the user's password away."""
@@ -110,14 +127,14 @@ class SecuredKafka:
             "ssl_keyfile": self.certificates[f"{name}.key"],
         }
 
-    def allow(self, principal: str, kind: str, name: str, operation: str) -> None:
-        """Give a right; a name that ends with * is a prefix."""
-        binding = _binding(AclBinding, principal, kind, name, operation)
+    def allow(self, principal: str, right: Right) -> None:
+        """Give a right."""
+        binding = _binding(AclBinding, principal, right)
         self.admin.create_acls([binding])[binding].result()
 
-    def deny(self, principal: str, kind: str, name: str, operation: str) -> None:
+    def deny(self, principal: str, right: Right) -> None:
         """Take a right away again."""
-        binding = _binding(AclBindingFilter, principal, kind, name, operation)
+        binding = _binding(AclBindingFilter, principal, right)
         (gone,) = (future.result() for future in self.admin.delete_acls([binding]).values())
         assert len(gone) == 1
 
@@ -126,15 +143,14 @@ class SecuredKafka:
             done.result()
 
 
-def _binding(make: Any, principal: str, kind: str, name: str, operation: str) -> Any:
-    pattern = ResourcePatternType.PREFIXED if name.endswith("*") else ResourcePatternType.LITERAL
+def _binding(make: Any, principal: str, right: Right) -> Any:
     return make(
-        ResourceType[kind.upper()],
-        name.rstrip("*"),
-        pattern,
+        ResourceType[right.kind.upper().replace("-", "_")],
+        right.prefix or right.name,
+        ResourcePatternType.PREFIXED if right.prefix else ResourcePatternType.LITERAL,
         f"User:{principal}",
         "*",
-        AclOperation[operation.upper()],
+        AclOperation[right.operation.upper()],
         AclPermissionType.ALLOW,
     )
 

@@ -26,6 +26,8 @@ from clickwarden.settings import PREFIX, Settings
 
 #: Who takes longer to answer is taken for away, seconds.
 PATIENCE = 3.0
+#: How long the end of a connection is waited for, seconds.
+FAREWELL = 1.0
 #: OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
 OTHER_HOST = (62, 64)
 #: OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
@@ -86,7 +88,9 @@ async def _connection(
     try:
         yield connection
     finally:
-        connection.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await connection.close()
 
 
 async def _cause(settings: Settings, address: Address, error: Exception) -> Exception:
@@ -177,6 +181,8 @@ async def _listener(settings: Settings, address: Address) -> _Listener | None:
         async with asyncio.timeout(PATIENCE):
             _, writer = await asyncio.open_connection(*address, ssl=context)
             writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
         mechanisms = None
         with suppress(*FAILURES):
             mechanisms = await _mechanisms(settings, address, "SSL", context)

@@ -380,7 +380,13 @@ class ClickProducer:
         for partition, batch in enumerate(batches):
             if batch.record_count():
                 await send(partition)
-        await asyncio.gather(*sending)
+        try:
+            await asyncio.gather(*sending)
+        finally:
+            # aiokafka keeps an error for who waits for the transaction's end, and complains where nobody does.
+            end = producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - it has no public name
+            if end.done():
+                end.exception()
         await producer.commit_transaction()
 
     async def _forget(self, position: int) -> None:
