@@ -131,12 +131,12 @@ class Application(faust.App):  # type: ignore[misc]
         try:
             yield
         except Exception as error:
-            await self._refuse(error)
+            await self.end_if_refused(error)
             await self.crash(error)
             raise
 
-    async def _refuse(self, error: Exception) -> None:
-        """Exit at once, with one sentence, where Kafka denies what the worker needs."""
+    async def end_if_refused(self, error: Exception) -> None:
+        """Exit at once, with one sentence, where a right is missing or a setting is wrong."""
         cause = error.__cause__ if isinstance(error, ProducerSendError) else error
         if isinstance(cause, KafkaError):
             why = await rights.explain(self.settings, roles.worker(self.settings), cause)

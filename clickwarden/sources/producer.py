@@ -383,7 +383,7 @@ class ClickProducer:
         try:
             await asyncio.gather(*sending)
         finally:
-            # aiokafka keeps an error for who waits for the transaction's end, and complains where nobody does.
+            # aiokafka keeps an error for who waits for this, and complains where nobody does.
             end = producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - it has no public name
             if end.done():
                 end.exception()
