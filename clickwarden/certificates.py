@@ -29,14 +29,11 @@ class Files(NamedTuple):
         Raises:
             SettingsError: they cannot be used; the message begins with the name of the field of Settings.
         """
-        try:
-            context = ssl.create_default_context(cafile=self.authorities)
-        except (OSError, ssl.SSLError) as error:
-            raise SettingsError(
-                f"ssl_cafile: holds no certificate that can be read ({_reason(error)}); name a file in PEM, "
-                "'-----BEGIN CERTIFICATE-----'"
-            ) from None
+        context = _trusting("ssl_cafile", self.authorities)
         if self.certificate is not None:
+            _trusting(
+                "ssl_certfile", self.certificate
+            )  # for the words, since OpenSSL does not say which is wrong
             self._certify(context, self.certificate)
         return context
 
@@ -50,7 +47,7 @@ class Files(NamedTuple):
 
         try:
             context.load_cert_chain(certificate, self.key, password)
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
             where = "ssl_certfile" if self.key is None else "ssl_keyfile"
             if asked:
                 raise SettingsError(
@@ -63,8 +60,8 @@ class Files(NamedTuple):
                     "was made for"
                 ) from None
             raise SettingsError(
-                f"{where}: with the certificate {certificate} it cannot be used ({_reason(error)}); both "
-                "must be PEM, '-----BEGIN CERTIFICATE-----' and '-----BEGIN PRIVATE KEY-----'"
+                f"{where}: holds no key that can be read ({_reason(error)}); name a file in PEM, "
+                "'-----BEGIN PRIVATE KEY-----'"
             ) from None
 
     @property
@@ -72,6 +69,16 @@ class Files(NamedTuple):
         """What changes when a file is written or replaced."""
         found = (path.stat() for path in self if path is not None)
         return tuple((stat.st_mtime_ns, stat.st_ino) for stat in found)
+
+
+def _trusting(setting: str, file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise SettingsError(
+            f"{setting}: holds no certificate that can be read ({_reason(error)}); name a file in PEM, "
+            "'-----BEGIN CERTIFICATE-----'"
+        ) from None
 
 
 def _reason(error: Exception) -> str:
