@@ -31,9 +31,8 @@ class Files(NamedTuple):
         """
         context = _trusting("ssl_cafile", self.authorities)
         if self.certificate is not None:
-            _trusting(
-                "ssl_certfile", self.certificate
-            )  # for the words, since OpenSSL does not say which is wrong
+            # OpenSSL does not say which of the two is wrong.
+            _trusting("ssl_certfile", self.certificate)
             self._certify(context, self.certificate)
         return context
 

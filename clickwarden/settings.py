@@ -201,7 +201,7 @@ class Settings(BaseSettings):
             raise ValueError(f"ssl_keyfile: is of no use without the certificate; set {PREFIX}SSL_CERTFILE")
         if "SSL" in self.security_protocol:
             try:
-                self._files.context()
+                self.certificates.context()
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         return self
@@ -249,10 +249,11 @@ class Settings(BaseSettings):
     @cached_property
     def ssl_context(self) -> ssl.SSLContext | None:
         """TLS towards Kafka, or None where the protocol has none."""
-        return RenewedContext.of(self._files) if "SSL" in self.security_protocol else None
+        return RenewedContext.of(self.certificates) if "SSL" in self.security_protocol else None
 
     @property
-    def _files(self) -> Files:
+    def certificates(self) -> Files:
+        """Whom to trust, and who we are."""
         return Files(self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile)
 
     def client_options(self) -> dict[str, object]:

@@ -18,7 +18,6 @@ from confluent_kafka.admin import (
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
-    UserScramCredentialDeletion,
     UserScramCredentialUpsertion,
 )
 
@@ -80,6 +79,7 @@ class SecuredKafka:
 
     def __init__(self, broker: Broker, certificates: Certificates) -> None:
         self.certificates = certificates
+        self._broker = broker
         self.plaintext = broker.bootstrap
         self.sasl = broker.bootstrap_of(SASL)
         self.certificate = broker.bootstrap_of(CERTIFICATE)
@@ -87,13 +87,19 @@ class SecuredKafka:
 
     def user(self, name: str, password: str = PASSWORD) -> dict[str, Any]:
         """Settings of a user of SCRAM-SHA-512, made or given this password here."""
-        scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
-        self._alter(UserScramCredentialUpsertion(name, scram, password.encode()))
+        self.change_password(name, password)
         given = self.sasl_settings(name) | {"sasl_password": password}
         deadline = time.monotonic() + 10
         while not self._lets_in(Settings(_env_file=None, **given)):  # the broker learns of it a little later
             assert time.monotonic() < deadline
         return given
+
+    def change_password(self, name: str, password: str) -> None:
+        """Kafka learns of it a little later."""
+        scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        alteration = UserScramCredentialUpsertion(name, scram, password.encode())
+        for done in self.admin.alter_user_scram_credentials([alteration]).values():
+            done.result()
 
     def _lets_in(self, settings: Settings) -> bool:
         try:
@@ -102,9 +108,10 @@ class SecuredKafka:
             return False
         return True
 
-    def forget(self, name: str) -> None:
-        """Take the user's password away."""
-        self._alter(UserScramCredentialDeletion(name, ScramMechanism.SCRAM_SHA_512))
+    def restart(self) -> None:
+        """Stop and start Kafka."""
+        self._broker.stop()
+        self._broker.start()
 
     def sasl_settings(self, name: str) -> dict[str, Any]:
         """How to talk to it by SASL."""
@@ -137,10 +144,6 @@ class SecuredKafka:
         binding = _binding(AclBindingFilter, principal, right)
         (gone,) = (future.result() for future in self.admin.delete_acls([binding]).values())
         assert len(gone) == 1
-
-    def _alter(self, alteration: Any) -> None:
-        for done in self.admin.alter_user_scram_credentials([alteration]).values():
-            done.result()
 
 
 def _binding(make: Any, principal: str, right: Right) -> Any:

@@ -173,10 +173,11 @@ class _Listener(NamedTuple):
 
 async def _listener(settings: Settings, address: Address) -> _Listener | None:
     """What listens there; None if it is no Kafka that can be understood."""
-    context = ssl.create_default_context()
+    try:
+        context = settings.certificates.context()
+    except SettingsError:  # they are just being renewed
+        return None
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if settings.ssl_certfile is not None:
-        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
     with suppress(*FAILURES):
         async with asyncio.timeout(PATIENCE):
             _, writer = await asyncio.open_connection(*address, ssl=context)

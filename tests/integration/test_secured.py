@@ -372,3 +372,23 @@ def test_rights_withdrawn_end_the_producer(secured: SecuredKafka, topic: Site, t
         asyncio.run(sell())
     secured.allow("seller", write)
     asyncio.run(finish())
+
+
+def test_a_password_that_is_changed_is_said_once_and_the_worker_waits(
+    secured: SecuredKafka, topic: Site
+) -> None:
+    given = user(secured, "changed", roles.worker(topic.settings))
+    worker = topic.launch(**given)
+    topic.until(lambda: worker.ready, worker)
+    secured.change_password("changed", "another")
+    secured.restart()  # which closes the connections that know the old one
+    topic.until(lambda: f"{PREFIX}SASL_USERNAME=changed: Kafka at" in worker.log, worker)
+    topic.until(lambda: worker.state == "away", worker)
+    assert "changed" not in worker.ask("/ready")[1]["detail"]
+    secured.change_password("changed", given["sasl_password"])
+    topic.until(lambda: worker.ready, worker)
+    now = time.time() // 60 * 60 - 120
+    topic.send(*clicks("eve", 60, now, now + 50))
+    topic.await_counted(worker)
+    assert worker.log.count(f"{PREFIX}SASL_USERNAME=changed: Kafka at") == 1
+    assert "Kafka answers again" in worker.log
