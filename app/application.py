@@ -148,6 +148,8 @@ class Application(faust.App):  # type: ignore[misc]
 
 
 def _credentials(settings: Settings) -> CredentialsT | None:
+    if settings.tokens is not None:
+        return faust.OAuthCredentials(oauth_cb=settings.tokens, ssl_context=settings.ssl_context)
     if settings.security_protocol.startswith("SASL"):
         return faust.SASLCredentials(
             username=settings.sasl_username,

@@ -1,10 +1,14 @@
 """A Kafka that asks who one is, and denies what it was not told to allow."""
 
 import asyncio
+import json
 import subprocess
+import threading
 import time
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +160,35 @@ def _binding(make: Any, principal: str, right: Right) -> Any:
         AclOperation[right.operation.upper()],
         AclPermissionType.ALLOW,
     )
+
+
+class _Answer(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        good = b64encode(f"shop:{PASSWORD}".encode()).decode()
+        if asked != b"grant_type=client_credentials" or self.headers["Authorization"] != f"Basic {good}":
+            self.send_error(401)
+            return
+        now = int(time.time())
+        life = -60 if self.path == "/expired" else 300
+        claims = {"sub": "token", "iat": now - 60, "exp": now + life}
+        parts = (json.dumps(part).encode() for part in ({"alg": "none"}, claims))
+        token = ".".join([*(urlsafe_b64encode(part).decode().rstrip("=") for part in parts), ""])
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"access_token": token, "expires_in": life}).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def token_server() -> Iterator[str]:
+    """An OAuth 2.0 server, whose one client is shop; its tokens are of the user token."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
 from clickwarden.settings import PREFIX, Settings
+from clickwarden.tokens import TokenError
 
 #: Who takes longer to answer is taken for away, seconds.
 PATIENCE = 3.0
@@ -60,7 +61,7 @@ async def unreachable(settings: Settings, error: Exception) -> ClickwardenError:
         tried = await asyncio.gather(*(_try(settings, address) for address in nodes))
     causes = [found for found in tried if isinstance(found, Exception)]
     for cause in causes:
-        if isinstance(cause, SettingsError):
+        if isinstance(cause, ClickwardenError):
             return cause
     return BrokerError(
         f"{PREFIX}BROKER={settings.broker}: Kafka does not answer ({causes[0] if causes else error}); "
@@ -105,6 +106,12 @@ async def _cause(settings: Settings, address: Address, error: Exception) -> Exce
             f"{PREFIX}SASL_USERNAME={settings.sasl_username}: Kafka at {address} does not let this user in "
             f"({error}); set it and {PREFIX}SASL_PASSWORD to what Kafka knows"
         )
+    if isinstance(error, TokenError):
+        kind = SettingsError if error.refused else BrokerError
+        return kind(
+            f"{PREFIX}SASL_TOKEN_URL={settings.sasl_token_url}: there is no token ({error}); set it to the "
+            f"token endpoint, and {PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD to a client it knows"
+        )
     listener = await _listener(settings, address)
     if isinstance(error, UnsupportedSaslMechanismError):
         offered = ", ".join(listener.mechanisms or ()) if listener else ""
@@ -116,6 +123,11 @@ async def _cause(settings: Settings, address: Address, error: Exception) -> Exce
         return SettingsError(
             f"{PREFIX}SECURITY_PROTOCOL={settings.security_protocol}: Kafka at {address} does not speak it; "
             f"set {' or '.join(listener.protocols)}, or name another port in {PREFIX}BROKER"
+        )
+    if listener and settings.tokens is not None:  # Kafka hangs up on whoever has a token that it refuses
+        return SettingsError(
+            f"{PREFIX}SASL_TOKEN_URL={settings.sasl_token_url}: Kafka at {address} refuses its tokens "
+            f"({error}); set it to the server whose tokens Kafka trusts"
         )
     return error
 

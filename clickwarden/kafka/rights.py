@@ -90,6 +90,8 @@ def denied(settings: Settings, missing: Sequence[Right]) -> RightsError:
 
 
 def _principal(settings: Settings) -> str:
+    if settings.tokens is not None:
+        return "User:SUBJECT-OF-THE-TOKEN"
     if settings.security_protocol.startswith("SASL"):
         return f"User:{settings.sasl_username}"
     if settings.security_protocol == "SSL" and settings.ssl_certfile is not None:

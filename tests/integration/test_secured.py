@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from clickwarden.errors import BrokerError, RightsError, SettingsError
+from clickwarden.errors import BrokerError, ClickwardenError, RightsError, SettingsError
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.rights import Right
 from clickwarden.kafka.topics import changelogs, declare
 from clickwarden.settings import PREFIX, Settings
 from clickwarden.sources.producer import ClickProducer
-from tests.secured import SECRETS, WRONG_PASSWORD, SecuredKafka, secured_kafka
+from tests.secured import SECRETS, WRONG_PASSWORD, SecuredKafka, secured_kafka, token_server
 from tests.site import Site, Worker, clicks, faust
 
 END_SECONDS = 10.0
@@ -215,6 +215,49 @@ def test_right_settings_are_let_in(secured: SecuredKafka, name: str) -> None:
         "certificate": certified(),
     }[name]
     asyncio.run(rights.check(Settings(_env_file=None, **given(secured)), []))
+
+
+@pytest.fixture
+def tokens() -> Iterator[str]:
+    with token_server() as url:
+        yield url
+
+
+def bearer(kafka: SecuredKafka, url: str, **changed: Any) -> dict[str, Any]:
+    own = {"sasl_mechanism": "OAUTHBEARER", "sasl_token_url": url}
+    return kafka.sasl_settings("shop") | own | changed
+
+
+def test_a_token_lets_in_a_worker_with_its_rights(secured: SecuredKafka, topic: Site, tokens: str) -> None:
+    for right in roles.worker(topic.settings):
+        secured.allow("token", right)
+    worker = topic.launch(**bearer(secured, tokens))
+    topic.until(lambda: worker.ready, worker)
+
+
+@pytest.mark.parametrize(
+    ("path", "changed", "error", "cause"),
+    [
+        ("", {"sasl_password": WRONG_PASSWORD}, SettingsError, "there is no token (401 Unauthorized)"),
+        ("/expired", {}, SettingsError, "refuses its tokens"),
+        ("", {"sasl_token_url": "http://127.0.0.1:1"}, BrokerError, "there is no token (Connection refused)"),
+    ],
+)
+def test_a_token_that_is_not_good_is_said(
+    secured: SecuredKafka,
+    tokens: str,
+    path: str,
+    changed: dict[str, Any],
+    error: type[ClickwardenError],
+    cause: str,
+) -> None:
+    settings = Settings(_env_file=None, **bearer(secured, tokens + path) | changed)
+    with pytest.raises(error) as refused:
+        asyncio.run(rights.check(settings, []))
+    said = str(refused.value)
+    assert said.startswith(f"{PREFIX}SASL_TOKEN_URL={settings.sasl_token_url}: ")
+    assert cause in said
+    assert is_a_sentence(said)
 
 
 COMMANDS = {
