@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     )
     ssl_cafile: Path | None = Field(None, description="CA certificates that sign the brokers' (PEM)")
     ssl_certfile: Path | None = Field(None, description="Client certificate (PEM)")
-    ssl_keyfile: Path | None = Field(None, description="Key of the client certificate (PEM)")
+    ssl_keyfile: Path | None = Field(None, description="Key of the client certificate (PEM, not encrypted)")
 
     @classmethod
     def load(cls) -> Self:

@@ -35,7 +35,7 @@ PASSWORD = "the-right-password"
 #: What no output may hold.
 WRONG_PASSWORD = "a-wrong-password"
 SECRETS = (PASSWORD, WRONG_PASSWORD, "BEGIN PRIVATE KEY")
-SASL, CERTIFICATE = "SASL", "CERTIFICATE"
+SASL, CERTIFICATE, LOST = "SASL", "CERTIFICATE", "LOST"
 
 
 class Certificates:
@@ -77,6 +77,8 @@ _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 class SecuredKafka:
     """Its listeners are SASL (SASL_SSL), CERTIFICATE (SSL, of clients too), and PLAINTEXT for who may all.
 
+    LOST sends its clients to where nobody listens.
+
     Attributes:
         admin: may all.
     """
@@ -84,6 +86,7 @@ class SecuredKafka:
     def __init__(self, broker: Broker, certificates: Certificates) -> None:
         self.certificates = certificates
         self._broker = broker
+        self.lost = f"127.0.0.1:{broker.forwards(LOST)[1].target}"
         self.plaintext = broker.bootstrap
         self.sasl = broker.bootstrap_of(SASL)
         self.certificate = broker.bootstrap_of(CERTIFICATE)
@@ -212,5 +215,7 @@ def secured_kafka(folder: Path) -> Iterator[SecuredKafka]:
         'unsecuredLoginStringClaim_sub="broker";',
     }
     listeners = {SASL: "SASL_SSL", CERTIFICATE: "SSL"}
-    with Broker(folder / "kafka", port=0, listeners=listeners, properties=properties) as broker:
+    with Broker(
+        folder / "kafka", port=0, proxied=[LOST], listeners=listeners, properties=properties
+    ) as broker:
         yield SecuredKafka(broker, certificates)

@@ -7,7 +7,7 @@ speaks is seen by speaking something else.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
@@ -55,18 +55,23 @@ async def unreachable(settings: Settings, error: Exception) -> ClickwardenError:
         A SettingsError where a setting is wrong: trying again is of no use. Else a BrokerError.
     """
     bootstrap = {Address(host, port) for host, port, _ in collect_hosts(settings.bootstrap)}
-    tried = await asyncio.gather(*(_try(settings, address) for address in bootstrap))
-    nodes = {node for found in tried if not isinstance(found, Exception) for node in found} - bootstrap
+    tried = await _try_all(settings, bootstrap)
+    nodes = {node for found in tried if not isinstance(found, Exception) for node in found}
     if nodes:  # what one of the bootstrap servers says is enough; whom it names must be reached too
-        tried = await asyncio.gather(*(_try(settings, address) for address in nodes))
+        tried = await _try_all(settings, nodes)
     causes = [found for found in tried if isinstance(found, Exception)]
     for cause in causes:
         if isinstance(cause, ClickwardenError):
             return cause
+    where = " where it says that its nodes are (advertised.listeners)" if nodes and causes else ""
     return BrokerError(
-        f"{PREFIX}BROKER={settings.broker}: Kafka does not answer ({causes[0] if causes else error}); "
+        f"{PREFIX}BROKER={settings.broker}: Kafka does not answer{where} ({causes[0] if causes else error}); "
         "start one with 'faust -A app broker', or name yours"
     )
+
+
+async def _try_all(settings: Settings, addresses: Collection[Address]) -> list[set[Address] | Exception]:
+    return await asyncio.gather(*(_try(settings, address) for address in addresses))
 
 
 async def _try(settings: Settings, address: Address) -> set[Address] | Exception:

@@ -207,6 +207,14 @@ def test_what_does_not_answer_is_no_wrong_setting(secured: SecuredKafka) -> None
         asyncio.run(rights.check(settings, []))
 
 
+def test_nodes_that_are_not_where_kafka_says_are_said(secured: SecuredKafka) -> None:
+    settings = Settings(_env_file=None, broker=f"kafka://{secured.lost}")
+    with pytest.raises(
+        BrokerError, match=r"does not answer where it says .*\(advertised.listeners\) .*failed"
+    ):
+        asyncio.run(rights.check(settings, []))
+
+
 @pytest.mark.parametrize("name", ["user", "plain", "certificate"])
 def test_right_settings_are_let_in(secured: SecuredKafka, name: str) -> None:
     given = {
