@@ -14,6 +14,7 @@ from typing import NamedTuple
 from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
 from aiokafka.errors import (
     IllegalSaslStateError,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
@@ -79,6 +80,9 @@ async def _try(settings: Settings, address: Address) -> set[Address] | Exception
     try:
         async with _connection(settings, address) as connection:
             response = await connection.send(MetadataRequest([]))
+            # What Kafka says to a token that it refuses, aiokafka takes for such an answer.
+            if not response.brokers:
+                raise KafkaConnectionError("it names no node")
             return {Address(host, port) for _, host, port, *_ in response.brokers}
     except FAILURES as error:
         return await _cause(settings, address, error)
