@@ -3,7 +3,7 @@
     ClickwardenError
     ├── SettingsError      a setting or a rule is wrong or missing
     ├── BrokerError        Apache Kafka cannot be reached, started or used
-    ├── RightsError        Kafka denies a right
+    ├── AccessError        Kafka refuses who we say we are, or a right that is needed
     ├── ClickError         a record cannot be counted (see clickwarden.formats.clicks)
     ├── OutboxError        the outbox cannot be used
     └── SnapshotError      a snapshot cannot be used
@@ -24,8 +24,11 @@ class BrokerError(ClickwardenError):
     """Apache Kafka cannot be reached, started or used."""
 
 
-class RightsError(ClickwardenError):
-    """Kafka denies a right that is needed."""
+class AccessError(ClickwardenError):
+    """Kafka refuses who we say we are, or we it; or it denies a right that is needed.
+
+    Apart from SettingsError, since what was right once can become wrong while we run.
+    """
 
 
 #: Whoever sends a record decides how long a description of its fault can become.

@@ -25,7 +25,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from clickwarden.errors import BrokerError, SettingsError
+from clickwarden.errors import AccessError, BrokerError
 from clickwarden.kafka.rights import Right, check
 from clickwarden.sandbox.broker import Broker
 from clickwarden.settings import Settings
@@ -111,7 +111,7 @@ class SecuredKafka:
     def _lets_in(self, settings: Settings) -> bool:
         try:
             asyncio.run(check(settings, []))
-        except (BrokerError, SettingsError):
+        except (AccessError, BrokerError):
             return False
         return True
 

@@ -22,7 +22,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
+from clickwarden.errors import AccessError, BrokerError, ClickwardenError, SettingsError
 from clickwarden.settings import PREFIX, Settings
 from clickwarden.tokens import TokenError
 
@@ -53,7 +53,7 @@ async def unreachable(settings: Settings, error: Exception) -> ClickwardenError:
     """What to say where a client of Kafka has failed with ``error``.
 
     Returns:
-        A SettingsError where a setting is wrong: trying again is of no use. Else a BrokerError.
+        An AccessError where a setting is wrong: trying again is of no use. Else a BrokerError.
     """
     bootstrap = {Address(host, port) for host, port, _ in collect_hosts(settings.bootstrap)}
     tried = await _try_all(settings, bootstrap)
@@ -111,12 +111,12 @@ async def _cause(settings: Settings, address: Address, error: Exception) -> Exce
     if refusal is not None and "_ALERT_" in (refusal.reason or ""):
         return _uncertified(settings, address, refusal)
     if isinstance(error, SaslAuthenticationFailed):
-        return SettingsError(
+        return AccessError(
             f"{PREFIX}SASL_USERNAME={settings.sasl_username}: Kafka at {address} does not let this user in "
             f"({error}); set it and {PREFIX}SASL_PASSWORD to what Kafka knows"
         )
     if isinstance(error, TokenError):
-        kind = SettingsError if error.refused else BrokerError
+        kind = AccessError if error.refused else BrokerError
         return kind(
             f"{PREFIX}SASL_TOKEN_URL={settings.sasl_token_url}: there is no token ({error}); set it to the "
             f"token endpoint, and {PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD to a client it knows"
@@ -124,17 +124,17 @@ async def _cause(settings: Settings, address: Address, error: Exception) -> Exce
     listener = await _listener(settings, address)
     if isinstance(error, UnsupportedSaslMechanismError):
         offered = ", ".join(listener.mechanisms or ()) if listener else ""
-        return SettingsError(
+        return AccessError(
             f"{PREFIX}SASL_MECHANISM={settings.sasl_mechanism}: Kafka at {address} does not offer it; "
             f"set one that it does: {offered or 'sasl.enabled.mechanisms of its listener'}"
         )
     if listener and settings.security_protocol not in listener.protocols:
-        return SettingsError(
+        return AccessError(
             f"{PREFIX}SECURITY_PROTOCOL={settings.security_protocol}: Kafka at {address} does not speak it; "
             f"set {' or '.join(listener.protocols)}, or name another port in {PREFIX}BROKER"
         )
     if listener and settings.tokens is not None:  # Kafka hangs up on whoever has a token that it refuses
-        return SettingsError(
+        return AccessError(
             f"{PREFIX}SASL_TOKEN_URL={settings.sasl_token_url}: Kafka at {address} refuses its tokens "
             f"({error}); set it to the server whose tokens Kafka trusts"
         )
@@ -147,31 +147,31 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _untrusted(settings: Settings, address: Address, error: ssl.SSLCertVerificationError) -> SettingsError:
+def _untrusted(settings: Settings, address: Address, error: ssl.SSLCertVerificationError) -> AccessError:
     given = f"={settings.ssl_cafile}" if settings.ssl_cafile else ""
     if error.verify_code in OTHER_HOST:
-        return SettingsError(
+        return AccessError(
             f"{PREFIX}BROKER={settings.broker}: the certificate of Kafka at {address} is another host's "
             f"({error.verify_message}); name a host that it is for, or have one issued for this host"
         )
     if error.verify_code in OTHER_TIME:
-        return SettingsError(
+        return AccessError(
             f"{PREFIX}SSL_CAFILE{given}: of what certifies Kafka at {address}, {error.verify_message}; renew "
             "Kafka's certificate or the authority's in this file, or set this machine's clock"
         )
-    return SettingsError(
+    return AccessError(
         f"{PREFIX}SSL_CAFILE{given}: no authority {'in it' if given else 'of this machine'} certifies Kafka "
         f"at {address} ({error.verify_message}); set it to that of the authority that signed Kafka's"
     )
 
 
-def _uncertified(settings: Settings, address: Address, error: ssl.SSLError) -> SettingsError:
+def _uncertified(settings: Settings, address: Address, error: ssl.SSLError) -> AccessError:
     if settings.ssl_certfile is None:
-        return SettingsError(
+        return AccessError(
             f"{PREFIX}SSL_CERTFILE: Kafka at {address} asks for a client's certificate ({error.reason}); "
             f"set it, and {PREFIX}SSL_KEYFILE"
         )
-    return SettingsError(
+    return AccessError(
         f"{PREFIX}SSL_CERTFILE={settings.ssl_certfile}: Kafka at {address} refuses the certificate "
         f"({error.reason}); set one that has not expired, of an authority that Kafka trusts"
     )

@@ -18,8 +18,7 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
 
     Raises:
         BrokerError: Kafka does not answer, now or while the consumer is in use; or a topic does not exist.
-        SettingsError: Kafka cannot be reached with these settings.
-        RightsError: Kafka denies the right to read one.
+        AccessError: Kafka refuses us, or denies the right to read one.
     """
     needed = roles.reader(*topics)
     await rights.check(settings, needed)

@@ -16,7 +16,7 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
 )
 
-from clickwarden.errors import ClickwardenError, RightsError
+from clickwarden.errors import AccessError, ClickwardenError
 from clickwarden.kafka import operations
 from clickwarden.kafka.diagnosis import unreachable
 from clickwarden.settings import Settings
@@ -52,9 +52,8 @@ async def check(settings: Settings, needed: Iterable[Right]) -> None:
     """See whether Kafka can be reached, and gives these rights. Topics that do not exist are left out.
 
     Raises:
-        SettingsError: it cannot be reached with these settings.
+        AccessError: it refuses who we say we are, or we it; or rights are missing, all of which are named.
         BrokerError: it does not answer.
-        RightsError: rights are missing; all of them are named.
     """
     needed = list(needed)
     try:
@@ -80,10 +79,10 @@ async def explain(settings: Settings, needed: Iterable[Right], error: Exception)
     return await unreachable(settings, error)
 
 
-def denied(settings: Settings, missing: Sequence[Right]) -> RightsError:
+def denied(settings: Settings, missing: Sequence[Right]) -> AccessError:
     """Kafka denies these rights."""
     principal = _principal(settings)
-    return RightsError(
+    return AccessError(
         f"Kafka denies {principal} {', '.join(map(str, missing))}; its administrator gives that with: "
         + " && ".join(_commands(settings, principal, missing))
     )

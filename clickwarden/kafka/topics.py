@@ -63,9 +63,8 @@ async def declare(settings: Settings, *more: NewTopic) -> None:
 
     Raises:
         BrokerError: Kafka cannot be reached, or refuses to create one.
-        RightsError: Kafka denies the right to create one.
-        SettingsError: Kafka cannot be reached with these settings, or a topic has another number of
-            partitions than they say.
+        AccessError: Kafka refuses us, or denies the right to create one.
+        SettingsError: one has another number of partitions than the settings say.
     """
     admin = AIOKafkaAdminClient(**settings.client_options())
     try:

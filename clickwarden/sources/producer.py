@@ -91,6 +91,7 @@ class ClickProducer:
     Raises:
         OutboxError: on entering: another producer uses the outbox, or it is broken.
         SettingsError: on leaving: the clicks topic is not as the settings say.
+        AccessError: on sending and on leaving: Kafka refuses the user, or denies a right.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from clickwarden.errors import BrokerError, ClickwardenError, RightsError, SettingsError
+from clickwarden.errors import AccessError, BrokerError, ClickwardenError
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.rights import Right
 from clickwarden.kafka.topics import changelogs, declare
@@ -191,7 +191,7 @@ def test_a_wrong_setting_is_named_with_cause_and_cure(secured: SecuredKafka, nam
     change, setting, cause, cure = WRONG[name]
     settings = Settings(_env_file=None, **change(secured))
     began = time.monotonic()
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(AccessError) as refused:
         asyncio.run(rights.check(settings, []))
     said = str(refused.value)
     assert said.startswith(f"{PREFIX}{setting}"), said
@@ -246,8 +246,8 @@ def test_a_token_lets_in_a_worker_with_its_rights(secured: SecuredKafka, topic: 
 @pytest.mark.parametrize(
     ("path", "changed", "error", "cause"),
     [
-        ("", {"sasl_password": WRONG_PASSWORD}, SettingsError, "there is no token (401 Unauthorized)"),
-        ("/expired", {}, SettingsError, "refuses its tokens"),
+        ("", {"sasl_password": WRONG_PASSWORD}, AccessError, "there is no token (401 Unauthorized)"),
+        ("/expired", {}, AccessError, "refuses its tokens"),
         ("", {"sasl_token_url": "http://127.0.0.1:1"}, BrokerError, "Connection refused"),
     ],
 )
@@ -315,7 +315,7 @@ def test_each_right_that_is_taken_away_is_named(secured: SecuredKafka, topic: Si
     def missing() -> str:
         try:
             asyncio.run(rights.check(settings, needed))
-        except RightsError as error:
+        except AccessError as error:
             return str(error)
         return ""
 
@@ -335,7 +335,7 @@ def test_each_right_that_is_taken_away_is_named(secured: SecuredKafka, topic: Si
 def test_who_has_no_right_is_told_all_at_once(secured: SecuredKafka, topic: Site) -> None:
     needed = roles.worker(topic.settings)
     settings = settings_of(topic, secured.user("nothing"))
-    with pytest.raises(RightsError) as denied:
+    with pytest.raises(AccessError) as denied:
         asyncio.run(rights.check(settings, needed))
     said = str(denied.value)
     assert all(str(right) in said for right in needed)
@@ -348,7 +348,7 @@ def test_the_right_to_create_is_needed_where_topics_are_missing(
     topic = Site(secured.plaintext, tmp_path)
     settings = settings_of(topic, user(secured, "creator", needed_by("producer", topic.settings)))
     with pytest.raises(
-        RightsError, match=rf"Create on topic {settings.clicks_topic}, Create on .* --operation"
+        AccessError, match=rf"Create on topic {settings.clicks_topic}, Create on .* --operation"
     ):
         asyncio.run(declare(settings))
     secured.allow("creator", Right("Create", "topic", settings.clicks_topic[:7], prefix="clicks-"))
@@ -419,7 +419,7 @@ def test_rights_withdrawn_end_the_producer(secured: SecuredKafka, topic: Site, t
         async with asyncio.timeout(END_SECONDS), ClickProducer(settings) as producer:
             assert producer.left > 0
 
-    with pytest.raises(RightsError, match=f"Kafka denies User:seller {write}; "):
+    with pytest.raises(AccessError, match=f"Kafka denies User:seller {write}; "):
         asyncio.run(sell())
     secured.allow("seller", write)
     asyncio.run(finish())
