@@ -16,7 +16,10 @@ from agents.telling import Telling
 from agents.throughput import Throughput
 from app.main import app, settings
 from clickwarden.alerts.sight import Blindness, Sight
+from clickwarden.errors import BrokerError
+from clickwarden.kafka import rights
 from clickwarden.kafka.inspection import Inspection
+from clickwarden.kafka.rights import Right
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 
@@ -98,6 +101,8 @@ async def report() -> None:
     runs before and after the tables do. Not everything need arrive. Others
     know by it that the name is taken, so the worker must have the name first.
     """
+    needed = [Right("Write", "topic", settings.status_topic)]
+    told = ""
     while True:
         producer = AIOKafkaProducer(
             **settings.client_options(), acks=1, request_timeout_ms=5000, compression_type="zstd"
@@ -112,7 +117,9 @@ async def report() -> None:
                 value = msgspec.json.encode(status())
                 await producer.send_and_wait(settings.status_topic, value, settings.member.encode(), 0)
         except KafkaError as error:
-            log.debug("This worker's status is not told: %s", error)
+            cause = await rights.explain(settings, needed, error)
+            if not isinstance(cause, BrokerError) and told != (told := str(cause)):
+                log.warning("This worker's status is not told: %s", cause)
             await asyncio.sleep(SECONDS)
         except Exception:
             log.exception("This worker's status is not told")

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import faust
+from aiokafka.errors import KafkaError
+from faust.exceptions import ProducerSendError
 from faust.types.auth import CredentialsT
 
 from app.assignor import Assignor
 from app.growth import Growth
 from app.membership import HEARTBEAT_SECONDS, Membership
 from app.presence import Presence, SeldomRepeated
-from app.pulse import Pulse
+from app.pulse import REFUSED, Pulse, end
 from app.transport import BatchTransport, Source
 from clickwarden.detection import rules as _rules
 from clickwarden.detection.rules import Rule
-from clickwarden.errors import ClickwardenError, SettingsError
+from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
+from clickwarden.kafka import rights, roles
 from clickwarden.kafka.topics import RECORD_BYTES
 from clickwarden.settings import WILDCARDS, Settings
 
@@ -50,10 +53,18 @@ class Worker(faust.Worker):  # type: ignore[misc]
             self.lock = _lock(self.app.settings.data_dir)
             if conf.web_enabled:
                 _check_free(conf.web_bind, conf.web_port)
-            self.loop.run_until_complete(self.app.growth.follow())
+            self.loop.run_until_complete(_prepare(self.app.settings, self.app.growth))
         except ClickwardenError as error:
             sys.exit(f"clickwarden: {error}")
         super().execute_from_commandline()
+
+
+async def _prepare(settings: Settings, growth: Growth) -> None:
+    """See that Kafka has what the worker needs, and gives it the rights to it."""
+    needed = roles.worker(settings)
+    await rights.check(settings, needed)
+    await growth.follow()
+    await rights.check(settings, needed)  # to what was created now
 
 
 def _lock(folder: Path) -> BinaryIO:
@@ -127,14 +138,25 @@ class Application(faust.App):  # type: ignore[misc]
         try:
             yield
         except Exception as error:
+            await self.end_if_refused(error)
             await self.crash(error)
             raise
+
+    async def end_if_refused(self, error: Exception) -> None:
+        """Exit at once, with one sentence, where a right is missing or a setting is wrong."""
+        cause = error.__cause__ if isinstance(error, ProducerSendError) else error
+        if isinstance(cause, KafkaError):
+            why = await rights.explain(self.settings, roles.worker(self.settings), cause)
+            if not isinstance(why, BrokerError):
+                end(str(why), REFUSED)
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
 
 
 def _credentials(settings: Settings) -> CredentialsT | None:
+    if settings.tokens is not None:
+        return faust.OAuthCredentials(oauth_cb=settings.tokens, ssl_context=settings.ssl_context)
     if settings.security_protocol.startswith("SASL"):
         return faust.SASLCredentials(
             username=settings.sasl_username,
@@ -159,6 +181,8 @@ def create(settings: Settings) -> Application:
         topic_partitions=settings.partitions,
         topic_replication_factor=settings.replication,
         topic_disable_leader=True,
+        # They are all there: asked for again, Kafka would want the right to create them.
+        topic_allow_declare=False,
         table_standby_replicas=settings.standbys,
         recovery_buffer_size=100,
         stream_recovery_delay=0.2,

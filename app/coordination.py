@@ -8,18 +8,22 @@ from typing import Any
 from aiokafka.conn import CloseReason
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.protocol import ConsumerProtocol
-from aiokafka.errors import KafkaError, RebalanceInProgressError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    RebalanceInProgressError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.protocol.group import SyncGroupRequest
 
 from app.identity import claim
 from app.membership import UNCOORDINATED
-from app.pulse import end, now
+from app.pulse import REFUSED, end, now
 from clickwarden.errors import ClickwardenError
+from clickwarden.kafka.rights import Right, denied
 
 #: Kafka's FENCED_INSTANCE_ID, which aiokafka has no name for.
 FENCED_INSTANCE_ID = 82
-#: Exit code of whatever is refused at the start.
-REFUSED = 1
 
 
 class Coordination(GroupCoordinator):  # type: ignore[misc]
@@ -153,6 +157,16 @@ class Coordination(GroupCoordinator):  # type: ignore[misc]
             self._fail(error.__cause__)
             raise
 
+    async def commit_offsets(self, assignment: Any, offsets: Any) -> None:
+        """Commit; where Kafka denies that, Faust would log how it came to it, and crash."""
+        try:
+            await super().commit_offsets(assignment, offsets)
+        except TopicAuthorizationFailedError as error:
+            await self._app.end_if_refused(error)
+            raise
+
     def _fail(self, error: BaseException | None) -> None:
+        if isinstance(error, GroupAuthorizationFailedError):
+            end(str(denied(self._app.settings, [Right("Read", "group", self.group_id)])), REFUSED)
         if not self._app.should_stop:
             end(f"the worker can no longer take part in its consumer group ({error!r})", UNCOORDINATED)

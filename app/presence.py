@@ -10,6 +10,9 @@ from time import monotonic
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.growth import Growth
+from clickwarden.errors import BrokerError, ClickwardenError
+from clickwarden.kafka import rights
+from clickwarden.kafka.rights import Right
 from clickwarden.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,8 @@ class Presence:
         self.trouble = ""
         self._settings = settings
         self._growth = growth
+        self._needed = [Right("Describe", "topic", settings.clicks_topic)]
+        self._told: type[ClickwardenError] | None = None
         self._answered = self._since = -math.inf
 
     @property
@@ -54,7 +59,7 @@ class Presence:
                         self._answer()
                         await asyncio.sleep(ASK_SECONDS)
             except Exception as error:  # whatever it is, the worker counts on if it can
-                self._miss(error)
+                await self._miss(error)
                 await asyncio.sleep(ASK_SECONDS)
 
     def _places(self) -> list[TopicPartition]:
@@ -77,32 +82,38 @@ class Presence:
             self._since = monotonic()
         if self.trouble:
             log.warning("Kafka answers again after %.0f s; counting goes on", self._silence)
-        self._answered, self.trouble = monotonic(), ""
+        self._answered, self.trouble, self._told = monotonic(), "", None
 
-    def _miss(self, error: Exception) -> None:
+    async def _miss(self, error: Exception) -> None:
         if self._silence < AWAY_SECONDS:
             return
-        if not self.trouble:
-            log.warning(
-                "Kafka does not answer at %s (%s); counting waits and goes on when it is back",
-                self._settings.bootstrap,
-                error,
-            )
-        self.trouble = f"Kafka does not answer ({error})"
+        trouble = f"Kafka does not answer ({error})"
+        why = f"Kafka does not answer at {self._settings.bootstrap} ({error})"
+        cause = await rights.explain(self._settings, self._needed, error)
+        if not isinstance(cause, BrokerError):
+            # What is known without a token names no user and no file.
+            trouble, why = "Kafka refuses this worker, and its log says why", str(cause)
+        if type(cause) is not self._told:
+            log.warning("%s; counting waits and goes on when it is back", why)
+        self.trouble, self._told = trouble, type(cause)
 
 
 class SeldomRepeated(logging.Filter):
-    """Lets each kind of aiokafka's log records pass once in a while, and those of others always."""
+    """Lets each kind of aiokafka's log records pass once in a while, and those of others always.
+
+    Of one kind are those of the same text about errors of the same type.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._passed: dict[tuple[str, str], float] = {}
+        self._passed: dict[tuple[object, ...], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is to be logged."""
         if record.name.partition(".")[0] != "aiokafka" or record.levelno < logging.WARNING:
             return True
-        kind = record.name, str(record.msg)
+        causes = [type(argument) for argument in record.args or () if isinstance(argument, BaseException)]
+        kind = record.name, str(record.msg), *causes
         if record.created - self._passed.get(kind, 0.0) < REPEAT_SECONDS:
             return False
         self._passed[kind] = record.created

@@ -25,7 +25,7 @@ import faust
 from aiokafka.consumer import consumer as consuming
 from aiokafka.consumer import fetcher as fetching
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, TopicAuthorizationFailedError
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.consumer import ensure_TP
@@ -341,7 +341,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if fetcher._subscriptions.reassignment_in_progress:
                 return {}
             self._make_runs(fetcher)
-            fetched: Mapping[TP, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=0)
+            try:
+                fetched: Mapping[TP, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=0)
+            except TopicAuthorizationFailedError as error:
+                await self.consumer.app.end_if_refused(error)
+                raise
             if not fetched:
                 # What comes meanwhile is not taken here, but by the next call, which makes runs of it.
                 await self._wait_for_fetch(fetcher, min(timeout or 0, FETCH_WAIT_MS / 1000))

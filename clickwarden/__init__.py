@@ -18,6 +18,7 @@ unit that the setting names. Whatever is raised on purpose is one of these:
 
     ClickwardenError
     ├── SettingsError      from Settings.load(), or where the topic is not as the settings say
+    ├── AccessError        Kafka refuses the user or a right, from a ClickProducer; what is sent waits on disk
     ├── ClickError         from send(): the worker would reject the click; says why in .reason
     ├── OutboxError        the folder is another producer's or broken, or it or the disk is full
     └── BrokerError        Kafka cannot be used; a ClickProducer waits for it instead
@@ -30,11 +31,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clickwarden.errors import BrokerError, ClickError, ClickwardenError, OutboxError, SettingsError
+    from clickwarden.errors import (
+        AccessError,
+        BrokerError,
+        ClickError,
+        ClickwardenError,
+        OutboxError,
+        SettingsError,
+    )
     from clickwarden.settings import Settings
     from clickwarden.sources.producer import ClickProducer
 
 __all__ = [
+    "AccessError",
     "BrokerError",
     "ClickError",
     "ClickProducer",

@@ -3,6 +3,7 @@
     ClickwardenError
     ├── SettingsError      a setting or a rule is wrong or missing
     ├── BrokerError        Apache Kafka cannot be reached, started or used
+    ├── AccessError        Kafka refuses who we say we are, or a right that is needed
     ├── ClickError         a record cannot be counted (see clickwarden.formats.clicks)
     ├── OutboxError        the outbox cannot be used
     └── SnapshotError      a snapshot cannot be used
@@ -23,12 +24,11 @@ class BrokerError(ClickwardenError):
     """Apache Kafka cannot be reached, started or used."""
 
 
-def unreachable(broker: str, error: Exception) -> BrokerError:
-    """Kafka does not answer at the address of ``CLICKWARDEN_BROKER``."""
-    return BrokerError(
-        f"CLICKWARDEN_BROKER={broker}: Kafka does not answer ({error}); "
-        "start one with 'faust -A app broker', or name yours"
-    )
+class AccessError(ClickwardenError):
+    """Kafka refuses who we say we are, or we it; or it denies a right that is needed.
+
+    Apart from SettingsError, since what was right once can become wrong while we run.
+    """
 
 
 #: Whoever sends a record decides how long a description of its fault can become.

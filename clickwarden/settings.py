@@ -18,7 +18,9 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from clickwarden.certificates import Files, RenewedContext
 from clickwarden.errors import SettingsError
+from clickwarden.tokens import Tokens
 
 PREFIX = "CLICKWARDEN_"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -147,14 +149,22 @@ class Settings(BaseSettings):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to talk to Kafka"
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "PLAIN", description="SASL mechanism"
     )
-    sasl_username: str = Field("", description="SASL user")
-    sasl_password: SecretStr = Field(SecretStr(""), description="SASL password")
+    sasl_username: str = Field("", description="SASL user; of OAUTHBEARER the client's id")
+    sasl_password: SecretStr = Field(
+        SecretStr(""), description="SASL password; of OAUTHBEARER the client's secret"
+    )
+    sasl_token_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/@]+(/.*)?)?$",
+        description="Token endpoint of the OAuth 2.0 server that OAUTHBEARER takes its tokens from (client "
+        "credentials)",
+    )
     ssl_cafile: Path | None = Field(None, description="CA certificates that sign the brokers' (PEM)")
     ssl_certfile: Path | None = Field(None, description="Client certificate (PEM)")
-    ssl_keyfile: Path | None = Field(None, description="Key of the client certificate (PEM)")
+    ssl_keyfile: Path | None = Field(None, description="Key of the client certificate (PEM, not encrypted)")
 
     @classmethod
     def load(cls) -> Self:
@@ -200,6 +210,20 @@ class Settings(BaseSettings):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}: no such file: {path}")
+        if self.ssl_keyfile is not None and self.ssl_certfile is None:
+            raise ValueError(f"ssl_keyfile: is of no use without the certificate; set {PREFIX}SSL_CERTFILE")
+        return self
+
+    @model_validator(mode="after")
+    def _usable(self) -> "Settings":
+        """What is shown to Kafka is there."""
+        if self._is_by_token and not self.sasl_token_url:
+            raise ValueError("sasl_token_url: is needed with sasl_mechanism OAUTHBEARER; set it")
+        if "SSL" in self.security_protocol:
+            try:
+                self.certificates.context()
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
         return self
 
     @property
@@ -245,12 +269,23 @@ class Settings(BaseSettings):
     @cached_property
     def ssl_context(self) -> ssl.SSLContext | None:
         """TLS towards Kafka, or None where the protocol has none."""
-        if "SSL" not in self.security_protocol:
+        return RenewedContext.of(self.certificates) if "SSL" in self.security_protocol else None
+
+    @property
+    def certificates(self) -> Files:
+        """Whom to trust, and who we are."""
+        return Files(self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile)
+
+    @cached_property
+    def tokens(self) -> Tokens | None:
+        """The tokens of OAUTHBEARER, or None where Kafka asks for none."""
+        if not self._is_by_token:
             return None
-        context = ssl.create_default_context(cafile=self.ssl_cafile)
-        if self.ssl_certfile is not None:
-            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile)
-        return context
+        return Tokens(self.sasl_token_url, self.sasl_username, self.sasl_password.get_secret_value())
+
+    @property
+    def _is_by_token(self) -> bool:
+        return self.security_protocol.startswith("SASL") and self.sasl_mechanism == "OAUTHBEARER"
 
     def client_options(self) -> dict[str, object]:
         """Bootstrap and security options of an aiokafka client."""
@@ -259,7 +294,9 @@ class Settings(BaseSettings):
             "security_protocol": self.security_protocol,
             "ssl_context": self.ssl_context,
         }
-        if self.security_protocol.startswith("SASL"):
+        if self._is_by_token:
+            options |= {"sasl_mechanism": self.sasl_mechanism, "sasl_oauth_token_provider": self.tokens}
+        elif self.security_protocol.startswith("SASL"):
             options |= {
                 "sasl_mechanism": self.sasl_mechanism,
                 "sasl_plain_username": self.sasl_username,

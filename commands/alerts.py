@@ -14,6 +14,7 @@ from app.main import settings
 from clickwarden.alerts.sight import Blindness
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.errors import BrokerError
+from clickwarden.kafka import rights, roles
 from clickwarden.kafka.reader import poll, reader, to_end
 from commands.command import AsyncCommand
 from commands.terminal import describe
@@ -76,7 +77,10 @@ async def _follow(consumer: AIOKafkaConsumer, latest: dict[str, Anomaly], consol
     while True:
         try:
             batches = await poll(consumer)
-        except KafkaError:
+        except KafkaError as error:
+            cause = await rights.explain(settings, roles.reader(settings.anomalies_topic), error)
+            if not isinstance(cause, BrokerError):
+                raise cause from None
             if not away:
                 console.print("Kafka does not answer; waiting for it", style="dim")
             away = True

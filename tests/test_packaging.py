@@ -17,6 +17,7 @@ from pip._internal.models.index import PyPI
 from ruamel.yaml import YAML
 
 from clickwarden import settings
+from clickwarden.kafka import roles
 
 ROOT = Path(__file__).parent.parent
 PIN = re.compile(r"([a-z0-9-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)")
@@ -168,3 +169,7 @@ def test_env_example_holds_the_defaults() -> None:
 
 def test_readme_lists_every_setting() -> None:
     assert settings.table() in (ROOT / "README.md").read_text(), "run python -m clickwarden.settings"
+
+
+def test_the_readme_has_the_table_of_rights() -> None:
+    assert roles.table() in (ROOT / "README.md").read_text(), "run python -m clickwarden.kafka.roles"

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from clickwarden.errors import BrokerError
+from clickwarden.errors import ClickwardenError
+from clickwarden.kafka import rights, roles
 from clickwarden.kafka.reader import poll, reader
 from clickwarden.settings import Settings
 
@@ -65,7 +66,7 @@ class Following:
         while True:
             try:
                 await self._read(settings)
-            except BrokerError as error:
+            except ClickwardenError as error:
                 self._lose(str(error))
             except Exception as error:
                 # Whatever it is, the worker counts on and the page says so.
@@ -77,12 +78,13 @@ class Following:
         async with reader(settings, *self._topics) as consumer:
             ends = await consumer.end_offsets(consumer.assignment())
             await self._seek(consumer, ends)
+            needed = roles.reader(*self._topics)
             while not self._grown(consumer):
                 try:
                     batches = await poll(consumer, limit=AT_ONCE)
                     self.trouble = ""
                 except KafkaError as error:  # the consumer finds Kafka again and reads on
-                    self._lose(f"Kafka does not answer ({error})")
+                    self._lose(str(await rights.explain(settings, needed, error)))
                     continue
                 for partition, records in batches.items():
                     self._take(partition, records)

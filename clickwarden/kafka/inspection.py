@@ -11,8 +11,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 
-from clickwarden.errors import BrokerError, unreachable
+from clickwarden.errors import ClickwardenError
 from clickwarden.formats.choice import decoder_of
+from clickwarden.kafka.diagnosis import unreachable
 from clickwarden.kafka.findings import CONFIGS, Finding, Sampled, WatchedTopic, findings
 from clickwarden.kafka.reader import poll, reader
 from clickwarden.settings import Settings
@@ -49,7 +50,7 @@ async def configuration(settings: Settings) -> dict[str, str] | None:
     except IncompatibleBrokerVersion:
         return None
     except KafkaError as error:
-        raise unreachable(settings.broker, error) from None
+        raise await unreachable(settings, error) from None
     finally:
         await admin.close()
     (topic,) = response.to_object()["resources"]
@@ -139,7 +140,7 @@ class Inspection:
             try:
                 topic = await look(self._settings)
                 self._take(findings(topic, longest, self._counted()))
-            except BrokerError as error:  # others say that Kafka is away
+            except ClickwardenError as error:  # others say that Kafka is away, or refuses us
                 log.debug("Topic %s cannot be looked at: %s", self._settings.clicks_topic, error)
             except Exception:  # whatever it is, the worker counts on
                 log.exception("Topic %s cannot be looked at", self._settings.clicks_topic)

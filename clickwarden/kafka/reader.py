@@ -7,7 +7,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from clickwarden.errors import BrokerError, unreachable
+from clickwarden.errors import BrokerError
+from clickwarden.kafka import rights, roles
 from clickwarden.settings import Settings
 
 #: From about so long on a consumer knows of new partitions.
@@ -20,7 +21,10 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
 
     Raises:
         BrokerError: Kafka does not answer, now or while the consumer is in use; or a topic does not exist.
+        AccessError: Kafka refuses us, or denies the right to read one.
     """
+    needed = roles.reader(*topics)
+    await rights.check(settings, needed)
     options = settings.client_options() | {"request_timeout_ms": 10_000}
     admin = AIOKafkaAdminClient(**options)
     consumer = AIOKafkaConsumer(
@@ -48,7 +52,7 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
         await consumer.start()
         yield consumer
     except KafkaError as error:
-        raise unreachable(settings.broker, error) from None
+        raise await rights.explain(settings, needed, error) from None
     finally:
         await consumer.stop()
         await admin.close()

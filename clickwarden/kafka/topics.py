@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
-from clickwarden.errors import BrokerError, unreachable
+from clickwarden.errors import BrokerError
+from clickwarden.kafka.diagnosis import unreachable
+from clickwarden.kafka.rights import Right, denied
 from clickwarden.settings import Settings
 
 MINUTE_MS = 60 * 1000
@@ -65,12 +67,13 @@ async def declare(settings: Settings, *more: NewTopic) -> dict[str, int]:
 
     Raises:
         BrokerError: Kafka cannot be reached, or refuses to create one.
+        AccessError: Kafka refuses us, or denies the right to create one.
     """
     async with administration(settings) as admin:
         wanted = {topic.name: topic for topic in (*layout(settings), *more)}
         present = set(await admin.list_topics())
         if settings.clicks_topic not in present:
-            await _create(admin, wanted[settings.clicks_topic])
+            await _create(settings, admin, wanted[settings.clicks_topic])
         missing = [topic for name, topic in wanted.items() if name not in present | {settings.clicks_topic}]
         if missing:
             # Asked also when we have just created it: somebody else may have been first.
@@ -78,7 +81,7 @@ async def declare(settings: Settings, *more: NewTopic) -> dict[str, int]:
             for topic in missing:
                 if topic.name != settings.status_topic:
                     topic.num_partitions = clicks
-            await _create(admin, *missing)
+            await _create(settings, admin, *missing)
         return await partitions(admin, list(wanted))
 
 
@@ -88,22 +91,25 @@ async def administration(settings: Settings) -> AsyncIterator[AIOKafkaAdminClien
 
     Raises:
         BrokerError: Kafka cannot be reached.
+        AccessError: it refuses us.
     """
     admin = AIOKafkaAdminClient(**settings.client_options())
     try:
         try:
             await admin.start()
         except KafkaError as error:
-            raise unreachable(settings.broker, error) from None
+            raise await unreachable(settings, error) from None
         yield admin
     finally:
         await admin.close()
 
 
-async def _create(admin: AIOKafkaAdminClient, *missing: NewTopic) -> None:
+async def _create(settings: Settings, admin: AIOKafkaAdminClient, *missing: NewTopic) -> None:
     response = await admin.create_topics(list(missing))
     for name, code, *message in response.topic_errors:
         failure = for_code(code)
+        if failure is TopicAuthorizationFailedError:
+            raise denied(settings, [Right("Create", "topic", topic.name) for topic in missing])
         if code and failure is not TopicAlreadyExistsError:
             raise BrokerError(f"Kafka did not create topic {name}: {failure.__name__} {message}")
 

@@ -55,16 +55,29 @@ class Broker:
 
     ``proxied`` names further listeners. Whoever asks one of them for the nodes
     is sent to the ports of its :meth:`forwards`, where proxies must listen.
+    ``listeners`` names others with their security protocol, for :meth:`bootstrap_of`;
+    ``properties`` are Kafka's own, and what those listeners and an authorizer need.
 
     As a context manager it is started on entry and stopped on exit. No Java
     process outlives ours, not even when that is killed.
     """
 
-    def __init__(self, data: Path, *, port: int = PORT, nodes: int = 1, proxied: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        port: int = PORT,
+        nodes: int = 1,
+        proxied: Iterable[str] = (),
+        listeners: Mapping[str, str] | None = None,
+        properties: Mapping[str, object] | None = None,
+    ) -> None:
         self.data = data.absolute()
         self.nodes = range(1, nodes + 1)
         self.proxied = tuple(proxied)
-        self._span = nodes * (2 + 2 * len(self.proxied))
+        self._further = dict(listeners or {})
+        self._given = dict(properties or {})
+        self._span = nodes * (2 + 2 * len(self.proxied) + len(self._further))
         self.port = port or _free_ports(self._span)
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -82,6 +95,10 @@ class Broker:
     def bootstrap(self) -> str:
         """The bootstrap servers: ``host:port,…``."""
         return ",".join(f"{HOST}:{self._port(node, 0)}" for node in self.nodes)
+
+    def bootstrap_of(self, listener: str) -> str:
+        """The bootstrap servers of one of ``listeners``."""
+        return ",".join(f"{HOST}:{self._own(node)[listener]}" for node in self.nodes)
 
     def forwards(self, listener: str) -> dict[int, Forward]:
         """What the proxies before each node have to do for a listener that is proxied."""
@@ -162,12 +179,18 @@ class Broker:
     def _listeners(self, node: int) -> dict[str, int]:
         """Port of each listener of the node, by its name in Kafka."""
         proxied = {name.upper(): self.forwards(name)[node].target for name in self.proxied}
-        return {"PLAINTEXT": self._port(node, 0), "CONTROLLER": self._port(node, 1)} | proxied
+        return self._own(node) | {"CONTROLLER": self._port(node, 1)} | proxied
+
+    def _own(self, node: int) -> dict[str, int]:
+        """Port of each listener that clients are told themselves."""
+        first = 2 + 2 * len(self.proxied)
+        further = {name: self._port(node, first + place) for place, name in enumerate(self._further)}
+        return {"PLAINTEXT": self._port(node, 0)} | further
 
     def _advertised(self, node: int) -> dict[str, int]:
         """Port that clients of each listener are told."""
         proxied = {name.upper(): self.forwards(name)[node].port for name in self.proxied}
-        return {"PLAINTEXT": self._port(node, 0)} | proxied
+        return self._own(node) | proxied
 
     def _folder(self, node: int) -> Path:
         return self.data / f"node-{node}"
@@ -244,7 +267,9 @@ class Broker:
             "controller.listener.names": "CONTROLLER",
             "listeners": _addresses(listeners),
             "advertised.listeners": _addresses(self._advertised(node)),
-            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listeners),
+            "listener.security.protocol.map": ",".join(
+                f"{name}:{self._further.get(name, 'PLAINTEXT')}" for name in listeners
+            ),
             "log.dirs": "data",
             "auto.create.topics.enable": "false",
             "default.replication.factor": replicas,
@@ -264,7 +289,7 @@ class Broker:
             "share.coordinator.state.topic.replication.factor": replicas,
             "share.coordinator.state.topic.min.isr": in_sync,
         }
-        return "".join(f"{name}={value}\n" for name, value in properties.items())
+        return "".join(f"{name}={value}\n" for name, value in (properties | self._given).items())
 
     def _launch(self, node: int) -> None:
         if self._watchdog is None:

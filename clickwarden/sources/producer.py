@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import BrokerError, ClickError, OutboxError, SettingsError
 from clickwarden.formats.clicks import EVENT_MAX, USER_ID_MAX, seconds
-from clickwarden.kafka import topics
+from clickwarden.kafka import rights, roles, topics
 from clickwarden.settings import PREFIX, Settings
 from clickwarden.sources.outbox import KeyValue, Outbox
 
@@ -94,6 +94,7 @@ class ClickProducer:
     Raises:
         OutboxError: on entering: another producer uses the outbox, or it is broken.
         SettingsError: on leaving: the clicks topic is not as the settings say.
+        AccessError: on sending and on leaving: Kafka refuses the user, or denies a right.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -248,18 +249,26 @@ class ClickProducer:
         self._filled.set()
 
     async def _run(self) -> None:
-        """Stay connected, whatever Kafka does; only a wrong setting ends it."""
+        """Stay connected, whatever Kafka does; only a wrong setting or a missing right ends it."""
         watch = asyncio.create_task(self._watch())
+        needed = roles.producer(self._settings, self._identity)
         told = ""
         try:
             while True:
                 try:
+                    await rights.check(self._settings, needed)
                     await topics.declare(self._settings)
                     await self._deliver()
                 except (BrokerError, KafkaError, OutboxError) as error:
                     # What Kafka says passes by itself is worth a word only where it lasts: see _watch().
-                    if not getattr(error, "retriable", False) and told != (told := str(error)):
-                        log.warning("%s; clicks wait on disk, trying again", told)
+                    if not getattr(error, "retriable", False):
+                        cause = error
+                        if isinstance(error, KafkaError):
+                            cause = await rights.explain(self._settings, needed, error)
+                        if not isinstance(cause, (BrokerError, OutboxError)):
+                            raise cause from None
+                        if told != (told := str(cause)):
+                            log.warning("%s; clicks wait on disk, trying again", told)
                     await asyncio.sleep(RETRY)
         except Exception as error:
             self._failure = error
@@ -373,7 +382,13 @@ class ClickProducer:
         for partition, batch in enumerate(batches):
             if batch.record_count():
                 await send(partition)
-        await asyncio.gather(*sending)
+        try:
+            await asyncio.gather(*sending)
+        finally:
+            # aiokafka keeps an error for who waits for this, and complains where nobody does.
+            end = producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - it has no public name
+            if end.done():
+                end.exception()
         await producer.commit_transaction()
 
     async def _forget(self, position: int) -> None:

@@ -1,0 +1,64 @@
+"""Who needs which rights.
+
+``python -m clickwarden.kafka.roles`` prints the README's table of them.
+"""
+
+from itertools import groupby
+
+from clickwarden.kafka.rights import Operation, Right
+from clickwarden.kafka.topics import changelogs
+from clickwarden.settings import Settings
+
+
+def worker(settings: Settings) -> list[Right]:
+    """What ``faust -A app worker`` needs."""
+    own = [topic.name for topic in changelogs(settings)]
+    both = settings.anomalies_topic, settings.status_topic, *own
+    return [
+        *_on_topics("Read", settings.clicks_topic, *both),
+        *_on_topics("Write", settings.rejected_topic, settings.late_topic, *both),
+        Right("Read", "group", settings.app_id),
+    ]
+
+
+def producer(settings: Settings, outbox: str) -> list[Right]:
+    """What ``simulate``, ``replay`` and a ClickProducer need; ``outbox`` is the transactional id."""
+    prefix = f"{settings.app_id}-outbox-"
+    others = settings.rejected_topic, settings.late_topic, settings.anomalies_topic, settings.status_topic
+    return [
+        *_on_topics("Read", settings.clicks_topic),
+        *_on_topics("Write", settings.clicks_topic),
+        *_on_topics("Describe", *others),
+        Right("Read", "group", outbox, prefix),
+        Right("Write", "transactional-id", outbox, prefix),
+    ]
+
+
+def reader(*topics: str) -> list[Right]:
+    """What who reads these topics needs, in no group."""
+    return _on_topics("Read", *topics)
+
+
+def _on_topics(operation: Operation, *topics: str) -> list[Right]:
+    return [Right(operation, "topic", topic) for topic in topics]
+
+
+def table() -> str:
+    """The rights as the Markdown table of the README, for the settings as they are by default."""
+    settings = Settings(_env_file=None)
+    roles = {
+        "`worker`": worker(settings),
+        "`simulate`, `replay`, a `ClickProducer`": producer(settings, ""),
+        "`verify`": reader(settings.clicks_topic, settings.late_topic, settings.anomalies_topic),
+        "`alerts`": reader(settings.anomalies_topic, settings.status_topic),
+    }
+    rows = ["| who | right | on |", "|---|---|---|"]
+    for role, rights in roles.items():
+        for (operation, kind), given in groupby(rights, key=lambda right: right[:2]):
+            names = ", ".join(f"`{right.prefix}*`" if right.prefix else f"`{right.name}`" for right in given)
+            rows.append(f"| {role} | {operation} | {kind} {names} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())
