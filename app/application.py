@@ -14,6 +14,7 @@ import faust
 from faust.types.auth import CredentialsT
 
 from app.assignor import Assignor
+from app.discretion import Discretion
 from app.membership import HEARTBEAT_SECONDS, Membership
 from app.presence import Presence, SeldomRepeated
 from app.pulse import Pulse
@@ -35,6 +36,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
         """Do without Faust's spinner, which has every library make debug records to turn on."""
         self.spinner = None
         for handler in logger.handlers:
+            handler.addFilter(Discretion())
             handler.addFilter(SeldomRepeated())
 
     def execute_from_commandline(self) -> None:
