@@ -18,7 +18,9 @@ from app.discretion import Discretion
 from app.membership import HEARTBEAT_SECONDS, Membership
 from app.presence import Presence, SeldomRepeated
 from app.pulse import Pulse
+from app.room import make_room, shortage
 from app.transport import BatchTransport, Source
+from app.visitors import Web
 from clickwarden.detection import rules as _rules
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import ClickwardenError, SettingsError
@@ -45,6 +47,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
         try:
             self.app.rules  # noqa: B018 - reads them
             self.lock = _lock(self.app.settings.data_dir)
+            self.app.web.visitors.limit = make_room(self.app.settings)
             if conf.web_enabled:
                 _check_free(conf.web_bind, conf.web_port)
             self.loop.run_until_complete(declare(self.app.settings, *changelogs(self.app.settings)))
@@ -61,8 +64,9 @@ def _lock(folder: Path) -> BinaryIO:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise SettingsError(
-            f"CLICKWARDEN_DATA_DIR={folder}: cannot be used ({error.strerror}); another worker may use it: "
-            "give each a folder of its own"
+            shortage(error, folder)
+            or f"CLICKWARDEN_DATA_DIR={folder}: cannot be used ({error.strerror}); another worker may use "
+            "it: give each a folder of its own"
         ) from None
     return lock
 
@@ -124,6 +128,9 @@ class Application(faust.App):  # type: ignore[misc]
         except Exception as error:
             await self.crash(error)
             raise
+
+    def _new_web(self) -> Web:
+        return Web(self)
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)

@@ -11,6 +11,7 @@ from agents.status import PartitionStatus
 from agents.worker import status
 from app.main import app
 from clickwarden.release import RELEASE
+from web.guard import guesses
 from web.listeners import listeners
 from web.live import feed, following
 
@@ -53,6 +54,17 @@ class _Collector(Collector):
             f"{PREFIX}following", "Whether the page can read Kafka", not following.trouble
         )
         yield GaugeMetricFamily(f"{PREFIX}listeners", "Open live connections", len(listeners))
+        yield GaugeMetricFamily(
+            f"{PREFIX}connections", "Open connections to this port", len(app.web.visitors)
+        )
+        tried = CounterMetricFamily(
+            f"{PREFIX}token_guesses",
+            "Wrong tokens, and what was refused without a look after too many",
+            labels=["answer"],
+        )
+        for answer, count in guesses.counts.items():
+            tried.add_metric([answer], count)
+        yield tried
         build = GaugeMetricFamily(f"{PREFIX}build", "Always 1", labels=["version"])
         build.add_metric([RELEASE], 1)
         yield build
