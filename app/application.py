@@ -14,10 +14,11 @@ import faust
 from faust.types.auth import CredentialsT
 
 from app.assignor import Assignor
+from app.clock import KafkaClock, mark, wrong
 from app.discretion import Discretion
 from app.membership import HEARTBEAT_SECONDS, Membership
 from app.presence import Presence, SeldomRepeated
-from app.pulse import Pulse
+from app.pulse import Pulse, end
 from app.room import make_room, shortage
 from app.transport import BatchTransport, Source
 from app.visitors import Web
@@ -27,6 +28,10 @@ from clickwarden.errors import ClickwardenError, SettingsError
 from clickwarden.kafka.topics import RECORD_BYTES, changelogs, declare
 from clickwarden.settings import WILDCARDS, Settings
 
+log = logging.getLogger(__name__)
+
+#: Exit code where something has failed that the log names.
+FAILED = 1
 #: A fetch larger than this costs memory and latency and gains no speed.
 FETCH_BYTES = 256 * 1024
 
@@ -50,10 +55,18 @@ class Worker(faust.Worker):  # type: ignore[misc]
             self.app.web.visitors.limit = make_room(self.app.settings)
             if conf.web_enabled:
                 _check_free(conf.web_bind, conf.web_port)
-            self.loop.run_until_complete(declare(self.app.settings, *changelogs(self.app.settings)))
+            self.loop.run_until_complete(self._prepare_kafka())
         except ClickwardenError as error:
             sys.exit(f"clickwarden: {error}")
         super().execute_from_commandline()
+
+    async def _prepare_kafka(self) -> None:
+        """Have all topics there, and know what the time is."""
+        settings, clock = self.app.settings, self.app.clock
+        await declare(settings, *changelogs(settings))
+        await mark(settings, clock)
+        if by := wrong(clock.ahead):
+            log.warning("The worker's clock is %s", by)
 
 
 def _lock(folder: Path) -> BinaryIO:
@@ -87,6 +100,7 @@ class Application(faust.App):  # type: ignore[misc]
 
     Attributes:
         settings: what it was made of.
+        clock: Kafka's.
         sources: who counts the topics that are delivered a run at a time; set by the agents that do.
         companions: what runs beside the application from its start, before its tables are recovered.
         pulse: beats while the worker does; asked before it speaks to Kafka.
@@ -95,6 +109,7 @@ class Application(faust.App):  # type: ignore[misc]
     """
 
     settings: Settings
+    clock: KafkaClock
     sources: dict[str, Source]
     companions: list[Callable[[], Coroutine[Any, Any, None]]]
     pulse: Pulse
@@ -121,10 +136,13 @@ class Application(faust.App):  # type: ignore[misc]
         """End the worker when a step fails.
 
         Faust logs what its agents, callbacks and timers raise and goes on, behind
-        what was not done; the next start begins with it.
+        what was not done; the next start begins with it. What we say ourselves
+        needs no trace, and nobody is waited for: the state is Kafka's.
         """
         try:
             yield
+        except ClickwardenError as error:
+            end(str(error), FAILED)
         except Exception as error:
             await self.crash(error)
             raise
@@ -190,6 +208,7 @@ def create(settings: Settings) -> Application:
         Worker=Worker,
     )
     application.settings = settings
+    application.clock = KafkaClock()
     application.sources = {}
     application.companions = []
     application.presence = Presence(settings)

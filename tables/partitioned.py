@@ -46,10 +46,12 @@ class LocalStore(Store):  # type: ignore[misc]
         with enough_room(self._folder):
             return self._open_or_set_aside(partition)
 
-    def apply_changelog_batch(self, batch: Iterable[Any], *decoders: Callable[[Any], Any]) -> None:
+    def apply_changelog_batch(
+        self, batch: Iterable[Any], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
+    ) -> None:
         """Take over what recovery reads."""
         with enough_room(self._folder):
-            super().apply_changelog_batch(batch, *decoders)
+            super().apply_changelog_batch(batch, to_key, to_value)
 
     def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
         """Write rows, and the changelog's offset that they are up to; None deletes.

@@ -27,7 +27,7 @@ COUNTERS = {
 }
 GAUGES = {
     "lag": "Records not yet counted",
-    "watermark_delay_seconds": "Wall clock - watermark",
+    "watermark_delay_seconds": "Kafka's clock - watermark",
     "open_windows": "Windows of all rules that are open",
     "suspects": "Users profiled in open windows",
     "crowded_windows": "Open windows where all places for suspects are taken",
@@ -52,6 +52,9 @@ class _Collector(Collector):
         yield GaugeMetricFamily(f"{PREFIX}anomalies_ongoing", "Of these, windows still open", feed.ongoing)
         yield GaugeMetricFamily(
             f"{PREFIX}following", "Whether the page can read Kafka", not following.trouble
+        )
+        yield GaugeMetricFamily(
+            f"{PREFIX}clock_ahead_seconds", "The worker's clock - Kafka's clock", now.clock_ahead
         )
         yield GaugeMetricFamily(f"{PREFIX}listeners", "Open live connections", len(listeners))
         yield GaugeMetricFamily(

@@ -45,7 +45,7 @@ def recover(table: PartitionedTable, key: bytes, value: bytes) -> None:
     """Take a row from the changelog."""
     tp = TP(table.changelog_topic_name, 0)
     record = SimpleNamespace(tp=tp, partition=0, offset=0, key=key, value=value)
-    table.data.apply_changelog_batch([SimpleNamespace(message=record)], bytes, bytes)
+    table.data.apply_changelog_batch([SimpleNamespace(message=record)], to_key=bytes, to_value=bytes)
 
 
 @pytest.mark.parametrize("place", [0.3, 1.0], ids=["a block", "the end"])
