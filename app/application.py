@@ -62,11 +62,8 @@ class Worker(faust.Worker):  # type: ignore[misc]
 
     async def _prepare_kafka(self) -> None:
         """Have all topics there, and know what the time is."""
-        settings, clock = self.app.settings, self.app.clock
-        await declare(settings, *changelogs(settings))
-        await mark(settings, clock)
-        if by := wrong(clock.ahead):
-            log.warning("The worker's clock is %s", by)
+        await declare(self.app.settings, *changelogs(self.app.settings))
+        await mark(self.app.settings, self.app.clock)
 
 
 def _lock(folder: Path) -> BinaryIO:
@@ -128,6 +125,8 @@ class Application(faust.App):  # type: ignore[misc]
     async def on_first_start(self) -> None:
         """Begin what runs from the start."""
         await super().on_first_start()
+        if by := wrong(self.clock.ahead):
+            log.warning("The worker's clock is %s", by)
         for run in self.companions:
             self.add_future(run())
 
