@@ -18,7 +18,7 @@ from app.clock import KafkaClock, mark, wrong
 from app.discretion import Discretion
 from app.membership import HEARTBEAT_SECONDS, Membership
 from app.presence import Presence, SeldomRepeated
-from app.pulse import Pulse, end
+from app.pulse import FAILED, Pulse, end
 from app.room import make_room, shortage
 from app.transport import BatchTransport, Source
 from app.visitors import Web
@@ -30,8 +30,6 @@ from clickwarden.settings import WILDCARDS, Settings
 
 log = logging.getLogger(__name__)
 
-#: Exit code where something has failed that the log names.
-FAILED = 1
 #: A fetch larger than this costs memory and latency and gains no speed.
 FETCH_BYTES = 256 * 1024
 

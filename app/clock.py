@@ -3,8 +3,10 @@
 from time import monotonic, time
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
+from clickwarden.errors import unreachable
 from clickwarden.settings import Settings
 
 #: How far the worker's clock may be off before it is told, seconds.
@@ -58,10 +60,17 @@ def wrong(ahead: float) -> str:
 
 
 async def mark(settings: Settings, clock: KafkaClock) -> RecordMetadata:
-    """Write a record that says nothing to the status topic: where it stands, and what the time is there."""
-    async with AIOKafkaProducer(**settings.client_options()) as producer:
-        await producer.partitions_for(settings.status_topic)
-        sent = monotonic()
-        answer: RecordMetadata = await producer.send_and_wait(settings.status_topic, b"", partition=0)
-        clock.learn(answer, sent)
+    """Write a record that says nothing to the status topic: where it stands, and what the time is there.
+
+    Raises:
+        BrokerError: Kafka does not answer, or refuses it.
+    """
+    try:
+        async with AIOKafkaProducer(**settings.client_options()) as producer:
+            await producer.partitions_for(settings.status_topic)
+            sent = monotonic()
+            answer: RecordMetadata = await producer.send_and_wait(settings.status_topic, b"", partition=0)
+            clock.learn(answer, sent)
+    except KafkaError as error:
+        raise unreachable(settings.broker, error) from None
     return answer

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.pulse import end
+from app.pulse import FAILED, end
 from app.visitors import CONNECTIONS, STRANGERS
 from clickwarden.errors import SettingsError
 from clickwarden.kafka.topics import TABLES
@@ -22,8 +22,6 @@ LISTENERS = 64
 
 NO_FILES = errno.EMFILE, errno.ENFILE
 NO_SPACE = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
-#: README: the log says what has failed.
-EXIT_CODE = 1
 
 
 def make_room(settings: Settings) -> int:
@@ -70,7 +68,7 @@ def enough_room(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:  # rocksdict knows no other
         if why := shortage(error, folder):
-            end(why, EXIT_CODE)
+            end(why, FAILED)
         raise
 
 

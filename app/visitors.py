@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from typing import Any, cast
 
 from aiohttp import web
@@ -34,11 +33,6 @@ class Visitors:
         self.limit = limit
         self._strangers: dict[RequestHandler, None] = {}  # oldest first
         self._known: set[RequestHandler] = set()
-
-    def __iter__(self) -> Iterator[RequestHandler]:
-        """All of them."""
-        yield from self._strangers
-        yield from self._known
 
     def __len__(self) -> int:
         """How many connections."""
