@@ -18,7 +18,7 @@ from app.clock import KafkaClock, mark, wrong
 from app.discretion import Discretion
 from app.membership import HEARTBEAT_SECONDS, Membership
 from app.presence import Presence, SeldomRepeated
-from app.pulse import FAILED, Pulse, end
+from app.pulse import REFUSED, Pulse, end
 from app.room import make_room, shortage
 from app.transport import BatchTransport, Source
 from app.visitors import Web
@@ -139,7 +139,7 @@ class Application(faust.App):  # type: ignore[misc]
         try:
             yield
         except ClickwardenError as error:
-            end(str(error), FAILED)
+            end(str(error), REFUSED)
         except Exception as error:
             await self.crash(error)
             raise

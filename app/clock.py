@@ -6,7 +6,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
-from clickwarden.errors import unreachable
+from clickwarden.errors import BrokerError
 from clickwarden.settings import Settings
 
 #: How far the worker's clock may be off before it is told, seconds.
@@ -72,5 +72,8 @@ async def mark(settings: Settings, clock: KafkaClock) -> RecordMetadata:
             answer: RecordMetadata = await producer.send_and_wait(settings.status_topic, b"", partition=0)
             clock.learn(answer, sent)
     except KafkaError as error:
-        raise unreachable(settings.broker, error) from None
+        raise BrokerError(
+            f"CLICKWARDEN_BROKER={settings.broker}: Kafka takes no record for topic {settings.status_topic} "
+            f"({error}); is all of it up, and may the worker write there?"
+        ) from None
     return answer

@@ -13,13 +13,11 @@ from aiokafka.protocol.group import SyncGroupRequest
 
 from app.identity import claim
 from app.membership import UNCOORDINATED
-from app.pulse import end, now
+from app.pulse import REFUSED, end, now
 from clickwarden.errors import ClickwardenError
 
 #: Kafka's FENCED_INSTANCE_ID, which aiokafka has no name for.
 FENCED_INSTANCE_ID = 82
-#: Exit code of whatever is refused at the start.
-REFUSED = 1
 
 
 class Coordination(GroupCoordinator):  # type: ignore[misc]

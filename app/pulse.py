@@ -12,8 +12,8 @@ from typing import NoReturn
 BEAT_SECONDS = 0.5
 #: sysexits.h: EX_SOFTWARE.
 EXIT_CODE = 70
-#: Exit code where something has failed that is named.
-FAILED = 1
+#: Of whatever Kafka, or a setting, refuses.
+REFUSED = 1
 STDERR = 2
 #: Goes on while the machine is suspended, where the system knows such a clock.
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

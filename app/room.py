@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.pulse import FAILED, end
+from app.pulse import REFUSED, end
 from app.visitors import CONNECTIONS, STRANGERS
 from clickwarden.errors import SettingsError
 from clickwarden.kafka.topics import TABLES
@@ -68,7 +68,7 @@ def enough_room(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:  # rocksdict knows no other
         if why := shortage(error, folder):
-            end(why, FAILED)
+            end(why, REFUSED)
         raise
 
 
