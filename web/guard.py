@@ -74,8 +74,7 @@ def guard(settings: Settings, guesses: Guesses, admit: Callable[[web.Request], N
             # RFC 9110, 15.5.20
             error = f"served on this machine only: open http://127.0.0.1:{settings.web_port}/"
             return web.json_response({"error": error}, status=421)
-        is_open = request.path in OPEN or request.path.startswith(OPEN_FILES)
-        if is_open:
+        if request.path in OPEN or request.path.startswith(OPEN_FILES):
             return await handler(request)
         try:
             if is_known(request):
