@@ -5,7 +5,6 @@ channels at every rebalance, and an anomaly in one would be lost.
 """
 
 from collections.abc import Iterable
-from time import time
 
 import msgspec
 
@@ -20,9 +19,15 @@ CAUGHT_UP_SECONDS = 60
 _encode = msgspec.json.Encoder().encode
 
 
-async def emit(anomalies: Iterable[Anomaly], settings: Settings, deliveries: Deliveries) -> None:
-    """Send anomalies, keyed by ``alert_id``; ``deliveries`` knows when Kafka has them."""
-    now = time()
+async def emit(anomalies: Iterable[Anomaly], settings: Settings, deliveries: Deliveries, now: float) -> None:
+    """Send anomalies, keyed by ``alert_id``; ``deliveries`` knows when Kafka has them.
+
+    Args:
+        anomalies: in their order.
+        settings: name this worker and the topic.
+        deliveries: to send with.
+        now: by Kafka's clock, epoch seconds.
+    """
     for anomaly in anomalies:
         known_since = anomaly.last_seen if anomaly.status == "ongoing" else anomaly.window_end
         anomaly.caught_up = epoch(known_since) < now - CAUGHT_UP_SECONDS

@@ -22,6 +22,7 @@ from typing import Any
 
 from agents import garbage
 from clickwarden.detection.batch import Batch
+from clickwarden.errors import DecodingError
 from clickwarden.formats.clicks import Decoder
 from clickwarden.kafka.runs import RUN_RECORDS, Run
 
@@ -63,6 +64,7 @@ class Decoding:
         self._seed = seed
         self._patience = patience
         self._answers = 0
+        self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: deque[asyncio.Queue[Decoded | None]] = deque()
 
@@ -70,12 +72,12 @@ class Decoding:
         """Serve until cancelled.
 
         Raises:
-            RuntimeError: the process ended.
+            DecodingError: the process ended.
         """
         near, far = socket.socketpair()
         with far:
             command = (sys.executable, "-m", __name__, str(far.fileno()))
-            process = await asyncio.create_subprocess_exec(*command, pass_fds=[far.fileno()])
+            self._process = await asyncio.create_subprocess_exec(*command, pass_fds=[far.fileno()])
         reader, self._writer = await asyncio.open_connection(sock=near)
         try:
             self._writer.write(_REQUEST.pack(len(self._setup), 0, 0) + self._setup)
@@ -88,13 +90,21 @@ class Decoding:
                 else:
                     self._waiting.popleft().put_nowait(None)
         except (asyncio.IncompleteReadError, ConnectionError):
-            status = await process.wait()
-            raise RuntimeError(f"the decoding process ended with status {status}") from None
+            status = await self._process.wait()
+            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+            raise DecodingError(
+                f"the decoding process {how}; what it had is counted at the next start"
+            ) from None
         finally:
             self._writer.close()
             self._writer = None
+            self._kill()
+
+    def _kill(self) -> None:
+        """End the process, which may be frozen and would outlive the worker."""
+        if self._process is not None:
             with suppress(ProcessLookupError):
-                process.kill()  # it may be frozen
+                self._process.kill()
 
     def submit(self, run: Run) -> None:
         """Decode a run ahead of its counting."""
@@ -107,7 +117,7 @@ class Decoding:
         """What a run says: decoded here and now where it was not submitted.
 
         Raises:
-            RuntimeError: the process does not answer. It has to be noticed before
+            DecodingError: the process does not answer. It has to be noticed before
                 Kafka gives the partition, which cannot be checkpointed while a run
                 is being counted, to another worker.
         """
@@ -126,18 +136,31 @@ class Decoding:
                     return await decoded.get()
             except TimeoutError:
                 if answers == self._answers:
-                    raise RuntimeError(
-                        f"the decoding process has not answered for {self._patience:.0f} s"
+                    self._kill()
+                    raise DecodingError(
+                        f"the decoding process has not answered for {self._patience:.0f} s; what it had is "
+                        "counted at the next start"
                     ) from None
 
 
+class _Gone(Exception):
+    """The worker has gone, perhaps in the middle of a request."""
+
+
+def _read(connection: Any, size: int) -> bytes:
+    read: bytes = connection.read(size)
+    if len(read) < size:
+        raise _Gone
+    return read
+
+
 def _serve(connection: Any) -> None:
-    (size, *_) = _REQUEST.unpack(connection.read(_REQUEST.size))
-    make, seed = pickle.loads(connection.read(size))
+    (size, *_) = _REQUEST.unpack(_read(connection, _REQUEST.size))
+    make, seed = pickle.loads(_read(connection, size))
     decoder = make()
-    while request := connection.read(_REQUEST.size):
-        size, first, next_offset = _REQUEST.unpack(request)
-        run = Run(connection.read(size), first, next_offset)
+    while True:
+        size, first, next_offset = _REQUEST.unpack(_read(connection, _REQUEST.size))
+        run = Run(_read(connection, size), first, next_offset)
         for decoded in decode(run, decoder, seed):
             answer = pickle.dumps(decoded, pickle.HIGHEST_PROTOCOL)
             connection.write(_ANSWER.pack(len(answer)))
@@ -151,7 +174,11 @@ def main() -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):  # the worker's to answer
         signal.signal(stop, signal.SIG_IGN)
     garbage.tune()
-    with socket.socket(fileno=int(sys.argv[1])) as worker, worker.makefile("rwb") as connection:
+    with (
+        suppress(ConnectionError, _Gone),
+        socket.socket(fileno=int(sys.argv[1])) as worker,
+        worker.makefile("rwb") as connection,
+    ):
         _serve(connection)
 
 

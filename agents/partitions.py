@@ -203,7 +203,8 @@ class Partition:
                     window.rule.name,
                 )
         if findings.anomalies:
-            await anomalies.emit(findings.anomalies, self._settings, self._deliveries)
+            now = self._app.clock.now()
+            await anomalies.emit(findings.anomalies, self._settings, self._deliveries, now)
 
     async def _set_aside(self, batch: Batch) -> None:
         for record in batch.rejected:

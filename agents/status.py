@@ -1,18 +1,25 @@
 """How the worker itself is doing."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from agents.partitions import Partition
+from app.clock import wrong
 from clickwarden.alerts.sight import Blindness, Sight
 from clickwarden.kafka.findings import Finding
 from clickwarden.times import isotime
 
 #: Silence after which a worker is taken for gone, seconds.
 GONE_SECONDS = 10.0
+
+#: What all workers of a group have to have alike, by its field in the status, and what it is like if not.
+SHARED = {
+    "rules": "Workers have different rules (CLICKWARDEN_RULES), and what is found depends on the partition",
+    "seed": "Workers have different seeds (CLICKWARDEN_SEED), so that none can go on where another counted",
+}
 
 State = Literal["ready", "blind", "recovering", "rebalancing", "away"]
 
@@ -23,7 +30,7 @@ class PartitionStatus(msgspec.Struct):
     Attributes:
         partition: its number.
         watermark: no click before this time is waited for, ISO-8601 UTC; None before the first.
-        delay: wall clock - watermark, seconds: large where old data is read or nobody clicks.
+        delay: Kafka's clock - watermark, seconds: large where old data is read or nobody clicks.
         next_offset: where counting goes on; None before the first record.
         end_offset: end of what Kafka holds; None while unknown.
         lag: records between the two.
@@ -75,13 +82,15 @@ class Status(msgspec.Struct):
             is ``away``.
         detail: why it is blind, or Kafka is taken for away, in words; else empty.
         uptime: seconds.
-        time: the worker's clock, ISO-8601 UTC.
+        time: Kafka's clock, ISO-8601 UTC.
+        clock_ahead: seconds that the worker's own is ahead of it; negative: behind.
         clicks_per_second: records counted, whatever became of them, over
             the last five seconds; None until known.
         partitions: those assigned to this worker.
         sight: what it can see of their records.
         blindness: why it is blind.
         findings: what is wrong with the clicks topic.
+        rules, seed: digests of those it counts with; workers of a group have the same.
     """
 
     worker: str
@@ -95,10 +104,13 @@ class Status(msgspec.Struct):
     sight: Sight = msgspec.field(default_factory=Sight)
     blindness: Blindness | None = None
     findings: list[Finding] = []
+    clock_ahead: float = 0.0
+    rules: str = ""
+    seed: str = ""
 
 
 def partition_status(partition: Partition, consumer: Any, now: float) -> PartitionStatus:
-    """A partition as it is ``now``, wall clock in epoch seconds."""
+    """A partition as it is ``now``, by Kafka's clock in epoch seconds."""
     detection = partition.detection
     begun = math.isfinite(detection.watermark)
     windows = list(detection.open_windows())
@@ -144,3 +156,24 @@ def blindness_of(workers: Sequence[Status], share: float) -> Blindness | None:
 def findings_of(workers: Iterable[Status]) -> list[Finding]:
     """What some workers have found about the topic, each thing once."""
     return list({finding.about: finding for worker in workers for finding in worker.findings}.values())
+
+
+def clocks_of(workers: Iterable[Status]) -> Iterator[str]:
+    """Whose clock is wrong, in words."""
+    for worker in workers:
+        if by := wrong(worker.clock_ahead):
+            yield f"The clock of worker {worker.worker} is {by}"
+
+
+def discord_of(workers: Iterable[Status]) -> dict[str, str]:
+    """What workers that should count alike have each another of, in words; by what it is."""
+    sides: dict[str, dict[str, list[str]]] = {}
+    for worker in workers:
+        for name in SHARED:
+            if digest := getattr(worker, name):  # none from a release that did not say it
+                sides.setdefault(name, {}).setdefault(digest, []).append(worker.worker)
+    return {
+        name: f"{SHARED[name]}: {'; others: '.join(map(', '.join, found.values()))}"
+        for name, found in sides.items()
+        if len(found) > 1
+    }

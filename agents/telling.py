@@ -16,6 +16,23 @@ REASON_SECONDS = 60.0
 WARNING_SECONDS = 3600.0
 
 
+class Warnings:
+    """Tells each warning once it has held for a minute, and then once an hour."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+
+    def tell(self, warnings: Mapping[str, str], now: float) -> None:
+        """Log what is due of these, by what they are about, ``now``, seconds of any steady clock."""
+        self._since = {about: self._since.get(about, now) for about in warnings}
+        for about, text in warnings.items():
+            is_new = now - self._told.get(about, -WARNING_SECONDS) >= WARNING_SECONDS
+            if is_new and now - self._since[about] >= REASON_SECONDS:
+                self._told[about] = now
+                log.warning("%s", text)
+
+
 class Telling:
     """Tells of each reason at once, and then a line a minute while it lasts.
 
@@ -28,7 +45,7 @@ class Telling:
         self._untold: Counter[str] = Counter()
         self._told: dict[str, float] = {}
         self._blind = False
-        self._since: dict[str, float] = {}
+        self._warnings = Warnings()
 
     def take(self, intake: Intake) -> None:
         """Take over what is to be told of a partition."""
@@ -52,7 +69,7 @@ class Telling:
                 self._rejected_topic,
                 complaint.advice,
             )
-        self._warn(warnings, now)
+        self._warnings.tell(warnings, now)
 
     def _say(self, blindness: Blindness | None, now: float) -> None:
         """Log that it is blind, or is not any more."""
@@ -64,13 +81,6 @@ class Telling:
             self._told[blindness.complaint.reason] = now
             self._untold.pop(blindness.complaint.reason, None)
             log.error("Blind: %s", blindness.text)
-
-    def _warn(self, warnings: Mapping[str, str], now: float) -> None:
-        self._since = {about: self._since.get(about, now) for about in warnings}
-        for about, text in warnings.items():
-            if now - self._since[about] >= REASON_SECONDS and self._is_due(about, WARNING_SECONDS, now):
-                self._told[about] = now
-                log.warning("%s", text)
 
     def _is_due(self, about: str, seconds: float, now: float) -> bool:
         return now - self._told.get(about, -seconds) >= seconds

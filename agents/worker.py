@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from time import monotonic, time
+from time import monotonic
 from typing import NamedTuple
 
 import msgspec
@@ -14,8 +14,11 @@ from agents.clicks import partitions
 from agents.status import PartitionStatus, State, Status, partition_status
 from agents.telling import Telling
 from agents.throughput import Throughput
+from app.clock import wrong
 from app.main import app, settings
 from clickwarden.alerts.sight import Blindness, Sight
+from clickwarden.detection import sketch
+from clickwarden.detection.rules import digest_of
 from clickwarden.errors import BrokerError
 from clickwarden.kafka import rights
 from clickwarden.kafka.inspection import Inspection
@@ -77,7 +80,10 @@ async def tell() -> None:
     for partition in partitions:
         _telling.take(partition.intake)
     seen = sight()
-    _telling.tell(seen, seen.blindness(settings.blind_share), seen.warnings(app.rules), monotonic())
+    warnings = dict(seen.warnings(app.rules))
+    if by := wrong(app.clock.ahead):
+        warnings["clock"] = f"The worker's clock is {by}"
+    _telling.tell(seen, seen.blindness(settings.blind_share), warnings, monotonic())
 
 
 @app.companion
@@ -115,7 +121,11 @@ async def report() -> None:
                 if not app.membership.admitted:
                     continue
                 value = msgspec.json.encode(status())
-                await producer.send_and_wait(settings.status_topic, value, settings.member.encode(), 0)
+                sent = monotonic()
+                answer = await producer.send_and_wait(
+                    settings.status_topic, value, settings.member.encode(), 0
+                )
+                app.clock.learn(answer, sent)
         except KafkaError as error:
             cause = await rights.explain(settings, needed, error)
             if not isinstance(cause, BrokerError) and told != (told := str(cause)):
@@ -165,7 +175,7 @@ def _condition(blindness: Blindness | None) -> Condition:
 
 
 def _partitions() -> list[PartitionStatus]:
-    now = time()
+    now = app.clock.now()
     found = (partition_status(partition, app.consumer, now) for partition in partitions)
     return sorted(found, key=lambda partition: partition.partition)
 
@@ -181,7 +191,10 @@ def status() -> Status:
         state=state,
         detail=detail,
         uptime=round(monotonic() - _started, 3),
-        time=isotime(time()),
+        time=isotime(app.clock.now()),
+        clock_ahead=round(app.clock.ahead, 3),
+        rules=digest_of(app.rules),
+        seed=sketch.digest_of(settings.seed).hex(),
         clicks_per_second=_throughput.rate,
         partitions=_partitions(),
         sight=seen,

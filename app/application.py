@@ -16,17 +16,23 @@ from faust.exceptions import ProducerSendError
 from faust.types.auth import CredentialsT
 
 from app.assignor import Assignor
+from app.clock import KafkaClock, mark, wrong
+from app.discretion import Discretion
 from app.growth import Growth
 from app.membership import HEARTBEAT_SECONDS, Membership
 from app.presence import Presence, SeldomRepeated
 from app.pulse import REFUSED, Pulse, end
+from app.room import make_room, shortage
 from app.transport import BatchTransport, Source
+from app.visitors import Web
 from clickwarden.detection import rules as _rules
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.topics import RECORD_BYTES
 from clickwarden.settings import WILDCARDS, Settings
+
+log = logging.getLogger(__name__)
 
 #: A fetch larger than this costs memory and latency and gains no speed.
 FETCH_BYTES = 256 * 1024
@@ -43,6 +49,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
         self.spinner = None
         logging.getLogger("aiokafka.consumer.subscription_state").setLevel(logging.WARNING)
         for handler in logger.handlers:
+            handler.addFilter(Discretion())
             handler.addFilter(SeldomRepeated())
 
     def execute_from_commandline(self) -> None:
@@ -53,18 +60,19 @@ class Worker(faust.Worker):  # type: ignore[misc]
             self.lock = _lock(self.app.settings.data_dir)
             if conf.web_enabled:
                 _check_free(conf.web_bind, conf.web_port)
-            self.loop.run_until_complete(_prepare(self.app.settings, self.app.growth))
+            self.loop.run_until_complete(self._prepare())
         except ClickwardenError as error:
             sys.exit(f"clickwarden: {error}")
         super().execute_from_commandline()
 
-
-async def _prepare(settings: Settings, growth: Growth) -> None:
-    """See that Kafka has what the worker needs, and gives it the rights to it."""
-    needed = roles.worker(settings)
-    await rights.check(settings, needed)
-    await growth.follow()
-    await rights.check(settings, needed)  # to what was created now
+    async def _prepare(self) -> None:
+        """See that the worker has what it needs of Kafka and of the machine, and learn what the time is."""
+        settings, needed = self.app.settings, roles.worker(self.app.settings)
+        await rights.check(settings, needed)
+        await self.app.growth.follow()
+        self.app.web.visitors.limit = make_room(self.app.growth.partitions)
+        await rights.check(settings, needed)  # to what was created now
+        await mark(settings, self.app.clock)
 
 
 def _lock(folder: Path) -> BinaryIO:
@@ -75,8 +83,9 @@ def _lock(folder: Path) -> BinaryIO:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise SettingsError(
-            f"CLICKWARDEN_DATA_DIR={folder}: cannot be used ({error.strerror}); another worker may use it: "
-            "give each a folder of its own"
+            shortage(error, folder)
+            or f"CLICKWARDEN_DATA_DIR={folder}: cannot be used ({error.strerror}); another worker may use "
+            "it: give each a folder of its own"
         ) from None
     return lock
 
@@ -97,6 +106,7 @@ class Application(faust.App):  # type: ignore[misc]
 
     Attributes:
         settings: what it was made of.
+        clock: Kafka's.
         sources: who counts the topics that are delivered a run at a time; set by the agents that do.
         companions: what runs beside the application from its start, before its tables are recovered.
         pulse: beats while the worker does; asked before it speaks to Kafka.
@@ -106,6 +116,7 @@ class Application(faust.App):  # type: ignore[misc]
     """
 
     settings: Settings
+    clock: KafkaClock
     sources: dict[str, Source]
     companions: list[Callable[[], Coroutine[Any, Any, None]]]
     pulse: Pulse
@@ -125,6 +136,8 @@ class Application(faust.App):  # type: ignore[misc]
     async def on_first_start(self) -> None:
         """Begin what runs from the start."""
         await super().on_first_start()
+        if by := wrong(self.clock.ahead):
+            log.warning("The worker's clock is %s", by)
         for run in self.companions:
             self.add_future(run())
 
@@ -133,10 +146,13 @@ class Application(faust.App):  # type: ignore[misc]
         """End the worker when a step fails.
 
         Faust logs what its agents, callbacks and timers raise and goes on, behind
-        what was not done; the next start begins with it.
+        what was not done; the next start begins with it. What we say ourselves
+        needs no trace, and nobody is waited for: the state is Kafka's.
         """
         try:
             yield
+        except ClickwardenError as error:
+            end(str(error), REFUSED)
         except Exception as error:
             await self.end_if_refused(error)
             await self.crash(error)
@@ -149,6 +165,9 @@ class Application(faust.App):  # type: ignore[misc]
             why = await rights.explain(self.settings, roles.worker(self.settings), cause)
             if not isinstance(why, BrokerError):
                 end(str(why), REFUSED)
+
+    def _new_web(self) -> Web:
+        return Web(self)
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -212,6 +231,7 @@ def create(settings: Settings) -> Application:
         Worker=Worker,
     )
     application.settings = settings
+    application.clock = KafkaClock()
     application.sources = {}
     application.companions = []
     application.growth = Growth(settings)

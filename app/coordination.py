@@ -71,7 +71,7 @@ class Coordination(GroupCoordinator):  # type: ignore[misc]
 
     async def _claim(self) -> None:
         try:
-            await claim(self._app.settings)
+            await claim(self._app.settings, self._app.clock)
         except ClickwardenError as error:
             end(str(error), REFUSED)
         self._membership.admitted = True

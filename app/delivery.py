@@ -78,7 +78,12 @@ class Deliveries:
             self._app.pulse.check()
             try:
                 future: Awaitable[RecordMetadata] = await self._app.producer.send(
-                    record.topic, record.key, record.value, record.partition, None, record.headers
+                    record.topic,
+                    record.key,
+                    record.value,
+                    record.partition,
+                    self._app.clock.now(),  # Kafka refuses the stamp of a fast clock
+                    record.headers,
                 )
             except (KafkaError, ProducerSendError) as error:
                 await self._pause(error, record)

@@ -2,9 +2,7 @@
 
 from time import monotonic
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.structs import RecordMetadata
-
+from app.clock import KafkaClock, mark
 from clickwarden.errors import SettingsError
 from clickwarden.kafka.reader import reader
 from clickwarden.settings import Settings
@@ -14,7 +12,7 @@ SILENCE_SECONDS = 3.0
 LOOK_SECONDS = 0.1
 
 
-async def claim(settings: Settings) -> None:
+async def claim(settings: Settings, clock: KafkaClock) -> None:
     """Wait until no process is heard of under this worker's name.
 
     Kafka would give the name, and with it the partitions, to whoever joins
@@ -35,29 +33,23 @@ async def claim(settings: Settings) -> None:
     name = settings.member.encode()
     async with reader(settings, settings.status_topic) as consumer:
         (place,) = consumer.assignment()
-        mark = await _mark(settings)
-        marked = free = monotonic()
+        marked = await mark(settings, clock)
+        since = free = monotonic()
         ends = await consumer.end_offsets([place])
-        found = await consumer.offsets_for_times({place: mark.timestamp - int(SILENCE_SECONDS * 1000)})
+        found = await consumer.offsets_for_times({place: marked.timestamp - int(SILENCE_SECONDS * 1000)})
         # None of that age where Kafka's copies, and so its readers, do not have them yet.
         consumer.seek(place, ends[place] if found[place] is None else found[place].offset)
-        end = mark.offset + 1
+        end = marked.offset + 1
         while monotonic() < free or await consumer.position(place) < end:
             left = max(free - monotonic(), LOOK_SECONDS)
             heard = await consumer.getmany(place, timeout_ms=int(left * 1000))
             for record in heard.get(place, []):
-                if record.key == name and record.offset > mark.offset:
+                if record.key == name and record.offset > marked.offset:
                     raise SettingsError(
                         f"CLICKWARDEN_WORKER_ID={settings.member}: another worker of this name is alive; "
                         "give each worker a name of its own, or stop the other first"
                     )
                 if record.key == name:
-                    free = marked + SILENCE_SECONDS - (mark.timestamp - record.timestamp) / 1000
+                    free = since + SILENCE_SECONDS - (marked.timestamp - record.timestamp) / 1000
             # What was said while we waited counts; and Kafka's silence is nobody's.
             end = (await consumer.end_offsets([place]))[place]
-
-
-async def _mark(settings: Settings) -> RecordMetadata:
-    """Write a record that says nothing: where it stands, and what the time is there."""
-    async with AIOKafkaProducer(**settings.client_options()) as producer:
-        return await producer.send_and_wait(settings.status_topic, b"", partition=0)

@@ -6,7 +6,8 @@
     ├── AccessError        Kafka refuses who we say we are, or a right that is needed
     ├── ClickError         a record cannot be counted (see clickwarden.formats.clicks)
     ├── OutboxError        the outbox cannot be used
-    └── SnapshotError      a snapshot cannot be used
+    ├── SnapshotError      a snapshot cannot be used
+    └── DecodingError      the decoding process of a worker has ended
 
 Each message says what is wrong, with which value, and what to do about it.
 """
@@ -54,3 +55,7 @@ class OutboxError(ClickwardenError):
 
 class SnapshotError(ClickwardenError):
     """A snapshot is broken, from a newer version, or of records that Kafka does not have."""
+
+
+class DecodingError(ClickwardenError):
+    """The decoding process of a worker has ended, or does not answer."""

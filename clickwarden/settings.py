@@ -25,6 +25,8 @@ from clickwarden.tokens import Tokens
 PREFIX = "CLICKWARDEN_"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 WILDCARDS = ("0.0.0.0", "::")
+#: NIST SP 800-63B, 5.1.1.1, where guesses are limited.
+TOKEN_LENGTH = 8
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -120,8 +122,9 @@ class Settings(BaseSettings):
         0,
         ge=0,
         lt=2**64,
+        repr=False,
         description="Secret seed of the sketches' hash: nobody who does not know it can craft colliding "
-        "user ids; the same for every worker",
+        "user ids; the same for every worker, and for as long as the state is",
     )
     max_suspects: int = Field(
         10_000,
@@ -144,7 +147,8 @@ class Settings(BaseSettings):
     web_port: int = Field(6066, ge=1, le=65535, description="Port of the page and the API")
     web_bind: str = Field("127.0.0.1", description="Address the page is served on")
     web_token: SecretStr = Field(
-        SecretStr(""), description="Token that guards the page; needed when web_bind is not loopback"
+        SecretStr(""),
+        description="Token that guards the page, at least 8 characters; needed when web_bind is not loopback",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to talk to Kafka"
@@ -192,6 +196,11 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
         for address in self.broker.removeprefix("kafka://").split(","):
+            if "@" in address:
+                raise ValueError(
+                    "broker: an address has no user and password in it; set "
+                    f"{PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD, and write kafka://host:port[,host:port…]"
+                )
             if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[\w.-]+):\d{1,5}", address):
                 raise ValueError(
                     f"broker: {address!r} is not host:port; write kafka://host:port[,host:port…]"
@@ -200,6 +209,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"web_bind: {self.web_bind!r} can be reached from other machines; "
                 f"set {PREFIX}WEB_TOKEN to a secret, or bind to 127.0.0.1"
+            )
+        if 0 < len(self.web_token.get_secret_value()) < TOKEN_LENGTH:
+            raise ValueError(
+                f"web_token: is shorter than {TOKEN_LENGTH} characters and could be guessed; "
+                "'openssl rand -hex 16' makes one"
             )
         if self.security_protocol.startswith("SASL") and not self.sasl_username:
             raise ValueError(
@@ -314,9 +328,15 @@ def _explain(error: ValidationError) -> Iterator[str]:
         else:  # a check across settings starts its message with the setting's name
             name, _, message = message.partition(": ")
             field = Settings.model_fields[name]
-        value = os.environ.get(PREFIX + name.upper(), dotenv_values(".env").get(PREFIX + name.upper()))
-        shown = "" if value is None or field.annotation is SecretStr else f"={value}"
+        value = os.environ.get(PREFIX + name.upper()) or dotenv_values(".env").get(PREFIX + name.upper())
+        is_secret = field.annotation is SecretStr or not field.repr
+        shown = "" if not value or is_secret else f"={_without_password(value)}"
         yield f"{PREFIX}{name.upper()}{shown}: {message} ({field.description})"
+
+
+def _without_password(value: str) -> str:
+    """Leave out what stands before an @, where an address has its user and password."""
+    return re.sub(r"(?s)^(\w+://)?.*@", r"\1…@", value)
 
 
 def table() -> str:

@@ -3,7 +3,8 @@
 import faulthandler
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from faust.stores.rocksdb import Store
@@ -11,13 +12,14 @@ from faust.tables.table import Table
 from rocksdict import WriteBatch
 
 from app.delivery import Deliveries, Outgoing
+from app.room import enough_room, shortage
 from clickwarden.kafka.topics import TABLES
 
 log = logging.getLogger(__name__)
 
 #: Faust's defaults, 2 GiB of cache and 192 MiB of buffers a partition, are for
 #: tables that are read; ours are read after a rebalance and by the page.
-ROCKSDB_OPTIONS = {"block_cache_size": 8 << 20, "write_buffer_size": 2 << 20, "max_open_files": 200}
+ROCKSDB_OPTIONS = {"block_cache_size": 8 << 20, "write_buffer_size": 2 << 20, "max_open_files": 20}
 #: Opening takes milliseconds; a process in which it takes this long is ended.
 OPEN_SECONDS = 30.0
 #: Its file descriptor; sys.stderr is a logger of Faust's.
@@ -31,10 +33,45 @@ class LocalStore(Store):  # type: ignore[misc]
     opens with a damaged block in it is worse: reading ends there without an
     error, and the rows behind it, a snapshot among them, seem never written.
     And some damage makes RocksDB spin for ever, with the interpreter locked:
-    only a watchdog in C ends that, and a mark tells the next start of it.
+    only a watchdog in C ends that, and a mark tells the next start of it. A
+    machine that has no room is no damage: the worker ends.
     """
 
+    @property
+    def _folder(self) -> Path:
+        folder: Path = self.app.settings.data_dir
+        return folder
+
     def _open_for_partition(self, partition: int) -> Any:
+        with enough_room(self._folder):
+            return self._open_or_set_aside(partition)
+
+    def apply_changelog_batch(
+        self, batch: Iterable[Any], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
+    ) -> None:
+        """Take over what recovery reads."""
+        with enough_room(self._folder):
+            super().apply_changelog_batch(batch, to_key, to_value)
+
+    def write(self, partition: int, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Write rows, and the changelog's offset that they are up to; None deletes.
+
+        Without effect where the partition was revoked: they are not ours any more.
+        """
+        database = self._dbs.get(partition)
+        if database is None:
+            return
+        batch = WriteBatch(raw_mode=True)
+        for key, value in rows.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(self.offset_key, str(offset).encode())
+        with enough_room(self._folder):
+            database.write(batch)
+
+    def _open_or_set_aside(self, partition: int) -> Any:
         path = self.partition_path(partition)
         opening = path.with_suffix(".opening")
         try:
@@ -44,9 +81,8 @@ class LocalStore(Store):  # type: ignore[misc]
             faulthandler.dump_traceback_later(OPEN_SECONDS, exit=True, file=STDERR)
             database = self._open_whole(partition)
         except Exception as error:  # rocksdict knows no other
-            if (
-                "/LOCK" in str(error) or not path.exists()
-            ):  # in use: Faust tries again; or not a matter of damage
+            # In use: Faust tries again; or not a matter of damage.
+            if "/LOCK" in str(error) or shortage(error, self._folder) or not path.exists():
                 raise
             log.error("%s is damaged and set aside, to be rebuilt from the changelog: %s", path, error)
             aside = path.with_suffix(".damaged")
@@ -110,18 +146,8 @@ class PartitionedTable(Table[bytes, bytes]):  # type: ignore[misc]
         for key, value in rows.items():
             await deliveries.send(Outgoing(self.changelog_topic_name, key, value, partition))
         received = await deliveries.acknowledged(len(rows))
-        database = self.data._dbs.get(partition)
-        if database is None or not received:  # revoked meanwhile: not ours to write any more
-            return
-        batch = WriteBatch(raw_mode=True)
-        for key, value in rows.items():
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        last = max(metadata.offset for metadata in received)
-        batch.put(self.data.offset_key, str(last).encode())
-        database.write(batch)
+        if received:
+            self.data.write(partition, rows, max(metadata.offset for metadata in received))
 
     def rows(self, partition: int) -> dict[bytes, bytes]:
         """All rows of a partition assigned to this worker."""

@@ -3,12 +3,15 @@
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
+from functools import cache
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from app.main import app, settings
 from clickwarden.settings import LOOPBACK, Settings
+from web.guesses import Guesses, TooManyGuesses, encoded
 
 COOKIE = "clickwarden"
 #: Open without the token: they say nothing about the clicks.
@@ -27,37 +30,43 @@ HEADERS = {
     "Server": "clickwarden",
 }
 
+TOO_MANY = (
+    "too many wrong tokens came from this address, so that this one was not looked at: try again in a second"
+)
+
 _LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
 
+@cache
 def cookie(token: str) -> str:
-    """What a browser keeps instead of the token, the same for every worker."""
-    return hmac.new(_bytes(token), b"clickwarden login", hashlib.sha256).hexdigest()
+    """What a browser keeps instead of the token, the same for every worker.
+
+    To make one takes some 50 ms (RFC 7914), which whoever guesses it pays for each guess. So the right one is
+    let in at any time, however many guess.
+    """
+    return hashlib.scrypt(encoded(token), salt=b"clickwarden login", n=2**14, r=8, p=1).hex()
 
 
-def is_token(given: str, token: str) -> bool:
-    """Whether they are equal, in a time that does not tell how much of them is."""
-    return hmac.compare_digest(_bytes(given), _bytes(token))
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")  # as aiohttp reads headers
-
-
-def guard(settings: Settings) -> Middleware:
+def guard(settings: Settings, guesses: Guesses, admit: Callable[[web.Request], None]) -> Middleware:
     """Refuse requests without the token, and on loopback those that name another host.
 
     A foreign page can have a browser on this machine resolve the page's own
     name to 127.0.0.1 (DNS rebinding); the Host header then names that page.
+
+    Args:
+        settings: of the page.
+        guesses: at the token.
+        admit: called with each request that is let in.
     """
     token = settings.web_token.get_secret_value()
     only_loopback = settings.web_bind in LOOPBACK
 
     def is_known(request: web.Request) -> bool:
-        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and is_token(credentials.strip(), token):
+        given = encoded(request.cookies.get(COOKIE, ""))
+        if not token or hmac.compare_digest(given, encoded(cookie(token))):
             return True
-        return hmac.compare_digest(_bytes(request.cookies.get(COOKIE, "")), _bytes(cookie(token)))
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and guesses.is_right(credentials.strip(), request.remote)
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -65,9 +74,14 @@ def guard(settings: Settings) -> Middleware:
             # RFC 9110, 15.5.20
             error = f"served on this machine only: open http://127.0.0.1:{settings.web_port}/"
             return web.json_response({"error": error}, status=421)
-        is_open = request.path in OPEN or request.path.startswith(OPEN_FILES)
-        if not token or is_open or is_known(request):
+        if request.path in OPEN or request.path.startswith(OPEN_FILES):
             return await handler(request)
+        try:
+            if is_known(request):
+                admit(request)
+                return await handler(request)
+        except TooManyGuesses:
+            return web.json_response({"error": TOO_MANY}, status=429, headers={"Retry-After": "1"})
         if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/"):
             raise web.HTTPSeeOther("/login")
         error = "needs the token: Authorization: Bearer TOKEN, or a login at /login"
@@ -82,5 +96,6 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     response.headers.setdefault("Cache-Control", "no-store")
 
 
-app.web.web_app.middlewares.append(guard(settings))
+guesses = Guesses(settings.web_token.get_secret_value())
+app.web.web_app.middlewares.append(guard(settings, guesses, app.web.visitors.admit))
 app.web.web_app.on_response_prepare.append(add_headers)

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from time import monotonic
 
 from aiohttp.web import Application
 from aiokafka import ConsumerRecord
 
+from agents.status import discord_of
+from agents.telling import Warnings
 from app.main import app, settings
 from clickwarden.alerts import feed as _feed
 from clickwarden.alerts.feed import Feed
@@ -22,6 +25,7 @@ suspects = KnownSuspects(feed.progress)
 workers = Workers()
 timeline = LastHour()
 stream = Stream()
+warnings = Warnings()
 
 
 def _anomaly(record: ConsumerRecord) -> None:
@@ -50,8 +54,15 @@ following = Following(
         Followed(settings.anomalies_topic, _anomaly, newest=2 * _feed.KEEP, begin=stream.begin),
         Followed(activity.changelog_topic_name, _activity, newest=_suspects.KEEP),
         Followed(settings.status_topic, _status, seconds=SPAN),
-    ]
+    ],
+    app.clock.now,
 )
+
+
+@app.timer(1.0)
+async def tell() -> None:
+    """Log what workers have not alike."""
+    warnings.tell(discord_of(workers.heard()), monotonic())
 
 
 async def _live(_: Application) -> AsyncIterator[None]:

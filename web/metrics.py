@@ -13,6 +13,7 @@ from agents.worker import status
 from app.main import app
 from clickwarden.kafka.findings import About
 from clickwarden.release import RELEASE
+from web.guard import guesses
 from web.listeners import listeners
 from web.live import feed, following
 
@@ -29,7 +30,7 @@ COUNTERS = {
 }
 GAUGES = {
     "lag": "Records not yet counted",
-    "watermark_delay_seconds": "Wall clock - watermark",
+    "watermark_delay_seconds": "Kafka's clock - watermark",
     "open_windows": "Windows of all rules that are open",
     "suspects": "Users profiled in open windows",
     "crowded_windows": "Open windows where all places for suspects are taken",
@@ -55,6 +56,9 @@ class _Collector(Collector):
         yield GaugeMetricFamily(
             f"{PREFIX}following", "Whether the page can read Kafka", not following.trouble
         )
+        yield GaugeMetricFamily(
+            f"{PREFIX}clock_ahead_seconds", "The worker's clock - Kafka's clock", now.clock_ahead
+        )
         yield GaugeMetricFamily(f"{PREFIX}listeners", "Open live connections", len(listeners))
         found = GaugeMetricFamily(
             f"{PREFIX}finding", "Something is wrong with the clicks topic", labels=["about"]
@@ -62,6 +66,17 @@ class _Collector(Collector):
         for about in get_args(About):
             found.add_metric([about], any(finding.about == about for finding in now.findings))
         yield found
+        yield GaugeMetricFamily(
+            f"{PREFIX}connections", "Open connections to this port", len(app.web.visitors)
+        )
+        tried = CounterMetricFamily(
+            f"{PREFIX}token_guesses",
+            "Wrong tokens, and what was refused without a look after too many",
+            labels=["answer"],
+        )
+        for answer, count in guesses.counts.items():
+            tried.add_metric([answer], count)
+        yield tried
         build = GaugeMetricFamily(f"{PREFIX}build", "Always 1", labels=["version"])
         build.add_metric([RELEASE], 1)
         yield build

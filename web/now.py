@@ -2,12 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from time import time
 from typing import Literal
 
 import msgspec
 
-from agents.status import blindness_of, findings_of, sight_of
+from agents.status import blindness_of, clocks_of, discord_of, findings_of, sight_of
 from app.main import app, settings
 from clickwarden.alerts.incidents import Incident, incidents
 from clickwarden.alerts.sight import Blindness
@@ -64,7 +63,7 @@ class Health(msgspec.Struct):
     Attributes:
         kafka: ``away`` while Kafka cannot be read.
         detail: why, in words.
-        watermark_delay: wall clock - watermark of the partition furthest behind,
+        watermark_delay: Kafka's clock - watermark of the partition furthest behind,
             seconds; None before a click.
         lag: records not yet counted.
         clicks_per_second: records counted, over the last five seconds; None until known.
@@ -76,7 +75,8 @@ class Health(msgspec.Struct):
         workers: by name.
         impaired: what is wrong with it, a few words each; nothing when all is well.
         blindness: why all together, or else one of the workers, can count too little of what comes.
-        warnings: what makes a rule, or all of them, count something else than is meant, in words.
+        warnings: what makes a rule, or all of them, count something else than is meant, and workers whose
+            rules, seed or clock are not those of the others or of Kafka, in words.
         findings: what is wrong with the clicks topic, what follows from it, and what to do.
     """
 
@@ -109,7 +109,7 @@ class Now(msgspec.Struct):
         timeline: the last hour.
         health: of the watcher.
         position: of the stream, to go on from with ``/api/v1/stream?last_event_id=``.
-        time: the worker's clock, ISO-8601 UTC.
+        time: Kafka's clock, ISO-8601 UTC.
         version: of Clickwarden.
     """
 
@@ -146,7 +146,7 @@ def look() -> Now:
         timeline=Timeline(STEP, timeline.points()),
         health=health,
         position=stream.position,
-        time=isotime(time()),
+        time=isotime(app.clock.now()),
         version=RELEASE,
     )
 
@@ -199,7 +199,11 @@ def _health() -> Health:
         workers=known,
         impaired=[],
         blindness=blindness_of(heard, settings.blind_share),
-        warnings=list(sight_of(heard).warnings(app.rules).values()),
+        warnings=[
+            *discord_of(heard).values(),
+            *clocks_of(heard),
+            *sight_of(heard).warnings(app.rules).values(),
+        ],
         findings=findings_of(heard),
     )
     health.impaired = list(_impaired(health))

@@ -1,12 +1,29 @@
 """The page and its login; what they show comes from the API."""
 
-from aiohttp import web
+import asyncio
+from urllib.parse import parse_qs
 
-from app.main import app, settings
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from app.main import app
 from web import files, now
-from web.guard import COOKIE, cookie, is_token
+from web.guard import COOKIE, cookie, guesses
+from web.guesses import TooManyGuesses
 
 routes = web.RouteTableDef()
+
+#: How long the login's form may take to arrive, seconds.
+FORM_SECONDS = 10.0
+#: What comes of one that is none, or of which only the beginning comes.
+MALFORMED = (
+    KeyError,
+    ValueError,
+    TimeoutError,
+    ConnectionError,
+    web.RequestPayloadError,
+    HttpProcessingError,
+)
 
 #: What each page is made of; what it shows comes from the API.
 PAGES = {"/user": "user.html", "/history": "history.html", "/rules": "rules.html"}
@@ -43,12 +60,18 @@ async def login_form(request: web.Request) -> web.Response:
 @routes.post("/login")
 async def login(request: web.Request) -> web.Response:
     """Trade the form's ``token`` for a cookie that lasts until the browser is closed."""
-    given = (await request.post()).get("token")
-    token = settings.web_token.get_secret_value()
-    if not isinstance(given, str) or not is_token(given, token):
-        raise web.HTTPSeeOther("/login#wrong")
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            given = parse_qs((await request.read()).decode())["token"][0]
+    except MALFORMED:
+        raise web.HTTPBadRequest(text="a login is a form with the field token") from None
+    try:
+        if not guesses.is_right(given, request.remote):
+            raise web.HTTPSeeOther("/login#wrong")
+    except TooManyGuesses:
+        raise web.HTTPSeeOther("/login#later") from None
     response = web.Response(status=303, headers={"Location": "/"})
-    response.set_cookie(COOKIE, cookie(token), httponly=True, samesite="Strict", secure=request.secure)
+    response.set_cookie(COOKIE, cookie(given), httponly=True, samesite="Strict", secure=request.secure)
     return response
 
 

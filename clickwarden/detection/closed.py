@@ -5,7 +5,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ WINDOW_BYTES = 1024
 SPANS = 64
 
 
-class Outcome(msgspec.Struct, array_like=True, frozen=True):
+class Outcome(NamedTuple):
     """What a window had counted when it was closed. It never changes.
 
     Attributes:

@@ -1,7 +1,9 @@
 """What is abnormal: the rules of ``rules.toml``."""
 
+import hashlib
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -91,3 +93,9 @@ def load(path: Path) -> tuple[Rule, ...]:
         twice = next(name for name in names if names.count(name) > 1)
         raise SettingsError(f"{path}: two rules are named {twice!r}; names must differ")
     return tuple(rules)
+
+
+def digest_of(rules: Sequence[Rule]) -> str:
+    """What tells rules from others, whatever their order."""
+    encoded = msgspec.json.encode(sorted(rules, key=lambda rule: rule.name))
+    return hashlib.blake2b(encoded, digest_size=8).hexdigest()

@@ -1,5 +1,6 @@
 """Count-Min sketch with conservative update."""
 
+import hashlib
 import math
 from collections.abc import Collection
 from itertools import repeat
@@ -24,6 +25,15 @@ def hashes_of(names: Collection[str], seed: int) -> NDArray[np.uint64]:
     """The 64-bit hash (XXH3) of each name, unpredictable without the seed."""
     digests = map(xxhash.xxh3_64_intdigest, map(str.encode, names), repeat(seed))
     return np.fromiter(digests, np.uint64, len(names))
+
+
+def digest_of(seed: int) -> bytes:
+    """What tells a seed from others without giving it away, 16 bytes.
+
+    >>> digest_of(7) == digest_of(7), digest_of(7) == digest_of(8)
+    (True, False)
+    """
+    return hashlib.blake2b(seed.to_bytes(8), digest_size=16, person=b"clickwarden seed").digest()
 
 
 def cells_of(hashes: NDArray[np.uint64], width: int) -> NDArray[np.intp]:

@@ -12,19 +12,24 @@ import zstandard
 from clickwarden.detection.closed import ClosedWindow, Outcome, Spans
 from clickwarden.detection.detection import Detection, Parameters, RuleWindows
 from clickwarden.detection.rules import Rule
+from clickwarden.detection.sketch import digest_of
 from clickwarden.detection.suspects import Suspect, Suspects
 from clickwarden.detection.windows import Window
 from clickwarden.errors import SnapshotError
 from clickwarden.release import RELEASE
 
 #: Layout of a snapshot. Older ones are read, newer ones are refused.
-VERSION = 2
+VERSION = 3
 _MAGIC = b"CW"
+
+
+#: A digest; up to version 2 the seed itself.
+_Seed = int | bytes
 
 
 class _Window(msgspec.Struct, array_like=True):
     start: int
-    seed: int
+    seed: _Seed
     max_suspects: int
     clicks: int
     cells: bytes
@@ -51,6 +56,13 @@ class _ClosedWindow(msgspec.Struct, array_like=True):
     changed: list[str]
     due: float
     until: float
+
+
+class _Outcome(msgspec.Struct, array_like=True):
+    seed: _Seed
+    cell_bytes: int
+    cells: bytes
+    suspects: dict[str, Suspect]
 
 
 class _Clock(msgspec.Struct, array_like=True):
@@ -82,7 +94,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Snapshot)
-_outcome_decoder = msgspec.msgpack.Decoder(Outcome)
+_outcome_decoder = msgspec.msgpack.Decoder(_Outcome)
 
 
 def dump(detection: Detection) -> bytes:
@@ -105,7 +117,7 @@ def dump(detection: Detection) -> bytes:
                 windows=[
                     _Window(
                         start=window.start,
-                        seed=window.seed,
+                        seed=digest_of(window.seed),
                         max_suspects=window.max_suspects,
                         clicks=window.clicks,
                         cells=window.sketch.cells.tobytes(),
@@ -156,7 +168,9 @@ def outcome_key(name: tuple[str, int]) -> bytes:
 
 def dump_outcome(outcome: Outcome) -> bytes:
     """What a window had counted when it was closed."""
-    return _encoder.encode(outcome)
+    return _encoder.encode(
+        _Outcome(digest_of(outcome.seed), outcome.cell_bytes, outcome.cells, outcome.suspects)
+    )
 
 
 def compress(dumped: bytes) -> bytes:
@@ -174,7 +188,7 @@ def load(value: bytes, partition: int, parameters: Parameters, outcomes: Mapping
         outcomes: records of windows that are over, by :func:`outcome_key`.
 
     Raises:
-        SnapshotError: it is broken, incomplete, or of a version this worker cannot read.
+        SnapshotError: it is broken, incomplete, of a version this worker cannot read, or of another seed.
     """
     try:
         return _restore(_read(value), partition, parameters, outcomes)
@@ -227,7 +241,8 @@ def _restore(
         ruled.until = saved.until
         ruled.sealed = saved.sealed
         for opened in saved.windows:
-            window = Window(opened.start, saved.rule, opened.seed, opened.max_suspects)
+            _check(opened.seed, parameters)
+            window = Window(opened.start, saved.rule, parameters.seed, opened.max_suspects)
             window.clicks = opened.clicks
             window.sketch.restore(opened.cells, opened.cell_clicks)
             window.suspects = Suspects(saved.rule.threshold, opened.suspects)
@@ -239,7 +254,7 @@ def _restore(
     for rule, bounds in snapshot.forgotten.items():
         detection.closed.forgotten[rule] = Spans(bounds)
     for kept in snapshot.closed:
-        _restore_closed(detection, kept, outcomes)
+        _restore_closed(detection, kept, parameters, outcomes)
     return detection
 
 
@@ -258,11 +273,24 @@ def _restore_clock(detection: Detection, snapshot: _Snapshot) -> None:
         detection.delays.spans = saved.delays
 
 
-def _restore_closed(detection: Detection, kept: _ClosedWindow, outcomes: Mapping[bytes, bytes]) -> None:
+def _check(seed: _Seed, parameters: Parameters) -> None:
+    """Refuse what was counted with another seed: nobody knows whose its cells are."""
+    if seed not in (parameters.seed, digest_of(parameters.seed)):
+        raise SnapshotError(
+            "was counted with another CLICKWARDEN_SEED: set that one again, or begin anew with another "
+            "CLICKWARDEN_APP_ID"
+        )
+
+
+def _restore_closed(
+    detection: Detection, kept: _ClosedWindow, parameters: Parameters, outcomes: Mapping[bytes, bytes]
+) -> None:
     rule = detection.rule_windows[kept.ruled].rule
     outcome = None
     if kept.counted:
-        outcome = _outcome_decoder.decode(outcomes[outcome_key((rule.name, kept.start))])
+        saved = _outcome_decoder.decode(outcomes[outcome_key((rule.name, kept.start))])
+        _check(saved.seed, parameters)
+        outcome = Outcome(parameters.seed, saved.cell_bytes, saved.cells, saved.suspects)
     window = ClosedWindow(kept.start, rule, outcome, kept.closed)
     window.stored = kept.counted
     window.late, window.suspects, window.revisions = kept.late, kept.suspects, kept.revisions

@@ -55,9 +55,10 @@ class Following:
         trouble: why Kafka cannot be read now; empty when it can.
     """
 
-    def __init__(self, topics: Sequence[Followed]) -> None:
+    def __init__(self, topics: Sequence[Followed], now: Callable[[], float] = time) -> None:
         self.loaded = asyncio.Event()
         self.trouble = ""
+        self._now = now
         self._topics = {followed.topic: followed for followed in topics}
         self._next: dict[TopicPartition, int] = {}
 
@@ -115,7 +116,7 @@ class Following:
     ) -> int:
         if not followed.seconds:
             return end - followed.newest
-        since = {partition: int((time() - followed.seconds) * 1000)}
+        since = {partition: int((self._now() - followed.seconds) * 1000)}
         found = (await consumer.offsets_for_times(since))[partition]
         return end if found is None else int(found.offset)
 

@@ -46,11 +46,11 @@ def snapshot_before_anomalies() -> None:
     from tables.snapshots import snapshots
 
     emit, dump, put = anomalies.emit, snapshot.dump, snapshots.put
-    held: dict[int, list[tuple[list[Anomaly], Any, Any]]] = {}
-    forgotten: dict[int, list[tuple[list[Anomaly], Any, Any]]] = {}
+    held: dict[int, list[tuple[list[Anomaly], Any, Any, float]]] = {}
+    forgotten: dict[int, list[tuple[list[Anomaly], Any, Any, float]]] = {}
 
-    async def hold(found: list[Anomaly], settings: Any, deliveries: Any) -> None:
-        held.setdefault(found[0].partition, []).append((found, settings, deliveries))
+    async def hold(found: list[Anomaly], settings: Any, deliveries: Any, now: float) -> None:
+        held.setdefault(found[0].partition, []).append((found, settings, deliveries, now))
 
     def dump_and_forget(detection: Any) -> bytes:
         forgotten[detection.partition] = held.pop(detection.partition, [])
@@ -61,10 +61,10 @@ def snapshot_before_anomalies() -> None:
         if not any(key.startswith(KEY) and value for key, value in rows.items()):
             return  # what belongs to a snapshot, before and behind it
         emissions = forgotten.pop(partition)
-        if any(anomaly.status == "closed" for found, _, _ in emissions for anomaly in found):
+        if any(anomaly.status == "closed" for found, *_ in emissions for anomaly in found):
             os.kill(os.getpid(), signal.SIGKILL)
-        for found, settings, deliveries in emissions:
-            await emit(found, settings, deliveries)
+        for found, settings, deliveries, now in emissions:
+            await emit(found, settings, deliveries, now)
             await deliveries.acknowledged(deliveries.sent)
 
     patch.object(anomalies, "emit", hold).start()

@@ -43,7 +43,6 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(
         ("BLIND_SHARE", "0", "greater than 0"),
         ("BLIND_SHARE", "1.1", "less than or equal to 1"),
         ("PARTITIONS", "0", "greater than or equal to 1"),
-        ("SEED", "-1", "greater than or equal to 0"),
         ("SESSION_TIMEOUT", "5", "greater than or equal to 6"),
         ("WEB_PORT", "65536", "less than or equal to 65535"),
         ("CLICKS_TOPIC", "a click", "pattern"),
@@ -52,6 +51,7 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(
         ("WEB_BIND", "0.0.0.0", "set CLICKWARDEN_WEB_TOKEN to a secret, or bind to 127.0.0.1"),
         ("SECURITY_PROTOCOL", "TLS", "'PLAINTEXT', 'SSL'"),
         ("SSL_CAFILE", "absent.pem", "no such file: absent.pem"),
+        ("SSL_KEYFILE", __file__, "of no use without the certificate; set CLICKWARDEN_SSL_CERTFILE"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_its_value_and_the_cure(
@@ -97,17 +97,48 @@ def test_sasl_needs_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKWARDEN_SASL_PASSWORD", "hush")
-    monkeypatch.setenv("CLICKWARDEN_WEB_TOKEN", "psst")
+    monkeypatch.setenv("CLICKWARDEN_WEB_TOKEN", "psst psst")
     monkeypatch.setenv("CLICKWARDEN_PARTITIONS", "0")
     with pytest.raises(SettingsError) as refused:
         Settings.load()
     assert "hush" not in str(refused.value) + repr(Settings(partitions=1))
-    assert "psst" not in str(refused.value) + repr(Settings(partitions=1))
+    assert "psst psst" not in str(refused.value) + repr(Settings(partitions=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SEED", "-123454321", "CLICKWARDEN_SEED: Input should be greater than or equal to 0"),
+        ("SEED", "123454321.5", "CLICKWARDEN_SEED: Input should be a valid integer"),
+        ("WEB_TOKEN", "1234543", "CLICKWARDEN_WEB_TOKEN: is shorter than 8 characters"),
+        ("BROKER", "kafka://me:123454321@kafka:9092", "CLICKWARDEN_BROKER=kafka://…@kafka:9092: an address"),
+        ("BROKER", "me:12345432/1@kafka:9092,b", "set CLICKWARDEN_SASL_USERNAME and CLICKWARDEN_SASL_"),
+        ("PARTITIONS", "me:123454321@kafka", "CLICKWARDEN_PARTITIONS=…@kafka: Input"),
+    ],
+)
+def test_a_wrong_value_with_a_secret_in_it_is_refused_without_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+    assert said in str(refused.value)
+    assert "12345" not in str(refused.value)
+
+
+def test_an_empty_variable_leaves_the_file_its_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CLICKWARDEN_LATENESS=7\nCLICKWARDEN_PARTITIONS=0\n")
+    monkeypatch.setenv("CLICKWARDEN_LATENESS", "")
+    monkeypatch.setenv("CLICKWARDEN_PARTITIONS", "")
+    with pytest.raises(SettingsError, match=r"^CLICKWARDEN_PARTITIONS=0: "):
+        Settings.load()
+    (tmp_path / ".env").write_text("CLICKWARDEN_LATENESS=7\n")
+    assert Settings.load().lateness == 7
 
 
 def test_bound_to_every_address_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKWARDEN_WEB_BIND", "0.0.0.0")
-    monkeypatch.setenv("CLICKWARDEN_WEB_TOKEN", "psst")
+    monkeypatch.setenv("CLICKWARDEN_WEB_TOKEN", "psst psst")
     assert Settings.load().web_bind == "0.0.0.0"
 
 

@@ -88,6 +88,7 @@ def test_cut_off_from_the_coordinator_alone_it_says_nothing_and_ends(
     if heals:
         cut.unlink()
     assert one.wait() == (EXPELLED if heals else CUT_OFF)
+    assert "Traceback" not in one.log
     topic.await_counted(two)
     assert {each["worker"] for each in topic.anomalies()} == {"two"}
     assert [each["count"] for each in topic.anomalies("closed")] == [60]
@@ -107,6 +108,7 @@ def test_a_request_that_is_never_answered_does_not_cost_it_its_place(
     topic.until(lambda: worker.state == "away", worker)
     hung.unlink()
     topic.until(lambda: worker.ready, worker, seconds=12)
+    assert "Traceback" not in worker.log
 
 
 def test_it_ends_when_coordination_fails(site: Sites, monkeypatch: pytest.MonkeyPatch) -> None:

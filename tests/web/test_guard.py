@@ -10,8 +10,19 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from clickwarden.settings import Settings
 from web.guard import COOKIE, HEADERS, add_headers, cookie, guard
+from web.guesses import BURST, Guesses
 
-TOKEN = "täken"
+TOKEN = "täken täken"
+
+
+#: Requests that were let in.
+admitted: list[web.Request] = []
+
+
+@pytest.fixture(autouse=True)
+def nobody() -> None:
+    """No request yet."""
+    admitted.clear()
 
 
 @asynccontextmanager
@@ -19,7 +30,9 @@ async def serve(**given: Any) -> AsyncIterator[TestClient[web.Request, web.Appli
     async def hello(_: web.Request) -> web.Response:
         return web.Response(text="hello")
 
-    app = web.Application(middlewares=[guard(Settings(_env_file=None, **given))])
+    settings = Settings(_env_file=None, **given)
+    guesses = Guesses(settings.web_token.get_secret_value())
+    app = web.Application(middlewares=[guard(settings, guesses, admitted.append)])
     app.on_response_prepare.append(add_headers)
     for path in ("/", "/api/v1/status", "/table/", "/health", "/ready", "/login"):
         app.router.add_get(path, hello)
@@ -77,6 +90,7 @@ async def test_without_the_token(headers: dict[str, str]) -> None:
         for path in ("/health", "/ready", "/login"):
             async with client.get(path, headers=headers) as answer:
                 assert answer.status == 200
+    assert not admitted
 
 
 @pytest.mark.parametrize(
@@ -91,6 +105,21 @@ async def test_without_the_token(headers: dict[str, str]) -> None:
 async def test_with_the_token(headers: dict[str, str]) -> None:
     async with serve(web_token=TOKEN) as client, client.get("/table/", headers=headers) as answer:
         assert answer.status == 200
+        assert [request.path for request in admitted] == ["/table/"]
+
+
+async def test_who_has_tried_too_many_is_refused_the_right_one_too_but_not_the_cookie() -> None:
+    async with serve(web_token=TOKEN) as client:
+        answers = []
+        for token in [*["wrong"] * BURST, TOKEN]:
+            async with client.get("/table/", headers={"Authorization": f"Bearer {token}"}) as answer:
+                answers.append(answer.status)
+        assert answers == [*[401] * BURST, 429]
+        assert answer.headers["Retry-After"] == "1"
+        async with client.get("/table/", headers={"Cookie": f"{COOKIE}={cookie(TOKEN)}"}) as answer:
+            assert answer.status == 200
+        async with client.get("/ready", headers={"Authorization": "Bearer wrong"}) as answer:
+            assert answer.status == 200
 
 
 async def test_a_browser_is_sent_to_the_login_and_the_api_never_is() -> None:

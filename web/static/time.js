@@ -15,7 +15,7 @@ function format(date, options, timeZone) {
 
 let ahead = 0;
 
-// The worker's clock is the one that counts: its time now, ISO-8601.
+// Kafka's clock is the one that counts: its time now, ISO-8601.
 export function setClock(iso) {
   ahead = Date.parse(iso) - Date.now();
 }

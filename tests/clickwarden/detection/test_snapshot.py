@@ -124,11 +124,14 @@ def every_kind() -> Detection:
     return detection
 
 
+def rows(version: int) -> dict[bytes, bytes]:
+    closed = GOLDEN / f"{version}.closed.bin"
+    return msgspec.msgpack.decode(closed.read_bytes(), type=dict[bytes, bytes]) if closed.exists() else {}
+
+
 @pytest.mark.parametrize("version", range(1, VERSION + 1))
 def test_every_version_there_ever_was_is_read(version: int) -> None:
-    closed = GOLDEN / f"{version}.closed.bin"
-    rows = msgspec.msgpack.decode(closed.read_bytes(), type=dict[bytes, bytes]) if closed.exists() else {}
-    detection = load((GOLDEN / f"{version}.bin").read_bytes(), 0, SETTINGS, rows)
+    detection = load((GOLDEN / f"{version}.bin").read_bytes(), 0, SETTINGS, rows(version))
     known = core if version == 1 else state
     assert known(detection) == known(every_kind())
     after: list[Click] = [
@@ -137,6 +140,24 @@ def test_every_version_there_ever_was_is_read(version: int) -> None:
         ("ann", "view", None, T + 300),
     ]
     assert go_on(detection, after) == go_on(every_kind(), after)
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_what_another_seed_counted_is_refused(version: int) -> None:
+    other = SETTINGS.model_copy(update={"seed": 8})
+    with pytest.raises(SnapshotError, match=r"partition 0 was counted with another CLICKWARDEN_SEED: set"):
+        load((GOLDEN / f"{version}.bin").read_bytes(), 0, other, rows(version))
+
+
+def test_the_seed_is_not_in_it() -> None:
+    secret = 0xC0FFEE_C0FFEE_C0FF
+    detection = Detection(0, RULES, SETTINGS.model_copy(update={"seed": secret}))
+    for second in 0, 300:
+        go_on(detection, [("ann", "view", "p", T + second)] * 9)
+    stored = [dump(detection), *outcomes(detection).values()]
+    assert len(stored) == 2
+    forms = (secret.to_bytes(8), secret.to_bytes(8, "little"), str(secret).encode())
+    assert not [form for form in forms for value in stored if form in value]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +169,7 @@ def snapshot() -> bytes:
 
 def test_a_newer_version_is_refused_with_the_cure(snapshot: bytes) -> None:
     newer = snapshot[:2] + bytes([VERSION + 1]) + snapshot[3:]
-    with pytest.raises(SnapshotError, match=r"partition 5 has version 3, .* run the release that wrote it"):
+    with pytest.raises(SnapshotError, match=r"partition 5 has version 4, .* run the release that wrote it"):
         load(newer, 5, SETTINGS, {})
 
 
