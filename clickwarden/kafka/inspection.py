@@ -9,7 +9,12 @@ from time import monotonic
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from clickwarden.errors import ClickwardenError
 from clickwarden.formats.choice import decoder_of
@@ -38,7 +43,7 @@ async def configuration(settings: Settings) -> dict[str, str] | None:
     """How the clicks topic is set up; None where Kafka may not, or cannot, tell.
 
     Raises:
-        BrokerError: Kafka does not answer.
+        BrokerError: Kafka does not answer, or does not know the topic (yet).
     """
     admin = AIOKafkaAdminClient(**settings.client_options())
     wanted = dict.fromkeys(CONFIGS)
@@ -47,15 +52,15 @@ async def configuration(settings: Settings) -> dict[str, str] | None:
         (response,) = await admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, settings.clicks_topic, wanted)]
         )
-    except IncompatibleBrokerVersion:
+        (topic,) = response.to_object()["resources"]
+        if topic["error_code"]:
+            raise for_code(topic["error_code"])(topic["error_message"])
+    except (IncompatibleBrokerVersion, TopicAuthorizationFailedError):
         return None
     except KafkaError as error:
         raise await unreachable(settings, error) from None
     finally:
         await admin.close()
-    (topic,) = response.to_object()["resources"]
-    if topic["error_code"]:
-        return None
     return {
         entry["config_names"]: entry["config_value"]
         for entry in topic["config_entries"]

@@ -21,6 +21,7 @@ from confluent_kafka.admin import (
 )
 from playwright.sync_api import expect
 
+from clickwarden.errors import BrokerError
 from clickwarden.kafka.inspection import Inspection, configuration
 from clickwarden.settings import PREFIX
 from experiments.chromium import chromium
@@ -184,6 +185,7 @@ async def test_what_changes_while_a_worker_runs_is_noticed_once(
     watching.cancel()
 
 
-async def test_a_topic_that_kafka_does_not_describe_is_unknown(site: Sites) -> None:
+async def test_a_topic_that_a_node_does_not_know_yet_is_asked_for_again(site: Sites) -> None:
     here = await asyncio.to_thread(site)
-    assert await configuration(here.settings) is None  # there is none
+    with pytest.raises(BrokerError, match="UnknownTopicOrPartition"):
+        await configuration(here.settings)
