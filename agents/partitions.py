@@ -32,7 +32,7 @@ from clickwarden.formats.aside import (
     HEADER_TOPIC,
     HEADER_UNCOUNTED,
 )
-from clickwarden.formats.clicks import Record
+from clickwarden.formats.fields import Record
 from clickwarden.kafka.runs import Run
 from clickwarden.times import isotime
 from tables.partitioned import PartitionedTable

@@ -24,7 +24,7 @@ from math import isfinite, nan
 import numpy as np
 
 from clickwarden.detection.clicks import Clicks, Rejected
-from clickwarden.formats.clicks import USER_ID_MAX
+from clickwarden.formats.shapes import USER_ID_MAX
 from clickwarden.formats.lines import Block
 
 VIEW = frozenset({"GET", "HEAD"})

@@ -1,30 +1,23 @@
 """What a click may look like, and how a run of records becomes columns."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.clicks import Clicks, Rejected
 from clickwarden.errors import ClickError
+from clickwarden.formats.fields import Record, places_of
 from clickwarden.formats.json import DEPTH_MAX, UNREADABLE, is_deep
-from clickwarden.times import epoch
-
-USER_ID_MAX = 256
-EVENT_MAX = 64
-#: From here on a number is epoch milliseconds (in seconds it would be the year 5138).
-MILLISECONDS_FROM = 1e11
+from clickwarden.formats.records import Held, Number, Unwrapping
+from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, OtherShape, Sweep, shapes
+from clickwarden.formats.timestamps import EARLIEST, LATEST, seconds
 
 #: Kafka's own clock made a record's time stamp; the topic is set so.
 LOG_APPEND_TIME = 1
-
-#: No click is earlier, epoch seconds: a number that would be in 1970 counts something else.
-EARLIEST = 31_536_000
-#: No click is later, epoch seconds: years have four digits.
-LATEST = 250_000_000_000
+#: From here on a double may be another number than the one that was written.
+EXACT = 2**53
 
 #: Why a record cannot be counted.
 REASONS: dict[str, str] = {
@@ -40,122 +33,122 @@ REASONS: dict[str, str] = {
 }
 
 
-class Record(Protocol):
-    """What is read of a Kafka record."""
-
-    @property
-    def offset(self) -> int:
-        """Where it stands in its partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """Its time stamp, epoch milliseconds."""
-
-    @property
-    def timestamp_type(self) -> int | None:
-        """1 where the time stamp is Kafka's own, else its producer made it (KIP-32)."""
-
-    @property
-    def key(self) -> bytes | None:
-        """The key; None where there is none."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The value; None: a tombstone."""
-
-
 class Decoder:
     """Turns records into :class:`Clicks`, or says why not.
 
-    A run of good records is decoded in one sweep; a run that holds a bad one
-    is decoded again record by record, so that one bad record costs its own
-    run and nothing else.
+    A run of good records of one shape is decoded in one sweep; a run that
+    holds another is decoded again record by record, so that one bad record
+    costs its own run and nothing else.
 
     Args:
-        names: what the topic calls the fields of a click, by our own names.
+        names: where the topic's fields stand, by our own names; see :mod:`~clickwarden.formats.fields`.
         skew: seconds that a click may be ahead of Kafka's clock.
+        pattern: of times in text; see :func:`~clickwarden.formats.timestamps.seconds`.
     """
 
-    def __init__(self, names: Mapping[str, str], skew: float) -> None:
+    def __init__(self, names: Mapping[str, str], skew: float, pattern: str = "") -> None:
         self._names = names
-        self._decode_number = self._decoder(float)
-        self._decode_any = self._decoder(float | str)
         self._skew = skew
-
-    def _decoder(self, timestamp: Any) -> Callable[[Any], Any]:
-        struct = msgspec.defstruct(
-            "Click",
-            [
-                ("user_id", Annotated[str, msgspec.Meta(min_length=1, max_length=USER_ID_MAX)]),
-                ("event", Annotated[str, msgspec.Meta(max_length=EVENT_MAX)]),
-                ("timestamp", timestamp),
-                ("product_id", str | int | None, None),
-            ],
-            rename=dict(self._names),
-            gc=False,
-        )
-        return msgspec.json.Decoder(struct).decode
+        self._pattern = pattern
+        fields = places_of(names)
+        self._unwrapping = Unwrapping(fields)
+        self._sweeps = [Sweep(shape) for shape in shapes(fields, pattern)]
 
     def decode(self, records: Sequence[Record]) -> Clicks:
         """Decode one run of records of one partition."""
         values: list[Any] = [record.value for record in records]
-        try:
-            if max(map(len, values), default=0) > 2 * DEPTH_MAX and any(map(is_deep, values)):
-                return self._decode_each(records)
-            rows = list(map(self._decode_number, values))
-        except (*UNREADABLE, TypeError):
-            return self._decode_each(records)
-        times = np.array([row.timestamp for row in rows], np.float64)
-        times[times >= MILLISECONDS_FROM] /= 1000.0
         stamps = _stamps(records)
-        if len(rows) and (times.max() > self._limit(stamps) or times.min() < EARLIEST):
-            return self._decode_each(records)
-        clicks = _columns(rows, times, _received(records, stamps))
-        clicks.stamps = stamps
+        try:
+            if max(map(len, values), default=0) <= 2 * DEPTH_MAX or not any(map(is_deep, values)):
+                for sweep in self._sweeps:
+                    clicks = self._swept(sweep, values, records, stamps)
+                    if clicks is not None:
+                        return clicks
+        except TypeError:  # a tombstone
+            pass
+        return self._decode_each(records, stamps)
+
+    def _swept(
+        self, sweep: Sweep, values: list[bytes], records: Sequence[Record], stamps: NDArray[np.float64]
+    ) -> Clicks | None:
+        try:
+            found = sweep.take(values, records)
+        except (*UNREADABLE, OtherShape, ClickError, AttributeError):
+            return None
+        times = found.columns.times
+        if len(times) and (times.max() > self._limit(stamps) or times.min() < EARLIEST):
+            return None
+        clicks = Clicks(*found.columns, received=_received(records, stamps), stamps=stamps)
+        if found.sizes is not None:
+            sizes = clicks.sizes = found.sizes
+            clicks.records = np.repeat(np.arange(len(sizes)), sizes)
+            clicks.elements = np.arange(len(times)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            clicks.received = clicks.received[clicks.records]
         return clicks
 
-    def _decode_each(self, records: Sequence[Record]) -> Clicks:
-        rows, times, positions = [], [], []
-        rejected: list[Rejected] = []
-        ignored = 0
-        stamps = _stamps(records)
-        plain = min(self._limit(stamps), MILLISECONDS_FROM)
+    def _decode_each(self, records: Sequence[Record], stamps: NDArray[np.float64]) -> Clicks:
+        clicks = Clicks([], [], [], np.array([]), stamps=stamps)
+        times: list[float] = []
+        places: list[tuple[int, int]] = []
+        sizes = np.ones(len(records), np.int64)
         for position, record in enumerate(records):
-            value = record.value
-            if value is None:
-                ignored += 1
-                continue
-            try:
-                row = self._decode_one(value)
-                time = row.timestamp
-                if type(time) is str or not EARLIEST <= time < plain:
-                    time = self._time(time, record)
-            except ClickError as error:
-                # Not the error itself: its traceback would keep the whole run.
-                rejected.append(
-                    Rejected(record.offset, record.key, value, error.reason, error.detail, position)
-                )
-                continue
-            rows.append(row)
-            times.append(time)
-            positions.append(position)
-        clicks = _columns(rows, np.array(times, np.float64), _received(records, stamps)[positions])
-        clicks.records = np.array(positions, np.int64)
-        clicks.rejected = rejected
-        clicks.ignored = ignored
-        clicks.stamps = stamps
+            held = self._held(record)
+            sizes[position] = len(held)
+            for element, one in enumerate(held):
+                if one.ignored:
+                    clicks.ignored += 1
+                    continue
+                try:
+                    user, event, product, time = self._click(one, record)
+                except ClickError as error:
+                    # Not the error itself: its traceback would keep the whole run.
+                    clicks.rejected.append(_rejected(record, position, error, one, element if len(held) > 1 else None))
+                    continue
+                clicks.users.append(user)
+                clicks.events.append(event)
+                clicks.products.append(product)
+                times.append(time)
+                places.append((position, element))
+        clicks.times = np.array(times, np.float64)
+        clicks.records, elements = np.array(places, np.int64).reshape(-1, 2).T
+        clicks.received = _received(records, stamps)[clicks.records]
+        if sizes.max(initial=1) > 1:
+            clicks.elements, clicks.sizes = elements, sizes
         return clicks
 
-    def _decode_one(self, value: bytes) -> Any:
-        if is_deep(value):
-            raise ClickError("not_json", f"nested more than {DEPTH_MAX} deep")
+    def _held(self, record: Record) -> list[Held]:
+        value = record.value
+        if value is None:
+            return [Held(b"", ignored=True)]
         try:
-            return self._decode_any(value)
-        except UNREADABLE as error:
-            raise self._explain(value, error) from None
+            return self._unwrapping.held(value, record)
+        except ClickError as error:
+            return [Held(value, fault=error)]
 
-    def _time(self, timestamp: float | str, record: Record) -> float:
-        time = seconds(timestamp)
+    def element(self, record: Record, number: int) -> bytes:
+        """One of the several things in a record, as it stands there."""
+        return self._held(record)[number].value
+
+    def _click(self, held: Held, record: Record) -> tuple[str, str, str | int | None, float]:
+        if held.fault is not None:
+            raise held.fault
+        user, event, timestamp = (self._needed(name, held, record) for name in ("user_id", "event", "timestamp"))
+        product = self._unwrapping.field("product_id", held.scopes, record)
+        return _user(user), _event(event), _product(product), self._time(timestamp, record)
+
+    def _needed(self, name: str, held: Held, record: Record) -> Any:
+        found = self._unwrapping.field(name, held.scopes, record)
+        if found is None:
+            raise ClickError("missing_field", self._names[name])
+        return found
+
+    def _time(self, timestamp: Any, record: Record) -> float:
+        if isinstance(timestamp, bool):
+            raise ClickError("wrong_field", "expected a time, got true or false")
+        if isinstance(timestamp, Number):
+            timestamp = str(timestamp) if self._pattern and timestamp.is_whole else float(timestamp)
+        # Kafka's own is in seconds already, which no number's magnitude turns into another.
+        time = seconds(timestamp, self._pattern)
         received = record.timestamp / 1000.0
         if time > received + self._skew:
             raise ClickError("future", f"{time - received:.0f} s ahead of Kafka's clock")
@@ -167,46 +160,52 @@ class Decoder:
         """The latest time that is from the future for no record with these time stamps, epoch seconds."""
         return min(float(stamps.min(initial=LATEST)) + self._skew, LATEST)
 
-    def _explain(self, value: bytes, error: Exception) -> ClickError:
-        try:
-            click = msgspec.json.decode(value)
-        except UNREADABLE:
-            return ClickError("not_json", str(error))
-        if not isinstance(click, dict):
-            return ClickError("not_object", type(click).__name__)
-        names = self._names
-        for name in ("user_id", "event", "timestamp"):
-            if names[name] not in click:
-                return ClickError("missing_field", names[name])
-        user_id, event = click[names["user_id"]], click[names["event"]]
-        if user_id == "":
-            return ClickError("empty_user_id")
-        if isinstance(user_id, str) and len(user_id) > USER_ID_MAX:
-            return ClickError("huge_user_id", f"{len(user_id)} characters")
-        if isinstance(event, str) and len(event) > EVENT_MAX:
-            return ClickError("huge_event", f"{len(event)} characters")
-        return ClickError("wrong_field", str(error))
+
+def _rejected(record: Record, position: int, error: ClickError, held: Held, element: int | None) -> Rejected:
+    value = held.value if element is not None else record.value or b""
+    return Rejected(record.offset, record.key, value, error.reason, error.detail, position, element)
 
 
-def seconds(timestamp: float | str) -> float:
-    """Epoch seconds of a click's ``timestamp``.
+def _user(found: Any) -> str:
+    user_id = str(_whole(found)) if isinstance(found, Number) else found
+    if not isinstance(user_id, str):
+        raise ClickError("wrong_field", "expected a user in text or a whole number, got true or false")
+    if not user_id:
+        raise ClickError("empty_user_id")
+    if len(user_id) > USER_ID_MAX:
+        raise ClickError("huge_user_id", f"{len(user_id)} characters")
+    return user_id
 
-    >>> seconds(1431936343), seconds(1431936343000), seconds("2015-05-18T08:05:43Z")
-    (1431936343.0, 1431936343.0, 1431936343.0)
+
+def _event(found: Any) -> str:
+    if type(found) is not str:
+        raise ClickError("wrong_field", f"expected an event in text, got {found!r:.40}")
+    if len(found) > EVENT_MAX:
+        raise ClickError("huge_event", f"{len(found)} characters")
+    return found
+
+
+def _product(found: Any) -> str | int | None:
+    if isinstance(found, bool):
+        raise ClickError("wrong_field", "expected a product in text or a whole number, got true or false")
+    return _whole(found) if isinstance(found, Number) else found
+
+
+def _whole(number: Number) -> int:
+    """A whole number as one: of the ways to write it in text that Python's is the one.
 
     Raises:
-        ClickError: it is no point in time from 1971 on.
+        ClickError: it is none, or larger than a double can tell from the next, or than Python reads.
     """
-    if isinstance(timestamp, str):
-        try:
-            value = epoch(timestamp)
-        except (ValueError, OverflowError) as error:
-            raise ClickError("bad_timestamp", str(error)) from None
-    else:
-        value = timestamp / 1000.0 if timestamp >= MILLISECONDS_FROM else float(timestamp)
-    if not math.isfinite(value) or value < EARLIEST:
-        raise ClickError("bad_timestamp", f"{timestamp!r}")
-    return value
+    try:
+        if number.is_whole:
+            return int(number)
+        value = float(number)
+    except ValueError as error:
+        raise ClickError("wrong_field", str(error)) from None
+    if not value.is_integer() or abs(value) >= EXACT:
+        raise ClickError("wrong_field", f"expected a whole number, got {number:.40}")
+    return int(value)
 
 
 def _stamps(records: Sequence[Record]) -> NDArray[np.float64]:
@@ -221,13 +220,3 @@ def _received(records: Sequence[Record], stamps: NDArray[np.float64]) -> NDArray
         return stamps
     own = np.array([record.timestamp_type == LOG_APPEND_TIME for record in records], np.bool_)
     return np.where(own, stamps, np.nan)
-
-
-def _columns(rows: list[Any], times: NDArray[np.float64], received: NDArray[np.float64]) -> Clicks:
-    return Clicks(
-        users=[row.user_id for row in rows],
-        events=[row.event for row in rows],
-        products=[row.product_id for row in rows],
-        times=times,
-        received=received,
-    )

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from clickwarden.formats import accesslog
-from clickwarden.formats.clicks import EARLIEST, EVENT_MAX, USER_ID_MAX
+from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX
+from clickwarden.formats.timestamps import EARLIEST
 from clickwarden.formats.json import DEPTH_MAX, UNREADABLE
 
 Names = Mapping[str, str]

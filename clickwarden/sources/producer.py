@@ -35,7 +35,8 @@ from numpy.typing import NDArray
 
 from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import BrokerError, ClickError, OutboxError, SettingsError
-from clickwarden.formats.clicks import EVENT_MAX, USER_ID_MAX, seconds
+from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX
+from clickwarden.formats.timestamps import seconds
 from clickwarden.kafka import topics
 from clickwarden.settings import PREFIX, Settings
 from clickwarden.sources.outbox import KeyValue, Outbox

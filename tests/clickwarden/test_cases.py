@@ -33,6 +33,7 @@ class Record:
     timestamp: int
     timestamp_type: int = 1
     key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Outcome:

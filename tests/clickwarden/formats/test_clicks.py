@@ -14,8 +14,9 @@ from clickwarden.audit.recount import Recount
 from clickwarden.detection.clicks import Clicks
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import ClickError
-from clickwarden.formats.clicks import REASONS, Decoder, seconds
+from clickwarden.formats.clicks import REASONS, Decoder
 from clickwarden.formats.json import DEPTH_MAX
+from clickwarden.formats.timestamps import seconds
 from clickwarden.settings import Settings
 
 T = 1_600_000_000

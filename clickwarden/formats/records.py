@@ -1,0 +1,314 @@
+"""What a record holds: one click, several, or none, bare or in an envelope; and where in it a field stands.
+
+This reads one record at a time and whatever it may be; :mod:`~clickwarden.formats.shapes` reads a run of
+equal ones at once. What nobody reads is skipped, and is no error.
+
+| a record | its clicks |
+|---|---|
+| JSON object that has user, event and time | itself |
+| JSON array; ``{"records": [...]}`` | each element, an envelope or not |
+| JSON in a JSON text; behind the five bytes of a schema registry | what the JSON is |
+| Debezium: ``op`` with ``before`` or ``after`` | ``after`` of inserts and snapshots; others are ignored |
+| Kafka Connect: ``schema`` and ``payload`` | ``payload``, an envelope or not |
+| CloudEvents: ``specversion`` and ``data``, or headers ``ce_…`` | ``data``, or the value |
+| Snowplow's enriched event | the line, its columns by name |
+
+Where a click lacks its user, event or time, each of its fields that it has not is looked for in its envelopes,
+the nearest first.
+"""
+
+import base64
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from clickwarden.errors import ClickError
+from clickwarden.formats.fields import Path, Places, Record
+from clickwarden.formats.json import DEPTH_MAX, UNREADABLE, is_deep
+from clickwarden.formats.snowplow import COLUMNS
+
+#: Envelopes in envelopes.
+LAYERS = 6
+
+#: Members of an object, as JSON, by name: those that may be read.
+Members = Mapping[str, bytes]
+
+_ENVELOPES = frozenset(
+    {"records", "schema", "payload", "op", "before", "after", "specversion", "data", "data_base64"}
+)
+_SPACES = b" \t\r\n"
+_FRAME = 5
+_SNOWPLOW = re.compile(rb"(?:[^\t\n]*\t){3}\d{4}-\d\d-\d\d [^\t]*\t(?:[^\t]*\t){8}")
+
+#: How Debezium names what became of a row; the others are no clicks: a row changed is one counted before,
+#: and a click cannot be taken back.
+_BORN, _GONE = frozenset({"c", "r"}), frozenset({"u", "d", "t", "m"})
+
+
+class Number(str):
+    """A JSON number, as it was written."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was written without point and exponent."""
+        return self.removeprefix("-").isdigit()
+
+
+class Held(NamedTuple):
+    """Something that a record holds.
+
+    Attributes:
+        value: the JSON object, or the line.
+        scopes: members of the object and of the envelopes around it, the innermost first.
+        fault: why it is no click, where that is known.
+        ignored: whether it says that nothing was clicked.
+    """
+
+    value: bytes
+    scopes: tuple[Members, ...] = ()
+    fault: ClickError | None = None
+    ignored: bool = False
+
+
+class Unwrapping:
+    """Takes clicks out of what they come in.
+
+    Args:
+        fields: where a click's fields stand.
+    """
+
+    def __init__(self, fields: Mapping[str, Places]) -> None:
+        self._fields = fields
+        self._needed = [fields[name] for name in ("user_id", "event", "timestamp")]
+        paths = [place for places in fields.values() for place in places if isinstance(place, Path)]
+        self._names = frozenset(path.names[0] for path in paths) | _ENVELOPES
+        self._columns = [(number, name) for number, name in enumerate(COLUMNS) if name in self._names]
+
+    def held(self, value: bytes, record: Record) -> list[Held]:
+        """What a record with this value holds, one thing at least.
+
+        Raises:
+            ClickError: it is nothing that is known here.
+        """
+        if value[:1] == b"\0" and value[_FRAME : _FRAME + 1] in (b"{", b"[", b'"'):
+            value = value[_FRAME:]
+        if _kind(value) == "number" and _SNOWPLOW.match(value):
+            return [Held(value, (self._line(value),))]
+        _check(value)
+        found = list(self._unwrap(value, _attributes(record), record, LAYERS))
+        return found or [Held(value, ignored=True)]
+
+    def _unwrap(self, value: bytes, around: tuple[Members, ...], record: Record, layers: int) -> Iterator[Held]:
+        kind = _kind(value)
+        try:
+            if kind == "object":
+                yield from self._open(value, around, record, layers)
+            elif kind == "array" and layers:
+                for element in elements(value):
+                    if _kind(element) == "array":
+                        yield Held(element, fault=ClickError("not_object", "array in an array"))
+                    else:
+                        yield from self._unwrap(element, around, record, layers - 1)
+            elif kind == "text" and layers and (inner := _inner(value)):
+                yield from self._unwrap(inner, around, record, layers - 1)
+            else:
+                yield Held(value, fault=ClickError("not_object", kind))
+        except ClickError as error:
+            yield Held(value, fault=error)
+
+    def _open(self, value: bytes, around: tuple[Members, ...], record: Record, layers: int) -> Iterator[Held]:
+        members = _members(value, self._names)
+        if all(_is_there(places, members, record) for places in self._needed):
+            yield Held(value, (members,))
+            return
+        scopes = (members, *around)
+        if _is_gone(members):
+            yield Held(value, scopes, ignored=True)
+        elif layers and (inner := _content(members)):
+            yield from self._unwrap(inner, scopes, record, layers - 1)
+        else:
+            yield Held(value, scopes)
+
+    def _line(self, value: bytes) -> Members:
+        columns = value.split(b"\t")
+        filled = ((name, columns[number]) for number, name in self._columns if number < len(columns))
+        try:
+            return {name: msgspec.json.encode(column.decode()) for name, column in filled if column}
+        except UnicodeDecodeError as error:
+            raise ClickError("wrong_field", str(error)) from None
+
+    def field(self, name: str, scopes: tuple[Members, ...], record: Record) -> Any:
+        """A field of a click, by our own name: see :func:`find`; None where there is none."""
+        for members in scopes:
+            found = find(self._fields[name], members, record)
+            if found is not None:
+                return found
+        return None
+
+
+def _is_gone(members: Members) -> bool:
+    """Whether it tells of a row that was not made just now, or of none."""
+    if members.keys() >= {"schema", "payload"}:
+        return members["payload"] == b"null"
+    return _is_change(members) and scalar(members["op"]) in _GONE
+
+
+def _is_change(members: Members) -> bool:
+    return "op" in members and bool(members.keys() & {"before", "after"})
+
+
+def _content(members: Members) -> bytes:
+    """What the envelope holds that the members are of; empty where they are of none."""
+    if _kind(members.get("records", b"")) == "array":
+        return members["records"]
+    if members.keys() >= {"schema", "payload"}:
+        return members["payload"]
+    if _is_change(members) and scalar(members["op"]) in _BORN:
+        return members.get("after", b"")
+    if "specversion" in members:
+        data = members.get("data", b"null")
+        if data != b"null":
+            return data
+        return _based(members["data_base64"]) if "data_base64" in members else b""
+    return b""
+
+
+def find(places: Places, members: Members, record: Record) -> Any:
+    """What stands in the first of the places that holds something.
+
+    Text, a :class:`Number`, a float of Kafka's own, true or false; None where
+    there is nothing in any, or null. What is empty counts where nothing else is there.
+
+    Raises:
+        ClickError: a place holds no text and no number.
+    """
+    empty: Any = None
+    for place in places:
+        found = _walk(members, place.names) if isinstance(place, Path) else place.of(record)
+        if isinstance(found, bytes):
+            found = scalar(found)
+        if found == "":
+            empty = ""
+        elif found is not None:
+            return found
+    return empty
+
+
+def _is_there(places: Places, members: Members, record: Record) -> bool:
+    """Whether any of the places holds something, whatever it is."""
+    return any(
+        (_walk(members, place.names) if isinstance(place, Path) else place.of(record)) is not None
+        for place in places
+    )
+
+
+def _walk(members: Members, names: tuple[str, ...]) -> bytes | None:
+    """What stands there, as JSON; None where nothing does, or null."""
+    value = members.get(names[0], b"")
+    for name in names[1:]:
+        if _kind(value) == "text":
+            value = _inner(value)
+        kind = _kind(value)
+        if kind == "object":
+            value = _members(value, frozenset({name})).get(name, b"")
+        elif kind == "array" and name.isascii() and name.isdigit() and len(name) < 5:
+            value = next(iter(elements(value)[int(name) :]), b"")
+        else:
+            return None
+    return None if value in (b"", b"null") else value
+
+
+def scalar(value: bytes) -> Any:
+    """What a piece of JSON is: text, a :class:`Number`, true or false; None for null.
+
+    Raises:
+        ClickError: it is a list or an object, or text that is none.
+    """
+    kind = _kind(value)
+    if kind in ("array", "object"):
+        raise ClickError("wrong_field", f"expected text or a number, got {kind}")
+    try:
+        return Number(value.decode()) if kind == "number" else msgspec.json.decode(value)
+    except UNREADABLE as error:
+        raise ClickError("not_json", str(error)) from None
+
+
+def elements(value: bytes) -> list[bytes]:
+    """The elements of a JSON array, as JSON."""
+    return [bytes(element) for element in _ELEMENTS.decode(value)]
+
+
+_ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_KINDS = {b"{": "object", b"[": "array", b'"': "text", b"t": "bool", b"f": "bool", b"n": "null", b"": "nothing"}
+
+
+def _kind(value: bytes) -> str:
+    """What a piece of JSON, which is not looked into, is."""
+    return _KINDS.get(value[:1] if value[:1] not in _SPACES else value.lstrip(_SPACES)[:1], "number")
+
+
+def _members(value: bytes, names: frozenset[str]) -> Members:
+    in_order, decode = _decoder(names)
+    found = zip(in_order, map(bytes, msgspec.structs.astuple(decode(value))), strict=True)
+    return {name: raw for name, raw in found if raw}
+
+
+@lru_cache(maxsize=256)
+def _decoder(names: frozenset[str]) -> tuple[tuple[str, ...], Callable[[bytes], Any]]:
+    in_order = tuple(sorted(names))
+    fields = [(f"field_{number}", msgspec.Raw, msgspec.Raw(b"")) for number in range(len(names))]
+    rename = {f"field_{number}": name for number, name in enumerate(in_order)}
+    struct = msgspec.defstruct("Members", fields, rename=rename, gc=False)
+    return in_order, msgspec.json.Decoder(struct).decode
+
+
+def _check(value: bytes) -> None:
+    """See that it is JSON, all of it, before anything is said of a part.
+
+    Raises:
+        ClickError: it is none, or nested too deep.
+    """
+    if is_deep(value):
+        raise ClickError("not_json", f"nested more than {DEPTH_MAX} deep")
+    try:
+        msgspec.json.decode(value, type=msgspec.Raw)
+    except UNREADABLE as error:
+        raise ClickError("not_json", str(error)) from None
+
+
+def _inner(value: bytes) -> bytes:
+    """The object or array that a JSON text holds as JSON; empty where it holds none."""
+    try:
+        text: bytes = msgspec.json.decode(value, type=str).encode()
+        _check(text)
+    except (*UNREADABLE, ClickError):
+        return b""
+    return text if _kind(text) in ("object", "array") else b""
+
+
+def _based(value: bytes) -> bytes:
+    """The JSON that a JSON text holds in base64.
+
+    Raises:
+        ClickError: it holds none.
+    """
+    try:
+        text = base64.b64decode(msgspec.json.decode(value, type=str), validate=True)
+    except (*UNREADABLE, ValueError) as error:
+        raise ClickError("not_json", f"data_base64: {error}") from None
+    _check(text)
+    return text
+
+
+def _attributes(record: Record) -> tuple[Members, ...]:
+    """The attributes of a CloudEvent whose data the value is."""
+    attributes: dict[str, bytes] = {}
+    for name, value in record.headers:
+        if name.startswith("ce_") and value is not None:
+            with suppress(UnicodeDecodeError):
+                attributes[name.removeprefix("ce_")] = msgspec.json.encode(value.decode())
+    return (attributes,) if "specversion" in attributes else ()
