@@ -10,12 +10,13 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clickwarden.errors import SettingsError
@@ -27,6 +28,25 @@ WILDCARDS = ("0.0.0.0", "::")
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+
+
+def _places(written: str) -> str:
+    """Check what says where a field stands.
+
+    Raises:
+        ValueError: it names no place.
+    """
+    for place in written.split("|"):
+        name = place.removeprefix("@header:").removeprefix("@field:")
+        if not name or '"' in name or "\\" in name or not name.isprintable():
+            raise ValueError(f"{place!r} names nothing: write a name, a path, or several with | between")
+        if name == place and place.startswith("@") and place not in ("@key", "@timestamp"):
+            raise ValueError(f"{place!r} is neither @key, @header:NAME nor @timestamp; a field of that name is "
+                             f"@field:{place}")  # fmt: skip
+    return written
+
+
+Places = Annotated[str, AfterValidator(_places)]
 
 
 class Settings(BaseSettings):
@@ -78,12 +98,23 @@ class Settings(BaseSettings):
         1, ge=1, le=9, description="Copies Kafka keeps of each topic we create; 3 outside development"
     )
     rules: Path = Field(Path("rules.toml"), description="File that says what is abnormal")
-    field_user_id: str = Field("user_id", min_length=1, description="Name of the user field in a click")
-    field_event: str = Field("event", min_length=1, description="Name of the event field in a click")
-    field_product_id: str = Field(
-        "product_id", min_length=1, description="Name of the product field in a click"
+    field_user_id: Places = Field(
+        "user_id",
+        description="Where the user stands in a click: a name; a path (context.traits.userId); several with "
+        "| between, of which the first counts that is there; @key, @header:NAME; @field:NAME for a name with "
+        "such signs in it",
     )
-    field_timestamp: str = Field("timestamp", min_length=1, description="Name of the time field in a click")
+    field_event: Places = Field("event", description="Where the event stands, in the same way")
+    field_product_id: Places = Field("product_id", description="Where the product stands, in the same way")
+    field_timestamp: Places = Field(
+        "timestamp",
+        description="Where the time stands, in the same way; @timestamp is the record's own in Kafka",
+    )
+    timestamp_format: str = Field(
+        "",
+        description="How a time is written that is no number and no ISO-8601, as Python's strptime has it: "
+        "%d/%b/%Y:%H:%M:%S %z; UTC where it names no zone",
+    )
     lateness: Seconds = Field(
         5.0,
         description="How far behind the event time of its partition a click may be, seconds; one that comes "
@@ -192,6 +223,13 @@ class Settings(BaseSettings):
                 f"sasl_username: is needed with security_protocol {self.security_protocol}; "
                 f"set {PREFIX}SASL_USERNAME and {PREFIX}SASL_PASSWORD"
             )
+        for name in ("user_id", "event", "product_id"):
+            if "@timestamp" in self.field_names[name].split("|"):
+                raise ValueError(
+                    f"field_{name}: @timestamp is a time; a field of that name is @field:@timestamp"
+                )
+        if self.timestamp_format:
+            _check_format(self.timestamp_format)
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
             path = getattr(self, name)
             if path is not None and not path.is_file():
@@ -262,6 +300,17 @@ class Settings(BaseSettings):
                 "sasl_plain_password": self.sasl_password.get_secret_value(),
             }
         return options
+
+
+def _check_format(pattern: str) -> None:
+    moment = datetime(2026, 3, 10, 14, 20, tzinfo=UTC)
+    try:
+        datetime.strptime(moment.strftime(pattern), pattern)
+        told = moment.strftime(pattern) != moment.replace(year=2025).strftime(pattern)
+    except ValueError as error:
+        raise ValueError(f"timestamp_format: {error}") from None
+    if not told:
+        raise ValueError("timestamp_format: it says no year; write it as strptime has it, like %Y-%m-%d %H:%M")
 
 
 def _explain(error: ValidationError) -> Iterator[str]:

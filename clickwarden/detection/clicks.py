@@ -1,7 +1,9 @@
 """Clicks as columns."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +62,35 @@ class Clicks:
     rejected: list[Rejected] = field(default_factory=list)
     ignored: int = 0
     stamps: NDArray[np.float64] | None = None
+
+    def split(self, size: int) -> Iterator["Clicks"]:
+        """The clicks in parts of whole records, which hold at most so many things if none holds more."""
+        if self.sizes is None or self.records is None or self.elements is None:
+            yield self
+            return
+        ends = np.cumsum(self.sizes)
+        begin = 0
+        while begin < len(ends):
+            done = int(ends[begin - 1]) if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ends, done + size, "right")))
+            part = slice(*np.searchsorted(self.records, (begin, end)).tolist())
+            bad = slice(*(bisect_left(self.rejected, at, key=attrgetter("record")) for at in (begin, end)))
+            rejected = [record._replace(record=record.record - begin) for record in self.rejected[bad]]
+            things = int(ends[end - 1]) - done
+            yield Clicks(
+                self.users[part],
+                self.events[part],
+                self.products[part],
+                self.times[part],
+                None if self.received is None else self.received[part],
+                self.records[part] - begin,
+                self.elements[part],
+                self.sizes[begin:end],
+                rejected,
+                things - (part.stop - part.start) - len(rejected),
+                None if self.stamps is None else self.stamps[begin:end],
+            )
+            begin = end
 
     def cut(self, size: int) -> Iterator["Clicks"]:
         """The clicks in parts of at most ``size``, without what became of other records."""

@@ -1,6 +1,7 @@
 """What a click may look like, and how a run of records becomes columns."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,16 @@ from clickwarden.detection.clicks import Clicks, Rejected
 from clickwarden.errors import ClickError
 from clickwarden.formats.fields import Record, places_of
 from clickwarden.formats.json import DEPTH_MAX, UNREADABLE, is_deep
-from clickwarden.formats.records import Held, Number, Unwrapping
-from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, OtherShape, Sweep, shapes
+from clickwarden.formats.records import Fault, Held, Number, Unwrapping
+from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, Click, OtherShape, Sweep, Swept, bare, sweeps
 from clickwarden.formats.timestamps import EARLIEST, LATEST, seconds
 
 #: Kafka's own clock made a record's time stamp; the topic is set so.
 LOG_APPEND_TIME = 1
 #: From here on a double may be another number than the one that was written.
 EXACT = 2**53
+#: Parts in which a run is tried that is not of one shape, and again each of those that are not.
+PARTS = 32
 
 #: Why a record cannot be counted.
 REASONS: dict[str, str] = {
@@ -52,28 +55,31 @@ class Decoder:
         self._pattern = pattern
         fields = places_of(names)
         self._unwrapping = Unwrapping(fields)
-        self._sweeps = [Sweep(shape) for shape in shapes(fields, pattern)]
+        self._sweeps = sweeps(fields, pattern)
+        self._plain = self._sweeps[0].plain if self._sweeps else None
 
     def decode(self, records: Sequence[Record]) -> Clicks:
         """Decode one run of records of one partition."""
-        values: list[Any] = [record.value for record in records]
         stamps = _stamps(records)
-        try:
-            if max(map(len, values), default=0) <= 2 * DEPTH_MAX or not any(map(is_deep, values)):
-                for sweep in self._sweeps:
-                    clicks = self._swept(sweep, values, records, stamps)
-                    if clicks is not None:
-                        return clicks
-        except TypeError:  # a tombstone
-            pass
-        return self._decode_each(records, stamps)
+        values: list[Any] = [record.value for record in records]
+        clicks = self._swept(values, records, stamps)
+        if clicks is None:
+            gathered = _Gathered(records)
+            self._gather(gathered, values, 0, stamps)
+            clicks = gathered.clicks(stamps)
+        return clicks
 
     def _swept(
-        self, sweep: Sweep, values: list[bytes], records: Sequence[Record], stamps: NDArray[np.float64]
+        self, values: list[Any], records: Sequence[Record], stamps: NDArray[np.float64]
     ) -> Clicks | None:
-        try:
-            found = sweep.take(values, records)
-        except (*UNREADABLE, OtherShape, ClickError, AttributeError):
+        """The clicks of a run in which each thing is one, and all records are of one shape; else None."""
+        found = None
+        with suppress(*UNREADABLE, TypeError):  # that, for a tombstone
+            values = bare(values)
+            array = values[0][:1] == b"[" if values else False
+            fitting = (sweep for sweep in self._sweeps if sweep.array == array)
+            found = next(filter(None, (_taken(sweep, values, records) for sweep in fitting)), None)
+        if found is None:
             return None
         times = found.columns.times
         if len(times) and (times.max() > self._limit(stamps) or times.min() < EARLIEST):
@@ -86,35 +92,56 @@ class Decoder:
             clicks.received = clicks.received[clicks.records]
         return clicks
 
-    def _decode_each(self, records: Sequence[Record], stamps: NDArray[np.float64]) -> Clicks:
-        clicks = Clicks([], [], [], np.array([]), stamps=stamps)
-        times: list[float] = []
-        places: list[tuple[int, int]] = []
-        sizes = np.ones(len(records), np.int64)
-        for position, record in enumerate(records):
-            held = self._held(record)
-            sizes[position] = len(held)
-            for element, one in enumerate(held):
-                if one.ignored:
-                    clicks.ignored += 1
-                    continue
-                try:
-                    user, event, product, time = self._click(one, record)
-                except ClickError as error:
-                    # Not the error itself: its traceback would keep the whole run.
-                    clicks.rejected.append(_rejected(record, position, error, one, element if len(held) > 1 else None))
-                    continue
-                clicks.users.append(user)
-                clicks.events.append(event)
-                clicks.products.append(product)
-                times.append(time)
-                places.append((position, element))
-        clicks.times = np.array(times, np.float64)
-        clicks.records, elements = np.array(places, np.int64).reshape(-1, 2).T
-        clicks.received = _received(records, stamps)[clicks.records]
-        if sizes.max(initial=1) > 1:
-            clicks.elements, clicks.sizes = elements, sizes
-        return clicks
+    def _gather(
+        self, gathered: "_Gathered", values: list[Any], first: int, stamps: NDArray[np.float64]
+    ) -> None:
+        """Read some of the records, in parts where that helps: most of them are good."""
+        size = len(values) // PARTS if len(values) > 2 * PARTS else 1
+        for begin in range(0, len(values), size):
+            part = slice(begin, begin + size)
+            position = first + begin
+            if size == 1 and (click := self._plain_click(values[begin], stamps[begin])):
+                gathered.add(click, position)
+                continue
+            records = gathered.records[position : position + len(values[part])]
+            clicks = self._swept(values[part], records, stamps[part])
+            if clicks is not None:
+                gathered.extend(clicks, position)
+            elif size > 1:
+                self._gather(gathered, values[part], position, stamps[part])
+            else:
+                self._read(gathered, position)
+
+    def _plain_click(self, value: bytes | None, stamp: float) -> Click | None:
+        """The click of a plain record; None where it is none, or something may be said of it."""
+        if value is None or self._plain is None or is_deep(value):
+            return None
+        try:
+            click = self._plain.click(value)
+        except UNREADABLE:
+            return None
+        return click if EARLIEST <= click.time <= min(stamp + self._skew, LATEST) else None
+
+    def _read(self, gathered: "_Gathered", position: int) -> None:
+        """Read a record by itself."""
+        record = gathered.records[position]
+        held = self._held(record)
+        gathered.sizes[position] = len(held)
+        for element, one in enumerate(held):
+            if one.ignored:
+                gathered.ignored += 1
+                continue
+            fault = one.fault
+            try:
+                if fault is None:
+                    gathered.add(self._click(one, record), position, element)
+            except ClickError as error:
+                fault = Fault(error.reason, error.detail)
+            if fault is not None:
+                which, value = (None, record.value or b"") if len(held) == 1 else (element, one.value)
+                gathered.rejected.append(
+                    Rejected(record.offset, record.key, value, *fault, position, which)
+                )
 
     def _held(self, record: Record) -> list[Held]:
         value = record.value
@@ -123,18 +150,16 @@ class Decoder:
         try:
             return self._unwrapping.held(value, record)
         except ClickError as error:
-            return [Held(value, fault=error)]
+            return [Held(value, fault=Fault(error.reason, error.detail))]
 
-    def element(self, record: Record, number: int) -> bytes:
-        """One of the several things in a record, as it stands there."""
-        return self._held(record)[number].value
+    def elements(self, record: Record) -> list[bytes]:
+        """The things that a record holds, each as it stands there."""
+        return [held.value for held in self._held(record)]
 
-    def _click(self, held: Held, record: Record) -> tuple[str, str, str | int | None, float]:
-        if held.fault is not None:
-            raise held.fault
+    def _click(self, held: Held, record: Record) -> Click:
         user, event, timestamp = (self._needed(name, held, record) for name in ("user_id", "event", "timestamp"))
         product = self._unwrapping.field("product_id", held.scopes, record)
-        return _user(user), _event(event), _product(product), self._time(timestamp, record)
+        return Click(_user(user), _event(event), _product(product), self._time(timestamp, record))
 
     def _needed(self, name: str, held: Held, record: Record) -> Any:
         found = self._unwrapping.field(name, held.scopes, record)
@@ -161,9 +186,64 @@ class Decoder:
         return min(float(stamps.min(initial=LATEST)) + self._skew, LATEST)
 
 
-def _rejected(record: Record, position: int, error: ClickError, held: Held, element: int | None) -> Rejected:
-    value = held.value if element is not None else record.value or b""
-    return Rejected(record.offset, record.key, value, error.reason, error.detail, position, element)
+class _Gathered:
+    """What a run says, as far as it was read."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = records
+        self.sizes = np.ones(len(records), np.int64)
+        self.rejected: list[Rejected] = []
+        self.ignored = 0
+        self._users: list[str] = []
+        self._events: list[str] = []
+        self._products: list[str | int | None] = []
+        self._times: list[float] = []
+        self._places: list[tuple[int, int]] = []
+
+    def add(self, click: Click, position: int, element: int = 0) -> None:
+        """Note a click of the record there."""
+        self._users.append(click.user_id)
+        self._events.append(click.event)
+        self._products.append(click.product_id)
+        self._times.append(click.time)
+        self._places.append((position, element))
+
+    def extend(self, clicks: Clicks, position: int) -> None:
+        """Note the clicks of whole records, the first of which is there."""
+        self._users += clicks.users
+        self._events += clicks.events
+        self._products += clicks.products
+        self._times += clicks.times.tolist()
+        if clicks.records is None or clicks.elements is None or clicks.sizes is None:
+            self._places += [(position + number, 0) for number in range(len(clicks.users))]
+        else:
+            records = (position + clicks.records).tolist()
+            self._places += zip(records, clicks.elements.tolist(), strict=True)
+            self.sizes[position : position + len(clicks.sizes)] = clicks.sizes
+
+    def clicks(self, stamps: NDArray[np.float64]) -> Clicks:
+        """All of it."""
+        records, elements = np.array(self._places, np.int64).reshape(-1, 2).T
+        several = self.sizes.max(initial=1) > 1
+        return Clicks(
+            users=self._users,
+            events=self._events,
+            products=self._products,
+            times=np.array(self._times, np.float64),
+            received=_received(self.records, stamps)[records],
+            records=records,
+            elements=elements if several else None,
+            sizes=self.sizes if several else None,
+            rejected=self.rejected,
+            ignored=self.ignored,
+            stamps=stamps,
+        )
+
+
+def _taken(sweep: Sweep, values: Sequence[bytes], records: Sequence[Record]) -> Swept | None:
+    with suppress(*UNREADABLE, OtherShape, ClickError, AttributeError):
+        return sweep.take(values, records)
+    return None
 
 
 def _user(found: Any) -> str:
@@ -210,7 +290,7 @@ def _whole(number: Number) -> int:
 
 def _stamps(records: Sequence[Record]) -> NDArray[np.float64]:
     """The records' time stamps, epoch seconds."""
-    return np.array([record.timestamp for record in records], np.float64) / 1000.0
+    return np.array([record.timestamp for record in records], np.int64) / 1000.0
 
 
 def _received(records: Sequence[Record], stamps: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -54,6 +54,11 @@ class Path(NamedTuple):
 
     names: tuple[str, ...]
 
+    @property
+    def is_dotted(self) -> bool:
+        """Whether it is a single name, that looks like a path."""
+        return len(self.names) == 1 and "." in self.names[0]
+
 
 class Key(NamedTuple):
     """The record's key."""

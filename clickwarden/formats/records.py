@@ -19,7 +19,7 @@ the nearest first.
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ import msgspec
 
 from clickwarden.errors import ClickError
 from clickwarden.formats.fields import Path, Places, Record
-from clickwarden.formats.json import DEPTH_MAX, UNREADABLE, is_deep
+from clickwarden.formats.json import DEPTH_MAX, FRAME, UNREADABLE, is_deep
 from clickwarden.formats.snowplow import COLUMNS
 
 #: Envelopes in envelopes.
@@ -41,8 +41,8 @@ _ENVELOPES = frozenset(
     {"records", "schema", "payload", "op", "before", "after", "specversion", "data", "data_base64"}
 )
 _SPACES = b" \t\r\n"
-_FRAME = 5
-_SNOWPLOW = re.compile(rb"(?:[^\t\n]*\t){3}\d{4}-\d\d-\d\d [^\t]*\t(?:[^\t]*\t){8}")
+#: That many columns at least, the fourth of which is a time: no JSON is like that.
+_SNOWPLOW = re.compile(rb"(?:[^\t]*\t){3}\d{4}-\d\d-\d\d [^\t]*\t(?:[^\t]*\t){8}")
 
 #: How Debezium names what became of a row; the others are no clicks: a row changed is one counted before,
 #: and a click cannot be taken back.
@@ -58,6 +58,13 @@ class Number(str):
         return self.removeprefix("-").isdigit()
 
 
+class Fault(NamedTuple):
+    """Why something is no click: no error, whose traceback would keep what was read."""
+
+    reason: str
+    detail: str
+
+
 class Held(NamedTuple):
     """Something that a record holds.
 
@@ -70,7 +77,7 @@ class Held(NamedTuple):
 
     value: bytes
     scopes: tuple[Members, ...] = ()
-    fault: ClickError | None = None
+    fault: Fault | None = None
     ignored: bool = False
 
 
@@ -94,9 +101,9 @@ class Unwrapping:
         Raises:
             ClickError: it is nothing that is known here.
         """
-        if value[:1] == b"\0" and value[_FRAME : _FRAME + 1] in (b"{", b"[", b'"'):
-            value = value[_FRAME:]
-        if _kind(value) == "number" and _SNOWPLOW.match(value):
+        if value[:1] == b"\0" and value[FRAME : FRAME + 1] in (b"{", b"[", b'"'):
+            value = value[FRAME:]
+        if _SNOWPLOW.match(value):
             return [Held(value, (self._line(value),))]
         _check(value)
         found = list(self._unwrap(value, _attributes(record), record, LAYERS))
@@ -110,15 +117,15 @@ class Unwrapping:
             elif kind == "array" and layers:
                 for element in elements(value):
                     if _kind(element) == "array":
-                        yield Held(element, fault=ClickError("not_object", "array in an array"))
+                        yield Held(element, fault=Fault("not_object", "array in an array"))
                     else:
                         yield from self._unwrap(element, around, record, layers - 1)
             elif kind == "text" and layers and (inner := _inner(value)):
                 yield from self._unwrap(inner, around, record, layers - 1)
             else:
-                yield Held(value, fault=ClickError("not_object", kind))
+                yield Held(value, fault=Fault("not_object", kind))
         except ClickError as error:
-            yield Held(value, fault=error)
+            yield Held(value, fault=Fault(error.reason, error.detail))
 
     def _open(self, value: bytes, around: tuple[Members, ...], record: Record, layers: int) -> Iterator[Held]:
         members = _members(value, self._names)
@@ -126,20 +133,17 @@ class Unwrapping:
             yield Held(value, (members,))
             return
         scopes = (members, *around)
-        if _is_gone(members):
+        content = _content(members) if layers else b""
+        if content is None:
             yield Held(value, scopes, ignored=True)
-        elif layers and (inner := _content(members)):
-            yield from self._unwrap(inner, scopes, record, layers - 1)
+        elif content:
+            yield from self._unwrap(content, scopes, record, layers - 1)
         else:
             yield Held(value, scopes)
 
     def _line(self, value: bytes) -> Members:
         columns = value.split(b"\t")
-        filled = ((name, columns[number]) for number, name in self._columns if number < len(columns))
-        try:
-            return {name: msgspec.json.encode(column.decode()) for name, column in filled if column}
-        except UnicodeDecodeError as error:
-            raise ClickError("wrong_field", str(error)) from None
+        return _texts((name, columns[number]) for number, name in self._columns if number < len(columns))
 
     def field(self, name: str, scopes: tuple[Members, ...], record: Record) -> Any:
         """A field of a click, by our own name: see :func:`find`; None where there is none."""
@@ -150,30 +154,21 @@ class Unwrapping:
         return None
 
 
-def _is_gone(members: Members) -> bool:
-    """Whether it tells of a row that was not made just now, or of none."""
-    if members.keys() >= {"schema", "payload"}:
-        return members["payload"] == b"null"
-    return _is_change(members) and scalar(members["op"]) in _GONE
-
-
-def _is_change(members: Members) -> bool:
-    return "op" in members and bool(members.keys() & {"before", "after"})
-
-
-def _content(members: Members) -> bytes:
-    """What the envelope holds that the members are of; empty where they are of none."""
-    if _kind(members.get("records", b"")) == "array":
-        return members["records"]
-    if members.keys() >= {"schema", "payload"}:
-        return members["payload"]
-    if _is_change(members) and scalar(members["op"]) in _BORN:
-        return members.get("after", b"")
-    if "specversion" in members:
-        data = members.get("data", b"null")
-        if data != b"null":
-            return data
-        return _based(members["data_base64"]) if "data_base64" in members else b""
+def _content(members: Members) -> bytes | None:
+    """What is in the envelope whose members these are: empty where it is none, None where nothing was clicked."""
+    held = {name: raw for name, raw in members.items() if raw != b"null"}
+    if _kind(held.get("records", b"")) == "array":
+        return held["records"]
+    if "schema" in members and "payload" in held:
+        return held["payload"]
+    if "op" in held and members.keys() & {"before", "after"}:
+        operation = scalar(held["op"])
+        if operation in _GONE:
+            return None
+        if operation in _BORN:
+            return held.get("after", b"")
+    if "specversion" in held and held.keys() & {"data", "data_base64"}:
+        return held.get("data") or _based(held["data_base64"])
     return b""
 
 
@@ -306,9 +301,16 @@ def _based(value: bytes) -> bytes:
 
 def _attributes(record: Record) -> tuple[Members, ...]:
     """The attributes of a CloudEvent whose data the value is."""
-    attributes: dict[str, bytes] = {}
-    for name, value in record.headers:
-        if name.startswith("ce_") and value is not None:
-            with suppress(UnicodeDecodeError):
-                attributes[name.removeprefix("ce_")] = msgspec.json.encode(value.decode())
+    headers = ((name.removeprefix("ce_"), value) for name, value in record.headers if name.startswith("ce_"))
+    attributes = _texts((name, value) for name, value in headers if value is not None)
     return (attributes,) if "specversion" in attributes else ()
+
+
+def _texts(values: Iterable[tuple[str, bytes]]) -> Members:
+    """Those that are text, and not empty, as members."""
+    members: dict[str, bytes] = {}
+    for name, value in values:
+        with suppress(UnicodeDecodeError):
+            if value:
+                members[name] = msgspec.json.encode(value.decode())
+    return members

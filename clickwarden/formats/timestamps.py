@@ -82,4 +82,7 @@ def _of_text(text: str, pattern: str) -> float:
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if _NUMBER.fullmatch(text) and not _DATE.fullmatch(text):
         return scaled(float(text))
-    return epoch(_ZONE.sub(lambda found: found["offset"] or "Z", text))
+    try:
+        return epoch(text)
+    except ValueError:
+        return epoch(_ZONE.sub(lambda found: found["offset"] or "Z", text))
