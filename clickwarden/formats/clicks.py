@@ -19,8 +19,10 @@ from clickwarden.formats.timestamps import EARLIEST, LATEST, seconds
 LOG_APPEND_TIME = 1
 #: From here on a double may be another number than the one that was written.
 EXACT = 2**53
+#: A record that is larger may hold so many clicks that it is a run by itself.
+SEVERAL_BYTES = 1024
 #: Parts in which a run is tried that is not of one shape, and again each of those that are not.
-PARTS = 32
+PARTS = 16
 
 #: Why a record cannot be counted.
 REASONS: dict[str, str] = {
@@ -102,6 +104,9 @@ class Decoder:
             position = first + begin
             if size == 1 and (click := self._plain_click(values[begin], stamps[begin])):
                 gathered.add(click, position)
+                continue
+            if size == 1 and len(values[begin] or b"") < SEVERAL_BYTES:
+                self._read(gathered, position)
                 continue
             records = gathered.records[position : position + len(values[part])]
             clicks = self._swept(values[part], records, stamps[part])

@@ -111,26 +111,19 @@ class Nested:
         self._pattern = pattern
         self._strict = strict
         tree: dict[str, Any] = {}
+        self._columns: dict[str, list[_Column]] = {}
         for field, places in fields.items():
+            if strict and not all(isinstance(place, Path) for place in places):
+                raise ValueError("what surrounds a value may be anything")
+            read = [place for place in places if not (strict and isinstance(place, Path) and place.is_dotted)]
             # A run of which one is missing is found out at its first record.
-            needed = field != "product_id" and len(places) == 1
+            needed = field != "product_id" and len(read) == 1
             for place in places:
-                if not isinstance(place, Path):
-                    if strict:
-                        raise ValueError("what surrounds a value may be anything")
-                elif strict and place.is_dotted:
-                    _grow(tree, place.names, _Leaf(None, needed=False))
-                else:
-                    _grow(tree, place.names, _Leaf(STRICT[field] if strict else Scalar, needed=needed))
+                if isinstance(place, Path):
+                    leaf = _Leaf(STRICT[field] if strict else Scalar, needed)
+                    _grow(tree, place.names, leaf if place in read else _Leaf(None, needed=False))
+            self._columns[field] = [_column(place, tree) for place in read]
         self.type = _struct(tree)
-        self._columns = {
-            field: [
-                _column(place, tree)
-                for place in places
-                if not (strict and isinstance(place, Path) and place.is_dotted)
-            ]
-            for field, places in fields.items()
-        }
 
     def columns(self, rows: Sequence[Any], records: Iterable[Record]) -> Columns:
         """The columns of some clicks, each of the record beside it.
@@ -138,12 +131,10 @@ class Nested:
         Raises:
             OtherShape, AttributeError, ClickError: a click has another shape.
         """
-        records = list(records)
+        around = list(records)
         users, events, products, times = (
-            self._column(field, rows, records) for field in ("user_id", "event", "product_id", "timestamp")
+            self._column(field, rows, around) for field in ("user_id", "event", "product_id", "timestamp")
         )
-        if "" in users or None in users or None in events or None in times:
-            raise OtherShape
         if self._strict:
             return Columns(users, events, products, _scaled(times))
         if set(map(type, users)) != {str}:
@@ -159,17 +150,12 @@ class Nested:
         first, *others = self._columns[field]
         found = first(rows, records)
         for other in others:
-            holes, empty = found.count(None), "" in found
-            if not holes and not empty:
-                break
-            further = other(rows, records)
-            if holes == len(found):
-                found = further
-            elif empty:
-                pairs = zip(found, further, strict=True)
-                found = [new if old is None or (old == "" and new is not None) else old for old, new in pairs]
-            else:
-                found = [new if old is None else old for old, new in zip(found, further, strict=True)]
+            if None not in found and "" not in found:
+                return found
+            pairs = zip(found, other(rows, records), strict=True)
+            found = [new if old is None or (old == "" and new is not None) else old for old, new in pairs]
+        if field == "user_id" and "" in found or others and field != "product_id" and None in found:
+            raise OtherShape
         return found
 
     def _times(self, found: list[Any]) -> NDArray[np.float64]:
@@ -334,17 +320,26 @@ def _struct(tree: Mapping[str, Any]) -> Any:
     for number, (name, below) in enumerate(tree.items()):
         attribute = f"field_{number}"
         rename[attribute] = name
-        if not isinstance(below, _Leaf):
-            struct = _struct(below)
-            others.append((attribute, struct, msgspec.field(default_factory=struct)))
-        elif below.needed:
-            needed.append((attribute, below.type))
+        if isinstance(below, _Leaf):
+            kind, default = below.type if below.needed else below.type and below.type | None, None
         else:
-            others.append((attribute, below.type | None if below.type else None, None))
+            kind = _struct(below)
+            default = msgspec.field(default_factory=kind)
+        if _is_needed(below):
+            needed.append((attribute, kind))
+        else:
+            others.append((attribute, kind, default))
     return msgspec.defstruct("Members", [*needed, *others], rename=rename, gc=False)
 
 
-def _column(place: Any, tree: Mapping[str, Any]) -> Callable[[Sequence[Any], list[Record]], list[Any]]:
+def _is_needed(below: Any) -> bool:
+    return below.needed if isinstance(below, _Leaf) else any(map(_is_needed, below.values()))
+
+
+_Column = Callable[[Sequence[Any], list[Record]], list[Any]]
+
+
+def _column(place: Any, tree: Mapping[str, Any]) -> _Column:
     """What stands in a place, of clicks and their records."""
     if not isinstance(place, Path):
         return lambda rows, records: [place.of(record) for record in records]
@@ -353,9 +348,7 @@ def _column(place: Any, tree: Mapping[str, Any]) -> Callable[[Sequence[Any], lis
         steps.append(f"field_{list(tree).index(name)}")
         tree = tree[name]
     # As a named tuple makes its own: twice as fast as operator.attrgetter. The steps are names of ours.
-    found: Callable[[Sequence[Any], list[Record]], list[Any]] = eval(
-        f"lambda rows, records: [row.{'.'.join(steps)} for row in rows]"
-    )
+    found: _Column = eval(f"lambda rows, records: [row.{'.'.join(steps)} for row in rows]")
     return found
 
 
