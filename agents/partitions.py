@@ -177,7 +177,8 @@ class Partition:
             await self._report(findings)
             await self._set_aside(batch)
             if findings.late:
-                await self._set_late_aside(run.records[counted : counted + batch.taken], batch, findings, decoding)
+                records = run.records[counted : counted + batch.taken]
+                await self._set_late_aside(records, batch, findings, decoding)
             counted += batch.taken
             await asyncio.sleep(0)  # for the pulse, and to keep the decoding process fed
         self._advance(run.next_offset)

@@ -41,8 +41,10 @@ def _places(written: str) -> str:
         if not name or '"' in name or "\\" in name or not name.isprintable():
             raise ValueError(f"{place!r} names nothing: write a name, a path, or several with | between")
         if name == place and place.startswith("@") and place not in ("@key", "@timestamp"):
-            raise ValueError(f"{place!r} is neither @key, @header:NAME nor @timestamp; a field of that name is "
-                             f"@field:{place}")  # fmt: skip
+            raise ValueError(
+                f"{place!r} is neither @key, @timestamp nor @header:NAME; a field of that name is "
+                f"@field:{place}"
+            )
     return written
 
 
@@ -310,7 +312,7 @@ def _check_format(pattern: str) -> None:
     except ValueError as error:
         raise ValueError(f"timestamp_format: {error}") from None
     if not told:
-        raise ValueError("timestamp_format: it says no year; write it as strptime has it, like %Y-%m-%d %H:%M")
+        raise ValueError("timestamp_format: it says no year; write it like %Y-%m-%d %H:%M:%S")
 
 
 def _explain(error: ValidationError) -> Iterator[str]:

@@ -96,7 +96,7 @@ class Reader:
         except ValueError:
             return [Refused()]
         headers = _texts((name[3:], text) for name, text in record.headers if name.startswith("ce_") and text)
-        around = [headers] if "specversion" in headers else []
+        around: list[Scope] = [headers] if "specversion" in headers else []
         return list(self._things(found, around, record, 6)) or [Ignored()]
 
     def _things(self, found: Any, around: list[Scope], record: AuditRecord, layers: int) -> Iterator[Thing]:
@@ -116,7 +116,7 @@ class Reader:
             try:
                 whole = all(self._has(name, found, record) for name in ("user_id", "event", "timestamp"))
                 content = _NOTHING if whole or not layers else _content(found)
-            except ValueError:
+            except (ValueError, TypeError):  # that, for base64 that is no text
                 yield Refused()
                 return
             if content is _GONE:
@@ -172,10 +172,7 @@ class Reader:
         for scope in scopes:
             empty = None
             for found in self._places(field, scope, record):
-                if isinstance(found, list | dict):
-                    raise ValueError("a list or an object")
-                if isinstance(found, str):
-                    found.encode()
+                _check_text(found)
                 if found == "":
                     empty = found
                 elif found is not None:
@@ -228,24 +225,30 @@ def _content(found: dict[str, Any]) -> Any:
         return found["records"]
     if "schema" in found and found.get("payload") is not None:
         return found["payload"]
-    if found.get("op") is not None and ("before" in found or "after" in found):
-        operation = found["op"]
-        if isinstance(operation, list | dict):
-            raise ValueError("no operation")
-        if isinstance(operation, str):
-            operation.encode()
+    operation = found.get("op")
+    if operation is not None and ("before" in found or "after" in found):
+        _check_text(operation)
         if operation in ("u", "d", "t", "m"):
             return _GONE
         if operation in ("c", "r"):
             return _NOTHING if found.get("after") is None else found["after"]
     if found.get("specversion") is not None:
-        if found.get("data") is not None:
-            return found["data"]
-        if found.get("data_base64") is not None:
-            if not isinstance(found["data_base64"], str):
-                raise ValueError("no base64")
+        if found.get("data") is None and found.get("data_base64") is not None:
             return _parse(base64.b64decode(found["data_base64"], validate=True))
+        return _NOTHING if found.get("data") is None else found["data"]
     return _NOTHING
+
+
+def _check_text(found: Any) -> None:
+    """See that it is no list, no object, and no text that Unicode does not have.
+
+    Raises:
+        ValueError: it is.
+    """
+    if isinstance(found, list | dict):
+        raise ValueError("a list or an object")
+    if isinstance(found, str):
+        found.encode()
 
 
 def _texts(values: Any) -> dict[str, str]:

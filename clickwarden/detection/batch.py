@@ -105,7 +105,9 @@ class Batch:
     @property
     def thing_stamps(self) -> NDArray[np.float64] | None:
         """The stamp of each thing's record; None where they have none."""
-        return self.stamps if self.sizes is None or self.stamps is None else np.repeat(self.stamps, self.sizes)
+        return (
+            self.stamps if self.sizes is None or self.stamps is None else np.repeat(self.stamps, self.sizes)
+        )
 
     def hashes(self, seed: int) -> NDArray[np.uint64]:
         """Hash of each distinct user, by number."""

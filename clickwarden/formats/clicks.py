@@ -22,7 +22,7 @@ EXACT = 2**53
 #: A record that is larger may hold so many clicks that it is a run by itself.
 SEVERAL_BYTES = 1024
 #: Parts in which a run is tried that is not of one shape, and again each of those that are not.
-PARTS = 16
+PARTS = 32
 
 #: Why a record cannot be counted.
 REASONS: dict[str, str] = {
@@ -86,12 +86,13 @@ class Decoder:
         times = found.columns.times
         if len(times) and (times.max() > self._limit(stamps) or times.min() < EARLIEST):
             return None
-        clicks = Clicks(*found.columns, received=_received(records, stamps), stamps=stamps)
+        received = _received(records, stamps)
+        clicks = Clicks(*found.columns, received=received, stamps=stamps)
         if found.sizes is not None:
             sizes = clicks.sizes = found.sizes
             clicks.records = np.repeat(np.arange(len(sizes)), sizes)
             clicks.elements = np.arange(len(times)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            clicks.received = clicks.received[clicks.records]
+            clicks.received = received[clicks.records]
         return clicks
 
     def _gather(
@@ -144,9 +145,7 @@ class Decoder:
                 fault = Fault(error.reason, error.detail)
             if fault is not None:
                 which, value = (None, record.value or b"") if len(held) == 1 else (element, one.value)
-                gathered.rejected.append(
-                    Rejected(record.offset, record.key, value, *fault, position, which)
-                )
+                gathered.rejected.append(Rejected(record.offset, record.key, value, *fault, position, which))
 
     def _held(self, record: Record) -> list[Held]:
         value = record.value
@@ -162,7 +161,9 @@ class Decoder:
         return [held.value for held in self._held(record)]
 
     def _click(self, held: Held, record: Record) -> Click:
-        user, event, timestamp = (self._needed(name, held, record) for name in ("user_id", "event", "timestamp"))
+        user, event, timestamp = (
+            self._needed(name, held, record) for name in ("user_id", "event", "timestamp")
+        )
         product = self._unwrapping.field("product_id", held.scopes, record)
         return Click(_user(user), _event(event), _product(product), self._time(timestamp, record))
 

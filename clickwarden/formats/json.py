@@ -18,7 +18,7 @@ _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
 def is_deep(value: bytes, beside: int = 0) -> bool:
-    """Whether the JSON is nested deeper than we read it; so many of its parts are known to lie beside others."""
+    """Whether the JSON is nested deeper than we read it; so many of its parts lie ``beside`` others."""
     if len(value) <= 2 * DEPTH_MAX or value.count(b"[") + value.count(b"{") - beside <= DEPTH_MAX:
         return False  # nearly always, in a few nanoseconds
     depth = 0

@@ -13,8 +13,7 @@ equal ones at once. What nobody reads is skipped, and is no error.
 | CloudEvents: ``specversion`` and ``data``, or headers ``ce_…`` | ``data``, or the value |
 | Snowplow's enriched event | the line, its columns by name |
 
-Where a click lacks its user, event or time, each of its fields that it has not is looked for in its envelopes,
-the nearest first.
+Where a click lacks its user, event or time, what it lacks is looked for in its envelopes, the nearest first.
 """
 
 import base64
@@ -109,7 +108,9 @@ class Unwrapping:
         found = list(self._unwrap(value, _attributes(record), record, LAYERS))
         return found or [Held(value, ignored=True)]
 
-    def _unwrap(self, value: bytes, around: tuple[Members, ...], record: Record, layers: int) -> Iterator[Held]:
+    def _unwrap(
+        self, value: bytes, around: tuple[Members, ...], record: Record, layers: int
+    ) -> Iterator[Held]:
         kind = _kind(value)
         try:
             if kind == "object":
@@ -155,7 +156,7 @@ class Unwrapping:
 
 
 def _content(members: Members) -> bytes | None:
-    """What is in the envelope whose members these are: empty where it is none, None where nothing was clicked."""
+    """What is in the envelope with these members: empty where it is none, None where nothing was clicked."""
     held = {name: raw for name, raw in members.items() if raw != b"null"}
     if _kind(held.get("records", b"")) == "array":
         return held["records"]
@@ -238,7 +239,15 @@ def elements(value: bytes) -> list[bytes]:
 
 
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
-_KINDS = {b"{": "object", b"[": "array", b'"': "text", b"t": "bool", b"f": "bool", b"n": "null", b"": "nothing"}
+_KINDS = {
+    b"{": "object",
+    b"[": "array",
+    b'"': "text",
+    b"t": "bool",
+    b"f": "bool",
+    b"n": "null",
+    b"": "nothing",
+}
 
 
 def _kind(value: bytes) -> str:

@@ -80,7 +80,7 @@ class Plain:
         Raises:
             msgspec.MsgspecError, UnicodeError, RecursionError: it is something else.
         """
-        row = self._decode(value)
+        row: Any = self._decode(value)
         return Click(row.user_id, row.event, row.product_id, scaled(row.timestamp))
 
     def columns(self, rows: Sequence[Any], records: Iterable[Record]) -> Columns:
@@ -154,7 +154,7 @@ class Nested:
                 return found
             pairs = zip(found, other(rows, records), strict=True)
             found = [new if old is None or (old == "" and new is not None) else old for old, new in pairs]
-        if field == "user_id" and "" in found or others and field != "product_id" and None in found:
+        if (field == "user_id" and "" in found) or (others and field != "product_id" and None in found):
             raise OtherShape
         return found
 

@@ -1,7 +1,5 @@
 """Snowplow's enriched events: a line of columns with tabs between, the same for every event."""
 
-from collections.abc import Iterator
-
 #: How a line begins; the others are looked up by nobody as a field of a click.
 #: (https://docs.snowplow.io/docs/fundamentals/canonical-event/)
 COLUMNS = (
