@@ -144,15 +144,14 @@ class Reader:
         return Click(user, event, time) if EARLIEST <= time <= latest else Refused()
 
     def _places(self, field: str, scope: Scope, record: AuditRecord) -> Iterator[Any]:
-        """What stands in the places of a field, None where nothing does."""
+        """What stands in the places of a field, None where nothing does; bytes where they are to be text."""
         for place in self._fields[field]:
             if place == "@key":
-                yield None if record.key is None else record.key.decode()
+                yield record.key
             elif place == "@timestamp":
                 yield record.timestamp / 1000.0 if 0 <= record.timestamp < 1e14 else None
             elif place.startswith("@header:"):
-                values = [value for name, value in record.headers if name == place[8:]]
-                yield values[-1].decode() if values and values[-1] is not None else None
+                yield dict(record.headers).get(place[8:])
             elif place.startswith("@field:"):
                 yield scope.get(place[7:])
             else:
@@ -171,7 +170,8 @@ class Reader:
         """
         for scope in scopes:
             empty = None
-            for found in self._places(field, scope, record):
+            for place in self._places(field, scope, record):
+                found = place.decode() if isinstance(place, bytes) else place
                 _check_text(found)
                 if found == "":
                     empty = found

@@ -9,7 +9,7 @@ import msgspec
 
 from clickwarden.formats import accesslog
 from clickwarden.formats.fields import Path, places
-from clickwarden.formats.json import DEPTH_MAX, FRAME, UNREADABLE
+from clickwarden.formats.json import DEPTH_MAX, FRAME, UNREADABLE, is_framed
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX
 from clickwarden.formats.timestamps import EARLIEST
 
@@ -72,10 +72,9 @@ def cure(reason: str, value: bytes, names: Names) -> str:
 
 def _not_json(value: bytes, _: Names) -> str:
     """What is no JSON may be told by how it begins."""
-    framed = value[:1] == b"\0" and len(value) > FRAME
-    if framed and value[FRAME : FRAME + 1] in (b"{", b"["):
+    if is_framed(value):
         value = value[FRAME:]
-    elif framed:
+    elif value[:1] == b"\0" and len(value) > FRAME:
         schema = int.from_bytes(value[1:FRAME])
         return (
             f"It is Avro or Protobuf behind the five bytes of a schema registry (schema {schema}): "

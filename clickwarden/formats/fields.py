@@ -71,6 +71,10 @@ class Key(NamedTuple):
         """
         return None if record.key is None else _text(record.key, "@key")
 
+    def is_in(self, record: Record) -> bool:
+        """Whether there is one."""
+        return record.key is not None
+
 
 class Header(NamedTuple):
     """One of the record's headers."""
@@ -83,8 +87,16 @@ class Header(NamedTuple):
         Raises:
             ClickError: it is no text.
         """
+        value = self._last(record)
+        return None if value is None else _text(value, f"@header:{self.name}")
+
+    def is_in(self, record: Record) -> bool:
+        """Whether there is one."""
+        return self._last(record) is not None
+
+    def _last(self, record: Record) -> bytes | None:
         values = [value for name, value in record.headers if name == self.name]
-        return None if not values or values[-1] is None else _text(values[-1], f"@header:{self.name}")
+        return values[-1] if values else None
 
 
 class Stamp(NamedTuple):
@@ -92,7 +104,11 @@ class Stamp(NamedTuple):
 
     def of(self, record: Record) -> float | None:
         """Epoch seconds; None where there is none, or its producer has made up one of a far year."""
-        return record.timestamp / 1000.0 if 0 <= record.timestamp < MICROSECONDS_FROM else None
+        return record.timestamp / 1000.0 if self.is_in(record) else None
+
+    def is_in(self, record: Record) -> bool:
+        """Whether there is one."""
+        return 0 <= record.timestamp < MICROSECONDS_FROM
 
 
 #: Places, in the order in which they are looked at.

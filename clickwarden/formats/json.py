@@ -17,6 +17,11 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
+def is_framed(value: bytes) -> bool:
+    """Whether it is JSON behind the five bytes of a schema registry."""
+    return value[:1] == b"\0" and value[FRAME : FRAME + 1] in (b"{", b"[", b'"')
+
+
 def is_deep(value: bytes, beside: int = 0) -> bool:
     """Whether the JSON is nested deeper than we read it; so many of its parts lie ``beside`` others."""
     if len(value) <= 2 * DEPTH_MAX or value.count(b"[") + value.count(b"{") - beside <= DEPTH_MAX:

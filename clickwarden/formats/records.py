@@ -27,7 +27,7 @@ import msgspec
 
 from clickwarden.errors import ClickError
 from clickwarden.formats.fields import Path, Places, Record
-from clickwarden.formats.json import DEPTH_MAX, FRAME, UNREADABLE, is_deep
+from clickwarden.formats.json import DEPTH_MAX, FRAME, UNREADABLE, is_deep, is_framed
 from clickwarden.formats.snowplow import COLUMNS
 
 #: Envelopes in envelopes.
@@ -100,7 +100,7 @@ class Unwrapping:
         Raises:
             ClickError: it is nothing that is known here.
         """
-        if value[:1] == b"\0" and value[FRAME : FRAME + 1] in (b"{", b"[", b'"'):
+        if is_framed(value):
             value = value[FRAME:]
         if _SNOWPLOW.match(value):
             return [Held(value, (self._line(value),))]
@@ -197,7 +197,7 @@ def find(places: Places, members: Members, record: Record) -> Any:
 def _is_there(places: Places, members: Members, record: Record) -> bool:
     """Whether any of the places holds something, whatever it is."""
     return any(
-        (_walk(members, place.names) if isinstance(place, Path) else place.of(record)) is not None
+        _walk(members, place.names) is not None if isinstance(place, Path) else place.is_in(record)
         for place in places
     )
 

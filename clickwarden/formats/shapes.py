@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.formats.fields import Path, Places, Record
-from clickwarden.formats.json import DEPTH_MAX, FRAME, is_deep
+from clickwarden.formats.json import DEPTH_MAX, FRAME, is_deep, is_framed
 from clickwarden.formats.timestamps import scale, scaled, seconds
 
 USER_ID_MAX = 256
@@ -232,7 +232,7 @@ def bare(values: list[bytes]) -> list[bytes]:
         msgspec.MsgspecError, UnicodeError: it is no text.
     """
     begin = values[0][:1] if values else b""
-    if begin == b"\0" and all(value[:1] == begin for value in values):
+    if begin == b"\0" and all(map(is_framed, values)):
         values = [value[FRAME:] for value in values]
         begin = values[0][:1]
     return [_text(value).encode() for value in values] if begin == b'"' else values

@@ -90,6 +90,7 @@ class ClickProducer:
         acked: clicks, of both, that Kafka holds on all in-sync replicas.
 
     Raises:
+        SettingsError: when it is made: a field of a click stands where none can be written.
         OutboxError: on entering: another producer uses the outbox, or it is broken.
         SettingsError: on leaving: the clicks topic is not as the settings say.
     """
@@ -102,7 +103,7 @@ class ClickProducer:
         self._click = msgspec.defstruct(
             "Click",
             [("user_id", str), ("event", str), ("timestamp", float), ("product_id", str | int | None, None)],
-            rename=settings.field_names,
+            rename=_written_names(settings),
             omit_defaults=True,
             gc=False,
         )
@@ -380,3 +381,26 @@ class ClickProducer:
         self.acked += await self._on_disk(self._outbox.forget, position)
         async with self._progress:
             self._progress.notify_all()
+
+
+def _written_names(settings: Settings) -> dict[str, str]:
+    """The name at the top of a click that each field is written under, and read by these settings.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    return {field: _written_name(field, places) for field, places in settings.field_names.items()}
+
+
+def _written_name(field: str, places: str) -> str:
+    for place in places.split("|"):
+        if place == "@key" and field == "user_id":
+            return field  # the key is the user, and nobody reads the field
+        if place in ("@key", "@timestamp"):
+            break
+        if not place.startswith("@header:"):
+            return place.removeprefix("@field:")  # a path too: a field of its very name is found first
+    raise SettingsError(
+        f"{PREFIX}FIELD_{field.upper()}={places}: a click that is sent from here holds it in a field: "
+        f"name one first, as in {field}|{places}"
+    )
