@@ -335,7 +335,8 @@ def table() -> str:
     for name, field in Settings.model_fields.items():
         default = field.default.get_secret_value() if field.annotation is SecretStr else field.default
         shown = "" if default in ("", None) else f"`{default}`"
-        rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+        meaning = (field.description or "").replace("|", r"\|")
+        rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {meaning} |")
     return "\n".join(rows)
 
 

@@ -74,7 +74,7 @@ def fates(clicks: Clicks, run: list[Record]) -> list[list[Any]]:
 
 def recounted(record: Record, reader: Reader) -> list[Any]:
     """What the recount makes of it; not why."""
-    names = {reading.Ignored: "ignored", reading.Refused: "refused"}
+    names: dict[type, str] = {reading.Ignored: "ignored", reading.Refused: "refused"}
     return [names.get(type(thing), thing) for thing in reader.read(record)]
 
 
@@ -169,7 +169,7 @@ def test_kafkas_own_time_may_be_the_clicks(places: str) -> None:
 
 
 def test_a_pattern_is_for_text_and_digits() -> None:
-    given = {"timestamp_format": "%Y%m%d%H%M%S"}
+    given: dict[str, Any] = {"timestamp_format": "%Y%m%d%H%M%S"}
     for timestamp in ("20200913122640", 20200913122640, T, float(T), "2020-09-13T12:26:40Z"):
         record = Record(encoded(click(timestamp=timestamp)))
         assert decode(record, **given).times.tolist() == [T]
@@ -237,7 +237,7 @@ def test_a_record_holds(value: Any, expected: list[str]) -> None:
 
 
 def test_what_a_click_lacks_is_taken_from_its_envelope() -> None:
-    given = {"field_event": "type", "field_timestamp": "time"}
+    given: dict[str, Any] = {"field_event": "type", "field_timestamp": "time"}
     value = event(type="cart", time="2020-09-13T12:26:40Z", data={"user_id": "ann", "type": None})
     clicks = decode(Record(encoded(value)), **given)
     assert (clicks.users, clicks.events, clicks.times.tolist()) == (["ann"], ["cart"], [T])
@@ -254,7 +254,7 @@ def enriched(**columns: str) -> bytes:
 
 
 def test_columns_of_an_enriched_event() -> None:
-    given = {"field_user_id": "user_id|domain_userid", "field_timestamp": "collector_tstamp"}
+    given: dict[str, Any] = {"field_user_id": "user_id|domain_userid", "field_timestamp": "collector_tstamp"}
     assert users(enriched(user_id="ann"), **given) == ["ann"]
     assert users(enriched(domain_userid="d-7"), **given) == ["d-7"]
     assert users(enriched(), **given) == ["missing_field"]
