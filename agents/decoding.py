@@ -45,7 +45,7 @@ def decode(run: Run, decoder: Decoder, seed: int) -> Iterator[Decoded]:
         following = list(islice(unpacked, BATCH_RECORDS))
         end = following[0].offset if following else run.next_offset
         taken = 0
-        for clicks in decoder.decode(records).split(BATCH_RECORDS):
+        for clicks in decoder.parts(records, BATCH_RECORDS):
             batch = Batch(clicks)
             batch.hashes(seed)
             taken += batch.taken

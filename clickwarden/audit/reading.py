@@ -97,7 +97,8 @@ class Reader:
             return [Refused()]
         headers = _texts((name[3:], text) for name, text in record.headers if name.startswith("ce_") and text)
         around: list[Scope] = [headers] if "specversion" in headers else []
-        return list(self._things(found, around, record, 6)) or [Ignored()]
+        things = list(self._things(found, around, record, 6)) or [Ignored()]
+        return things if len(things) <= 20_000 else [Refused()]
 
     def _things(self, found: Any, around: list[Scope], record: AuditRecord, layers: int) -> Iterator[Thing]:
         if isinstance(found, str) and layers:

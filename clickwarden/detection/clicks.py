@@ -63,9 +63,9 @@ class Clicks:
     ignored: int = 0
     stamps: NDArray[np.float64] | None = None
 
-    def split(self, size: int) -> Iterator["Clicks"]:
-        """The clicks in parts of whole records, which hold at most so many things if none holds more."""
-        if self.sizes is None or self.records is None or self.elements is None:
+    def split(self, size: int | None) -> Iterator["Clicks"]:
+        """The clicks in parts of whole records, which hold at most so many things if no record holds more."""
+        if size is None or self.sizes is None or self.records is None or self.elements is None:
             yield self
             return
         ends = np.cumsum(self.sizes)

@@ -1,6 +1,6 @@
 """What a click may look like, and how a run of records becomes columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clickwarden.detection.clicks import Clicks, Rejected
 from clickwarden.errors import ClickError
 from clickwarden.formats.fields import Record, places_of
-from clickwarden.formats.json import DEPTH_MAX, UNREADABLE, is_deep
+from clickwarden.formats.json import DEPTH_MAX, THINGS_MAX, UNREADABLE, is_deep
 from clickwarden.formats.records import Fault, Held, Number, Unwrapping
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, Click, OtherShape, Sweep, Swept, bare, sweeps
 from clickwarden.formats.timestamps import EARLIEST, LATEST, seconds
@@ -28,6 +28,7 @@ PARTS = 32
 REASONS: dict[str, str] = {
     "not_json": f"the value is not UTF-8 JSON, or nested more than {DEPTH_MAX} deep",
     "not_object": "the value is JSON, but not an object",
+    "too_many": f"the record holds more than {THINGS_MAX:,} clicks",
     "missing_field": "user_id, event or timestamp is missing",
     "wrong_field": "a field has the wrong type",
     "empty_user_id": "user_id is empty",
@@ -62,14 +63,22 @@ class Decoder:
 
     def decode(self, records: Sequence[Record]) -> Clicks:
         """Decode one run of records of one partition."""
+        (clicks,) = self.parts(records)
+        return clicks
+
+    def parts(self, records: Sequence[Record], size: int | None = None) -> Iterator[Clicks]:
+        """Decode one run in parts of whole records, each as soon as it holds ``size`` things."""
         stamps = _stamps(records)
         values: list[Any] = [record.value for record in records]
         clicks = self._swept(values, records, stamps)
-        if clicks is None:
-            gathered = _Gathered(records)
-            self._gather(gathered, values, 0, stamps)
-            clicks = gathered.clicks(stamps)
-        return clicks
+        if clicks is not None:
+            yield from clicks.split(size)
+            return
+        gathered = _Gathered(records, stamps)
+        for end in self._gather(gathered, values, 0, stamps):
+            if size is not None and gathered.things >= size and end < len(records):
+                yield from gathered.take(end).split(size)
+        yield from gathered.take(len(records)).split(size)
 
     def _swept(
         self, values: list[Any], records: Sequence[Record], stamps: NDArray[np.float64]
@@ -97,26 +106,30 @@ class Decoder:
 
     def _gather(
         self, gathered: "_Gathered", values: list[Any], first: int, stamps: NDArray[np.float64]
-    ) -> None:
-        """Read some of the records, in parts where that helps: most of them are good."""
+    ) -> Iterator[int]:
+        """Read some of the records, in parts where that helps: most of them are good.
+
+        Yields the position behind what was read, again and again.
+        """
         size = len(values) // PARTS if len(values) > 2 * PARTS else 1
         for begin in range(0, len(values), size):
             part = slice(begin, begin + size)
             position = first + begin
             if size == 1 and (click := self._plain_click(values[begin], stamps[begin])):
+                gathered.hold(position, 1)
                 gathered.add(click, position)
-                continue
-            if size == 1 and len(values[begin] or b"") < SEVERAL_BYTES:
+            elif size == 1 and len(values[begin] or b"") < SEVERAL_BYTES:
                 self._read(gathered, position)
-                continue
-            records = gathered.records[position : position + len(values[part])]
-            clicks = self._swept(values[part], records, stamps[part])
-            if clicks is not None:
-                gathered.extend(clicks, position)
-            elif size > 1:
-                self._gather(gathered, values[part], position, stamps[part])
             else:
-                self._read(gathered, position)
+                records = gathered.records[position : position + len(values[part])]
+                clicks = self._swept(values[part], records, stamps[part])
+                if clicks is not None:
+                    gathered.extend(clicks, position)
+                elif size > 1:
+                    yield from self._gather(gathered, values[part], position, stamps[part])
+                else:
+                    self._read(gathered, position)
+            yield position + len(values[part])
 
     def _plain_click(self, value: bytes | None, stamp: float) -> Click | None:
         """The click of a plain record; None where it is none, or something may be said of it."""
@@ -132,7 +145,7 @@ class Decoder:
         """Read a record by itself."""
         record = gathered.records[position]
         held = self._held(record)
-        gathered.sizes[position] = len(held)
+        gathered.hold(position, len(held))
         for element, one in enumerate(held):
             if one.ignored:
                 gathered.ignored += 1
@@ -145,7 +158,7 @@ class Decoder:
                 fault = Fault(error.reason, error.detail)
             if fault is not None:
                 which, value = (None, record.value or b"") if len(held) == 1 else (element, one.value)
-                gathered.rejected.append(Rejected(record.offset, record.key, value, *fault, position, which))
+                gathered.reject(Rejected(record.offset, record.key, value, *fault, position, which))
 
     def _held(self, record: Record) -> list[Held]:
         value = record.value
@@ -193,57 +206,73 @@ class Decoder:
 
 
 class _Gathered:
-    """What a run says, as far as it was read."""
+    """What the records of a run say, from one of them on, as far as they were read.
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    Attributes:
+        records: of the run.
+        things: how many things those hold that were read.
+    """
+
+    def __init__(self, records: Sequence[Record], stamps: NDArray[np.float64]) -> None:
         self.records = records
-        self.sizes = np.ones(len(records), np.int64)
-        self.rejected: list[Rejected] = []
-        self.ignored = 0
-        self._users: list[str] = []
-        self._events: list[str] = []
-        self._products: list[str | int | None] = []
-        self._times: list[float] = []
+        self.things = self.ignored = 0
+        self._stamps = stamps
+        self._received = _received(records, stamps)
+        self._sizes = np.ones(len(records), np.int64)
+        self._begin = 0
+        self._clicks: list[Click] = []
         self._places: list[tuple[int, int]] = []
+        self._rejected: list[Rejected] = []
+
+    def hold(self, position: int, things: int) -> None:
+        """Note how many things the record there holds."""
+        self._sizes[position] = things
+        self.things += things
 
     def add(self, click: Click, position: int, element: int = 0) -> None:
         """Note a click of the record there."""
-        self._users.append(click.user_id)
-        self._events.append(click.event)
-        self._products.append(click.product_id)
-        self._times.append(click.time)
+        self._clicks.append(click)
         self._places.append((position, element))
+
+    def reject(self, rejected: Rejected) -> None:
+        """Note what is no click."""
+        self._rejected.append(rejected._replace(record=rejected.record - self._begin))
 
     def extend(self, clicks: Clicks, position: int) -> None:
         """Note the clicks of whole records, the first of which is there."""
-        self._users += clicks.users
-        self._events += clicks.events
-        self._products += clicks.products
-        self._times += clicks.times.tolist()
+        columns = clicks.users, clicks.events, clicks.products, clicks.times.tolist()
+        self._clicks += map(Click, *columns)
+        self.things += len(clicks.users)
         if clicks.records is None or clicks.elements is None or clicks.sizes is None:
             self._places += [(position + number, 0) for number in range(len(clicks.users))]
         else:
             records = (position + clicks.records).tolist()
             self._places += zip(records, clicks.elements.tolist(), strict=True)
-            self.sizes[position : position + len(clicks.sizes)] = clicks.sizes
+            self._sizes[position : position + len(clicks.sizes)] = clicks.sizes
 
-    def clicks(self, stamps: NDArray[np.float64]) -> Clicks:
-        """All of it."""
+    def take(self, end: int) -> Clicks:
+        """All of it, of the records before ``end``, behind which it begins anew."""
+        begin, self._begin = self._begin, end
+        users, events, products, times = zip(*self._clicks, strict=True) if self._clicks else ((),) * 4
         records, elements = np.array(self._places, np.int64).reshape(-1, 2).T
-        several = self.sizes.max(initial=1) > 1
-        return Clicks(
-            users=self._users,
-            events=self._events,
-            products=self._products,
-            times=np.array(self._times, np.float64),
-            received=_received(self.records, stamps)[records],
-            records=records,
+        sizes = self._sizes[begin:end]
+        several = sizes.max(initial=1) > 1
+        clicks = Clicks(
+            users=list(users),
+            events=list(events),
+            products=list(products),
+            times=np.array(times, np.float64),
+            received=self._received[records],
+            records=records - begin,
             elements=elements if several else None,
-            sizes=self.sizes if several else None,
-            rejected=self.rejected,
+            sizes=sizes if several else None,
+            rejected=self._rejected,
             ignored=self.ignored,
-            stamps=stamps,
+            stamps=self._stamps[begin:end],
         )
+        self._clicks, self._places, self._rejected = [], [], []
+        self.things = self.ignored = 0
+        return clicks
 
 
 def _taken(sweep: Sweep, values: Sequence[bytes], records: Sequence[Record]) -> Swept | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from clickwarden.formats import accesslog
 from clickwarden.formats.fields import Path, places
-from clickwarden.formats.json import DEPTH_MAX, FRAME, UNREADABLE, is_framed
+from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_framed
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX
 from clickwarden.formats.timestamps import EARLIEST
 
@@ -100,6 +100,10 @@ def _not_object(value: bytes, _: Names) -> str:
     if isinstance(_decoded(value), str):
         return "It is a JSON text that holds no JSON object: send the click itself."
     return "A record must be a JSON object, a click, or an array of them."
+
+
+def _too_many(_: bytes, __: Names) -> str:
+    return f"Send at most {THINGS_MAX:,} clicks in one record."
 
 
 def _missing_field(value: bytes, names: Names) -> str:
@@ -209,6 +213,7 @@ def _no_request(_: bytes, __: Names) -> str:
 _CURES: dict[str, Callable[[bytes, Names], str]] = {
     "not_json": _not_json,
     "not_object": _not_object,
+    "too_many": _too_many,
     "missing_field": _missing_field,
     "wrong_field": _wrong_field,
     "empty_user_id": _empty_user_id,

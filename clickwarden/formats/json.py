@@ -10,6 +10,9 @@ DEPTH_MAX = 200
 #: Bytes of a schema registry before a value: 0, and the number of its schema.
 FRAME = 5
 
+#: Things that one record may hold. To read more of them, as a stranger may send them, takes too long.
+THINGS_MAX = 20_000
+
 #: What msgspec raises for bytes it cannot make a click of; RecursionError
 #: where they are nested too deeply.
 UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)

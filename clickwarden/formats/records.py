@@ -21,13 +21,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
 from clickwarden.errors import ClickError
 from clickwarden.formats.fields import Path, Places, Record
-from clickwarden.formats.json import DEPTH_MAX, FRAME, UNREADABLE, is_deep, is_framed
+from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
 from clickwarden.formats.snowplow import COLUMNS
 
 #: Envelopes in envelopes.
@@ -105,7 +106,9 @@ class Unwrapping:
         if _SNOWPLOW.match(value):
             return [Held(value, (self._line(value),))]
         _check(value)
-        found = list(self._unwrap(value, _attributes(record), record, LAYERS))
+        found = list(islice(self._unwrap(value, _attributes(record), record, LAYERS), THINGS_MAX + 1))
+        if len(found) > THINGS_MAX:
+            raise ClickError("too_many", f"more than {THINGS_MAX:,}")
         return found or [Held(value, ignored=True)]
 
     def _unwrap(

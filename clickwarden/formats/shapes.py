@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.formats.fields import Path, Places, Record
-from clickwarden.formats.json import DEPTH_MAX, FRAME, is_deep, is_framed
+from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, is_deep, is_framed
 from clickwarden.formats.timestamps import scale, scaled, seconds
 
 USER_ID_MAX = 256
@@ -219,7 +219,7 @@ class Sweep:
         sizes = np.fromiter(map(len, found), np.int64, len(found))
         # Of the objects and lists that begin in it, each click is one, none of which holds the next.
         deep = (is_deep(value, len(clicks) - 1) for value, clicks in zip(values, found, strict=True))
-        if not sizes.all() or any(deep):
+        if not sizes.all() or sizes.max(initial=0) > THINGS_MAX or any(deep):
             raise OtherShape
         of = chain.from_iterable(map(repeat, records, sizes.tolist()))
         return Swept(self._columns(list(chain.from_iterable(found)), of), sizes)

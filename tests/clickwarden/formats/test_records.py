@@ -286,6 +286,25 @@ def test_parts_of_whole_records() -> None:
     assert found == expected
 
 
+def test_so_many_things_and_no_more() -> None:
+    assert users([click()] * 20_000) == ["ann"] * 20_000
+    assert users([click()] * 20_001) == ["too_many"]
+    assert users([{}] * 20_001) == ["too_many"]
+
+
+def test_a_run_comes_in_parts_of_whole_records_of_which_each_knows_its_own() -> None:
+    values = [[click(), {}, click()], [], click(), 5, [click()] * 9] * 40
+    run = [Record(encoded(value), number) for number, value in enumerate(values)]
+    decoder = decoder_of(Settings(_env_file=None))()
+    parts = list(decoder.parts(run, 10))
+    assert len(parts) > 10
+    found: list[list[Any]] = []
+    for part in parts:
+        assert part.stamps is not None
+        found += fates(part, run[len(found) : len(found) + len(part.stamps)])
+    assert found == fates(decoder.decode(run), run)
+
+
 # -- whatever arrives ---------------------------------------------------------------------------------
 
 ODD: list[Any] = [
@@ -311,9 +330,17 @@ def nested(draw: random.Random) -> Any:
     return value
 
 
+def enriched_event(draw: random.Random) -> Any:
+    return enriched(
+        user_id=draw.choice(["ann", "", "u"]),
+        collector_tstamp=draw.choice(["", str(T)] + ["2020-09-13 12:26:40"] * 5),
+    )
+
+
 FORMATS: dict[str, tuple[dict[str, str], Callable[[random.Random], Any]]] = {
     "flat": ({}, lambda draw: click(user_id=draw.choice(["ann", 7]), product_id=draw.choice(["p", 7, None]))),
     "nested": (FIELDS, nested),
+    "enriched": (FIELDS | {"field_timestamp": "collector_tstamp"}, enriched_event),
     "array": ({}, lambda draw: [click() for _ in range(draw.randrange(5))]),
     "nested array": (FIELDS, lambda draw: [nested(draw) for _ in range(draw.randrange(4))]),
     "records": (FIELDS, lambda draw: {"records": [nested(draw) for _ in range(3)], "sent": T}),
@@ -352,9 +379,14 @@ def made_up(draw: random.Random, make: Callable[[random.Random], Any]) -> Iterat
     for offset in range(RECORDS):
         value = make(draw)
         chance = draw.random()
-        if chance < 0.5:
+        if chance < 0.5 and not isinstance(value, bytes):
             value = mutated(draw, value)
-        data = json.dumps(value, ensure_ascii=draw.random() < 0.5).encode(errors="surrogatepass")
+        ascii_ = draw.random() < 0.5
+        data = (
+            value
+            if isinstance(value, bytes)
+            else json.dumps(value, ensure_ascii=ascii_).encode(errors="surrogatepass")
+        )
         if draw.random() < 0.05:
             data = b"\0\0\0\0\7" + data
         if draw.random() < 0.25:
