@@ -45,7 +45,7 @@ def _each(write: Callable[[Click], Any]) -> Callable[[list[Click]], list[Any]]:
 def _nested(click: Click) -> Any:
     """Every other user is not signed in, and found by the fallback."""
     number = int(click["user_id"][1:])
-    user = {"user": {"id": None}, "anonymousId": click["user_id"]}
+    user = {"user": None, "anonymousId": click["user_id"]}
     if number % 2:
         user = {"user": {"id": click["user_id"]}}
     return user | {name: click[name] for name in ("event", "timestamp", "product_id")}

@@ -222,8 +222,9 @@ def _content(found: dict[str, Any]) -> Any:
     Raises:
         ValueError: it cannot be read.
     """
-    if isinstance(found.get("records"), list):
-        return found["records"]
+    for name in ("records", "events", "batch", "clicks"):
+        if isinstance(found.get(name), list):
+            return found[name]
     if "schema" in found and found.get("payload") is not None:
         return found["payload"]
     operation = found.get("op")

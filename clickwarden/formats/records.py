@@ -6,7 +6,7 @@ equal ones at once. What nobody reads is skipped, and is no error.
 | a record | its clicks |
 |---|---|
 | JSON object that has user, event and time | itself |
-| JSON array; ``{"records": [...]}`` | each element, an envelope or not |
+| JSON array; ``{"records": [...]}``, or one of :data:`LISTS` | each element, an envelope or not |
 | JSON in a JSON text; behind the five bytes of a schema registry | what the JSON is |
 | Debezium: ``op`` with ``before`` or ``after`` | ``after`` of inserts and snapshots; others are ignored |
 | Kafka Connect: ``schema`` and ``payload`` | ``payload``, an envelope or not |
@@ -37,8 +37,11 @@ LAYERS = 6
 #: Members of an object, as JSON, by name: those that may be read.
 Members = Mapping[str, bytes]
 
+#: What others call the list of clicks in a record, as it is looked for.
+LISTS = ("records", "events", "batch", "clicks")
+
 _ENVELOPES = frozenset(
-    {"records", "schema", "payload", "op", "before", "after", "specversion", "data", "data_base64"}
+    {*LISTS, "schema", "payload", "op", "before", "after", "specversion", "data", "data_base64"}
 )
 _SPACES = b" \t\r\n"
 #: That many columns at least, the fourth of which is a time: no JSON is like that.
@@ -161,8 +164,9 @@ class Unwrapping:
 def _content(members: Members) -> bytes | None:
     """What is in the envelope with these members: empty where it is none, None where nothing was clicked."""
     held = {name: raw for name, raw in members.items() if raw != b"null"}
-    if _kind(held.get("records", b"")) == "array":
-        return held["records"]
+    for name in LISTS:
+        if _kind(held.get(name, b"")) == "array":
+            return held[name]
     if "schema" in members and "payload" in held:
         return held["payload"]
     if "op" in held and members.keys() & {"before", "after"}:

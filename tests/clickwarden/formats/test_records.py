@@ -102,6 +102,8 @@ def users(value: Any, /, *, headers: Headers = (), key: bytes | None = None, **g
         ("user.id", without("user_id", **{"user.id": None, "user": {"id": "u"}}), "u"),
         ("user.id", without("user_id", user={"name": "u"}), "missing_field"),
         ("user.id", without("user_id", user=None), "missing_field"),
+        ("user.id|b", without("user_id", user=None, b="u"), "u"),
+        ("a.user.id|b", without("user_id", a={"user": None}, b="u"), "u"),
         ("user.id", without("user_id", user="u"), "missing_field"),
         ("user.id", without("user_id", user='{"id": "in a text"}'), "in a text"),
         ("user.id", without("user_id", user={"id": ["u"]}), "wrong_field"),
@@ -196,6 +198,10 @@ HELD: dict[str, tuple[Any, list[str]]] = {
     "what is none": ([click(), 5, None, "x", [click()]], ["ann", *["not_object"] * 4]),
     "records": ({"records": [click(), click(user_id="")]}, ["ann", "empty_user_id"]),
     "no records": ({"records": []}, ["ignored"]),
+    "events": ({"events": [click(), {}]}, ["ann", "missing_field"]),
+    "a batch": ({"batch": [click()], "sentAt": T}, ["ann"]),
+    "clicks": ({"clicks": [click()] * 2}, ["ann", "ann"]),
+    "records before events": ({"events": [{}], "records": [click()]}, ["ann"]),
     "records that are a click": (click(records=[click(user_id="bob")]), ["ann"]),
     "records of a user": ({"user_id": "ann", "records": [without("user_id")] * 2}, ["ann", "ann"]),
     "in a text": (json.dumps(click()), ["ann"]),
@@ -224,7 +230,7 @@ HELD: dict[str, tuple[Any, list[str]]] = {
     "event of bad base64": (event(data_base64="?"), ["not_json"]),
     "event of several": (event(data=[ROW, {}]), ["ann", "missing_field"]),
     "event without data": (event(), ["missing_field"]),
-    "events": ([event(data=ROW), event(data={})], ["ann", "missing_field"]),
+    "cloud events": ([event(data=ROW), event(data={})], ["ann", "missing_field"]),
     "envelopes in envelopes": ({"records": [event(data=debezium("c", ROW))]}, ["ann"]),
 }
 
@@ -326,6 +332,8 @@ def nested(draw: random.Random) -> Any:
     if draw.random() < 0.3:
         value = click(type="cart", user={"id": None}, items=[{"id": "p"}])
     if draw.random() < 0.1:
+        value |= {"user_id": "u", "user": None}
+    if draw.random() < 0.1:
         value = {"time": "2020-09-13T12:26:40Z", "type": "view", "user.id": 5}
     return value
 
@@ -343,7 +351,7 @@ FORMATS: dict[str, tuple[dict[str, str], Callable[[random.Random], Any]]] = {
     "enriched": (FIELDS | {"field_timestamp": "collector_tstamp"}, enriched_event),
     "array": ({}, lambda draw: [click() for _ in range(draw.randrange(5))]),
     "nested array": (FIELDS, lambda draw: [nested(draw) for _ in range(draw.randrange(4))]),
-    "records": (FIELDS, lambda draw: {"records": [nested(draw) for _ in range(3)], "sent": T}),
+    "records": (FIELDS, lambda draw: {draw.choice(["records", "batch"]): [nested(draw) for _ in range(3)]}),
     "text": ({}, lambda draw: json.dumps(draw.choice([click(), [click(), click()]]))),
     "debezium": ({}, lambda draw: debezium(draw.choice("ccccrud"), click(), draw.choice([None, click()]))),
     "connect": (
@@ -363,7 +371,9 @@ def mutated(draw: random.Random, value: Any) -> Any:
             return value | {name: mutated(draw, value[name])}
         if chance < 0.8:
             return {other: inner for other, inner in value.items() if other != name}
-        return value | {draw.choice(["records", "payload", "op", "data", "user", "x"]): draw.choice(ODD)}
+        return value | {
+            draw.choice(["records", "events", "payload", "op", "data", "user", "x"]): draw.choice(ODD)
+        }
     if isinstance(value, list) and value and draw.random() < 0.8:
         at = draw.randrange(len(value))
         return [*value[:at], mutated(draw, value[at]), *value[at + 1 :]]
