@@ -60,6 +60,11 @@ class Path(NamedTuple):
         return len(self.names) == 1 and "." in self.names[0]
 
 
+def is_place(name: str) -> bool:
+    """Whether a name on a path may be a place in a list, from 0."""
+    return name.isascii() and name.isdigit() and len(name) < 5
+
+
 class Key(NamedTuple):
     """The record's key."""
 

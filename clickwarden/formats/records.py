@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clickwarden.errors import ClickError
-from clickwarden.formats.fields import Path, Places, Record
+from clickwarden.formats.fields import Path, Places, Record, is_place
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
 from clickwarden.formats.snowplow import COLUMNS
 
@@ -218,7 +218,7 @@ def _walk(members: Members, names: tuple[str, ...]) -> bytes | None:
         kind = _kind(value)
         if kind == "object":
             value = _members(value, frozenset({name})).get(name, b"")
-        elif kind == "array" and name.isascii() and name.isdigit() and len(name) < 5:
+        elif kind == "array" and is_place(name):
             value = next(iter(elements(value)[int(name) :]), b"")
         else:
             return None

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.formats.fields import Path, Places, Record
+from clickwarden.formats.fields import Path, Places, Record, is_place
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, is_deep, is_framed
 from clickwarden.formats.records import LISTS
 from clickwarden.formats.timestamps import scale, scaled, seconds
@@ -113,12 +113,15 @@ class Nested:
         self._strict = strict
         tree: dict[str, Any] = {}
         self._columns: dict[str, list[_Column]] = {}
+        self._may_be_missing: set[str] = set()
         for field, places in fields.items():
             if strict and not all(isinstance(place, Path) for place in places):
                 raise ValueError("what surrounds a value may be anything")
             read = [place for place in places if not (strict and isinstance(place, Path) and place.is_dotted)]
             # A run of which one is missing is found out at its first record.
-            needed = field != "product_id" and len(read) == 1
+            needed = field != "product_id" and len(read) == 1 and not _leads_into_a_list(read[0])
+            if field != "product_id" and not (needed and isinstance(read[0], Path)):
+                self._may_be_missing.add(field)
             for place in places:
                 if isinstance(place, Path):
                     leaf = _Leaf(STRICT[field] if strict else Scalar, needed)
@@ -155,7 +158,7 @@ class Nested:
                 return found
             pairs = zip(found, other(rows, records), strict=True)
             found = [new if old is None or (old == "" and new is not None) else old for old, new in pairs]
-        if (field == "user_id" and "" in found) or (others and field != "product_id" and None in found):
+        if (field == "user_id" and "" in found) or (field in self._may_be_missing and None in found):
             raise OtherShape
         return found
 
@@ -322,7 +325,7 @@ def _struct(tree: Mapping[str, Any]) -> Any:
     for number, (name, below) in enumerate(tree.items()):
         attribute = f"field_{number}"
         rename[attribute] = name
-        kind = below.type if isinstance(below, _Leaf) else _struct(below)
+        kind = _type(below)
         if _is_needed(below):
             needed.append((attribute, kind))
         else:
@@ -330,8 +333,29 @@ def _struct(tree: Mapping[str, Any]) -> Any:
     return msgspec.defstruct("Members", [*needed, *others], rename=rename, gc=False)
 
 
+def _type(below: Any) -> Any:
+    if isinstance(below, _Leaf):
+        return below.type
+    if _is_list(below):
+        (element,) = below.values()
+        return list[_type(element) | None]  # type: ignore[misc]
+    return _struct(below)
+
+
+def _is_list(below: Any) -> bool:
+    """Whether a path leads to a place in a list; to several, and there is no shape."""
+    places = [] if isinstance(below, _Leaf) else [name for name in below if is_place(name)]
+    if places and len(below) > 1:
+        raise ValueError("paths lead to several places of a list")
+    return bool(places)
+
+
 def _is_needed(below: Any) -> bool:
     return below.needed if isinstance(below, _Leaf) else any(map(_is_needed, below.values()))
+
+
+def _leads_into_a_list(place: Any) -> bool:
+    return isinstance(place, Path) and any(map(is_place, place.names[1:]))
 
 
 _Column = Callable[[Sequence[Any], list[Record]], list[Any]]
@@ -341,15 +365,19 @@ def _column(place: Any, tree: Mapping[str, Any]) -> _Column:
     """What stands in a place, of clicks and their records."""
     if not isinstance(place, Path):
         return lambda rows, records: [place.of(record) for record in records]
-    *way, end = place.names
-    step, missing = "row", []
-    for depth, name in enumerate(way):
-        step = f"{step}.field_{list(tree).index(name)}"
+    step, missing, at = "row", [], ""
+    for depth, name in enumerate(place.names):
+        if at:
+            missing.append(f"len({step}) <= {at}")
+            step = f"{step}[{at}]"
+        else:
+            step = f"{step}.field_{list(tree).index(name)}"
         tree = tree[name]
-        if not _is_needed(tree):
+        at = str(int(next(iter(tree)))) if _is_list(tree) else ""
+        if not isinstance(tree, _Leaf) and not _is_needed(tree):
             missing.append(f"(object_{depth} := {step}) is None")
             step = f"object_{depth}"
-    value = f"{step}.field_{list(tree).index(end)}"
+    value = step
     if missing:
         value = f"None if {' or '.join(missing)} else {value}"
     # As a named tuple makes its own, of names that are ours: no other way takes as little time.
