@@ -224,7 +224,7 @@ class Partition:
             record, value = records[number], records[number].value
             if element is not None:
                 if number != opened:
-                    opened, elements = number, decoding.elements(record)
+                    opened, elements = number, await asyncio.to_thread(decoding.elements, record)
                 value = elements[element]
             await self._copy(self._settings.late_topic, record, headers, element, value)
 

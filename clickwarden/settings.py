@@ -31,12 +31,13 @@ TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
 
 def _places(written: str) -> str:
-    """Check what says where a field stands.
+    """Check what says where a field stands, without spaces around its places.
 
     Raises:
         ValueError: it names no place.
     """
-    for place in written.split("|"):
+    places = [place.strip() for place in written.split("|")]
+    for place in places:
         name = place.removeprefix("@header:").removeprefix("@field:")
         if not name or '"' in name or "\\" in name or not name.isprintable():
             raise ValueError(f"{place!r} names nothing: write a name, a path, or several with | between")
@@ -45,7 +46,7 @@ def _places(written: str) -> str:
                 f"{place!r} is neither @key, @timestamp nor @header:NAME; a field of that name is "
                 f"@field:{place}"
             )
-    return written
+    return "|".join(places)
 
 
 Places = Annotated[str, AfterValidator(_places)]

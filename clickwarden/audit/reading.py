@@ -21,7 +21,10 @@ EARLIEST = datetime(1971, 1, 1, tzinfo=UTC).timestamp()
 LATEST = 250_000_000_000
 
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
-ZONE = re.compile(r"(.*?) ?(UTC|GMT|Z|([+-][0-9][0-9]:?[0-9][0-9])( UTC| GMT)?)", re.IGNORECASE)
+ZONE = re.compile(
+    r"(.*?) ?(UTC|GMT|Z|([+-][0-9][0-9]:?[0-9][0-9]))( UTC| GMT)?(\[[a-z0-9_/+-]+\])?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class AuditRecord(Protocol):

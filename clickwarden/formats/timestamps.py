@@ -23,8 +23,10 @@ LATEST = 250_000_000_000
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
 #: ISO-8601 writes 20260310 for a date, which as a number would be in 1970.
 _DATE = re.compile(r"\d{8}", re.ASCII)
-#: A zone as others write it behind the time: " UTC", " +0000", " +0000 UTC".
-_ZONE = re.compile(r" ?(?:(?P<zulu>z|utc|gmt)|(?P<offset>[+-]\d\d:?\d\d)(?: (?:utc|gmt))?)$", re.ASCII | re.I)
+#: A zone as others write it behind the time: " UTC", " +0000", " +0000 UTC", "+01:00[Europe/Berlin]".
+_ZONE = re.compile(
+    r" ?(?:z|utc|gmt|(?P<offset>[+-]\d\d:?\d\d))(?: (?:utc|gmt))?(?:\[[\w/+-]+\])?$", re.ASCII | re.I
+)
 
 
 def seconds(timestamp: float | str, pattern: str = "") -> float:

@@ -19,6 +19,10 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def test_places_may_have_spaces_between() -> None:
+    assert Settings(field_user_id="user.id | @key").field_user_id == "user.id|@key"
+
+
 def test_the_environment_wins_over_the_file_and_the_file_over_the_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

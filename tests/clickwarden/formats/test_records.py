@@ -177,6 +177,57 @@ def test_kafkas_own_time_may_be_the_clicks(places: str) -> None:
     assert users(without("timestamp"), field_timestamp=places) == ["ann"]
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        *(
+            "2020-09-13T12:26:40Z",
+            "2020-09-13 12:26:40",
+            "2020-09-13t12:26:40z",
+            "2020-09-13T12:26:40.0000000Z",
+        ),
+        *("2020-09-13 12:26:40 UTC", "2020-09-13 12:26:40 +0000", "2020-09-13 12:26:40.000 +0000 UTC"),
+        *(
+            "2020-09-13T14:26:40+0200",
+            "2020-09-13T14:26:40,000+02:00",
+            "2020-09-13T14:26:40+02:00[Europe/Berlin]",
+        ),
+        *(
+            "20200913T122640Z",
+            "2020-09-13T12:26:40GMT",
+            " 1600000000 ",
+            "1600000000.0",
+            "1.6e9",
+            "1600000000000",
+        ),
+        *(T, T * 1e3, T * 10**6, T * 10**9, str(T * 10**9)),
+    ],
+)
+def test_a_moment_in_many_spellings(spelling: Any) -> None:
+    assert decode(Record(encoded(click(timestamp=spelling)))).times.tolist() == [T]
+    assert users(click(timestamp=spelling)) == ["ann"]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "",
+        "now",
+        "20200913",
+        20200913,
+        "0x5f5e1000",
+        "1_600_000_000",
+        "١٦٠٠٠٠٠٠٠٠",
+        "1600000000 UTC",
+        "nan",
+        -T,
+        [],
+    ],
+)
+def test_what_is_none_is_rejected_by_both(spelling: Any) -> None:
+    assert users(click(timestamp=spelling))[0] in ("bad_timestamp", "wrong_field", "ann")
+
+
 def test_a_pattern_is_for_text_and_digits() -> None:
     given: dict[str, Any] = {"timestamp_format": "%Y%m%d%H%M%S"}
     for timestamp in ("20200913122640", 20200913122640, T, float(T), "2020-09-13T12:26:40Z"):
