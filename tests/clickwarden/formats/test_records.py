@@ -210,22 +210,10 @@ def test_a_moment_in_many_spellings(spelling: Any) -> None:
 
 @pytest.mark.parametrize(
     "spelling",
-    [
-        "",
-        "now",
-        "20200913",
-        20200913,
-        "0x5f5e1000",
-        "1_600_000_000",
-        "١٦٠٠٠٠٠٠٠٠",
-        "1600000000 UTC",
-        "nan",
-        -T,
-        [],
-    ],
+    ["", "now", 20200913, "0x5f5e1000", "1_600_000_000", "١٦٠٠٠٠٠٠٠٠", "1600000000 UTC", "nan", -T, True],
 )
-def test_what_is_none_is_rejected_by_both(spelling: Any) -> None:
-    assert users(click(timestamp=spelling))[0] in ("bad_timestamp", "wrong_field", "ann")
+def test_what_is_no_moment_is_rejected(spelling: Any) -> None:
+    assert users(click(timestamp=spelling)) == ["wrong_field" if spelling is True else "bad_timestamp"]
 
 
 def test_a_pattern_is_for_text_and_digits() -> None:
