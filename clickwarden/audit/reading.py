@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from clickwarden.formats.snowplow import COLUMNS
@@ -282,6 +283,7 @@ def _walk(found: Any, names: list[str]) -> Any:
     return found
 
 
+@lru_cache(maxsize=16)
 def _inner(text: str) -> Any:
     """The list or object that a text holds as JSON; None where it holds none."""
     try:

@@ -174,14 +174,12 @@ class Decoder:
         return [held.value for held in self._held(record)]
 
     def _click(self, held: Held, record: Record) -> Click:
-        user, event, timestamp = (
-            self._needed(name, held, record) for name in ("user_id", "event", "timestamp")
-        )
-        product = self._unwrapping.field("product_id", held.scopes, record)
+        user, event, timestamp = (self._needed(name, held) for name in ("user_id", "event", "timestamp"))
+        product = held.find("product_id")
         return Click(_user(user), _event(event), _product(product), self._time(timestamp, record))
 
-    def _needed(self, name: str, held: Held, record: Record) -> Any:
-        found = self._unwrapping.field(name, held.scopes, record)
+    def _needed(self, name: str, held: Held) -> Any:
+        found = held.find(name)
         if found is None:
             raise ClickError("missing_field", self._names[name])
         return found

@@ -15,6 +15,7 @@ that holds something: ``context.traits.userId|anonymousId|@key``.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from clickwarden.errors import ClickError
@@ -65,7 +66,8 @@ def is_place(name: str) -> bool:
     return name.isascii() and name.isdigit() and len(name) < 5
 
 
-class Key(NamedTuple):
+@dataclass(frozen=True)
+class Key:
     """The record's key."""
 
     def of(self, record: Record) -> str | None:
@@ -76,12 +78,9 @@ class Key(NamedTuple):
         """
         return None if record.key is None else _text(record.key, "@key")
 
-    def is_in(self, record: Record) -> bool:
-        """Whether there is one."""
-        return record.key is not None
 
-
-class Header(NamedTuple):
+@dataclass(frozen=True)
+class Header:
     """One of the record's headers."""
 
     name: str
@@ -92,28 +91,17 @@ class Header(NamedTuple):
         Raises:
             ClickError: it is no text.
         """
-        value = self._last(record)
+        value = dict(record.headers).get(self.name)
         return None if value is None else _text(value, f"@header:{self.name}")
 
-    def is_in(self, record: Record) -> bool:
-        """Whether there is one."""
-        return self._last(record) is not None
 
-    def _last(self, record: Record) -> bytes | None:
-        values = [value for name, value in record.headers if name == self.name]
-        return values[-1] if values else None
-
-
-class Stamp(NamedTuple):
+@dataclass(frozen=True)
+class Stamp:
     """The record's time stamp."""
 
     def of(self, record: Record) -> float | None:
         """Epoch seconds; None where there is none, or its producer has made up one of a far year."""
-        return record.timestamp / 1000.0 if self.is_in(record) else None
-
-    def is_in(self, record: Record) -> bool:
-        """Whether there is one."""
-        return 0 <= record.timestamp < MICROSECONDS_FROM
+        return record.timestamp / 1000.0 if 0 <= record.timestamp < MICROSECONDS_FROM else None
 
 
 #: Places, in the order in which they are looked at.

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clickwarden.errors import ClickError
-from clickwarden.formats.fields import Path, Places, Record, is_place
+from clickwarden.formats.fields import Header, Key, Path, Places, Record, Stamp, is_place
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
 from clickwarden.formats.snowplow import COLUMNS
 
@@ -68,20 +68,101 @@ class Fault(NamedTuple):
     detail: str
 
 
+class Surroundings:
+    """What surrounds a record's value; each place is looked at once, however many clicks are in the value."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._found: dict[Key | Header | Stamp, Any] = {}
+
+    def find(self, place: Key | Header | Stamp) -> Any:
+        """What stands there; None where nothing does, and a :class:`Fault` where it is no text."""
+        if place not in self._found:
+            try:
+                self._found[place] = place.of(self._record)
+            except ClickError as error:
+                self._found[place] = Fault(error.reason, error.detail)
+        return self._found[place]
+
+
+class Scope:
+    """Where the fields of a click may be: an object, or another envelope; each is looked for once.
+
+    Args:
+        members: of the object.
+        fields: where they stand.
+        around: what surrounds the record's value.
+    """
+
+    def __init__(self, members: Members, fields: Mapping[str, Places], around: Surroundings) -> None:
+        self.members = members
+        self._fields = fields
+        self._around = around
+        self._found: dict[str, Any] = {}
+
+    def has(self, field: str) -> bool:
+        """Whether any of the field's places holds something, whatever it is."""
+        return any(self._at(place) is not None for place in self._fields[field])
+
+    def find(self, field: str) -> Any:
+        """What stands in the first of the field's places that holds something.
+
+        Text, a :class:`Number`, a float of Kafka's own, true or false; None where
+        there is nothing in any, or null. What is empty counts where nothing else is there.
+
+        Raises:
+            ClickError: a place holds no text and no number.
+        """
+        if field not in self._found:
+            try:
+                self._found[field] = self._look(field)
+            except ClickError as error:
+                self._found[field] = Fault(error.reason, error.detail)
+        found = self._found[field]
+        if isinstance(found, Fault):
+            raise ClickError(*found)
+        return found
+
+    def _look(self, field: str) -> Any:
+        empty: Any = None
+        for place in self._fields[field]:
+            found = self._at(place)
+            if isinstance(found, Fault):
+                return found
+            if isinstance(found, bytes):
+                found = scalar(found)
+            if found == "":
+                empty = ""
+            elif found is not None:
+                return found
+        return empty
+
+    def _at(self, place: Path | Key | Header | Stamp) -> Any:
+        return _walk(self.members, place.names) if isinstance(place, Path) else self._around.find(place)
+
+
 class Held(NamedTuple):
     """Something that a record holds.
 
     Attributes:
         value: the JSON object, or the line.
-        scopes: members of the object and of the envelopes around it, the innermost first.
+        scopes: the object and the envelopes around it, the innermost first.
         fault: why it is no click, where that is known.
         ignored: whether it says that nothing was clicked.
     """
 
     value: bytes
-    scopes: tuple[Members, ...] = ()
+    scopes: tuple[Scope, ...] = ()
     fault: Fault | None = None
     ignored: bool = False
+
+    def find(self, field: str) -> Any:
+        """A field of a click, by our own name: see :meth:`Scope.find`."""
+        for scope in self.scopes:
+            found = scope.find(field)
+            if found is not None:
+                return found
+        return None
 
 
 class Unwrapping:
@@ -93,7 +174,6 @@ class Unwrapping:
 
     def __init__(self, fields: Mapping[str, Places]) -> None:
         self._fields = fields
-        self._needed = [fields[name] for name in ("user_id", "event", "timestamp")]
         paths = [place for places in fields.values() for place in places if isinstance(place, Path)]
         self._names = frozenset(path.names[0] for path in paths) | _ENVELOPES
         self._columns = [(number, name) for number, name in enumerate(COLUMNS) if name in self._names]
@@ -106,59 +186,57 @@ class Unwrapping:
         """
         if is_framed(value):
             value = value[FRAME:]
+        around = Surroundings(record)
         if _SNOWPLOW.match(value):
-            return [Held(value, (self._line(value),))]
+            return [Held(value, (Scope(self._line(value), self._fields, around),))]
         _check(value)
-        found = list(islice(self._unwrap(value, _attributes(record), record, LAYERS), THINGS_MAX + 1))
+        attributes = _attributes(record)
+        scopes = (Scope(attributes, self._fields, around),) if "specversion" in attributes else ()
+        found = list(islice(self._unwrap(value, scopes, around, LAYERS), THINGS_MAX + 1))
         if len(found) > THINGS_MAX:
             raise ClickError("too_many", f"more than {THINGS_MAX:,}")
         return found or [Held(value, ignored=True)]
 
     def _unwrap(
-        self, value: bytes, around: tuple[Members, ...], record: Record, layers: int
+        self, value: bytes, scopes: tuple[Scope, ...], around: Surroundings, layers: int
     ) -> Iterator[Held]:
+        """What is in a value that has these envelopes around it, and may have so many in it."""
         kind = _kind(value)
         try:
             if kind == "object":
-                yield from self._open(value, around, record, layers)
+                yield from self._open(value, scopes, around, layers)
             elif kind == "array" and layers:
                 for element in elements(value):
                     if _kind(element) == "array":
                         yield Held(element, fault=Fault("not_object", "array in an array"))
                     else:
-                        yield from self._unwrap(element, around, record, layers - 1)
+                        yield from self._unwrap(element, scopes, around, layers - 1)
             elif kind == "text" and layers and (inner := _inner(value)):
-                yield from self._unwrap(inner, around, record, layers - 1)
+                yield from self._unwrap(inner, scopes, around, layers - 1)
             else:
                 yield Held(value, fault=Fault("not_object", kind))
         except ClickError as error:
             yield Held(value, fault=Fault(error.reason, error.detail))
 
-    def _open(self, value: bytes, around: tuple[Members, ...], record: Record, layers: int) -> Iterator[Held]:
-        members = _members(value, self._names)
-        if all(_is_there(places, members, record) for places in self._needed):
-            yield Held(value, (members,))
+    def _open(
+        self, value: bytes, scopes: tuple[Scope, ...], around: Surroundings, layers: int
+    ) -> Iterator[Held]:
+        scope = Scope(_members(value, self._names), self._fields, around)
+        if all(map(scope.has, ("user_id", "event", "timestamp"))):
+            yield Held(value, (scope,))
             return
-        scopes = (members, *around)
-        content = _content(members) if layers else b""
+        scopes = (scope, *scopes)
+        content = _content(scope.members) if layers else b""
         if content is None:
             yield Held(value, scopes, ignored=True)
         elif content:
-            yield from self._unwrap(content, scopes, record, layers - 1)
+            yield from self._unwrap(content, scopes, around, layers - 1)
         else:
             yield Held(value, scopes)
 
     def _line(self, value: bytes) -> Members:
         columns = value.split(b"\t")
         return _texts((name, columns[number]) for number, name in self._columns if number < len(columns))
-
-    def field(self, name: str, scopes: tuple[Members, ...], record: Record) -> Any:
-        """A field of a click, by our own name: see :func:`find`; None where there is none."""
-        for members in scopes:
-            found = find(self._fields[name], members, record)
-            if found is not None:
-                return found
-        return None
 
 
 def _content(members: Members) -> bytes | None:
@@ -178,35 +256,6 @@ def _content(members: Members) -> bytes | None:
     if "specversion" in held and held.keys() & {"data", "data_base64"}:
         return held.get("data") or _based(held["data_base64"])
     return b""
-
-
-def find(places: Places, members: Members, record: Record) -> Any:
-    """What stands in the first of the places that holds something.
-
-    Text, a :class:`Number`, a float of Kafka's own, true or false; None where
-    there is nothing in any, or null. What is empty counts where nothing else is there.
-
-    Raises:
-        ClickError: a place holds no text and no number.
-    """
-    empty: Any = None
-    for place in places:
-        found = _walk(members, place.names) if isinstance(place, Path) else place.of(record)
-        if isinstance(found, bytes):
-            found = scalar(found)
-        if found == "":
-            empty = ""
-        elif found is not None:
-            return found
-    return empty
-
-
-def _is_there(places: Places, members: Members, record: Record) -> bool:
-    """Whether any of the places holds something, whatever it is."""
-    return any(
-        _walk(members, place.names) is not None if isinstance(place, Path) else place.is_in(record)
-        for place in places
-    )
 
 
 def _walk(members: Members, names: tuple[str, ...]) -> bytes | None:
@@ -315,11 +364,10 @@ def _based(value: bytes) -> bytes:
     return text
 
 
-def _attributes(record: Record) -> tuple[Members, ...]:
-    """The attributes of a CloudEvent whose data the value is."""
+def _attributes(record: Record) -> Members:
+    """The attributes of a CloudEvent whose data the value is, of which one is ``specversion``."""
     headers = ((name.removeprefix("ce_"), value) for name, value in record.headers if name.startswith("ce_"))
-    attributes = _texts((name, value) for name, value in headers if value is not None)
-    return (attributes,) if "specversion" in attributes else ()
+    return _texts((name, value) for name, value in headers if value is not None)
 
 
 def _texts(values: Iterable[tuple[str, bytes]]) -> Members:

@@ -4,7 +4,7 @@ A :class:`~clickwarden.formats.clicks.Decoder` tries shapes before it reads reco
 run only where each of its records is one whose click :mod:`~clickwarden.formats.records` would read alike.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, repeat
 from operator import attrgetter
@@ -23,6 +23,8 @@ USER_ID_MAX = 256
 EVENT_MAX = 64
 
 Scalar = str | int | float
+#: How many clicks each record holds, int64[records]; None where each holds one.
+Sizes = NDArray[np.int64] | None
 #: What a field is in most topics.
 STRICT: dict[str, Any] = {
     "user_id": Annotated[str, msgspec.Meta(max_length=USER_ID_MAX)],
@@ -84,8 +86,8 @@ class Plain:
         row: Any = self._decode(value)
         return Click(row.user_id, row.event, row.product_id, scaled(row.timestamp))
 
-    def columns(self, rows: Sequence[Any], records: Iterable[Record]) -> Columns:
-        """The columns of some clicks."""
+    def columns(self, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> Columns:
+        """The columns of some clicks; see :class:`Nested`."""
         times = np.array([row.timestamp for row in rows], np.float64)
         scale(times)
         return Columns(
@@ -129,15 +131,15 @@ class Nested:
             self._columns[field] = [_column(place, tree) for place in read]
         self.type = _struct(tree)
 
-    def columns(self, rows: Sequence[Any], records: Iterable[Record]) -> Columns:
-        """The columns of some clicks, each of the record beside it.
+    def columns(self, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> Columns:
+        """The columns of some clicks, of which each record holds so many.
 
         Raises:
             OtherShape, AttributeError, ClickError: a click has another shape.
         """
-        around = list(records)
         users, events, products, times = (
-            self._column(field, rows, around) for field in ("user_id", "event", "product_id", "timestamp")
+            self._column(field, rows, records, sizes)
+            for field in ("user_id", "event", "product_id", "timestamp")
         )
         if self._strict:
             return Columns(users, events, products, _scaled(times))
@@ -150,13 +152,13 @@ class Nested:
             raise OtherShape
         return Columns(users, events, products, self._times(times))
 
-    def _column(self, field: str, rows: Sequence[Any], records: list[Record]) -> list[Any]:
+    def _column(self, field: str, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> list[Any]:
         first, *others = self._columns[field]
-        found = first(rows, records)
+        found = first(rows, records, sizes)
         for other in others:
             if None not in found and "" not in found:
                 return found
-            pairs = zip(found, other(rows, records), strict=True)
+            pairs = zip(found, other(rows, records, sizes), strict=True)
             found = [new if old is None or (old == "" and new is not None) else old for old, new in pairs]
         if (field == "user_id" and "" in found) or (field in self._may_be_missing and None in found):
             raise OtherShape
@@ -177,11 +179,11 @@ class Swept(NamedTuple):
 
     Attributes:
         columns: of its clicks.
-        sizes: how many clicks each record holds, int64[records]; None where each holds one.
+        sizes: how many clicks each record holds.
     """
 
     columns: Columns
-    sizes: NDArray[np.int64] | None
+    sizes: Sizes
 
 
 class Sweep:
@@ -219,14 +221,13 @@ class Sweep:
         if not self._several:
             if max(map(len, values), default=0) > 2 * DEPTH_MAX and any(map(is_deep, values)):
                 raise OtherShape
-            return Swept(self._columns(found, records), None)
+            return Swept(self._columns(found, records, None), None)
         sizes = np.fromiter(map(len, found), np.int64, len(found))
         # Of the objects and lists that begin in it, each click is one, none of which holds the next.
         deep = (is_deep(value, len(clicks) - 1) for value, clicks in zip(values, found, strict=True))
         if not sizes.all() or sizes.max(initial=0) > THINGS_MAX or any(deep):
             raise OtherShape
-        of = chain.from_iterable(map(repeat, records, sizes.tolist()))
-        return Swept(self._columns(list(chain.from_iterable(found)), of), sizes)
+        return Swept(self._columns(list(chain.from_iterable(found)), records, sizes), sizes)
 
 
 def bare(values: list[bytes]) -> list[bytes]:
@@ -358,13 +359,13 @@ def _leads_into_a_list(place: Any) -> bool:
     return isinstance(place, Path) and any(map(is_place, place.names[1:]))
 
 
-_Column = Callable[[Sequence[Any], list[Record]], list[Any]]
+_Column = Callable[[Sequence[Any], Sequence[Record], Sizes], list[Any]]
 
 
 def _column(place: Any, tree: Mapping[str, Any]) -> _Column:
     """What stands in a place, of clicks and their records."""
     if not isinstance(place, Path):
-        return lambda rows, records: [place.of(record) for record in records]
+        return lambda _, records, sizes: _repeated([place.of(record) for record in records], sizes)
     step, missing, at = "row", [], ""
     for depth, name in enumerate(place.names):
         if at:
@@ -381,8 +382,12 @@ def _column(place: Any, tree: Mapping[str, Any]) -> _Column:
     if missing:
         value = f"None if {' or '.join(missing)} else {value}"
     # As a named tuple makes its own, of names that are ours: no other way takes as little time.
-    found: _Column = eval(f"lambda rows, records: [{value} for row in rows]")
+    found: _Column = eval(f"lambda rows, records, sizes: [{value} for row in rows]")
     return found
+
+
+def _repeated(values: list[Any], sizes: Sizes) -> list[Any]:
+    return values if sizes is None else list(chain.from_iterable(map(repeat, values, sizes.tolist())))
 
 
 def _scaled(numbers: list[Any]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -342,6 +343,18 @@ def test_so_many_things_and_no_more() -> None:
     assert users([click()] * 20_000) == ["ann"] * 20_000
     assert users([click()] * 20_001) == ["too_many"]
     assert users([{}] * 20_001) == ["too_many"]
+
+
+def test_what_surrounds_many_clicks_is_looked_at_once() -> None:
+    """Else one record would take minutes, and the worker would take its decoding for frozen."""
+    context = {"context": json.dumps({"pad": ["x" * 100] * 5000})}
+    headers = tuple((f"header-{number}", b"") for number in range(20_000))
+    record = Record(encoded({"records": [{}] * 15_000} | context), headers=headers)
+    places = {"field_user_id": "context.user|@header:user", "field_event": "@header:event|context.event"}
+    began = time.process_time()
+    (rejected, *_) = decode(record, **places).rejected
+    assert rejected.reason == "missing_field"
+    assert time.process_time() - began < 5
 
 
 def test_a_run_comes_in_parts_of_whole_records_of_which_each_knows_its_own() -> None:
