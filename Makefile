@@ -75,6 +75,7 @@ performance: ## measure everything anew (an hour) and put it into docs/performan
 	$(BIN)/python -m bench profile
 	$(BIN)/python -m bench latency
 	$(BIN)/python -m bench backlog
+	$(BIN)/python -m bench records
 	$(BIN)/python -m bench docs
 
 constraints: ## pin, with hashes, what pyproject.toml asks for: constraints.txt to run, constraints-dev.txt for everything

@@ -24,12 +24,13 @@ from agents import garbage
 from clickwarden.detection.batch import Batch
 from clickwarden.errors import DecodingError
 from clickwarden.formats.clicks import Decoder
+from clickwarden.formats.fields import Record
 from clickwarden.kafka.runs import RUN_RECORDS, Run
 
 #: A batch of clicks, and the offset to read on from behind it.
 Decoded = tuple[Batch, int]
 
-#: More of a run's records become several batches.
+#: More of a run's records, or of the things that they hold, become several batches.
 BATCH_RECORDS = 2 * RUN_RECORDS
 
 #: Of a request: its length, first and next offset; of an answer: its length, 0 at the end of a run.
@@ -43,9 +44,13 @@ def decode(run: Run, decoder: Decoder, seed: int) -> Iterator[Decoded]:
     records = list(islice(unpacked, BATCH_RECORDS))
     while records:
         following = list(islice(unpacked, BATCH_RECORDS))
-        batch = Batch(decoder.decode(records))
-        batch.hashes(seed)
-        yield batch, following[0].offset if following else run.next_offset
+        end = following[0].offset if following else run.next_offset
+        taken = 0
+        for clicks in decoder.parts(records, BATCH_RECORDS):
+            batch = Batch(clicks)
+            batch.hashes(seed)
+            taken += batch.taken
+            yield batch, records[taken].offset if taken < len(records) else end
         records = following
 
 
@@ -105,6 +110,10 @@ class Decoding:
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
+
+    def elements(self, record: Record) -> list[bytes]:
+        """The several things in a record, each as it stands there."""
+        return self._decoder.elements(record)
 
     def submit(self, run: Run) -> None:
         """Decode a run ahead of its counting."""

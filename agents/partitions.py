@@ -25,6 +25,7 @@ from clickwarden.detection.intake import Counts, Intake
 from clickwarden.errors import SnapshotError
 from clickwarden.formats.aside import (
     HEADER_DETAIL,
+    HEADER_ELEMENT,
     HEADER_OFFSET,
     HEADER_PARTITION,
     HEADER_REASON,
@@ -32,7 +33,7 @@ from clickwarden.formats.aside import (
     HEADER_TOPIC,
     HEADER_UNCOUNTED,
 )
-from clickwarden.formats.clicks import Record
+from clickwarden.formats.fields import Record
 from clickwarden.kafka.runs import Run
 from clickwarden.times import isotime
 from tables.partitioned import PartitionedTable
@@ -179,8 +180,9 @@ class Partition:
             await self._report(findings)
             await self._set_aside(batch)
             if findings.late:
-                await self._set_late_aside(run.records[counted : counted + batch.size], batch, findings)
-            counted += batch.size
+                records = run.records[counted : counted + batch.taken]
+                await self._set_late_aside(records, batch, findings, decoding)
+            counted += batch.taken
             await asyncio.sleep(0)  # for the pulse, and to keep the decoding process fed
         self._advance(run.next_offset)
 
@@ -209,24 +211,42 @@ class Partition:
     async def _set_aside(self, batch: Batch) -> None:
         for record in batch.rejected:
             headers = {HEADER_REASON: record.reason, HEADER_DETAIL: record.detail}
-            await self._copy(self._settings.rejected_topic, record, headers)
+            await self._copy(self._settings.rejected_topic, record, headers, record.element, record.value)
 
-    async def _set_late_aside(self, records: list[Record], batch: Batch, findings: Findings) -> None:
+    async def _set_late_aside(
+        self, records: list[Record], batch: Batch, findings: Findings, decoding: Decoding
+    ) -> None:
+        opened, elements = -1, []
         for click, rules in findings.late.items():
             headers = {HEADER_REASON: "late", HEADER_RULES: ",".join(rules)}
             if click in findings.uncounted:
                 headers[HEADER_UNCOUNTED] = ",".join(findings.uncounted[click])
-            await self._copy(self._settings.late_topic, records[batch.record(click)], headers)
+            number, element = batch.record(click), batch.element(click)
+            record, value = records[number], records[number].value
+            if element is not None:
+                if number != opened:
+                    opened, elements = number, await asyncio.to_thread(decoding.elements, record)
+                value = elements[element]
+            await self._copy(self._settings.late_topic, record, headers, element, value)
 
-    async def _copy(self, topic: str, record: Record | Rejected, headers: dict[str, str]) -> None:
+    async def _copy(
+        self,
+        topic: str,
+        record: Record | Rejected,
+        headers: dict[str, str],
+        element: int | None,
+        value: bytes | None,
+    ) -> None:
         partition = self.detection.partition
         origin = {
             HEADER_TOPIC: self._settings.clicks_topic,
             HEADER_PARTITION: str(partition),
             HEADER_OFFSET: str(record.offset),
         }
+        if element is not None:
+            origin[HEADER_ELEMENT] = str(element)
         encoded = [(name, value.encode()) for name, value in (origin | headers).items()]
-        await self._deliveries.send(Outgoing(topic, record.key, record.value, partition, encoded))
+        await self._deliveries.send(Outgoing(topic, record.key, value, partition, encoded))
 
     def lose(self, first: int, end: int) -> None:
         """Kafka no longer holds the offsets ``[first, end)``: report it."""

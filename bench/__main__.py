@@ -172,6 +172,16 @@ def scan(lines: int, runs: int) -> None:
 
 
 @main.command()
+@click.option("--clicks", type=number, default=200_000, help="Clicks of each shape.")
+@click.option("--runs", type=number, default=9, help="Runs of each shape.")
+def records(clicks: int, runs: int) -> None:
+    """Clicks nested, in arrays and in envelopes, beside flat ones; no Kafka needed."""
+    from bench import records
+
+    _exit(records.measure(clicks, runs))
+
+
+@main.command()
 def docs() -> None:
     """Put the newest results into docs/performance.md and docs/img/; measures nothing."""
     from bench import docs

@@ -83,7 +83,7 @@ def steps(load: Load, clicks: int, between_snapshots: int) -> Stopwatch:
     partitions = [Detection(number, known, settings) for number in range(settings.partitions)]
     kept = [0] * settings.partitions
     runs = list(_runs(load, clicks))
-    with _garbage_collected_as_in_a_worker(), ExitStack() as wrapped:
+    with as_a_worker_collects_garbage(), ExitStack() as wrapped:
         wrapped.enter_context(watch.wrapped("sketch", SKETCH))
         wrapped.enter_context(watch.wrapped("suspects", SUSPECTS))
         for number, run in runs:
@@ -108,7 +108,8 @@ def steps(load: Load, clicks: int, between_snapshots: int) -> Stopwatch:
 
 
 @contextmanager
-def _garbage_collected_as_in_a_worker() -> Iterator[None]:
+def as_a_worker_collects_garbage() -> Iterator[None]:
+    """Have garbage collected as rarely as in a worker."""
     usual = gc.get_threshold()
     garbage.tune()
     try:
@@ -129,10 +130,11 @@ def _runs(load: Load, clicks: int) -> Iterator[tuple[int, Run]]:
     ]
     for turn in zip_longest(*cut):
         for number, held, first in filter(None, turn):
-            yield number, _run(held[first : first + RUN_RECORDS], first)
+            yield number, packed(held[first : first + RUN_RECORDS], first)
 
 
-def _run(messages: list[dict[str, bytes]], first: int) -> Run:
+def packed(messages: list[dict[str, bytes]], first: int) -> Run:
+    """The messages as Kafka holds them, from offset ``first`` on."""
     builder = DefaultRecordBatchBuilder(2, LZ4, 0, -1, -1, -1, 2**30)
     now = int(time.time() * 1000)
     for offset, message in enumerate(messages):

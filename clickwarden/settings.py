@@ -10,12 +10,13 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clickwarden.certificates import Files, RenewedContext
@@ -31,6 +32,28 @@ TOKEN_LENGTH = 8
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+
+
+def _places(written: str) -> str:
+    """Check what says where a field stands, without spaces around its places.
+
+    Raises:
+        ValueError: it names no place.
+    """
+    places = [place.strip() for place in written.split("|")]
+    for place in places:
+        name = place.removeprefix("@header:").removeprefix("@field:")
+        if not name or '"' in name or "\\" in name or not name.isprintable():
+            raise ValueError(f"{place!r} names nothing: write a name, a path, or several with | between")
+        if name == place and place.startswith("@") and place not in ("@key", "@timestamp"):
+            raise ValueError(
+                f"{place!r} is neither @key, @timestamp nor @header:NAME; a field of that name is "
+                f"@field:{place}"
+            )
+    return "|".join(places)
+
+
+Places = Annotated[str, AfterValidator(_places)]
 
 
 class Settings(BaseSettings):
@@ -86,12 +109,23 @@ class Settings(BaseSettings):
         1, ge=1, le=9, description="Copies Kafka keeps of each topic we create; 3 outside development"
     )
     rules: Path = Field(Path("rules.toml"), description="File that says what is abnormal")
-    field_user_id: str = Field("user_id", min_length=1, description="Name of the user field in a click")
-    field_event: str = Field("event", min_length=1, description="Name of the event field in a click")
-    field_product_id: str = Field(
-        "product_id", min_length=1, description="Name of the product field in a click"
+    field_user_id: Places = Field(
+        "user_id",
+        description="Where the user stands in a click: a name; a path (context.traits.userId); several with "
+        "| between, of which the first counts that is there; @key, @header:NAME; @field:NAME for a name with "
+        "such signs in it",
     )
-    field_timestamp: str = Field("timestamp", min_length=1, description="Name of the time field in a click")
+    field_event: Places = Field("event", description="Where the event stands, in the same way")
+    field_product_id: Places = Field("product_id", description="Where the product stands, in the same way")
+    field_timestamp: Places = Field(
+        "timestamp",
+        description="Where the time stands, in the same way; @timestamp is the record's own in Kafka",
+    )
+    timestamp_format: str = Field(
+        "",
+        description="How a time is written that is no number and no ISO-8601, as Python's strptime has it: "
+        "%d/%b/%Y:%H:%M:%S %z; UTC where it names no zone",
+    )
     lateness: Seconds = Field(
         5.0,
         description="How far behind the event time of its partition a click may be, seconds; one that comes "
@@ -195,6 +229,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
+        """Addresses are some, and the page has a lock."""
         for address in self.broker.removeprefix("kafka://").split(","):
             if "@" in address:
                 raise ValueError(
@@ -215,6 +250,23 @@ class Settings(BaseSettings):
                 f"web_token: is shorter than {TOKEN_LENGTH} characters and could be guessed; "
                 "'openssl rand -hex 16' makes one"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _readable(self) -> "Settings":
+        """Each field of a click is one that can be."""
+        for name in ("user_id", "event", "product_id"):
+            if "@timestamp" in self.field_names[name].split("|"):
+                raise ValueError(
+                    f"field_{name}: @timestamp is a time; a field of that name is @field:@timestamp"
+                )
+        if self.timestamp_format:
+            _check_format(self.timestamp_format)
+        return self
+
+    @model_validator(mode="after")
+    def _usable(self) -> "Settings":
+        """What is shown to Kafka is there."""
         if self.security_protocol.startswith("SASL") and not self.sasl_username:
             raise ValueError(
                 f"sasl_username: is needed with security_protocol {self.security_protocol}; "
@@ -226,11 +278,6 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name}: no such file: {path}")
         if self.ssl_keyfile is not None and self.ssl_certfile is None:
             raise ValueError(f"ssl_keyfile: is of no use without the certificate; set {PREFIX}SSL_CERTFILE")
-        return self
-
-    @model_validator(mode="after")
-    def _usable(self) -> "Settings":
-        """What is shown to Kafka is there."""
         if self._is_by_token and not self.sasl_token_url:
             raise ValueError("sasl_token_url: is needed with sasl_mechanism OAUTHBEARER; set it")
         if "SSL" in self.security_protocol:
@@ -319,6 +366,17 @@ class Settings(BaseSettings):
         return options
 
 
+def _check_format(pattern: str) -> None:
+    moment = datetime(2026, 3, 10, 14, 20, tzinfo=UTC)
+    try:
+        datetime.strptime(moment.strftime(pattern), pattern)
+        told = moment.strftime(pattern) != moment.replace(year=2025).strftime(pattern)
+    except ValueError as error:
+        raise ValueError(f"timestamp_format: {error}") from None
+    if not told:
+        raise ValueError("timestamp_format: it says no year; write it like %Y-%m-%d %H:%M:%S")
+
+
 def _explain(error: ValidationError) -> Iterator[str]:
     for problem in error.errors():
         message = problem["msg"].removeprefix("Value error, ")
@@ -335,8 +393,8 @@ def _explain(error: ValidationError) -> Iterator[str]:
 
 
 def _without_password(value: str) -> str:
-    """Leave out what stands before an @, where an address has its user and password."""
-    return re.sub(r"(?s)^(\w+://)?.*@", r"\1…@", value)
+    """Leave out what stands with a colon before an @, where an address has its user and password."""
+    return re.sub(r"(?s)^(\w+://)?.*:.*@", r"\1…@", value)
 
 
 def table() -> str:
@@ -345,7 +403,8 @@ def table() -> str:
     for name, field in Settings.model_fields.items():
         default = field.default.get_secret_value() if field.annotation is SecretStr else field.default
         shown = "" if default in ("", None) else f"`{default}`"
-        rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+        meaning = (field.description or "").replace("|", r"\|")
+        rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {meaning} |")
     return "\n".join(rows)
 
 

@@ -100,13 +100,16 @@ class _Topic:
         for first in range(0, len(run), RUN_RECORDS):
             records = run[first : first + RUN_RECORDS]
             clicks = self._decode(records)  # which says why, where the recount says no more than that
-            reasons = {rejected.offset: rejected.reason for rejected in clicks.rejected}
+            reasons = {(bad.offset, bad.element or 0): bad.reason for bad in clicks.rejected}
+            read = self._recount.add(number, records)
             told = [
-                reasons.get(record.offset, fate) if fate == "rejected" else fate
-                for record, fate in zip(records, self._recount.add(number, records), strict=True)
+                reasons.get((record.offset, element), fate) if fate == "rejected" else fate
+                for record, held in zip(records, read, strict=True)
+                for element, fate in enumerate(held)
             ]
             fates.update(told)
-            intake.note(np.array([intake.number(fate) for fate in told]), clicks.stamps, len(records))
+            stamps = np.repeat([record.timestamp / 1000.0 for record in records], list(map(len, read)))
+            intake.note(np.array([intake.number(fate) for fate in told]), stamps, len(told))
             intake.hear(len(clicks.users), dict.fromkeys(clicks.events))
             intake.reject(clicks.rejected)
 
@@ -228,12 +231,15 @@ def _show_apart(verdict: Judgement, console: Console) -> None:
 
 
 def _show_clicks(verdict: Judgement, console: Console) -> None:
-    records = verdict.accepted + verdict.rejected + verdict.late + verdict.ignored
+    found = verdict.accepted + verdict.rejected + verdict.late + verdict.ignored
+    records = found - verdict.further
     console.print(
         f"clicks: {verdict.accepted:,} accepted + {verdict.rejected:,} rejected + {verdict.late:,} late "
-        f"+ {verdict.ignored:,} ignored = {records:,} produced",
+        f"+ {verdict.ignored:,} ignored = {found:,} produced",
         soft_wrap=True,
     )
+    if verdict.further:
+        console.print(f"  in {records:,} records, of which some hold several", soft_wrap=True)
     if gaps := verdict.produced - records:
         console.print(
             f"  {gaps:,} of {verdict.produced:,} offsets hold no click: transactions leave some, and so does "

@@ -7,7 +7,8 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from clickwarden.audit.recount import AuditRecord, Case, Count, Missed, Recount
+from clickwarden.audit.reading import AuditRecord
+from clickwarden.audit.recount import Case, Count, Missed, Place, Recount
 from clickwarden.audit.splits import Split, splits
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
@@ -26,7 +27,7 @@ def recount(
     records: Mapping[int, Iterable[AuditRecord]],
     settings: Settings,
     rules: Iterable[Rule],
-    excused: Mapping[tuple[int, int], Missed] | None = None,
+    excused: Mapping[Place, Missed] | None = None,
 ) -> Recount:
     """Recount a whole topic held in memory: its records by partition, in offset order."""
     truth = Recount(settings, rules, excused)
@@ -57,7 +58,7 @@ class Judgement:
         split: users over a threshold, once a rule and window, whose clicks were counted in several
             partitions, each part for itself, because the topic was given more; what is said of the parts
             under one name is no conflict.
-        produced, accepted, rejected, late, excused, uncounted, ignored: see :class:`Recount`.
+        produced, accepted, rejected, late, excused, uncounted, ignored, further: see :class:`Recount`.
         unjudged: cases reported of windows the topic no longer holds whole.
         begins: first offset of each partition that has lost its beginning.
         gone: offsets that compaction may have emptied, by partition; nothing of these partitions is judged.
@@ -85,6 +86,7 @@ class Judgement:
     excused: int
     uncounted: int
     ignored: int
+    further: int
     unjudged: int
     begins: dict[int, int]
     gone: dict[int, int]
@@ -104,8 +106,8 @@ class Judgement:
 
     @property
     def accounted(self) -> bool:
-        """Whether every offset read was accepted, rejected, late or ignored."""
-        return self.accepted + self.rejected + self.late + self.ignored == self.produced
+        """Whether every offset read, and all it held, was accepted, rejected, late or ignored."""
+        return self.accepted + self.rejected + self.late + self.ignored == self.produced + self.further
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +289,7 @@ def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
         excused=truth.excused,
         uncounted=truth.uncounted,
         ignored=truth.ignored,
+        further=truth.further,
         unjudged=len(hearing.unjudged),
         begins={partition: offset for partition, offset in truth.begins.items() if offset},
         gone=truth.gone,

@@ -6,15 +6,16 @@ every user. That costs some 5 µs a click, and the memory of every user of every
 open window.
 """
 
-import json
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
+from clickwarden.audit.reading import AuditRecord, Click, Ignored, Reader
 from clickwarden.detection.rules import Rule
 from clickwarden.formats.aside import (
+    HEADER_ELEMENT,
     HEADER_OFFSET,
     HEADER_PARTITION,
     HEADER_RULES,
@@ -22,38 +23,6 @@ from clickwarden.formats.aside import (
     HEADER_UNCOUNTED,
 )
 from clickwarden.settings import Settings
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: No click is earlier, epoch seconds.
-EARLIEST = datetime(1971, 1, 1, tzinfo=UTC).timestamp()
-
-
-class AuditRecord(Protocol):
-    """What is read of a Kafka record."""
-
-    @property
-    def offset(self) -> int:
-        """Where it stands in its partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """Its time stamp, epoch milliseconds."""
-
-    @property
-    def timestamp_type(self) -> int | None:
-        """1 where the time stamp is Kafka's own, else its producer made it (KIP-32)."""
-
-    @property
-    def key(self) -> bytes | None:
-        """The key; None where there is none."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The value; None: a tombstone."""
-
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
-        """What is said about it."""
 
 
 class Case(NamedTuple):
@@ -102,6 +71,9 @@ class Missed(NamedTuple):
     uncounted: frozenset[str]
 
 
+#: Of a click: partition, offset, and which of the things in its record it is, from 0.
+Place = tuple[int, int, int]
+
 #: Of a click that the topic of late clicks does not hold.
 NOTHING = Missed(frozenset(), frozenset())
 
@@ -113,8 +85,8 @@ class Recount:
         settings: names of the fields, lateness and skew.
         rules: what is abnormal.
         excused: what only the worker knows of a click (see :func:`excuses`),
-            by partition and offset: that wall clock had closed its window, or
-            that it came too late to be counted at all.
+            by partition, offset and element: that wall clock had closed its
+            window, or that it came too late to be counted at all.
         begins: first offset the topic still holds, by partition; 0 where not
             given. What came before it is lost to the recount, so windows it
             may have reached into are not judged.
@@ -124,15 +96,16 @@ class Recount:
         late: clicks whose window was closed under at least one rule they match.
         excused: those of them that were late by a decision of the wall clock.
         uncounted: those of them that a rule could not count any more.
-        rejected: records that are no click.
-        ignored: tombstones.
+        rejected: what is no click.
+        ignored: tombstones, and what else says that nothing was clicked.
+        further: all that records held beside the first thing.
     """
 
     def __init__(
         self,
         settings: Settings,
         rules: Iterable[Rule],
-        excused: Mapping[tuple[int, int], Missed] | None = None,
+        excused: Mapping[Place, Missed] | None = None,
         begins: Mapping[int, int] | None = None,
         *,
         compacted: bool = False,
@@ -140,7 +113,9 @@ class Recount:
         self.rules = {rule.name: rule for rule in rules}
         self.begins = begins or {}
         self.accepted = self.late = self.excused = self.uncounted = self.rejected = self.ignored = 0
+        self.further = 0
         self._settings = settings
+        self._read = Reader(settings).read
         self._excused = excused or {}
         self._compacted = compacted
         self._partitions = {number: self._partition(number) for number in self.begins}
@@ -148,29 +123,33 @@ class Recount:
     def _partition(self, number: int) -> "_Partition":
         return _Partition(number, self.begins.get(number, 0), self.rules.values())
 
-    def add(self, number: int, records: Iterable[AuditRecord]) -> list[str]:
+    def add(self, number: int, records: Iterable[AuditRecord]) -> list[list[str]]:
         """Count the records that come next in this partition.
 
-        Returns what became of each: accepted, late, uncounted, rejected or ignored.
+        Returns what became of all that each holds: accepted, late, uncounted, rejected or ignored.
         """
         if number not in self._partitions:
             self._partitions[number] = self._partition(number)
         return [self._add(self._partitions[number], record) for record in records]
 
-    def _add(self, partition: "_Partition", record: AuditRecord) -> str:
+    def _add(self, partition: "_Partition", record: AuditRecord) -> list[str]:
         partition.end = record.offset + 1
         partition.records += 1
         partition.born = min(partition.born, record.timestamp / 1000.0)
-        if record.value is None:
-            self.ignored += 1
-            return "ignored"
-        click = self.click(record.value, record.timestamp / 1000.0)
-        if click is None:
-            self.rejected += 1
-            return "rejected"
         received = record.timestamp / 1000.0 if record.timestamp_type == 1 else None
-        missed = self._excused.get((partition.number, record.offset), NOTHING)
-        return self._count(partition, *click, received, missed)
+        fates = []
+        for element, thing in enumerate(self._read(record)):
+            if isinstance(thing, Click):
+                missed = self._excused.get((partition.number, record.offset, element), NOTHING)
+                fates.append(self._count(partition, *thing, received, missed))
+            elif isinstance(thing, Ignored):
+                self.ignored += 1
+                fates.append("ignored")
+            else:
+                self.rejected += 1
+                fates.append("rejected")
+        self.further += len(fates) - 1
+        return fates
 
     def _count(
         self,
@@ -204,20 +183,6 @@ class Recount:
         self.uncounted += uncounted
         self.accepted += not late
         return "uncounted" if uncounted else "late" if late else "accepted"
-
-    def click(self, value: bytes, received: float) -> tuple[str, str, float] | None:
-        """User, event and epoch seconds; None where a record, received then (epoch seconds), is no click."""
-        names = self._settings
-        try:
-            fields = _object(value)
-            user = fields.one(names.field_user_id, _is_user)
-            event = fields.one(names.field_event, _is_event)
-            time = _seconds(fields.one(names.field_timestamp, _is_timestamp))
-            fields.all(names.field_product_id, _is_product)
-        except ValueError:
-            return None
-        latest = min(received + names.max_skew, 250_000_000_000)
-        return (user, event, time) if EARLIEST <= time <= latest else None
 
     @property
     def produced(self) -> int:
@@ -368,136 +333,19 @@ class _Tally:
                     yield Case(self._partition, self.name, user, start), count
 
 
-class _Integer(float):
-    """A JSON integer, read as a double."""
-
-
-class _Object:
-    """A JSON object. A name may be given twice: the last counts, and the others must be right."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        self.pairs = pairs
-
-    def all(self, name: str, is_right: Callable[[Any], bool]) -> list[Any]:
-        """The values given for a name, in their order.
-
-        Raises:
-            ValueError: one of them is wrong.
-        """
-        values = [value for key, value in self.pairs if key == name]
-        if not all(map(is_right, values)):
-            raise ValueError(f"{name} is wrong")
-        return values
-
-    def one(self, name: str, is_right: Callable[[Any], bool]) -> Any:
-        """The value of a name.
-
-        Raises:
-            ValueError: it is wrong, or there is none.
-        """
-        values = self.all(name, is_right)
-        if not values:
-            raise ValueError(f"{name} is missing")
-        return values[-1]
-
-
-def _object(value: bytes) -> _Object:
-    """The JSON object that a record holds.
-
-    Raises:
-        ValueError: it holds none.
-    """
-    # A byte that is not UTF-8 is no matter of ours in a field nobody reads.
-    text = value.decode(errors="surrogateescape")
-    if _depth(text) > 200:
-        raise ValueError("too deep")
-    found = _decode(text)
-    if type(found) is not _Object:
-        raise ValueError("no object")
-    if rb"\u" in value:  # an escaped lone surrogate is no character, wherever it stands
-        _encode(_decode(value.decode(errors="replace"))).encode()
-    return found
-
-
-def _depth(text: str) -> int:
-    """How deep JSON is nested."""
-    depth = deepest = 0
-    quoted = escaped = False
-    for character in text if text.count("[") + text.count("{") > 200 else "":
-        if quoted:
-            quoted, escaped = escaped or character != '"', character == "\\" and not escaped
-        elif character == '"':
-            quoted = True
-        elif character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest
-
-
-def _is_user(value: Any) -> bool:
-    return _is_text(value) and 1 <= len(value) <= 256
-
-
-def _is_event(value: Any) -> bool:
-    return _is_text(value) and len(value) <= 64
-
-
-def _is_product(value: Any) -> bool:
-    return value is None or type(value) is _Integer or _is_text(value)
-
-
-def _is_timestamp(value: Any) -> bool:
-    return math.isfinite(value) if isinstance(value, float) else _is_text(value)
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it is text, all characters of which Unicode has."""
-    if type(value) is not str:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # a surrogate: escaped, or for a byte that is not UTF-8
-        return False
-    return True
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _integer(literal: str) -> float:
-    return _Integer(literal) if len(literal) <= 4300 else math.nan  # Python's own limit of an int
-
-
-_decode = json.JSONDecoder(parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_Object).decode
-_encode = json.JSONEncoder(ensure_ascii=False, default=lambda found: found.pairs).encode
-
-
-def _seconds(timestamp: Any) -> float:
-    """Epoch seconds; NaN where it is no point in time."""
-    if isinstance(timestamp, float):
-        return timestamp / 1000.0 if timestamp >= 1e11 else timestamp
-    try:
-        moment = datetime.fromisoformat(timestamp)
-    except (TypeError, ValueError):
-        return math.nan
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH).total_seconds()
-
-
-def excuses(records: Iterable[AuditRecord], topic: str) -> dict[tuple[int, int], Missed]:
-    """What became of late clicks of the topic, by the click's partition and offset.
+def excuses(records: Iterable[AuditRecord], topic: str) -> dict[Place, Missed]:
+    """What became of late clicks of the topic, by the click's place.
 
     Args:
         records: of the topic of late clicks.
         topic: the clicks topic.
     """
-    missed: dict[tuple[int, int], Missed] = {}
+    missed: dict[Place, Missed] = {}
     for record in records:
         headers = dict(record.headers)
         try:
-            place = int(headers[HEADER_PARTITION]), int(headers[HEADER_OFFSET])
+            element = int(headers.get(HEADER_ELEMENT, b"0"))
+            place = int(headers[HEADER_PARTITION]), int(headers[HEADER_OFFSET]), element
             late = frozenset(headers[HEADER_RULES].decode().split(","))
             uncounted = frozenset(filter(None, headers.get(HEADER_UNCOUNTED, b"").decode().split(",")))
         except (KeyError, ValueError):

@@ -38,10 +38,13 @@ class Batch:
         times: float64[n], event time in epoch seconds.
         seconds: int64[n], event time in whole seconds.
         received: float64[n], when Kafka received each click, epoch seconds; NaN where it does not say.
-        records: intp[n], position of each click in the records it was decoded
-            from; None where every record became a click.
-        rejected: the records that cannot be counted.
-        ignored: tombstones among the records.
+        records: intp[n], position of each click's record among those it was
+            decoded from; None where every record became a click.
+        elements: intp[n], which of the things in its record each click is, from
+            0; None where every record holds one.
+        sizes: intp, how many things each record holds; None where every record holds one.
+        rejected: what cannot be counted.
+        ignored: tombstones, and what else says that nothing was clicked.
         stamps: float64[size], time stamp of each record, epoch seconds; None where they have none.
     """
 
@@ -54,6 +57,8 @@ class Batch:
         received = clicks.received
         self.received = np.full(len(self.times), np.nan) if received is None else received
         self.records = clicks.records
+        self.elements = clicks.elements
+        self.sizes = clicks.sizes
         self.rejected = clicks.rejected
         self.ignored = clicks.ignored
         self.stamps = clicks.stamps
@@ -66,12 +71,43 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """How many records it was decoded from."""
+        """How many things the records hold that it was decoded from, each a click or not."""
         return len(self) + len(self.rejected) + self.ignored
+
+    @property
+    def taken(self) -> int:
+        """How many records it was decoded from."""
+        return self.size if self.sizes is None else len(self.sizes)
 
     def record(self, click: int) -> int:
         """Position of the record that became this click."""
         return click if self.records is None else int(self.records[click])
+
+    def element(self, click: int) -> int | None:
+        """Which of the several things in its record this click is; None where it is all of it."""
+        if self.sizes is None or self.elements is None or self.sizes[self.record(click)] == 1:
+            return None
+        return int(self.elements[click])
+
+    @cached_property
+    def firsts(self) -> NDArray[np.int64]:
+        """Position, among all things that the records hold, of the first of each record."""
+        return np.arange(self.size) if self.sizes is None else np.cumsum(self.sizes) - self.sizes
+
+    @cached_property
+    def things(self) -> NDArray[np.int64]:
+        """Position of each click among all things that the records hold."""
+        if self.records is None:
+            return np.arange(len(self))
+        firsts = self.firsts[self.records]
+        return firsts if self.elements is None else firsts + self.elements
+
+    @property
+    def thing_stamps(self) -> NDArray[np.float64] | None:
+        """The stamp of each thing's record; None where they have none."""
+        return (
+            self.stamps if self.sizes is None or self.stamps is None else np.repeat(self.stamps, self.sizes)
+        )
 
     def hashes(self, seed: int) -> NDArray[np.uint64]:
         """Hash of each distinct user, by number."""

@@ -1,7 +1,9 @@
 """Clicks as columns."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +13,10 @@ from numpy.typing import NDArray
 class Rejected(NamedTuple):
     """A record that cannot be counted, and why; see :class:`clickwarden.errors.ClickError`.
 
-    ``record`` is its position in the run it was decoded from.
+    Attributes:
+        value: the record's; of one that holds several clicks, only what is wrong.
+        record: its position in the run it was decoded from.
+        element: which of the several things in the record it is, from 0; None where it is all of it.
     """
 
     offset: int
@@ -20,6 +25,7 @@ class Rejected(NamedTuple):
     reason: str
     detail: str
     record: int = 0
+    element: int | None = None
 
 
 @dataclass(slots=True)
@@ -33,10 +39,14 @@ class Clicks:
         times: float64[n], event time in epoch seconds.
         received: float64[n], when Kafka received each, epoch seconds; NaN, or
             None for all of them, where nobody knows.
-        records: int64[n], position of each click in the run it was decoded
-            from; None where every record of the run became a click.
-        rejected: the records that cannot be counted.
-        ignored: tombstones in the run.
+        records: int64[n], position of each click's record in the run it was
+            decoded from; None where every record of the run became a click.
+        elements: int64[n], which of the things in its record each click is,
+            from 0; None where every record holds one.
+        sizes: int64, how many things each record of the run holds, one at
+            least; None where every record holds one.
+        rejected: what cannot be counted.
+        ignored: tombstones, and whatever else says that nothing was clicked.
         stamps: float64, time stamp of each record of the run, epoch seconds;
             None where they have none.
     """
@@ -47,9 +57,40 @@ class Clicks:
     times: NDArray[np.float64]
     received: NDArray[np.float64] | None = None
     records: NDArray[np.int64] | None = None
+    elements: NDArray[np.int64] | None = None
+    sizes: NDArray[np.int64] | None = None
     rejected: list[Rejected] = field(default_factory=list)
     ignored: int = 0
     stamps: NDArray[np.float64] | None = None
+
+    def split(self, size: int | None) -> Iterator["Clicks"]:
+        """The clicks in parts of whole records, which hold at most so many things if no record holds more."""
+        if size is None or self.sizes is None or self.records is None or self.elements is None:
+            yield self
+            return
+        ends = np.cumsum(self.sizes)
+        begin = 0
+        while begin < len(ends):
+            done = int(ends[begin - 1]) if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ends, done + size, "right")))
+            part = slice(*np.searchsorted(self.records, (begin, end)).tolist())
+            bad = slice(*(bisect_left(self.rejected, at, key=attrgetter("record")) for at in (begin, end)))
+            rejected = [record._replace(record=record.record - begin) for record in self.rejected[bad]]
+            things = int(ends[end - 1]) - done
+            yield Clicks(
+                self.users[part],
+                self.events[part],
+                self.products[part],
+                self.times[part],
+                None if self.received is None else self.received[part],
+                self.records[part] - begin,
+                self.elements[part],
+                self.sizes[begin:end],
+                rejected,
+                things - (part.stop - part.start) - len(rejected),
+                None if self.stamps is None else self.stamps[begin:end],
+            )
+            begin = end
 
     def cut(self, size: int) -> Iterator["Clicks"]:
         """The clicks in parts of at most ``size``, without what became of other records."""

@@ -151,7 +151,7 @@ class Intake:
         """Learn what became of a batch."""
         if not batch.size:
             return
-        self.note(self._fates_of(batch, findings), batch.stamps, batch.size)
+        self.note(self._fates_of(batch, findings), batch.thing_stamps, batch.size)
         self.hear(len(batch), batch.events)
         self.reject(batch.rejected)
         if findings.uncounted:
@@ -162,12 +162,12 @@ class Intake:
         if len(batch) == batch.size and not findings.late:
             return None
         fates = np.full(batch.size, FATES.index(IGNORED), np.intp)
-        clicks = np.arange(len(batch)) if batch.records is None else batch.records
+        clicks = batch.things
         fates[clicks] = FATES.index(ACCEPTED)
         fates[clicks[list(findings.late)]] = FATES.index(LATE)
         fates[clicks[list(findings.uncounted)]] = FATES.index(UNCOUNTED)
         for record in batch.rejected:
-            fates[record.record] = self.number(record.reason)
+            fates[batch.firsts[record.record] + (record.element or 0)] = self.number(record.reason)
         return fates
 
     def number(self, fate: str) -> int:
@@ -182,8 +182,17 @@ class Intake:
         Args:
             fates: numbers of what, [size]; None where all of them were accepted.
             stamps: time stamps, [size], epoch seconds; None where there are none.
-            size: how many records, from one to as many as are kept.
+            size: how many records, one at least.
         """
+        for first in range(0, size, BLOCKS * BLOCK):
+            part = slice(first, min(size, first + BLOCKS * BLOCK))
+            self._note(
+                None if fates is None else fates[part],
+                None if stamps is None else stamps[part],
+                part.stop - part.start,
+            )
+
+    def _note(self, fates: NDArray[np.intp] | None, stamps: NDArray[np.float64] | None, size: int) -> None:
         if self._records + size > len(self._table) * BLOCK:
             self._forget()
         first, self._records = self._records, self._records + size

@@ -24,8 +24,8 @@ from math import isfinite, nan
 import numpy as np
 
 from clickwarden.detection.clicks import Clicks, Rejected
-from clickwarden.formats.clicks import USER_ID_MAX
 from clickwarden.formats.lines import Block
+from clickwarden.formats.shapes import USER_ID_MAX
 
 VIEW = frozenset({"GET", "HEAD"})
 SUBMIT = frozenset({"POST", "PUT", "PATCH", "DELETE"})

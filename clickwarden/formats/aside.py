@@ -4,6 +4,8 @@
 HEADER_TOPIC = "topic"
 HEADER_PARTITION = "partition"
 HEADER_OFFSET = "offset"
+#: Of a record that holds several things, which of them it is, from 0; missing where it is the whole record.
+HEADER_ELEMENT = "element"
 #: Why it is here.
 HEADER_REASON = "reason"
 HEADER_DETAIL = "detail"

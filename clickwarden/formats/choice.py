@@ -12,13 +12,17 @@ class Topic(Protocol):
 
     @property
     def field_names(self) -> dict[str, str]:
-        """What it calls the fields of a click, by our own names."""
+        """Where the fields of a click stand, by our own names."""
 
     @property
     def max_skew(self) -> float:
         """Seconds that a click may be ahead of Kafka's clock."""
 
+    @property
+    def timestamp_format(self) -> str:
+        """How a time in text is written, if not as usual."""
+
 
 def decoder_of(topic: Topic) -> Callable[[], Decoder]:
     """Makes the decoder; can be pickled, for the process that decodes."""
-    return partial(Decoder, topic.field_names, topic.max_skew)
+    return partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format)

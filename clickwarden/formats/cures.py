@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from clickwarden.formats import accesslog
-from clickwarden.formats.clicks import EARLIEST, EVENT_MAX, USER_ID_MAX
-from clickwarden.formats.json import DEPTH_MAX, UNREADABLE
+from clickwarden.formats.fields import Path, places
+from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_framed
+from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX
+from clickwarden.formats.timestamps import EARLIEST
 
 Names = Mapping[str, str]
 
@@ -28,8 +30,16 @@ OTHER_NAMES = {
 # fmt: on
 #: How deep, and among how many names, a field is looked for that does not stand at the top.
 DEPTH, NODES = 4, 200
-#: Numbers from here on are microseconds, and nanoseconds; in milliseconds it would be the year 5138.
-MICROSECONDS_FROM, NANOSECONDS_FROM = 1e14, 1e17
+#: How others write a time, and what says so.
+PATTERNS = {
+    r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}": "%d/%b/%Y:%H:%M:%S %z",
+    r"[A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT": "%a, %d %b %Y %H:%M:%S GMT",
+    r"[A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}": "%a, %d %b %Y %H:%M:%S %z",
+    r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d": "%Y/%m/%d %H:%M:%S",
+    r"\d{14}": "%Y%m%d%H%M%S",
+}
+#: An enriched event of Snowplow that has a user has more tabs.
+_SNOWPLOW_TABS = 11
 #: How a value begins that its producer has compressed by itself.
 COMPRESSED = {
     b"\x1f\x8b": "gzip",
@@ -46,15 +56,15 @@ def cure(reason: str, value: bytes, names: Names) -> str:
         reason: one of :data:`~clickwarden.formats.clicks.REASONS`, ``uncounted``, or what an
             access log's line is rejected for.
         value: the record's, or as much of it as is kept; empty where none is.
-        names: what the topic calls the fields of a click, by our own names.
+        names: where the topic's fields stand, by our own names.
 
     >>> ours = {name: name for name in ("user_id", "event", "timestamp", "product_id")}
-    >>> print(cure("wrong_field", b'{"user_id": 48213, "event": "view", "timestamp": 1773152400}', ours))
-    user_id must be text and is a number: send it in quotes, "48213".
+    >>> print(cure("wrong_field", b'{"user_id": true, "event": "view", "timestamp": 1773152400}', ours))
+    user_id must be text or a whole number, and is true or false.
     >>> print(cure("missing_field", b'{"userId": "u-7", "event": "view", "timestamp": 1773152400}', ours))
     There is no user_id: did you mean CLICKWARDEN_FIELD_USER_ID=userId?
-    >>> print(cure("not_json", b'\0\0\0\0*{"user_id": "bot-7"}', ours))
-    It is JSON behind the five bytes of a schema registry (schema 42): have the producer write plain JSON.
+    >>> print(cure("bad_timestamp", b'{"timestamp": "10/Mar/2026:14:20:00 +0000"}', ours))
+    timestamp is no ISO-8601: set CLICKWARDEN_TIMESTAMP_FORMAT=%d/%b/%Y:%H:%M:%S %z
     """
     found = _CURES.get(reason)
     return found(value, names) if found else ""
@@ -62,12 +72,13 @@ def cure(reason: str, value: bytes, names: Names) -> str:
 
 def _not_json(value: bytes, _: Names) -> str:
     """What is no JSON may be told by how it begins."""
-    if value[:1] == b"\0" and len(value) > 5:
-        content = "JSON" if value[5:6] in (b"{", b"[") else "Avro or Protobuf"
-        schema = int.from_bytes(value[1:5])
+    if is_framed(value):
+        value = value[FRAME:]
+    elif value[:1] == b"\0" and len(value) > FRAME:
+        schema = int.from_bytes(value[1:FRAME])
         return (
-            f"It is {content} behind the five bytes of a schema registry (schema {schema}): "
-            "have the producer write plain JSON."
+            f"It is Avro or Protobuf behind the five bytes of a schema registry (schema {schema}): "
+            "have the producer write JSON."
         )
     for magic, codec in COMPRESSED.items():
         if value.startswith(magic):
@@ -82,61 +93,70 @@ def _not_json(value: bytes, _: Names) -> str:
         return f"It is a line of {tabs + 1} fields with tabs between: have each made a JSON object before."
     if value.startswith(b"{'"):
         return "It is what Python prints of a dict: send JSON, with double quotes."
-    return f"A record must be one JSON object in UTF-8, nested at most {DEPTH_MAX} deep."
+    return f"A record must be JSON in UTF-8, a click or an array of them, nested at most {DEPTH_MAX} deep."
 
 
 def _not_object(value: bytes, _: Names) -> str:
-    found = _decoded(value)
-    if isinstance(found, list) or value.lstrip()[:1] == b"[":
-        size = f" of {len(found)} elements" if isinstance(found, list) else ""
-        return f"It is a JSON array{size}: send one record for each click."
-    if isinstance(found, str):
-        return "It is JSON in a JSON text, encoded twice: encode it once."
-    return "A record must be one JSON object, a click."
+    if isinstance(_decoded(value), str):
+        return "It is a JSON text that holds no JSON object: send the click itself."
+    return "A record must be a JSON object, a click, or an array of them."
+
+
+def _too_many(_: bytes, __: Names) -> str:
+    return f"Send at most {THINGS_MAX:,} clicks in one record."
 
 
 def _missing_field(value: bytes, names: Names) -> str:
+    if value.count(b"\t") > _SNOWPLOW_TABS and not _click(value):
+        return (
+            "It is an enriched event of Snowplow: name its columns, as by "
+            f"{_setting('user_id')}=user_id|domain_userid|network_userid and "
+            f"{_setting('timestamp')}=collector_tstamp."
+        )
     click = _click(value)
-    missing = next((field for field in OTHER_NAMES if names[field] not in click), None)
+    missing = next((field for field in OTHER_NAMES if _found(click, names[field]) is None), None)
     if not click or missing is None:
         return f"A click needs {names['user_id']}, {names['event']} and {names['timestamp']}."
     wanted = names[missing]
-    path = next((path for path in _paths(click) if path[-1] == wanted), ())
-    near = _near(click, missing, wanted)
-    if near and (plain(near) == plain(wanted) or not path):
-        return f"There is no {wanted}: did you mean {_setting(missing)}={near}?"
-    if path:
-        return (
-            f"{wanted} stands at {'.'.join(path)}, and is read at the top of a record: "
-            f"send what is in {'.'.join(path[:-1])} by itself."
-        )
-    return f"There is no {wanted}: {_setting(missing)} names the field that holds it."
+    last = wanted.partition("|")[0].rpartition(".")[2]
+    ways = (way for way, found in _ways(click) if plain(way[-1]) == plain(last) and _fits(missing, found))
+    meant = [way for way in (".".join(next(ways, ())), _near(click, missing, last)) if way]
+    if meant and plain(meant[-1]) == plain(last):
+        meant = meant[-1:]
+    if meant:
+        return f"There is no {wanted}: did you mean {_setting(missing)}={'|'.join(meant)}?"
+    return f"There is no {wanted}: {_setting(missing)} says where it stands."
 
 
 def _wrong_field(value: bytes, names: Names) -> str:
     click = _click(value)
-    found = {field: click.get(name) for field, name in names.items()}
     if not click:
         return ""
-    if not isinstance(found["user_id"], str):
-        return _no_text("user_id", click, names)
-    if not isinstance(found["event"], str):
-        return _no_text("event", click, names)
-    if isinstance(found["timestamp"], bool) or not isinstance(found["timestamp"], int | float | str):
-        kind = _kind(found["timestamp"])
-        return f"{names['timestamp']} must be a number or text and is {kind}: {_MOMENTS}."
-    product = found["product_id"]
-    if isinstance(product, bool | float | list | dict):
+    found = {field: _found(click, name) for field, name in names.items()}
+    user_id, event, time, product = (found[name] for name in ("user_id", "event", "timestamp", "product_id"))
+    if not isinstance(user_id, str) and not _is_whole(user_id):
+        return _no_text("user_id", "text or a whole number", click, names)
+    if not isinstance(event, str):
+        return _no_text("event", "text", click, names)
+    if isinstance(time, dict) and len(time) == 1:
+        return (
+            f"{names['timestamp']} is an object: did you mean "
+            f"{_setting('timestamp')}={names['timestamp']}.{next(iter(time))}?"
+        )
+    if isinstance(time, bool) or not isinstance(time, int | float | str):
+        return f"{names['timestamp']} must be a number or text and is {_kind(time)}: {_MOMENTS}."
+    if product is not None and not isinstance(product, str) and not _is_whole(product):
         return f"{names['product_id']} must be text, a whole number, or left out, and is {_kind(product)}."
-    return ""  # a name is given twice, and the first is wrong
+    return ""
 
 
-def _no_text(field: str, click: Mapping[str, Any], names: Names) -> str:
-    name, found = names[field], click[names[field]]
-    words = f"{name} must be text and is {_kind(found)}"
-    if isinstance(found, int | float) and not isinstance(found, bool):
-        return f'{words}: send it in quotes, "{found}".'
-    near = _near(click, field, name)
+def _is_whole(found: Any) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool) and float(found).is_integer()
+
+
+def _no_text(field: str, kinds: str, click: Mapping[str, Any], names: Names) -> str:
+    words = f"{names[field]} must be {kinds}, and is {_kind(_found(click, names[field]))}"
+    near = _near(click, field, names[field])
     return f"{words}: did you mean {_setting(field)}={near}?" if near else f"{words}."
 
 
@@ -163,19 +183,16 @@ def _huge_event(_: bytes, names: Names) -> str:
 
 def _bad_timestamp(value: bytes, names: Names) -> str:
     name = names["timestamp"]
-    found = _click(value).get(name)
-    if isinstance(found, str) and re.fullmatch(r"\d+(\.\d+)?", found):
-        return f"{name} is a number in quotes: send it without them."
+    found = _found(_click(value), name)
     if isinstance(found, int | float) and 0 <= found < EARLIEST:
         return f"{name} would be in 1970, as if divided once too often: {_MOMENTS}."
-    return f"{name} must be a moment from 1971 on: {_MOMENTS}."
+    for shape, pattern in PATTERNS.items():
+        if isinstance(found, str) and re.fullmatch(shape, found):
+            return f"{name} is no ISO-8601: set CLICKWARDEN_TIMESTAMP_FORMAT={pattern}"
+    return f"{name} must be a moment from 1971 on: {_MOMENTS}; CLICKWARDEN_TIMESTAMP_FORMAT is for others."
 
 
-def _future(value: bytes, names: Names) -> str:
-    found = _click(value).get(names["timestamp"])
-    if isinstance(found, int | float) and found >= MICROSECONDS_FROM:
-        unit = "nanoseconds" if found >= NANOSECONDS_FROM else "microseconds"
-        return f"{names['timestamp']} seems to be in {unit}: send milliseconds."
+def _future(_: bytes, __: Names) -> str:
     return (
         "The sender's clock or time zone is wrong, or Kafka's clock is: set it; CLICKWARDEN_MAX_SKEW is how "
         "far ahead a click may be."
@@ -196,6 +213,7 @@ def _no_request(_: bytes, __: Names) -> str:
 _CURES: dict[str, Callable[[bytes, Names], str]] = {
     "not_json": _not_json,
     "not_object": _not_object,
+    "too_many": _too_many,
     "missing_field": _missing_field,
     "wrong_field": _wrong_field,
     "empty_user_id": _empty_user_id,
@@ -207,7 +225,7 @@ _CURES: dict[str, Callable[[bytes, Names], str]] = {
     accesslog.NO_REQUEST: _no_request,
 }
 
-_MOMENTS = "send epoch seconds or milliseconds as a number, or ISO-8601 like 2026-03-10T14:20:00Z"
+_MOMENTS = "send epoch seconds, milli-, micro- or nanoseconds, or ISO-8601 like 2026-03-10T14:20:00Z"
 
 
 def _decoded(value: bytes) -> Any:
@@ -237,7 +255,20 @@ def _fits(field: str, value: Any) -> bool:
     if field == "timestamp":
         return isinstance(value, int | float | str) and not isinstance(value, bool)
     most = USER_ID_MAX if field == "user_id" else EVENT_MAX
+    if field == "user_id" and _is_whole(value):
+        return True
     return isinstance(value, str) and 0 < len(value) <= most
+
+
+def _found(click: Mapping[str, Any], written: str) -> Any:
+    """What stands in the first of the places that holds something, as far as they are in the click."""
+    for place in places(written):
+        found: Any = click
+        for name in place.names if isinstance(place, Path) else ():
+            found = found.get(name) if isinstance(found, dict) else None
+        if found is not click and found is not None:
+            return found
+    return None
 
 
 def _near(click: Mapping[str, Any], field: str, wanted: str) -> str:
@@ -250,8 +281,8 @@ def _near(click: Mapping[str, Any], field: str, wanted: str) -> str:
     return names[close[0]] if close else ""
 
 
-def _paths(click: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The names below the top of a click, nearest first, each with those that lead to it."""
+def _ways(click: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The names below the top of a click, nearest first, each with those that lead to it, and its value."""
     level: list[tuple[tuple[str, ...], Any]] = [((name,), value) for name, value in click.items()]
     seen = 0
     for _ in range(DEPTH):
@@ -262,7 +293,7 @@ def _paths(click: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             for name, inner in value.items()
         ][: NODES - seen]
         seen += len(level)
-        yield from (path for path, _ in level)
+        yield from level
 
 
 def _kind(value: Any) -> str:

@@ -13,6 +13,7 @@ class _Line(NamedTuple):
     timestamp_type: None
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class NDJSON:

@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
-from clickwarden.formats.clicks import Record
+from clickwarden.formats.fields import Record
 
 #: Records to make a run of. Longer runs make users of one run share more cells
 #: of a sketch, which are then updated one by one; shorter ones pay the cost a

@@ -35,7 +35,8 @@ from numpy.typing import NDArray
 
 from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import BrokerError, ClickError, OutboxError, SettingsError
-from clickwarden.formats.clicks import EVENT_MAX, USER_ID_MAX, seconds
+from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX
+from clickwarden.formats.timestamps import seconds
 from clickwarden.kafka import rights, roles, topics
 from clickwarden.settings import PREFIX, Settings
 from clickwarden.sources.outbox import KeyValue, Outbox
@@ -92,6 +93,7 @@ class ClickProducer:
         acked: clicks, of both, that Kafka holds on all in-sync replicas.
 
     Raises:
+        SettingsError: when it is made: a field of a click stands where none can be written.
         OutboxError: on entering: another producer uses the outbox, or it is broken.
         SettingsError: on leaving: the clicks topic is not as the settings say.
         AccessError: on sending and on leaving: Kafka refuses the user, or denies a right.
@@ -105,7 +107,7 @@ class ClickProducer:
         self._click = msgspec.defstruct(
             "Click",
             [("user_id", str), ("event", str), ("timestamp", float), ("product_id", str | int | None, None)],
-            rename=settings.field_names,
+            rename=_written_names(settings),
             omit_defaults=True,
             gc=False,
         )
@@ -401,3 +403,26 @@ def _partition(key: bytes, number: int) -> int:
     partitions = list(range(number))
     found: int = DefaultPartitioner()(key, partitions, partitions)
     return found
+
+
+def _written_names(settings: Settings) -> dict[str, str]:
+    """The name at the top of a click that each field is written under, and read by these settings.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    return {field: _written_name(field, places) for field, places in settings.field_names.items()}
+
+
+def _written_name(field: str, places: str) -> str:
+    for place in places.split("|"):
+        if place == "@key" and field == "user_id":
+            return field  # the key is the user, and nobody reads the field
+        if place in ("@key", "@timestamp"):
+            break
+        if not place.startswith("@header:"):
+            return place.removeprefix("@field:")  # a path too: a field of its very name is found first
+    raise SettingsError(
+        f"{PREFIX}FIELD_{field.upper()}={places}: a click that is sent from here holds it in a field: "
+        f"name one first, as in {field}|{places}"
+    )

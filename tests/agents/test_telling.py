@@ -47,7 +47,8 @@ def test_a_reason_is_told_at_once_and_then_once_a_minute_with_how_many(hearing: 
     assert hearing.hear(0, accepted=10_000) == []
     assert hearing.hear(1, "not_json", "not_json") == [
         "2 records could not be counted: not_json (the fault); clicks.rejected has them. "
-        "A record must be one JSON object in UTF-8, nested at most 200 deep. For example: {}"
+        "A record must be JSON in UTF-8, a click or an array of them, nested at most 200 deep. "
+        "For example: {}"
     ]
     assert hearing.hear(1, "not_json") == []
     (other,) = hearing.hear(1, "future", "not_json")

@@ -22,6 +22,7 @@ from bench import (
     latency,
     page,
     profile,
+    records,
     results,
     scan,
     sketch,
@@ -294,6 +295,13 @@ def test_sketch_sees_the_mistakes_of_a_narrow_one() -> None:
         int((way(users, names, 1024) & ~over).sum()) for way in (sketch.plain, sketch.conservative)
     )
     assert plain > conservative
+
+
+def test_clicks_of_every_shape_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert records.measure(clicks=4000, runs=1)
+    assert set(kept(folder)["figures"]["ratios"]) == records.SHAPES.keys()
+    monkeypatch.setitem(records.SHAPES, "flat", records.Shape(lambda clicks: [{} for _ in clicks]))
+    assert not records.measure(clicks=4000, runs=1)
 
 
 def test_scan_finds_what_the_log_holds(folder: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from clickwarden.audit.oracle import Judgement, judge
-from clickwarden.audit.recount import AuditRecord, Case, Count, Recount, excuses
+from clickwarden.audit.reading import AuditRecord
+from clickwarden.audit.recount import Case, Count, Recount, excuses
 from clickwarden.detection.rules import Rule
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.settings import Settings
@@ -41,9 +42,9 @@ class ChangingRecount(Recount):
         }
         self._ahead = {number: list(changes) for number in changes[0].offsets}
 
-    def add(self, number: int, records: Iterable[AuditRecord]) -> list[str]:
+    def add(self, number: int, records: Iterable[AuditRecord]) -> list[list[str]]:
         """Count the records that come next in this partition."""
-        fates: list[str] = []
+        fates: list[list[str]] = []
         rest, ahead = list(records), self._ahead[number]
         while ahead and rest and rest[-1].offset >= ahead[0].offsets[number]:
             cut = bisect_left(rest, ahead.pop(0).offsets[number], key=lambda record: record.offset)

@@ -19,6 +19,10 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def test_places_may_have_spaces_between() -> None:
+    assert Settings(field_user_id="user.id | @key").field_user_id == "user.id|@key"
+
+
 def test_the_environment_wins_over_the_file_and_the_file_over_the_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -48,6 +52,16 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(
         ("CLICKS_TOPIC", "a click", "pattern"),
         ("BROKER", "localhost", "is not host:port; write kafka://host:port"),
         ("BROKER", "kafka://a:1,b", "'b' is not host:port"),
+        ("FIELD_USER_ID", "a||b", "'' names nothing: write a name, a path, or several with | between"),
+        (
+            "FIELD_USER_ID",
+            "@user",
+            "'@user' is neither @key, @timestamp nor @header:NAME; a field of that name",
+        ),
+        ("FIELD_USER_ID", "@header:", "'@header:' names nothing"),
+        ("FIELD_USER_ID", "id|@timestamp", "@timestamp is a time; a field of that name is @field:@timestamp"),
+        ("TIMESTAMP_FORMAT", "%d.%m. %H:%M", "it says no year"),
+        ("TIMESTAMP_FORMAT", "%Y-%Q", "'Q' is a bad directive"),
         ("WEB_BIND", "0.0.0.0", "set CLICKWARDEN_WEB_TOKEN to a secret, or bind to 127.0.0.1"),
         ("SECURITY_PROTOCOL", "TLS", "'PLAINTEXT', 'SSL'"),
         ("SSL_CAFILE", "absent.pem", "no such file: absent.pem"),

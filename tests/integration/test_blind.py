@@ -17,9 +17,9 @@ Sites = Callable[..., Site]
 
 #: Records that are no click, for a reason that an operator can mend.
 UNREADABLE = [
-    b'{"user_id": 48213, "event": "view", "timestamp": %d}' % (1_773_152_400 + n) for n in range(200)
+    b'{"user_id": true, "event": "view", "timestamp": %d}' % (1_773_152_400 + n) for n in range(200)
 ]
-CURE = 'user_id must be text and is a number: send it in quotes, "48213".'
+CURE = "user_id must be text or a whole number, and is true or false."
 SUMMARY = "None of the last 200 records could be counted: wrong_field (a field has the wrong type)"
 RULES = """
 [[rule]]

@@ -19,7 +19,7 @@ OURS = {name: name for name in ("user_id", "event", "timestamp", "product_id")}
 BOT = Rule(name="bot", window=60, threshold=50)
 LOGINS = Rule(name="logins", window=60, threshold=15, events=("login", "login_failed"))
 VIEWS = Rule(name="views", window=600, threshold=200, events=("view",))
-NUMBER = b'{"user_id": 48213, "event": "view", "timestamp": 1773152400}'
+TRUTH = b'{"user_id": true, "event": "view", "timestamp": 1773152400}'
 HALF = 0.5
 
 
@@ -27,7 +27,7 @@ def unreadable(count: int, of: int, reason: str = "wrong_field") -> Counts:
     return Counts(accepted=of - count, rejected={reason: count} if count else {})
 
 
-def complaining(intake: Intake, value: bytes = NUMBER, detail: str = "Expected `str`, got `int`") -> Intake:
+def complaining(intake: Intake, value: bytes = TRUTH, detail: str = "Expected `str`, got `int`") -> Intake:
     intake.reject([Rejected(0, None, value, "wrong_field", detail)])
     return intake
 
@@ -76,8 +76,8 @@ def test_it_says_the_share_the_reason_the_cure_and_an_example() -> None:
         found.summary == "None of the 200 records could be counted: wrong_field (a field has the wrong type)"
     )
     assert found.text == (
-        f'{found.summary}. user_id must be text and is a number: send it in quotes, "48213". '
-        'For example: {"user_id": 48213, "event": "view", "timestamp": 1773152400}'
+        f"{found.summary}. user_id must be text or a whole number, and is true or false. "
+        'For example: {"user_id": true, "event": "view", "timestamp": 1773152400}'
     )
     assert found.complaint.detail == "Expected `str`, got `int`"
 

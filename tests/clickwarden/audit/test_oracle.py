@@ -149,15 +149,15 @@ def test_a_timestamp_can_be_written_in_many_ways(timestamp: float | str) -> None
 
 
 REJECTED = [
-    *(b"", b"{", b"[]", b"null", b'"x"', b"\xef\xbb\xbf{}", b"\xff", b"[" * 100_000),
+    *(b"", b"{", b"[1]", b"null", b'"x"', b"\xef\xbb\xbf{}", b"\xff", b"[" * 100_000),
     *(b'{"event":"e","timestamp":1}', b'{"user_id":"u","timestamp":1}', b'{"user_id":"u","event":"e"}'),
 ]
 FIELDS: list[tuple[str, Any]] = [
-    *(("user_id", each) for each in ("", None, 5, True, ["u"], "u" * 257, "\ud800")),
+    *(("user_id", each) for each in ("", None, 5.5, True, ["u"], "u" * 257, "\ud800")),
     *(("event", each) for each in (None, 5, "e" * 65)),
     *(("product_id", each) for each in (1.5, True)),
     *(("product_id", []), ("product_id", {})),
-    *(("timestamp", each) for each in (None, True, "1600000020", "now", "", -1, 31_535_999.9)),
+    *(("timestamp", each) for each in (None, True, "1000000", "now", "", -1, 31_535_999.9)),
     *(("timestamp", each) for each in (math.nan, math.inf)),
     *(("timestamp", each) for each in (NOW / 1000 + 60.5, NOW + 60_500, 10**30, "0001-01-01", "2999-01-01")),
     *(("unknown", each) for each in (math.nan, "\udfff")),
@@ -251,7 +251,7 @@ def test_a_click_the_wall_clock_made_late_is_excused_and_said_so() -> None:
     runs = {0: run(*[click("u", T)] * 4, click("u", T + 1))}
     excused = excuses([late_record(4), late_record(4)], "clicks")
     truth = recount(runs, SETTINGS, [BOT], excused)
-    assert excused == {(0, 4): Missed(frozenset({"bot", "login"}), frozenset())}
+    assert excused == {(0, 4, 0): Missed(frozenset({"bot", "login"}), frozenset())}
     assert (over(truth), truth.accepted, truth.late, truth.excused) == ({("bot", "u", 0): 4}, 4, 1, 1)
 
 
@@ -260,7 +260,7 @@ def test_a_click_late_by_the_watermark_needs_no_excuse() -> None:
         {0: run(click("u", T), click("u", T + 65), click("u", T))},
         SETTINGS,
         [BOT],
-        {(0, 2): Missed(frozenset({"bot"}), frozenset())},
+        {(0, 2, 0): Missed(frozenset({"bot"}), frozenset())},
     )
     assert (truth.late, truth.excused) == (1, 0)
 
@@ -431,7 +431,7 @@ def late() -> Recount:
     runs += [Record(value, len(runs) + number, 1000 * (T + 65)) for number, value in enumerate(behind)]
     runs += [Record(click("ann", LATER), len(runs), 1000 * LATER)]
     bot = frozenset({"bot"})
-    missed = {(0, offset): Missed(bot, bot) for offset in (12, 13)}
+    missed = {(0, offset, 0): Missed(bot, bot) for offset in (12, 13)}
     return recount({0: runs}, SETTINGS, [BOT], missed)
 
 

@@ -1,0 +1,380 @@
+"""What a record holds: one click, several, or none, bare or in an envelope; and where in it a field stands.
+
+This reads one record at a time and whatever it may be; :mod:`~clickwarden.formats.shapes` reads a run of
+equal ones at once. What nobody reads is skipped, and is no error.
+
+| a record | its clicks |
+|---|---|
+| JSON object that has user, event and time | itself |
+| JSON array; ``{"records": [...]}``, or one of :data:`LISTS` | each element, an envelope or not |
+| JSON in a JSON text; behind the five bytes of a schema registry | what the JSON is |
+| Debezium: ``op`` with ``before`` or ``after`` | ``after`` of inserts and snapshots; others are ignored |
+| Kafka Connect: ``schema`` and ``payload`` | ``payload``, an envelope or not |
+| CloudEvents: ``specversion`` and ``data``, or headers ``ce_…`` | ``data``, or the value |
+| Snowplow's enriched event | the line, its columns by name |
+
+Where a click lacks its user, event or time, what it lacks is looked for in its envelopes, the nearest first.
+"""
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+
+from clickwarden.errors import ClickError
+from clickwarden.formats.fields import Header, Key, Path, Places, Record, Stamp, is_place
+from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
+from clickwarden.formats.snowplow import COLUMNS
+
+#: Envelopes in envelopes.
+LAYERS = 6
+
+#: Members of an object, as JSON, by name: those that may be read.
+Members = Mapping[str, bytes]
+
+#: What others call the list of clicks in a record, as it is looked for.
+LISTS = ("records", "events", "batch", "clicks")
+
+_ENVELOPES = frozenset(
+    {*LISTS, "schema", "payload", "op", "before", "after", "specversion", "data", "data_base64"}
+)
+_SPACES = b" \t\r\n"
+#: That many columns at least, the fourth of which is a time: no JSON is like that.
+_SNOWPLOW = re.compile(rb"(?:[^\t]*\t){3}\d{4}-\d\d-\d\d [^\t]*\t(?:[^\t]*\t){8}")
+
+#: How Debezium names what became of a row; the others are no clicks: a row changed is one counted before,
+#: and a click cannot be taken back.
+_BORN, _GONE = frozenset({"c", "r"}), frozenset({"u", "d", "t", "m"})
+
+
+class Number(str):
+    """A JSON number, as it was written."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was written without point and exponent."""
+        return self.removeprefix("-").isdigit()
+
+
+class Fault(NamedTuple):
+    """Why something is no click: no error, whose traceback would keep what was read."""
+
+    reason: str
+    detail: str
+
+
+class Surroundings:
+    """What surrounds a record's value; each place is looked at once, however many clicks are in the value."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._found: dict[Key | Header | Stamp, Any] = {}
+
+    def find(self, place: Key | Header | Stamp) -> Any:
+        """What stands there; None where nothing does, and a :class:`Fault` where it is no text."""
+        if place not in self._found:
+            try:
+                self._found[place] = place.of(self._record)
+            except ClickError as error:
+                self._found[place] = Fault(error.reason, error.detail)
+        return self._found[place]
+
+
+class Scope:
+    """Where the fields of a click may be: an object, or another envelope; each is looked for once.
+
+    Args:
+        members: of the object.
+        fields: where they stand.
+        around: what surrounds the record's value.
+    """
+
+    def __init__(self, members: Members, fields: Mapping[str, Places], around: Surroundings) -> None:
+        self.members = members
+        self._fields = fields
+        self._around = around
+        self._found: dict[str, Any] = {}
+
+    def has(self, field: str) -> bool:
+        """Whether any of the field's places holds something, whatever it is."""
+        return any(self._at(place) is not None for place in self._fields[field])
+
+    def find(self, field: str) -> Any:
+        """What stands in the first of the field's places that holds something.
+
+        Text, a :class:`Number`, a float of Kafka's own, true or false; None where
+        there is nothing in any, or null. What is empty counts where nothing else is there.
+
+        Raises:
+            ClickError: a place holds no text and no number.
+        """
+        if field not in self._found:
+            try:
+                self._found[field] = self._look(field)
+            except ClickError as error:
+                self._found[field] = Fault(error.reason, error.detail)
+        found = self._found[field]
+        if isinstance(found, Fault):
+            raise ClickError(*found)
+        return found
+
+    def _look(self, field: str) -> Any:
+        empty: Any = None
+        for place in self._fields[field]:
+            found = self._at(place)
+            if isinstance(found, Fault):
+                return found
+            if isinstance(found, bytes):
+                found = scalar(found)
+            if found == "":
+                empty = ""
+            elif found is not None:
+                return found
+        return empty
+
+    def _at(self, place: Path | Key | Header | Stamp) -> Any:
+        return _walk(self.members, place.names) if isinstance(place, Path) else self._around.find(place)
+
+
+class Held(NamedTuple):
+    """Something that a record holds.
+
+    Attributes:
+        value: the JSON object, or the line.
+        scopes: the object and the envelopes around it, the innermost first.
+        fault: why it is no click, where that is known.
+        ignored: whether it says that nothing was clicked.
+    """
+
+    value: bytes
+    scopes: tuple[Scope, ...] = ()
+    fault: Fault | None = None
+    ignored: bool = False
+
+    def find(self, field: str) -> Any:
+        """A field of a click, by our own name: see :meth:`Scope.find`."""
+        for scope in self.scopes:
+            found = scope.find(field)
+            if found is not None:
+                return found
+        return None
+
+
+class Unwrapping:
+    """Takes clicks out of what they come in.
+
+    Args:
+        fields: where a click's fields stand.
+    """
+
+    def __init__(self, fields: Mapping[str, Places]) -> None:
+        self._fields = fields
+        paths = [place for places in fields.values() for place in places if isinstance(place, Path)]
+        self._names = frozenset(path.names[0] for path in paths) | _ENVELOPES
+        self._columns = [(number, name) for number, name in enumerate(COLUMNS) if name in self._names]
+
+    def held(self, value: bytes, record: Record) -> list[Held]:
+        """What a record with this value holds, one thing at least.
+
+        Raises:
+            ClickError: it is nothing that is known here.
+        """
+        if is_framed(value):
+            value = value[FRAME:]
+        around = Surroundings(record)
+        if _SNOWPLOW.match(value):
+            return [Held(value, (Scope(self._line(value), self._fields, around),))]
+        _check(value)
+        attributes = _attributes(record)
+        scopes = (Scope(attributes, self._fields, around),) if "specversion" in attributes else ()
+        found = list(islice(self._unwrap(value, scopes, around, LAYERS), THINGS_MAX + 1))
+        if len(found) > THINGS_MAX:
+            raise ClickError("too_many", f"more than {THINGS_MAX:,}")
+        return found or [Held(value, ignored=True)]
+
+    def _unwrap(
+        self, value: bytes, scopes: tuple[Scope, ...], around: Surroundings, layers: int
+    ) -> Iterator[Held]:
+        """What is in a value that has these envelopes around it, and may have so many in it."""
+        kind = _kind(value)
+        try:
+            if kind == "object":
+                yield from self._open(value, scopes, around, layers)
+            elif kind == "array" and layers:
+                for element in elements(value):
+                    if _kind(element) == "array":
+                        yield Held(element, fault=Fault("not_object", "array in an array"))
+                    else:
+                        yield from self._unwrap(element, scopes, around, layers - 1)
+            elif kind == "text" and layers and (inner := _inner(value)):
+                yield from self._unwrap(inner, scopes, around, layers - 1)
+            else:
+                yield Held(value, fault=Fault("not_object", kind))
+        except ClickError as error:
+            yield Held(value, fault=Fault(error.reason, error.detail))
+
+    def _open(
+        self, value: bytes, scopes: tuple[Scope, ...], around: Surroundings, layers: int
+    ) -> Iterator[Held]:
+        scope = Scope(_members(value, self._names), self._fields, around)
+        if all(map(scope.has, ("user_id", "event", "timestamp"))):
+            yield Held(value, (scope,))
+            return
+        scopes = (scope, *scopes)
+        content = _content(scope.members) if layers else b""
+        if content is None:
+            yield Held(value, scopes, ignored=True)
+        elif content:
+            yield from self._unwrap(content, scopes, around, layers - 1)
+        else:
+            yield Held(value, scopes)
+
+    def _line(self, value: bytes) -> Members:
+        columns = value.split(b"\t")
+        return _texts((name, columns[number]) for number, name in self._columns if number < len(columns))
+
+
+def _content(members: Members) -> bytes | None:
+    """What is in the envelope with these members: empty where it is none, None where nothing was clicked."""
+    held = {name: raw for name, raw in members.items() if raw != b"null"}
+    for name in LISTS:
+        if _kind(held.get(name, b"")) == "array":
+            return held[name]
+    if "schema" in members and "payload" in held:
+        return held["payload"]
+    if "op" in held and members.keys() & {"before", "after"}:
+        operation = scalar(held["op"])
+        if operation in _GONE:
+            return None
+        if operation in _BORN:
+            return held.get("after", b"")
+    if "specversion" in held and held.keys() & {"data", "data_base64"}:
+        return held.get("data") or _based(held["data_base64"])
+    return b""
+
+
+def _walk(members: Members, names: tuple[str, ...]) -> bytes | None:
+    """What stands there, as JSON; None where nothing does, or null."""
+    value = members.get(names[0], b"")
+    for name in names[1:]:
+        if _kind(value) == "text":
+            value = _inner(value)
+        kind = _kind(value)
+        if kind == "object":
+            value = _members(value, frozenset({name})).get(name, b"")
+        elif kind == "array" and is_place(name):
+            value = next(iter(elements(value)[int(name) :]), b"")
+        else:
+            return None
+    return None if value in (b"", b"null") else value
+
+
+def scalar(value: bytes) -> Any:
+    """What a piece of JSON is: text, a :class:`Number`, true or false; None for null.
+
+    Raises:
+        ClickError: it is a list or an object, or text that is none.
+    """
+    kind = _kind(value)
+    if kind in ("array", "object"):
+        raise ClickError("wrong_field", f"expected text or a number, got {kind}")
+    try:
+        return Number(value.decode()) if kind == "number" else msgspec.json.decode(value)
+    except UNREADABLE as error:
+        raise ClickError("not_json", str(error)) from None
+
+
+def elements(value: bytes) -> list[bytes]:
+    """The elements of a JSON array, as JSON."""
+    return [bytes(element) for element in _ELEMENTS.decode(value)]
+
+
+_ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_KINDS = {
+    b"{": "object",
+    b"[": "array",
+    b'"': "text",
+    b"t": "bool",
+    b"f": "bool",
+    b"n": "null",
+    b"": "nothing",
+}
+
+
+def _kind(value: bytes) -> str:
+    """What a piece of JSON, which is not looked into, is."""
+    return _KINDS.get(value[:1] if value[:1] not in _SPACES else value.lstrip(_SPACES)[:1], "number")
+
+
+def _members(value: bytes, names: frozenset[str]) -> Members:
+    in_order, decode = _decoder(names)
+    found = zip(in_order, map(bytes, msgspec.structs.astuple(decode(value))), strict=True)
+    return {name: raw for name, raw in found if raw}
+
+
+@lru_cache(maxsize=256)
+def _decoder(names: frozenset[str]) -> tuple[tuple[str, ...], Callable[[bytes], Any]]:
+    in_order = tuple(sorted(names))
+    fields = [(f"field_{number}", msgspec.Raw, msgspec.Raw(b"")) for number in range(len(names))]
+    rename = {f"field_{number}": name for number, name in enumerate(in_order)}
+    struct = msgspec.defstruct("Members", fields, rename=rename, gc=False)
+    return in_order, msgspec.json.Decoder(struct).decode
+
+
+def _check(value: bytes) -> None:
+    """See that it is JSON, all of it, before anything is said of a part.
+
+    Raises:
+        ClickError: it is none, or nested too deep.
+    """
+    if is_deep(value):
+        raise ClickError("not_json", f"nested more than {DEPTH_MAX} deep")
+    try:
+        msgspec.json.decode(value, type=msgspec.Raw)
+    except UNREADABLE as error:
+        raise ClickError("not_json", str(error)) from None
+
+
+def _inner(value: bytes) -> bytes:
+    """The object or array that a JSON text holds as JSON; empty where it holds none."""
+    try:
+        text: bytes = msgspec.json.decode(value, type=str).encode()
+        _check(text)
+    except (*UNREADABLE, ClickError):
+        return b""
+    return text if _kind(text) in ("object", "array") else b""
+
+
+def _based(value: bytes) -> bytes:
+    """The JSON that a JSON text holds in base64.
+
+    Raises:
+        ClickError: it holds none.
+    """
+    try:
+        text = base64.b64decode(msgspec.json.decode(value, type=str), validate=True)
+    except (*UNREADABLE, ValueError) as error:
+        raise ClickError("not_json", f"data_base64: {error}") from None
+    _check(text)
+    return text
+
+
+def _attributes(record: Record) -> Members:
+    """The attributes of a CloudEvent whose data the value is, of which one is ``specversion``."""
+    headers = ((name.removeprefix("ce_"), value) for name, value in record.headers if name.startswith("ce_"))
+    return _texts((name, value) for name, value in headers if value is not None)
+
+
+def _texts(values: Iterable[tuple[str, bytes]]) -> Members:
+    """Those that are text, and not empty, as members."""
+    members: dict[str, bytes] = {}
+    for name, value in values:
+        with suppress(UnicodeDecodeError):
+            if value:
+                members[name] = msgspec.json.encode(value.decode())
+    return members

@@ -1,0 +1,404 @@
+"""Runs of records of one shape, decoded at once.
+
+A :class:`~clickwarden.formats.clicks.Decoder` tries shapes before it reads record by record. A shape takes a
+run only where each of its records is one whose click :mod:`~clickwarden.formats.records` would read alike.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, repeat
+from operator import attrgetter
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from clickwarden.formats.fields import Path, Places, Record, is_place
+from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, is_deep, is_framed
+from clickwarden.formats.records import LISTS
+from clickwarden.formats.timestamps import scale, scaled, seconds
+
+USER_ID_MAX = 256
+EVENT_MAX = 64
+
+Scalar = str | int | float
+#: How many clicks each record holds, int64[records]; None where each holds one.
+Sizes = NDArray[np.int64] | None
+#: What a field is in most topics.
+STRICT: dict[str, Any] = {
+    "user_id": Annotated[str, msgspec.Meta(max_length=USER_ID_MAX)],
+    "event": Annotated[str, msgspec.Meta(max_length=EVENT_MAX)],
+    "timestamp": float,
+    "product_id": str | int,
+}
+
+
+class OtherShape(Exception):
+    """The run has another shape."""
+
+
+class Columns(NamedTuple):
+    """Columns of clicks; ``times`` in epoch seconds, [n], of any moment."""
+
+    users: list[str]
+    events: list[str]
+    products: list[str | int | None]
+    times: NDArray[np.float64]
+
+
+class Click(NamedTuple):
+    """A click; ``time`` in epoch seconds."""
+
+    user_id: str
+    event: str
+    product_id: str | int | None
+    time: float
+
+
+class Plain:
+    """Each field under one name at the top, the user in text and the time a number.
+
+    Args:
+        names: of the fields, by our own names.
+    """
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.type = msgspec.defstruct(
+            "Click",
+            [
+                ("user_id", Annotated[str, msgspec.Meta(min_length=1, max_length=USER_ID_MAX)]),
+                ("event", Annotated[str, msgspec.Meta(max_length=EVENT_MAX)]),
+                ("timestamp", float),
+                ("product_id", str | int | None, None),
+            ],
+            rename=dict(names),
+            gc=False,
+        )
+        self._decode = msgspec.json.Decoder(self.type).decode
+
+    def click(self, value: bytes) -> Click:
+        """One click.
+
+        Raises:
+            msgspec.MsgspecError, UnicodeError, RecursionError: it is something else.
+        """
+        row: Any = self._decode(value)
+        return Click(row.user_id, row.event, row.product_id, scaled(row.timestamp))
+
+    def columns(self, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> Columns:
+        """The columns of some clicks; see :class:`Nested`."""
+        times = np.array([row.timestamp for row in rows], np.float64)
+        scale(times)
+        return Columns(
+            users=[row.user_id for row in rows],
+            events=[row.event for row in rows],
+            products=[row.product_id for row in rows],
+            times=times,
+        )
+
+
+class Nested:
+    """Fields at the ends of paths through objects, and in what surrounds the value.
+
+    Args:
+        fields: where they stand.
+        pattern: of times in text; see :func:`~clickwarden.formats.timestamps.seconds`.
+        strict: whether the user is text and the time a number, and no name has a dot in it.
+
+    Raises:
+        ValueError: there is no such shape, as where a path leads through another's end.
+    """
+
+    def __init__(self, fields: Mapping[str, Places], pattern: str, *, strict: bool) -> None:
+        self._pattern = pattern
+        self._strict = strict
+        tree: dict[str, Any] = {}
+        self._columns: dict[str, list[_Column]] = {}
+        self._may_be_missing: set[str] = set()
+        for field, places in fields.items():
+            if strict and not all(isinstance(place, Path) for place in places):
+                raise ValueError("what surrounds a value may be anything")
+            read = [place for place in places if not (strict and isinstance(place, Path) and place.is_dotted)]
+            # A run of which one is missing is found out at its first record.
+            needed = field != "product_id" and len(read) == 1 and not _leads_into_a_list(read[0])
+            if field != "product_id" and not (needed and isinstance(read[0], Path)):
+                self._may_be_missing.add(field)
+            for place in places:
+                if isinstance(place, Path):
+                    leaf = _Leaf(STRICT[field] if strict else Scalar, needed)
+                    _grow(tree, place.names, leaf if place in read else _Leaf(None, needed=False))
+            self._columns[field] = [_column(place, tree) for place in read]
+        self.type = _struct(tree)
+
+    def columns(self, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> Columns:
+        """The columns of some clicks, of which each record holds so many.
+
+        Raises:
+            OtherShape, AttributeError, ClickError: a click has another shape.
+        """
+        users, events, products, times = (
+            self._column(field, rows, records, sizes)
+            for field in ("user_id", "event", "product_id", "timestamp")
+        )
+        if self._strict:
+            return Columns(users, events, products, _scaled(times))
+        if set(map(type, users)) != {str}:
+            _expect(users, str, int)
+            users = list(map(str, users))
+        _expect(events, str)
+        _expect(products, str, int, type(None))
+        if max(map(len, users), default=0) > USER_ID_MAX or max(map(len, set(events)), default=0) > EVENT_MAX:
+            raise OtherShape
+        return Columns(users, events, products, self._times(times))
+
+    def _column(self, field: str, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> list[Any]:
+        first, *others = self._columns[field]
+        found = first(rows, records, sizes)
+        for other in others:
+            if None not in found and "" not in found:
+                return found
+            pairs = zip(found, other(rows, records, sizes), strict=True)
+            found = [new if old is None or (old == "" and new is not None) else old for old, new in pairs]
+        if (field == "user_id" and "" in found) or (field in self._may_be_missing and None in found):
+            raise OtherShape
+        return found
+
+    def _times(self, found: list[Any]) -> NDArray[np.float64]:
+        _expect(found, str, int, float)
+        kinds = set(map(type, found))
+        if str in kinds or (self._pattern and int in kinds):
+            pattern = self._pattern
+            texts = (str(one) if pattern and type(one) is int else one for one in found)
+            return np.array([seconds(one, pattern) for one in texts], np.float64)
+        return _scaled(found)
+
+
+class Swept(NamedTuple):
+    """What a run says.
+
+    Attributes:
+        columns: of its clicks.
+        sizes: how many clicks each record holds.
+    """
+
+    columns: Columns
+    sizes: Sizes
+
+
+class Sweep:
+    """Decodes runs of records whose clicks have one shape and come in one envelope.
+
+    Args:
+        shape: of the clicks.
+        envelope: the type of a record's JSON.
+        way: attributes that lead from there to the click, or the list of clicks; empty where it is that.
+        several: whether it is a list.
+
+    Attributes:
+        plain: the shape, where it is plain and there is no envelope.
+        array: whether a record is an array.
+    """
+
+    def __init__(self, shape: Plain | Nested, envelope: Any, way: str = "", *, several: bool = False) -> None:
+        self.plain = shape if isinstance(shape, Plain) and envelope is shape.type else None
+        self.array = several and not way
+        self._columns = shape.columns
+        self._decode = msgspec.json.Decoder(envelope).decode
+        self._get = attrgetter(way) if way else None
+        self._several = several
+
+    def take(self, values: Sequence[bytes], records: Sequence[Record]) -> Swept:
+        """Decode a run of records with these values.
+
+        Raises:
+            OtherShape, AttributeError, ClickError, msgspec.MsgspecError, UnicodeError, RecursionError: one of
+                them is something else.
+        """
+        found = list(map(self._decode, values))
+        if self._get is not None:
+            found = list(map(self._get, found))
+        if not self._several:
+            if max(map(len, values), default=0) > 2 * DEPTH_MAX and any(map(is_deep, values)):
+                raise OtherShape
+            return Swept(self._columns(found, records, None), None)
+        sizes = np.fromiter(map(len, found), np.int64, len(found))
+        # Of the objects and lists that begin in it, each click is one, none of which holds the next.
+        deep = (is_deep(value, len(clicks) - 1) for value, clicks in zip(values, found, strict=True))
+        if not sizes.all() or sizes.max(initial=0) > THINGS_MAX or any(deep):
+            raise OtherShape
+        return Swept(self._columns(list(chain.from_iterable(found)), records, sizes), sizes)
+
+
+def bare(values: list[bytes]) -> list[bytes]:
+    """The JSON that is behind the five bytes of a schema registry, or within a JSON text, where all of it is.
+
+    Raises:
+        msgspec.MsgspecError, UnicodeError: it is no text.
+    """
+    begin = values[0][:1] if values else b""
+    if begin == b"\0" and all(map(is_framed, values)):
+        values = [value[FRAME:] for value in values]
+        begin = values[0][:1]
+    return [_text(value).encode() for value in values] if begin == b'"' else values
+
+
+_text = msgspec.json.Decoder(str).decode
+
+
+def sweeps(fields: Mapping[str, Places], pattern: str) -> list[Sweep]:
+    """How a topic's runs may be decoded, the likeliest first."""
+    found: list[Sweep] = []
+    for shape in _shapes(fields, pattern):
+        found += [Sweep(shape, shape.type), Sweep(shape, list[shape.type], several=True)]  # type: ignore[name-defined]
+    for shape in _shapes(fields, pattern):
+        found += _in_envelopes(shape, fields)
+    return found
+
+
+def _shapes(fields: Mapping[str, Places], pattern: str) -> Iterator[Plain | Nested]:
+    if not pattern and all(len(places) == 1 and isinstance(places[0], Path) for places in fields.values()):
+        yield Plain({field: place.names[0] for field, (place,) in fields.items() if isinstance(place, Path)})
+    elif not pattern:
+        with suppress(ValueError):
+            yield Nested(fields, pattern, strict=True)
+    with suppress(ValueError):  # where there is none, each record is read by itself
+        yield Nested(fields, pattern, strict=False)
+
+
+def _in_envelopes(shape: Plain | Nested, fields: Mapping[str, Places]) -> Iterator[Sweep]:
+    click: Any = shape.type
+    several: Any = list[click]
+    for number, name in enumerate(LISTS):
+        yield from _sweep(shape, _envelope(fields, {name: several}, *LISTS[:number]), name, several=True)
+    change = _envelope(fields, {"op": Literal["c", "r"], "after": click}, *LISTS, "payload")
+    event = _envelope(fields, {"specversion": str, "data": click}, *LISTS, "payload", "op")
+    yield from _sweep(shape, change, "after")
+    yield from _sweep(shape, event, "data")
+    for inner, way in ((click, "payload"), (change, "payload.after")):
+        if inner is not None:
+            envelope = _envelope(fields, {"schema": msgspec.Raw, "payload": inner}, *LISTS)
+            yield from _sweep(shape, envelope, way)
+
+
+def _sweep(shape: Plain | Nested, envelope: Any, way: str, *, several: bool = False) -> Iterator[Sweep]:
+    if envelope is not None:
+        yield Sweep(shape, envelope, way, several=several)
+
+
+def _envelope(fields: Mapping[str, Places], members: Mapping[str, Any], *absent: str) -> Any:
+    """The type of an envelope that is no click itself, for one of its fields is missing.
+
+    None where that cannot be told by the type.
+    """
+    for field in ("user_id", "event", "timestamp"):
+        names = {place.names[0] if isinstance(place, Path) else "" for place in fields[field]}
+        if "" in names or names & members.keys():
+            continue
+        never = {f"never_{number}": name for number, name in enumerate(sorted(names | set(absent)))}
+        nothing: list[tuple[str, Any, Any]] = [(attribute, None, None) for attribute in never]
+        return msgspec.defstruct("Envelope", [*members.items(), *nothing], rename=never, gc=False)
+    return None
+
+
+class _Leaf(NamedTuple):
+    """The end of a path: the type of what stands there."""
+
+    type: Any
+    needed: bool
+
+
+def _grow(tree: dict[str, Any], names: tuple[str, ...], leaf: _Leaf) -> None:
+    *way, end = names
+    for name in way:
+        tree = tree.setdefault(name, {})
+        if isinstance(tree, _Leaf):
+            raise ValueError("a path leads through another's end")
+    if tree.setdefault(end, leaf) != leaf:
+        raise ValueError("another path ends or leads through there")
+
+
+def _struct(tree: Mapping[str, Any]) -> Any:
+    """A type with an attribute for each name, in their order."""
+    needed: list[tuple[str, Any]] = []
+    others: list[tuple[str, Any, None]] = []
+    rename = {}
+    for number, (name, below) in enumerate(tree.items()):
+        attribute = f"field_{number}"
+        rename[attribute] = name
+        kind = _type(below)
+        if _is_needed(below):
+            needed.append((attribute, kind))
+        else:
+            others.append((attribute, None if kind is None else kind | None, None))
+    return msgspec.defstruct("Members", [*needed, *others], rename=rename, gc=False)
+
+
+def _type(below: Any) -> Any:
+    if isinstance(below, _Leaf):
+        return below.type
+    if _is_list(below):
+        (element,) = below.values()
+        return list[_type(element) | None]  # type: ignore[misc]
+    return _struct(below)
+
+
+def _is_list(below: Any) -> bool:
+    """Whether a path leads to a place in a list; to several, and there is no shape."""
+    places = [] if isinstance(below, _Leaf) else [name for name in below if is_place(name)]
+    if places and len(below) > 1:
+        raise ValueError("paths lead to several places of a list")
+    return bool(places)
+
+
+def _is_needed(below: Any) -> bool:
+    return below.needed if isinstance(below, _Leaf) else any(map(_is_needed, below.values()))
+
+
+def _leads_into_a_list(place: Any) -> bool:
+    return isinstance(place, Path) and any(map(is_place, place.names[1:]))
+
+
+_Column = Callable[[Sequence[Any], Sequence[Record], Sizes], list[Any]]
+
+
+def _column(place: Any, tree: Mapping[str, Any]) -> _Column:
+    """What stands in a place, of clicks and their records."""
+    if not isinstance(place, Path):
+        return lambda _, records, sizes: _repeated([place.of(record) for record in records], sizes)
+    step, missing, at = "row", [], ""
+    for depth, name in enumerate(place.names):
+        if at:
+            missing.append(f"len({step}) <= {at}")
+            step = f"{step}[{at}]"
+        else:
+            step = f"{step}.field_{list(tree).index(name)}"
+        tree = tree[name]
+        at = str(int(next(iter(tree)))) if _is_list(tree) else ""
+        if not isinstance(tree, _Leaf) and not _is_needed(tree):
+            missing.append(f"(object_{depth} := {step}) is None")
+            step = f"object_{depth}"
+    value = step
+    if missing:
+        value = f"None if {' or '.join(missing)} else {value}"
+    # As a named tuple makes its own, of names that are ours: no other way takes as little time.
+    found: _Column = eval(f"lambda rows, records, sizes: [{value} for row in rows]")
+    return found
+
+
+def _repeated(values: list[Any], sizes: Sizes) -> list[Any]:
+    return values if sizes is None else list(chain.from_iterable(map(repeat, values, sizes.tolist())))
+
+
+def _scaled(numbers: list[Any]) -> NDArray[np.float64]:
+    try:
+        times = np.array(numbers, np.float64)
+    except OverflowError:
+        raise OtherShape from None
+    scale(times)
+    return times
+
+
+def _expect(column: list[Any], *kinds: type) -> None:
+    if not set(map(type, column)) <= set(kinds):
+        raise OtherShape
