@@ -10,6 +10,7 @@ import msgspec
 from clickwarden.formats import accesslog
 from clickwarden.formats.clicks import EARLIEST, EVENT_MAX, USER_ID_MAX
 from clickwarden.formats.json import DEPTH_MAX, UNREADABLE
+from clickwarden.formats.requests import NO_CLIENT, NO_REQUEST
 
 Names = Mapping[str, str]
 
@@ -190,7 +191,17 @@ def _uncounted(_: bytes, __: Names) -> str:
 
 
 def _no_request(_: bytes, __: Names) -> str:
-    return "Each line must be in the common or the combined log format, or each a click as JSON."
+    return (
+        "It is not as most of the first lines are. Where those are not in the common or the combined log format "
+        "--format gives the log's own, as it stands in the server's settings."
+    )
+
+
+def _no_client(_: bytes, __: Names) -> str:
+    return (
+        "If a proxy of yours stands before the server, --trusted-proxies names it, and X-Forwarded-For says "
+        "who the client is; if it stands elsewhere in the line, --format says where."
+    )
 
 
 _CURES: dict[str, Callable[[bytes, Names], str]] = {
@@ -204,7 +215,8 @@ _CURES: dict[str, Callable[[bytes, Names], str]] = {
     "bad_timestamp": _bad_timestamp,
     "future": _future,
     "uncounted": _uncounted,
-    accesslog.NO_REQUEST: _no_request,
+    NO_REQUEST: _no_request,
+    NO_CLIENT: _no_client,
 }
 
 _MOMENTS = "send epoch seconds or milliseconds as a number, or ISO-8601 like 2026-03-10T14:20:00Z"

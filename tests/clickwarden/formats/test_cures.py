@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clickwarden.formats.accesslog import NO_REQUEST
+from clickwarden.formats.requests import NO_REQUEST
 from clickwarden.formats.clicks import REASONS
 from clickwarden.formats.cures import cure
 
