@@ -85,5 +85,3 @@ def size(files: tuple[Path, ...]) -> int | None:
         if file.is_dir():
             raise SettingsError(f"{file}: is a folder; name the files in it")
     return sum(file.stat().st_size for file in files) if all(map(Path.is_file, files)) else None
-
-

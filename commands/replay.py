@@ -96,7 +96,8 @@ class Replay(AsyncCommand):
                 left_out = "".join(f", {count:,} left out ({what})" for what, count in file.left_out.items())
                 console.print(
                     f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} wait on disk, "
-                    f"{file.skipped:,} lines skipped{left_out}; {took:.1f} s, {producer.acked / took:,.0f} clicks/s"
+                    f"{file.skipped:,} lines skipped{left_out}; {took:.1f} s, "
+                    f"{producer.acked / took:,.0f} clicks/s"
                 )
                 if file.first <= file.last:
                     console.print(f"Their times are {isotime(file.first)} to {isotime(file.last)}")

@@ -122,7 +122,9 @@ class _Scanned:
             self._detection.count(batch)
             self._intake.hear(len(batch), batch.events)
             self._ranking.take(batch)
-            self._has_address = self._has_address or any(map(address, batch.users))
+            self._has_address = self._has_address or any(
+                address(user.partition("/")[0]) for user in batch.users
+            )
 
     def end(self) -> Iterator[Anomaly]:
         """The anomalies: no more lines come."""
@@ -134,9 +136,8 @@ class _Scanned:
     def summary(self) -> str:
         """What became of the lines."""
         left_out = "".join(f", {count:,} left out ({what})" for what, count in self._left_out.items())
-        return (
-            f"{self.lines:,} lines, {self._rejected.total():,} skipped{left_out}; {self._anomalies:,} anomalies"
-        )
+        skipped = f"{self._rejected.total():,} skipped"
+        return f"{self.lines:,} lines, {skipped}{left_out}; {self._anomalies:,} anomalies"
 
     def warnings(self) -> Iterator[str]:
         """Why the users may be none."""
@@ -145,14 +146,15 @@ class _Scanned:
             return
         if not self._has_address:
             yield (
-                f"no client is an address: they are host names, such as {visible(first.user_id)}; if those are "
-                "your own, --format says where in a line the client stands"
+                f"no client is an address: they are host names, such as {visible(first.user_id)}; if those "
+                "are your own, --format says where in a line the client stands"
             )
         if first.clicks >= max(COMMON_CLICKS, NEARLY_ALL * first.of):
+            user = visible(first.user_id)
             yield (
-                f"{100 * first.clicks // first.of} % of {first.of:,} requests are of one client, "
-                f"{visible(first.user_id)}: if that is a proxy of yours, --trusted-proxies {visible(first.user_id)} "
-                "has the client read from X-Forwarded-For, where the log has it"
+                f"{100 * first.clicks // first.of} % of {first.of:,} requests are of one client, {user}: if "
+                f"that is a proxy of yours, --trusted-proxies {user} has the client read from "
+                "X-Forwarded-For, where the log has it"
             )
 
     def sight(self) -> Sight:

@@ -88,7 +88,7 @@ class Clicks:
 
     @classmethod
     def together(cls, parts: Sequence["Clicks"]) -> "Clicks":
-        """All clicks of some, and the records they reject, in their order; nothing else that is said of them."""
+        """All clicks of some, and the records they reject, in their order; nothing else of them."""
         if len(parts) == 1:
             return parts[0]
         requests = [part.requests for part in parts if part.requests is not None]

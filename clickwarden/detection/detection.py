@@ -338,7 +338,14 @@ class Detection:
             if window.suspects.over(suspect)
         ]
         anomalies += [
-            anomaly_of(self.partition, "corrected", window, correction.user_id, correction.suspect, correction.revision)
+            anomaly_of(
+                self.partition,
+                "corrected",
+                window,
+                correction.user_id,
+                correction.suspect,
+                correction.revision,
+            )
             for window, correction in self.closed.corrections(self.clock.now)
         ]
         self.rule_windows = [ruled for ruled in self.rule_windows if not self._retired(ruled)]

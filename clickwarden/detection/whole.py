@@ -1,4 +1,4 @@
-"""Detection over clicks that are all there, as those of a file: none is late, whatever order they stand in."""
+"""Detection over clicks that are all there, as those of a file: none is late, whatever their order."""
 
 from collections.abc import Iterator, Sequence
 from typing import IO
@@ -99,8 +99,11 @@ class WholeDetection:
         windows = self._places.keys() | self._open.keys()
         for number, start in sorted(windows, key=lambda key: (key[1] + self._ruled[key[0]].rule.window, key)):
             window = self._open.pop((number, start), None) or self._restored(number, start, cells=False)
-            yield window, [
-                anomaly_of(0, "closed", window, user_id, suspect)
-                for user_id, suspect in window.suspects.all().items()
-                if window.suspects.over(suspect)
-            ]
+            yield (
+                window,
+                [
+                    anomaly_of(0, "closed", window, user_id, suspect)
+                    for user_id, suspect in window.suspects.all().items()
+                    if window.suspects.over(suspect)
+                ],
+            )

@@ -35,11 +35,10 @@ TARGET = (
 #: The beginning of what stands between the quotes of a request; nothing where it is none of HTTP.
 REQUEST = rf"(?:(?P<method>[A-Z]++(?:-[A-Z]++)?+) {TARGET})?"
 STATUS = r"(?P<status>\d{3})"
-REFERER = rf'(?P<referer>-?){QUOTED}'
-#: X-Forwarded-For behind the user agent: what is quoted next, if it looks like it.
-FORWARDED = rf'(?: "{QUOTED}"(?:[^"\n]*+"(?P<forwarded>[\da-fA-F.:,\[\] unkow-]++)")?)?'
+#: Bytes, referer, user agent, and X-Forwarded-For: what is quoted next, if it looks like it.
+FORWARDED = rf'(?: [^\s"]++ "{QUOTED}" "{QUOTED}"(?:[^"\n]*+"(?P<forwarded>[\da-fA-F.:,\[\] unkow-]++)")?)?'
 #: The common log format from its time on, and what the combined one and others have behind it.
-COMMON = rf'{TIME} "{REQUEST}(?:{QUOTED}" {STATUS}(?: [^\s"]++ "{REFERER}"{FORWARDED})?)?'
+COMMON = rf'{TIME} "{REQUEST}(?:{QUOTED}" {STATUS}{FORWARDED})?'
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Layout:
     Attributes:
         name: for people.
         pattern: of a line's beginning, with the named groups client, forwarded, time (or day and clock),
-            method, path, query, status and referer, as far as there are such.
+            method, path, query and status, as far as there are such.
         times: of :meth:`datetime.strptime`; empty where :class:`Moments` knows how they are written.
     """
 
@@ -62,8 +61,8 @@ class Layout:
 #: Those that are recognised. Of two that fit as many lines the first is taken.
 LAYOUTS = (
     Layout("X-Forwarded-For, then combined",
-           rf'(?P<forwarded>[\da-fA-F:.]++(?:, ?[\da-fA-F:.]++)*+|-|unknown) '
-           rf'(?P<client>[\da-fA-F]++[:.][\da-fA-F:.]++) [^\s"]++ .*?' + COMMON.replace(FORWARDED, "")),
+           r'(?P<forwarded>[\da-fA-F:.]++(?:, ?[\da-fA-F:.]++)*+|-|unknown) '
+           r'(?P<client>[\da-fA-F]++[:.][\da-fA-F:.]++) [^\s"]++ .*?' + COMMON.replace(FORWARDED, "")),
     Layout("common or combined", rf'{CLIENT} [^\s"]++ .*?{COMMON}'),
     Layout("virtual host, then common or combined", rf'\S++ {CLIENT} [^\s"]++ .*?{COMMON}'),
     Layout("common or combined without a user", rf'{CLIENT} {COMMON}'),
@@ -119,7 +118,6 @@ class AccessLog:
             paths=column("path"),
             queries=column("query"),
             statuses=column("status"),
-            referers=column("referer"),
         )
         return self._requests.block(columns, first, lambda: text.encode().split(b"\n"))
 

@@ -1,9 +1,9 @@
 """Who sent a request: what logs write of it, and what may be believed of that."""
 
 import re
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 from clickwarden.errors import SettingsError
 
@@ -16,8 +16,8 @@ _PORT = re.compile(r":\d{1,5}$")
 _HOST = re.compile(r"(?=.{1,253}$)(?:localhost|(?:[\w-]{1,63}\.)+(?!\d+$)[\w-]{1,63})\.?", re.ASCII)
 
 
-class Clients(dict[tuple[str, str], str]):
-    """The client's address, or host name, by who was connected and what X-Forwarded-For says.
+class Clients:
+    """Finds the client's address, or host name, from who was connected and what X-Forwarded-For says.
 
     Empty where neither is one. A port, brackets, a zone and a leading
     ``::ffff:`` are no part of an address. Whoever is connected is the client,
@@ -34,32 +34,33 @@ class Clients(dict[tuple[str, str], str]):
         SettingsError: one is neither an address nor a network.
 
     >>> clients = Clients(["10.0.0.0/8"])
-    >>> clients["[2001:db8::7]:443", ""], clients["shop", ""]
-    ('2001:db8::7', '')
-    >>> clients["10.0.0.5", "192.0.2.66, 203.0.113.7, 10.0.0.9"], clients["198.51.100.1", "192.0.2.66"]
-    ('203.0.113.7', '198.51.100.1')
+    >>> clients.of(["[2001:db8::7]:443", "shop"])
+    ['2001:db8::7', '']
+    >>> clients.of(["10.0.0.5", "198.51.100.1"], ["192.0.2.66, 203.0.113.7, 10.0.0.9", "192.0.2.66"])
+    ['203.0.113.7', '198.51.100.1']
     """
 
     def __init__(self, trusted: Iterable[str] = (), ipv6_prefix: int = 128) -> None:
         self._trusted = list(trusted)
         self._ipv6_prefix = ipv6_prefix
         self._networks = [network(given) for given in self._trusted if given != SOCKET]
+        self._peers = _Remembered(lambda peer: self._client(peer, ""))
+        self._chains = _Remembered(lambda chain: self._client(*chain))
 
-    @cached_property
+    @property
     def trusting(self) -> bool:
         """Whether there are proxies to believe."""
         return bool(self._trusted)
 
-    def __missing__(self, key: tuple[str, str]) -> str:
-        """Find out, and remember."""
-        if len(self) >= REMEMBERED:
-            self.clear()
-        client = self[key] = self._client(*key)
-        return client
+    def of(self, peers: Sequence[str], forwarded: Sequence[str] | None = None) -> list[str]:
+        """The client of each request, from who was connected, and the header where the log has it."""
+        if forwarded is None or not self._trusted:
+            return list(map(self._peers.__getitem__, peers))
+        return list(map(self._chains.__getitem__, zip(peers, forwarded, strict=True)))
 
     def _client(self, peer: str, forwarded: str) -> str:
         hops = [hop.strip() for hop in peer.split(",")] if peer else []
-        if self.trusting and forwarded:
+        if forwarded:
             hops = [hop.strip() for hop in forwarded.split(",")] + hops
         client = ""
         for hop in reversed(hops):
@@ -77,6 +78,19 @@ class Clients(dict[tuple[str, str], str]):
         if found.version == 6 and self._ipv6_prefix < 128:
             return str(IPv6Network((found, self._ipv6_prefix), strict=False))
         return str(found)
+
+
+class _Remembered(dict[Any, str]):
+    """What was found out before."""
+
+    def __init__(self, find: Callable[[Any], str]) -> None:
+        self._find = find
+
+    def __missing__(self, key: Any) -> str:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        found = self[key] = self._find(key)
+        return found
 
 
 def network(text: str) -> IPv4Network | IPv6Network:

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.formats.clients import Clients, address
 from clickwarden.formats.clicks import EARLIEST, LATEST
+from clickwarden.formats.clients import Clients, address
 from clickwarden.formats.json import UNREADABLE, is_deep
 from clickwarden.formats.lines import Block
 from clickwarden.formats.moments import UNITS, Moments
@@ -28,17 +28,17 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "client_ip", "remote_ip", "remoteip", "remoteaddr", "remote_address", "remote_host", "remotehost",
         "downstream_remote_address", "downstream_direct_remote_address", "source_address", "source.ip",
         "source.address", "client.ip", "client.address", "http.client_ip", "httprequest.remoteip", "c-ip",
-        "network.client.ip", "clientrequest.ip", "ip", "client", "host.ip", "remote", "addr", "src_ip", "peer",
+        "network.client.ip", "clientrequest.ip", "ip", "client", "remote", "addr", "src_ip", "peer",
     ),
     "forwarded": (
         "request.headers.x-forwarded-for.0", "request_x-forwarded-for", "x_forwarded_for",
-        "http_x_forwarded_for", "x-forwarded-for", "xforwardedfor", "forwarded_for", "proxy_add_x_forwarded_for",
-        "xff",
+        "http_x_forwarded_for", "x-forwarded-for", "xforwardedfor", "forwarded_for",
+        "proxy_add_x_forwarded_for", "xff",
     ),
     "time": (
-        "startutc", "edgestarttimestamp", "start_time", "time_iso8601", "@timestamp", "timestamp", "ts", "time",
-        "time_local", "msec", "datetime", "date", "startlocal", "request_time_iso8601", "requestreceivedat",
-        "eventtime", "event_time", "time_unix_nano",
+        "startutc", "edgestarttimestamp", "start_time", "time_iso8601", "@timestamp", "timestamp", "ts",
+        "time", "time_local", "msec", "datetime", "date", "startlocal", "requestreceivedat", "eventtime",
+        "event_time", "time_unix_nano",
     ),
     "method": (
         "request.method", "requestmethod", "clientrequestmethod", "request_method", "method", "http_method",
@@ -46,8 +46,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "target": (
         "request.uri", "requestpath", "clientrequesturi", "clientrequestpath", "x_envoy_original_path",
-        "request_uri", "requesturi", "uri", "path", "url", "request_path", "http.request.target", "url.original",
-        "url.path", "http.url", "httprequest.requesturl", "cs-uri-stem",
+        "request_uri", "requesturi", "uri", "path", "url", "request_path", "http.request.target",
+        "url.original", "url.path", "http.url", "httprequest.requesturl", "cs-uri-stem",
     ),
     "request": ("request", "request_line", "http_request"),
     "status": (
@@ -87,8 +87,7 @@ class JSONLog:
             methods=methods,
             paths=paths,
             queries=queries,
-            statuses=[status if type(status) in (int, str) else "" for status in column["status"]],
-            referers=[""] * len(rows),
+            statuses=[status if type(status) in (int, str) else 0 for status in column["status"]],
         )
         return self._requests.block(columns, first, lambda: lines)
 

@@ -1,4 +1,4 @@
-r"""A log's own format: the string in the server's configuration, nginx' ``log_format`` or Apache's ``LogFormat``.
+r"""A log's own format, as the server's configuration has it: nginx' ``log_format``, Apache's ``LogFormat``.
 
 >>> layout_of("$host $remote_addr [$time_local] \"$request\" $status").name
 '--format'
@@ -25,7 +25,6 @@ NGINX = {
     "uri": "target",
     "document_uri": "target",
     "status": "status",
-    "http_referer": "referer",
 }
 APACHE = {
     "h": "client",
@@ -36,7 +35,6 @@ APACHE = {
     "U": "target",
     "s": "status",
     "{x-forwarded-for}i": "forwarded",
-    "{referer}i": "referer",
     "{c}a": "client",
     "{sec}t": "time",
     "{msec}t": "time",
@@ -82,8 +80,8 @@ def layout_of(text: str) -> Layout:
             pattern += _field(role, following)
     if "time" not in roles or not roles & {"client", "forwarded"}:
         raise SettingsError(
-            f"--format {text!r} must say who ($remote_addr or %h) and when ($time_local, $time_iso8601 or %t), "
-            "as in the server's log_format or LogFormat"
+            f"--format {text!r} must say who ($remote_addr or %h) and when ($time_local, $time_iso8601 or "
+            "%t), as in the server's log_format or LogFormat"
         )
     return Layout("--format", pattern, times)
 
@@ -137,6 +135,4 @@ def _field(role: str, following: str) -> str:
         inner = r"[^\s,]++(?:, ?[^\s,]++)*+" if role in ("client", "forwarded") else r".*?"
     else:
         inner = rf"[^{re.escape(following)}\n]*+"
-    if role == "referer":
-        return rf"(?P<referer>-?){inner}"
     return rf"(?P<{role}>{inner})" if role else inner

@@ -1,4 +1,4 @@
-"""What collectors put before a log's lines, or around them: it is taken off, and the line is read as if alone.
+"""What collectors put before a log's lines, or around them: it is taken off.
 
 ============================  ==================================================
 syslog, RFC 3164; journalctl  ``Mar 10 14:20:00 web-1 nginx[812]: LINE``
@@ -7,7 +7,7 @@ docker compose logs           ``web-1  | LINE``
 kubectl logs --prefix         ``[pod/web-1/nginx] LINE``
 CRI (Kubernetes)              ``2026-03-10T14:20:00.5Z stdout F LINE``
 logs with --timestamps        ``2026-03-10T14:20:00.5Z LINE``
-Docker's json-file            ``{"log": "LINE\\n", "stream": "stdout", "time": …}``
+Docker's json-file            ``{"log": "LINE", "stream": "stdout", "time": …}``
 journalctl -o json            ``{"MESSAGE": "LINE", …}``
 fluentd, Vector, and others   ``{"message": "LINE", …}``
 ============================  ==================================================
@@ -15,7 +15,7 @@ fluentd, Vector, and others   ``{"message": "LINE", …}``
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import islice
+from functools import partial
 
 import msgspec
 
@@ -32,8 +32,8 @@ _PREFIXES = [
     for pattern in (
         rb"(?:<\d{1,3}>)?+(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d++)?+|" + _ISO + rb") "
         rb"[\w.:-]++ [^\s:\[\]|\"]++(?:\[\d++\])?+: ",
-        rb"<\d{1,3}>\d{1,2} \S++ \S++ \S++ \S++ \S++ (?:-|(?:\[(?:[^\]\"\n]|\"(?:[^\"\\\n]|\\.)*+\")*+\])++) ?"
-        rb"(?:\xef\xbb\xbf)?",
+        rb"<\d{1,3}>\d{1,2} \S++ \S++ \S++ \S++ \S++ "
+        rb"(?:-|(?:\[(?:[^\]\"\n]|\"(?:[^\"\\\n]|\\.)*+\")*+\])++) ?(?:\xef\xbb\xbf)?",
         _COLOUR + rb"[\w.-]++ ++\| ?" + _COLOUR,
         rb"\[pod/[^\]\s]++\] ",
         _ISO + rb" std(?:out|err) [FP] ",
@@ -68,7 +68,9 @@ class Enveloped:
 
 
 def _taker(field: str) -> Callable[[bytes], bytes]:
-    decode = msgspec.json.Decoder(msgspec.defstruct("Envelope", [("line", str)], rename={"line": field})).decode
+    decode = msgspec.json.Decoder(
+        msgspec.defstruct("Envelope", [("line", str)], rename={"line": field})
+    ).decode
 
     def take(line: bytes) -> bytes:
         try:
@@ -101,11 +103,11 @@ def peeled(lines: Sequence[bytes]) -> tuple[list[bytes], Callable[[Parser], Pars
 def _prefix_of(lines: Sequence[bytes]) -> tuple[list[bytes], Callable[[Parser], Parser]] | None:
     for prefix in _PREFIXES:
         if 2 * sum(prefix.match(line) is not None for line in lines) > len(lines):
-            return [prefix.sub(b"", line) for line in lines], lambda parse: Prefixed(prefix, parse)
+            return [prefix.sub(b"", line) for line in lines], partial(Prefixed, prefix)
     for field in _ENVELOPES:
-        if 2 * sum(f'"{field}"'.encode() in line for line in islice(lines, 100)) > len(lines):
+        if 2 * sum(f'"{field}"'.encode() in line for line in lines) > len(lines):
             take = _taker(field)
             bare = [take(line) for line in lines]
             if 2 * sum(inner != line for inner, line in zip(bare, lines, strict=True)) > len(lines):
-                return bare, lambda parse: Enveloped(field, parse)
+                return bare, partial(Enveloped, field)
     return None

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from clickwarden.formats import accesslog, jsonlog, w3c
 from clickwarden.formats.accesslog import AccessLog, Layout
-from clickwarden.formats.clients import Clients
 from clickwarden.formats.clicks import Decoder
+from clickwarden.formats.clients import Clients
 from clickwarden.formats.jsonlog import JSONLog
 from clickwarden.formats.lines import Parser
 from clickwarden.formats.ndjson import NDJSON
@@ -56,7 +56,9 @@ class Reading:
         return Sieve(self.ignored, everything=self.everything)
 
 
-def parser_of(head: bytes, reading: Reading, decoder: Callable[[], Decoder], names: Mapping[str, str]) -> Parser | str:
+def parser_of(
+    head: bytes, reading: Reading, decoder: Callable[[], Decoder], names: Mapping[str, str]
+) -> Parser | str:
     """The parser for the format that most of the first lines are in, or why there is none, in words.
 
     Args:

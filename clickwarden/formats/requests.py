@@ -12,7 +12,8 @@ Method and status are the click's :class:`~clickwarden.detection.clicks.Request`
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import compress, repeat
+from itertools import compress
+from operator import not_
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -36,9 +37,9 @@ VIEWS = frozenset({"GET", "HEAD"})
 CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: The verbs of WebDAV (RFC 4918 and what builds on it) that no shop uses.
 WEBDAV_VERBS = frozenset(
-    "PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH ACL MKCALENDAR BIND UNBIND REBIND "
-    "VERSION-CONTROL CHECKOUT CHECKIN UNCHECKOUT MKWORKSPACE UPDATE LABEL MERGE BASELINE-CONTROL "
-    "MKACTIVITY ORDERPATCH".split()
+    {"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "ACL"}
+    | {"MKCALENDAR", "BIND", "UNBIND", "REBIND", "VERSION-CONTROL", "CHECKOUT", "CHECKIN", "UNCHECKOUT"}
+    | {"MKWORKSPACE", "UPDATE", "LABEL", "MERGE", "BASELINE-CONTROL", "MKACTIVITY", "ORDERPATCH"}
 )
 #: Where it is served, by Nextcloud, ownCloud, and servers of calendars.
 WEBDAV_PATH = re.compile(r"/(?:remote\.php/)?(?:web|cal|card)?dav(?:\.php)?(?:/.*)?")
@@ -74,7 +75,9 @@ SIGN_IN_QUERY = re.compile(
     r"(?:^|.*[?&;])(?!(?:next|return\w*|redirect\w*|continue|url|from|ref\w*|service|goto|back|dest\w*)=)"
     rf"[\w.\[\]-]+=(?:[\w./:-]*[./:_-])?(?:user|customer)?{_LOGIN}(?:&.*|;.*|$)"
 )
-#: Where a sign-in is told from other requests by its body alone: it is one where no page has sent it.
+#: Where a sign-in is told from other requests by its body alone: it is one where the log says that no page
+#: has sent it, by status, bytes and referer of the combined format.
+NO_REFERER = re.compile(rb'" \d{3} (?:\d+|-) "-"')
 GRAPHQL_PATH = re.compile(r"(?:.*/)?graphql(?:/.*)?")
 
 
@@ -87,8 +90,7 @@ class Columns(NamedTuple):
         times: float64[n], epoch seconds; NaN where there is none.
         methods, paths: empty where the request is not HTTP.
         queries: from the question mark on.
-        statuses: as text or number; empty where it is not said.
-        referers: ``-`` where there is none; else anything.
+        statuses: as text or number; empty or 0 where it is not said.
     """
 
     peers: Sequence[str]
@@ -98,7 +100,6 @@ class Columns(NamedTuple):
     paths: Sequence[str]
     queries: Sequence[str]
     statuses: Sequence[str | int]
-    referers: Sequence[str]
 
 
 class Requests:
@@ -118,29 +119,18 @@ class Requests:
             lines: the lines themselves, asked for where one is bad.
         """
         size = len(columns.peers)
-        forwarded = columns.forwarded if columns.forwarded is not None else repeat("", size)
-        users = list(map(self._clients.__getitem__, zip(columns.peers, forwarded, strict=True)))
+        users = self._clients.of(columns.peers, columns.forwarded)
         kinds = list(map(self._kinds.__getitem__, columns.paths))
         if any(columns.queries) or "graphql" in kinds:
-            self._look_closer(kinds, columns)
+            self._look_closer(kinds, columns, lines)
         acts = list(map(self._acts.__getitem__, zip(columns.methods, columns.statuses, kinds, strict=True)))
-        events, requests = map(list, zip(*acts, strict=True)) if acts else ([], [])
-        products = [path or None for path in columns.paths]
-        times = columns.times
-        good = [bool(user) and time for user, time in zip(users, (times == times).tolist(), strict=True)]
-        bad: list[Rejected] = []
-        blank = 0
-        if not all(good):
-            texts = lines()
-            for index, fine in enumerate(good):
-                if fine:
-                    continue
-                if not (text := texts[index]).strip():
-                    blank += 1
-                    continue
-                known = columns.peers[index] and times[index] == times[index]
-                detail = f"{(columns.peers[index].encode() if known else text)[:80]!r}"
-                bad.append(Rejected(first + index, None, text, NO_CLIENT if known else NO_REQUEST, detail))
+        events, requests = [event for event, _ in acts], [request for _, request in acts]
+        products: list[str | int | None] = [path or None for path in columns.paths]
+        times, bad, blank = columns.times, list[Rejected](), 0
+        timely = ~np.isnan(times)
+        if not (all(users) and timely.all()):
+            good = [bool(user) and time for user, time in zip(users, timely.tolist(), strict=True)]
+            bad, blank = self._bad(good, columns, first, lines())
             users, events, products, requests = (
                 list(compress(column, good)) for column in (users, events, products, requests)
             )
@@ -148,14 +138,34 @@ class Requests:
         clicks = Clicks(users, events, products, times, rejected=bad, requests=requests)
         return Block(clicks, size, 0, blank)
 
-    def _look_closer(self, kinds: list[str], columns: Columns) -> None:
+    def _bad(
+        self, good: list[bool], columns: Columns, first: int, lines: list[bytes]
+    ) -> tuple[list[Rejected], int]:
+        """The lines that are no click, and how many more are blank."""
+        bad, blank = [], 0
+        for index in compress(range(len(good)), map(not_, good)):
+            line = lines[index]
+            if not line.strip():
+                blank += 1
+            elif columns.peers[index] and columns.times[index] > 0:
+                peer = columns.peers[index][:80]
+                bad.append(Rejected(first + index, None, line, NO_CLIENT, repr(peer)))
+            else:
+                text = line[:80].decode(errors="backslashreplace")
+                bad.append(Rejected(first + index, None, line, NO_REQUEST, repr(text)))
+        return bad, blank
+
+    def _look_closer(self, kinds: list[str], columns: Columns, lines: Callable[[], list[bytes]]) -> None:
         """Find the sign-ins that the path alone does not tell."""
         for index, query in enumerate(columns.queries):
             if query and columns.methods[index] == "POST" and is_sign_in_query(query):
                 kinds[index] = "login"
+        if "graphql" not in kinds:
+            return
+        texts = lines()
         for index, kind in enumerate(kinds):
             if kind == "graphql":
-                kinds[index] = "login" if columns.referers[index] == "-" else ""
+                kinds[index] = "login" if NO_REFERER.search(texts[index]) else ""
 
 
 class _Kinds(dict[str, str]):

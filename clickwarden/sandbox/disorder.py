@@ -35,4 +35,3 @@ def delayed(
         yield held.pick(order[:here].tolist()), arrivals[order[:here]]
         held, arrivals = held.pick(order[here:].tolist()), arrivals[order[here:]]
     yield held, arrivals
-

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from clickwarden.formats.requests import NO_REQUEST
 from clickwarden.formats.clicks import REASONS
 from clickwarden.formats.cures import cure
+from clickwarden.formats.requests import NO_REQUEST
 
 OURS = {name: name for name in ("user_id", "event", "timestamp", "product_id")}
 T = 1_773_152_400
