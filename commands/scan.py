@@ -1,5 +1,6 @@
 """``faust -A app scan FILE``: the detection over files, with nothing running."""
 
+import gc
 import sys
 import tempfile
 import time
@@ -62,6 +63,9 @@ class Scan(AsyncCommand):
         console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         how_read, size = reading.reading_of(**how), reading.size(files)
         began = time.monotonic()
+        # Nothing that lines leave behind has cycles: to look for them takes a tenth of the time.
+        gc.freeze()
+        gc.set_threshold(200_000, 100, 100)
         columns = (
             TextColumn("{task.completed:,} bytes"),
             BarColumn(),

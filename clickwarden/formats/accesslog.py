@@ -11,7 +11,8 @@ server's format string (:mod:`~clickwarden.formats.logformat`).
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -55,6 +56,10 @@ class Layout:
     name: str
     pattern: str
     times: str = ""
+
+    def behind(self, prefix: str) -> "Layout":
+        """The same, of lines with something before them that this pattern matches."""
+        return replace(self, pattern=prefix + self.pattern)
 
 
 # fmt: off
@@ -122,6 +127,7 @@ class AccessLog:
         return self._requests.block(columns, first, lambda: text.encode().split(b"\n"))
 
 
+@lru_cache(maxsize=64)
 def compiled(layout: Layout, *, forwarded: bool) -> re.Pattern[str]:
     """Matches every line, so that the n-th match is the n-th line; all groups empty where it is no such.
 
@@ -148,9 +154,13 @@ def fit(layout: Layout, head: str) -> int:
 
 def recognised(head: str) -> Layout | None:
     """The layout that these lines are in; None if it is none of those known."""
-    fits = {layout: fit(layout, head) for layout in LAYOUTS}
-    best = max(LAYOUTS, key=fits.__getitem__)
-    return best if fits[best] else None
+    best, most = None, 0
+    for layout in LAYOUTS:
+        if (score := fit(layout, head)) > most:
+            best, most = layout, score
+        if most == 2 * (head.count("\n") + 1):
+            break
+    return best
 
 
 def requests(head: bytes) -> int:

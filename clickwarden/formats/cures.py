@@ -192,8 +192,8 @@ def _uncounted(_: bytes, __: Names) -> str:
 
 def _no_request(_: bytes, __: Names) -> str:
     return (
-        "It is not as most of the first lines are. Where those are neither in the common nor in the combined "
-        "log format, --format gives the log's own, as it stands in the server's settings."
+        "Each line must be in the format that most of the first lines are in. Where that is neither the "
+        "common or the combined log format nor another that is recognised, --format gives it."
     )
 
 

@@ -56,8 +56,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "http.status_code", "httprequest.status", "sc-status",
     ),
 }  # fmt: skip
-#: Field of the struct that each line is decoded into.
-_ROLES = tuple(FIELDS)
+_SAID = (int, str)
 
 
 class JSONLog:
@@ -74,11 +73,13 @@ class JSONLog:
         """Parse some whole lines, the first of which has this number."""
         lines = data.removesuffix(b"\n").split(b"\n")
         try:
-            rows: Sequence[Any] = list(map(self._decoder.decode, lines))
+            rows: list[Any] = list(map(self._decoder.decode, lines))
         except UNREADABLE:
             rows = [self._row(line) for line in lines]
         missing = [None] * len(rows)
-        column = {role: self._column(rows, role) if role in self._paths else missing for role in _ROLES}
+        found: dict[Path, list[Any]] = {(): rows}
+        column = dict.fromkeys(FIELDS, missing)
+        column |= {role: self._column(found, path) for role, path in self._paths.items()}
         methods, paths, queries = _targets(column)
         columns = Columns(
             peers=_texts(column["client"]),
@@ -87,7 +88,7 @@ class JSONLog:
             methods=methods,
             paths=paths,
             queries=queries,
-            statuses=[status if type(status) in (int, str) else 0 for status in column["status"]],
+            statuses=[status if isinstance(status, _SAID) else 0 for status in column["status"]],
         )
         return self._requests.block(columns, first, lambda: lines)
 
@@ -97,16 +98,17 @@ class JSONLog:
         except UNREADABLE:
             return None
 
-    def _column(self, rows: Sequence[Any], role: str) -> list[Any]:
-        """What all lines say there; None where one says nothing."""
-        values: list[Any] = list(rows)
-        for step in self._paths[role]:
+    def _column(self, found: dict[Path, list[Any]], path: Path) -> list[Any]:
+        """What all lines say there; None where one says nothing. ``found`` begins with the lines at ()."""
+        if path not in found:
+            step, values = path[-1], self._column(found, path[:-1])
             if step.isdecimal():
-                values = [value[int(step)] if value and len(value) > int(step) else None for value in values]
+                at = int(step)
+                found[path] = [value[at] if value and len(value) > at else None for value in values]
             else:
                 name = _identifier(step)
-                values = [getattr(value, name, None) for value in values]
-        return values
+                found[path] = [getattr(value, name, None) for value in values]
+        return found[path]
 
     def _times(self, values: list[Any]) -> NDArray[np.float64]:
         """Epoch seconds; NaN for what is none."""
@@ -156,7 +158,12 @@ def _targets(column: Mapping[str, list[Any]]) -> tuple[list[str], list[str], lis
         words = [f"{line} ".split(" ", 2) for line in _texts(column["request"])]
         methods = [line[0] if line[0].isupper() else "" for line in words]
         targets = [line[1] if method else "" for method, line in zip(methods, words, strict=True)]
-    cut = [target.partition("?") for target in map(_without_host, targets)]
+    together = "\n".join(targets)
+    if "://" in together:
+        targets = list(map(_without_host, targets))
+    if "?" not in together:
+        return methods, targets, [""] * len(targets)
+    cut = [target.partition("?") for target in targets]
     return methods, [path for path, _, _ in cut], [query for _, _, query in cut]
 
 
@@ -173,7 +180,7 @@ def recognised(lines: Sequence[bytes]) -> dict[str, Path] | None:
     if 2 * len(objects) <= len(lines):
         return None
     fields: dict[str, Path] = {}
-    for role in _ROLES:
+    for role in FIELDS:
         counted: dict[Path, int] = {}
         for found in objects:
             named = {".".join(path).lower(): (path, value) for path, value in _leaves(found)}

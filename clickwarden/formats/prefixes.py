@@ -15,39 +15,39 @@ fluentd, Vector, and others   ``{"message": "LINE", …}``
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
+from clickwarden.formats import accesslog, jsonlog
 from clickwarden.formats.json import UNREADABLE
 from clickwarden.formats.lines import Block, Parser
 
-#: Prefixes around prefixes that are taken off.
-NESTED = 4
+#: Characters of the patterns of prefixes behind each other; beyond that no further one is taken off.
+PREFIX_MAX = 600
 
-_COLOUR = rb"(?:\x1b\[[\d;]*m)*+"
-_ISO = rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z|[+-]\d\d:?\d\d)?+"
-_PREFIXES = [
-    re.compile(rb"^" + pattern, re.MULTILINE)
-    for pattern in (
-        rb"(?:<\d{1,3}>)?+(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d++)?+|" + _ISO + rb") "
-        rb"[\w.:-]++ [^\s:\[\]|\"]++(?:\[\d++\])?+: ",
-        rb"<\d{1,3}>\d{1,2} \S++ \S++ \S++ \S++ \S++ "
-        rb"(?:-|(?:\[(?:[^\]\"\n]|\"(?:[^\"\\\n]|\\.)*+\")*+\])++) ?(?:\xef\xbb\xbf)?",
-        _COLOUR + rb"[\w.-]++ ++\| ?" + _COLOUR,
-        rb"\[pod/[^\]\s]++\] ",
-        _ISO + rb" std(?:out|err) [FP] ",
-        _ISO + rb" (?!\S++ \[?[\d:.a-fA-F]++[ \]:])",
-    )
-]
+_COLOUR = r"(?:\x1b\[[\d;]*m)*+"
+_ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z|[+-]\d\d:?\d\d)?+"
+_PREFIXES = (
+    r"(?:<\d{1,3}>)?+(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d++)?+|" + _ISO + r") "
+    r"[\w.:-]++ [^\s:\[\]|\"]++(?:\[\d++\])?+: ",
+    r"<\d{1,3}>\d{1,2} \S++ \S++ \S++ \S++ \S++ "
+    r"(?:-|(?:\[(?:[^\]\"\n]|\"(?:[^\"\\\n]|\\.)*+\")*+\])++) ?",
+    _COLOUR + r"[\w.-]++ ++\| ?" + _COLOUR,
+    r"\[pod/[^\]\s]++\] ",
+    _ISO + r" std(?:out|err) [FP] ",
+    _ISO + r" (?!\S++ \[?[\d:.a-fA-F]++[ \]:])",
+)
 _ENVELOPES = ("log", "MESSAGE", "message")
 
 
 class Prefixed:
     """Takes a prefix off each line that has it."""
 
-    def __init__(self, prefix: re.Pattern[bytes], parse: Parser) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, parse: Parser) -> None:
+        self._prefix = _compiled(prefix)
         self._parse = parse
 
     def __call__(self, data: bytes, first: int) -> Block:
@@ -67,47 +67,72 @@ class Enveloped:
         return self._parse(b"\n".join(map(self._take, data.removesuffix(b"\n").split(b"\n"))), first)
 
 
+@dataclass(frozen=True)
+class Peel:
+    """What is around a log's lines.
+
+    Attributes:
+        envelopes: fields of the JSON objects around them, the outermost first.
+        prefix: pattern of what stands before a line, in the innermost of these.
+    """
+
+    envelopes: tuple[str, ...] = ()
+    prefix: str = ""
+
+    def around(self, parse: Parser, *, prefixed: bool) -> Parser:
+        """A parser of the lines with what is around them.
+
+        Args:
+            parse: of the lines alone, or with the prefix before them.
+            prefixed: whether it knows the prefix.
+        """
+        if self.prefix and not prefixed:
+            parse = Prefixed(self.prefix, parse)
+        for field in reversed(self.envelopes):
+            parse = Enveloped(field, parse)
+        return parse
+
+
+@lru_cache(maxsize=64)
+def _compiled(prefix: str) -> re.Pattern[bytes]:
+    return re.compile(f"^(?:{prefix})".encode(), re.MULTILINE)
+
+
 def _taker(field: str) -> Callable[[bytes], bytes]:
-    decode = msgspec.json.Decoder(
-        msgspec.defstruct("Envelope", [("line", str)], rename={"line": field})
-    ).decode
+    envelope = msgspec.defstruct("Envelope", [("line", str)], rename={"line": field})
+    decoder: Any = msgspec.json.Decoder(envelope)
 
     def take(line: bytes) -> bytes:
         try:
-            return decode(line).line.rstrip("\r\n").replace("\n", " ").encode()
+            text: str = decoder.decode(line).line
         except UNREADABLE:
             return line
+        return text.rstrip("\r\n").replace("\n", " ").encode()
 
     return take
 
 
-def peeled(lines: Sequence[bytes]) -> tuple[list[bytes], Callable[[Parser], Parser]]:
-    """Lines without the prefixes that most of them have, and what takes these off for a parser."""
-    bare = list(lines)
-    around: list[Callable[[Parser], Parser]] = []
-    for _ in range(NESTED):
-        found = _prefix_of(bare)
-        if found is None:
-            break
-        bare, wrap = found
-        around.append(wrap)
-
-    def wrapped(parse: Parser) -> Parser:
-        for wrap in reversed(around):
-            parse = wrap(parse)
-        return parse
-
-    return bare, wrapped
-
-
-def _prefix_of(lines: Sequence[bytes]) -> tuple[list[bytes], Callable[[Parser], Parser]] | None:
-    for prefix in _PREFIXES:
-        if 2 * sum(prefix.match(line) is not None for line in lines) > len(lines):
-            return [prefix.sub(b"", line) for line in lines], partial(Prefixed, prefix)
+def peeled(lines: Sequence[bytes]) -> tuple[list[bytes], Peel]:
+    """Lines without what is around most of them, and what that is."""
+    bare, prefix = list(lines), ""
+    while len(prefix) < PREFIX_MAX and (found := next((one for one in _PREFIXES if _fits(one, bare)), "")):
+        bare = [_compiled(found).sub(b"", line) for line in bare]
+        prefix += f"(?:{found})?+"
+    if prefix or jsonlog.recognised(bare):
+        return bare, Peel((), prefix)
     for field in _ENVELOPES:
-        if 2 * sum(f'"{field}"'.encode() in line for line in lines) > len(lines):
-            take = _taker(field)
-            bare = [take(line) for line in lines]
-            if 2 * sum(inner != line for inner, line in zip(bare, lines, strict=True)) > len(lines):
-                return bare, partial(Enveloped, field)
-    return None
+        inner, peel = list(map(_taker(field), bare)), Peel()
+        if inner != bare:
+            inner, peel = peeled(inner)
+        if inner != bare and (accesslog.recognised(_text(inner)) or jsonlog.recognised(inner)):
+            return inner, Peel((field, *peel.envelopes), peel.prefix)
+    return bare, Peel()
+
+
+def _fits(prefix: str, lines: Sequence[bytes]) -> bool:
+    match = _compiled(prefix).match
+    return 2 * sum(match(line) is not None for line in lines) > len(lines)
+
+
+def _text(lines: Sequence[bytes]) -> str:
+    return b"\n".join(lines).decode(errors="backslashreplace")

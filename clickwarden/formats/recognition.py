@@ -70,12 +70,12 @@ def parser_of(
     lines = [line for line in head.split(b"\n")[: 4 * FIRST_LINES] if line.strip()][:FIRST_LINES]
     if not lines:
         return AccessLog(accesslog.LAYOUTS[0], reading.clients())
-    bare, wrapped = peeled(lines)
+    bare, peel = peeled(lines)
     text = b"\n".join(bare)
     if reading.layout is not None:
-        return wrapped(AccessLog(reading.layout, reading.clients()))
+        return peel.around(AccessLog(reading.layout.behind(peel.prefix), reading.clients()), prefixed=True)
     if w3c.DIRECTIVE.search(text):
-        return wrapped(W3C(reading.clients()))
+        return peel.around(W3C(reading.clients()), prefixed=False)
     objects = sum(line.lstrip().startswith(b"{") and len(line.strip()) > 1 for line in bare)
     layout = accesslog.recognised(text.decode(errors="backslashreplace"))
     if 2 * objects > len(bare) or (objects and layout is None):
@@ -84,9 +84,11 @@ def parser_of(
         clicks = sum(all(name in line for name in needed) for line in bare)
         # Settings that have a log's method for the event know less of it than is known here.
         if fields is None or (2 * clicks > len(bare) and fields.get("method") != (names["event"],)):
-            return wrapped(NDJSON(decoder()))
-        return wrapped(JSONLog(fields, reading.clients()))
-    return _unknown(head) if layout is None else wrapped(AccessLog(layout, reading.clients()))
+            return peel.around(NDJSON(decoder()), prefixed=False)
+        return peel.around(JSONLog(fields, reading.clients()), prefixed=False)
+    if layout is None:
+        return _unknown(head)
+    return peel.around(AccessLog(layout.behind(peel.prefix), reading.clients()), prefixed=True)
 
 
 def _unknown(head: bytes) -> str:

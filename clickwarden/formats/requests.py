@@ -131,9 +131,8 @@ class Requests:
         if not (all(users) and timely.all()):
             good = [bool(user) and time for user, time in zip(users, timely.tolist(), strict=True)]
             bad, blank = self._bad(good, columns, first, lines())
-            users, events, products, requests = (
-                list(compress(column, good)) for column in (users, events, products, requests)
-            )
+            users, events = list(compress(users, good)), list(compress(events, good))
+            products, requests = list(compress(products, good)), list(compress(requests, good))
             times = times[np.array(good, np.bool_)]
         clicks = Clicks(users, events, products, times, rejected=bad, requests=requests)
         return Block(clicks, size, 0, blank)

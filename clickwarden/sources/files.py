@@ -21,7 +21,7 @@ from clickwarden.formats.lines import Block
 from clickwarden.formats.recognition import Reading, parser_of
 from clickwarden.settings import Settings
 
-BLOCK_BYTES = 256 * 1024
+BLOCK_BYTES = 512 * 1024
 #: A longer line is cut, and so becomes one that cannot be read.
 LINE_BYTES = 64 * 1024
 #: Standard input.

@@ -86,7 +86,7 @@ def order(records: list[ConsumerRecord]) -> dict[str, list[float]]:
 
 async def test_replay_puts_the_log_into_the_topic_as_it_is(kafka: str, tmp_path: Path) -> None:
     settings = own_topics(kafka, tmp_path)
-    with command(settings, "replay", str(SAMPLE)) as process:
+    with command(settings, "replay", "--everything", str(SAMPLE)) as process:
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "5,000 clicks acknowledged, 0 wait on disk, 0 lines skipped" in output

@@ -79,7 +79,7 @@ def without(name: str, **fields: Any) -> bytes:
         ("future", click(timestamp=T * 10**9), "seems to be in nanoseconds: send milliseconds"),
         ("future", click(timestamp=T + 3600), "clock or time zone is wrong"),
         ("uncounted", click(), "CLICKWARDEN_LATE_LIMIT"),
-        (NO_REQUEST, b"?", "common or the combined log format"),
+        (NO_REQUEST, b"?", "neither the common or the combined log format"),
         ("a reason of a newer version", b"?", ""),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 from clickwarden.detection import rules
 from clickwarden.errors import ClickwardenError
 from clickwarden.formats.lines import Block
+from clickwarden.formats.recognition import Reading
 from clickwarden.settings import Settings
 from clickwarden.sources import files
 
@@ -19,7 +20,7 @@ AT = "18/May/2015:08:05:43 +0000"
 
 
 def read(path: Path) -> list[Block]:
-    return list(files.read(path, Settings()))
+    return list(files.read(path, Settings(), Reading(everything=True)))
 
 
 def rows(path: Path) -> Iterator[tuple[str, str, str | int | None, float]]:
@@ -68,7 +69,7 @@ def test_the_sample_log_holds_no_other_anomaly() -> None:
         ("OPTIONS * HTTP/1.1", "other", "*"),
         (r"\x16\x03\x01", "other", None),
         ("-", "other", None),
-        (r"GET /a\"b HTTP/1.1", "view", "/a\\"),
+        (r"GET /a\"b HTTP/1.1", "view", r"/a\"b"),
     ],
 )
 def test_event_and_product_of_a_request(
