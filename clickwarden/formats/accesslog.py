@@ -25,16 +25,24 @@ from clickwarden.formats.requests import Columns, Requests
 # up to be slow is as fast as any.
 QUOTED = r'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'
 CLIENT = r'(?P<client>[^\s,"]++(?:, ?[^\s,"]++)*+)'
-STAMP = r"(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}[: ][^\]\n]++|\d{4}-\d\d-\d\d[T ][^\]\n]++|\d{10}(?:\.\d++)?+)"
+STAMP = (
+    r"(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}[: ][^\]\n]{1,32}+"
+    r"|\d{4}-\d\d-\d\d[T ][^\]\n]{1,32}+|\d{10}(?:\.\d++)?+)"
+)
 TIME = rf"\[{STAMP}\]"
 ISO = r"(?P<time>\d{4}-\d\d-\d\dT[^\s\]]++)"
-#: The path, and where there is one the query, with or without scheme and host before it.
-TARGET = (
-    r'(?:[a-z]{2,5}://[^/\s"]*+)?(?P<path>[^\s"?\\]*+(?:\\.[^\s"?\\]*+)*+)'
-    r'(?P<query>\?[^\s"\\]*+(?:\\.[^\s"\\]*+)*+)?'
-)
+
+
+def target(stop: str = "") -> str:
+    """The path, and where there is one the query, behind scheme and host or not; to a blank or ``stop``."""
+    name, value = rf'[^\s"?\\{stop}]*+', rf'[^\s"\\{stop}]*+'
+    return (
+        rf"(?:[a-z]{{2,5}}://[^/\s\"]*+)?(?P<path>{name}(?:\\.{name})*+)(?P<query>\?{value}(?:\\.{value})*+)?"
+    )
+
+
 #: The beginning of what stands between the quotes of a request; nothing where it is none of HTTP.
-REQUEST = rf"(?:(?P<method>[A-Z]++(?:-[A-Z]++)?+) {TARGET})?"
+REQUEST = rf"(?:(?P<method>[A-Z]++(?:-[A-Z]++)?+) {target()})?"
 STATUS = r"(?P<status>\d{3})"
 #: Bytes, referer, user agent, and X-Forwarded-For: what is quoted next, if it looks like it.
 FORWARDED = rf'(?: [^\s"]++ "{QUOTED}" "{QUOTED}"(?:[^"\n]*+"(?P<forwarded>[\da-fA-F.:,\[\] unkow-]++)")?)?'
@@ -71,7 +79,7 @@ LAYOUTS = (
     Layout("common or combined", rf'{CLIENT} [^\s"]++ .*?{COMMON}'),
     Layout("virtual host, then common or combined", rf'\S++ {CLIENT} [^\s"]++ .*?{COMMON}'),
     Layout("common or combined without a user", rf'{CLIENT} {COMMON}'),
-    Layout("time first", rf'{TIME} {CLIENT}[^"\n]*+"{REQUEST}(?:{QUOTED}" {STATUS})?'),
+    Layout("time first", rf'{TIME} {CLIENT}[^"\n]*+"{REQUEST}(?:{QUOTED}" {STATUS}(?!\d))?'),
     Layout("HAProxy",
            rf'{CLIENT} \[(?P<time>\d\d/[A-Z][a-z]{{2}}/\d{{4}}:[^\]\n]++)\] \S++ \S++ [-+\d/]++ '
            rf'(?P<status>\d{{3}}|-1) [^"\n]*+"{REQUEST}'),
@@ -86,7 +94,7 @@ LAYOUTS = (
            rf'\[{ISO}\] "{REQUEST}{QUOTED}" {STATUS} [^"\n]*+(?:"{QUOTED}" [^"\n]*+)??'
            rf'"(?P<forwarded>[\da-fA-F.:,\[\] unkow-]++)"'),
     Layout("Squid",
-           rf'(?P<time>\d{{10}}\.\d{{3}}) ++\d++ {CLIENT} \w++/{STATUS} \d++ (?P<method>[A-Z]++) {TARGET}'),
+           rf'(?P<time>\d{{10}}\.\d{{3}}) ++\d++ {CLIENT} \w++/{STATUS} \d++ (?P<method>[A-Z]++) {target()}'),
 )
 # fmt: on
 
@@ -136,7 +144,9 @@ def compiled(layout: Layout, *, forwarded: bool) -> re.Pattern[str]:
         forwarded: whether X-Forwarded-For is looked for.
     """
     pattern = layout.pattern if forwarded else layout.pattern.replace(FORWARDED, "")
-    return re.compile(rf"^(?:{pattern})?+[^\n]*+$", re.MULTILINE | re.ASCII)
+    line = re.compile(rf"^(?:{pattern})?+[^\n]*+$", re.MULTILINE | re.ASCII)
+    # Of a single group findall() would make no tuple.
+    return line if line.groups > 1 else re.compile("()" + line.pattern, line.flags)
 
 
 def fit(layout: Layout, head: str) -> int:

@@ -35,7 +35,7 @@ _PREFIXES = (
     r"[\w.:-]++ [^\s:\[\]|\"]++(?:\[\d++\])?+: ",
     r"<\d{1,3}>\d{1,2} \S++ \S++ \S++ \S++ \S++ "
     r"(?:-|(?:\[(?:[^\]\"\n]|\"(?:[^\"\\\n]|\\.)*+\")*+\])++) ?",
-    _COLOUR + r"[\w.-]++ ++\| ?" + _COLOUR,
+    _COLOUR + r"[\w.-]++ ++\|" + _COLOUR + " ?" + _COLOUR,
     r"\[pod/[^\]\s]++\] ",
     _ISO + r" std(?:out|err) [FP] ",
     _ISO + r" (?!\S++ \[?[\d:.a-fA-F]++[ \]:])",
@@ -64,7 +64,9 @@ class Enveloped:
 
     def __call__(self, data: bytes, first: int) -> Block:
         """Parse some whole lines, the first of which has this number."""
-        return self._parse(b"\n".join(map(self._take, data.removesuffix(b"\n").split(b"\n"))), first)
+        return self._parse(
+            b"".join(self._take(line) + b"\n" for line in data.removesuffix(b"\n").split(b"\n")), first
+        )
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,7 @@ class W3C:
         directives = [index for index, line in enumerate(lines) if line.startswith(b"#")]
         for index in [*directives, len(lines)]:
             if start < index:
-                part = b"\n".join(lines[start:index])
-                blocks.append(self._some(part, first + start))
+                blocks.append(self._some(b"\n".join(lines[start:index]) + b"\n", first + start))
             if index < len(lines):
                 self._direct(lines[index])
             start = index + 1

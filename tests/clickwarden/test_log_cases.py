@@ -1,4 +1,4 @@
-"""Logs that people have, scanned as they are: the attacker is found, under the client's address, and nobody else.
+"""Logs that people have, scanned as they are: the attacker is found, by his address, and nobody else.
 
 The files are in ``tests/cases/``, a folder for each kind; the minute they are
 of, with 12 visitors of 6 requests and, where somebody attacks, 60 of
@@ -122,7 +122,9 @@ def test_07_the_files_are_read_in_the_order_of_their_times() -> None:
     folder = CASES / "07-pipe-and-rotation"
     blocks = list(files.read_all([folder / "access.log", folder / "access.log.1.bz2"], Settings()))
     assert [Path(block.file).name for block in blocks] == ["access.log.1.bz2", "access.log"]
-    assert blocks[-1].read == sum((folder / name).stat().st_size for name in ("access.log", "access.log.1.bz2"))
+    assert blocks[-1].read == sum(
+        (folder / name).stat().st_size for name in ("access.log", "access.log.1.bz2")
+    )
 
 
 def test_07_zstandard_is_read_also_in_frames(tmp_path: Path) -> None:
@@ -146,7 +148,8 @@ def test_10_a_visitor_of_two_pages_is_no_bot() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [path.name for path in sorted((CASES / "11-password-guessing").iterdir()) if "honest" not in path.name]
+    "name",
+    [path.name for path in sorted((CASES / "11-password-guessing").iterdir()) if "honest" not in path.name],
 )
 def test_11_guessing_of_passwords_is_seen(name: str) -> None:
     assert Scanned(CASES / "11-password-guessing" / name).found == GUESSING
