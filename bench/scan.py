@@ -33,17 +33,6 @@ REQUESTS = {
 }
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 COMBINED = f'{{client}} - - [{{stamp}}] "{{request}} HTTP/1.1" 200 5120 "https://shop.example/" "{AGENT}"\n'
-#: How a line is made, by format.
-LINES: dict[str, Callable[[str, int, str], str]] = {
-    "combined": lambda client, moment, request: COMBINED.format(
-        client=client, stamp=_stamp(moment), request=request
-    ),
-    "JSON of Caddy": lambda client, moment, request: _caddy(client, moment, *request.split(" ")),
-    "syslog, virtual host": lambda client, moment, request: (
-        f"{_syslog(moment)} web-1 nginx[812]: shop.example:443 "
-        + COMBINED.format(client=client, stamp=_stamp(moment), request=request)
-    ),
-}
 #: Lines a second that are the goal.
 GOALS = {"combined": 250_000, "JSON of Caddy": 250_000, "syslog, virtual host": 200_000}
 
@@ -95,13 +84,30 @@ def _syslog(moment: int) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%b %d %H:%M:%S")
 
 
-def _caddy(client: str, moment: int, method: str, uri: str) -> str:
+def _caddy(client: str, moment: int, request: str) -> str:
+    method, uri = request.split(" ")
     return (
         f'{{"level":"info","ts":{moment}.25,"logger":"http.log.access.log0","msg":"handled request",'
         f'"request":{{"remote_ip":"{client}","remote_port":"51000","client_ip":"{client}","proto":"HTTP/2.0",'
         f'"method":"{method}","host":"shop.example","uri":"{uri}","headers":{{"User-Agent":["{AGENT}"]}}}},'
         '"bytes_read":0,"user_id":"","duration":0.002,"size":5120,"status":200}\n'
     )
+
+
+def _combined(client: str, moment: int, request: str) -> str:
+    return COMBINED.format(client=client, stamp=_stamp(moment), request=request)
+
+
+def _behind_syslog(client: str, moment: int, request: str) -> str:
+    return f"{_syslog(moment)} web-1 nginx[812]: shop.example:443 {_combined(client, moment, request)}"
+
+
+#: How a line is made, by format.
+LINES: dict[str, Callable[[str, int, str], str]] = {
+    "combined": _combined,
+    "JSON of Caddy": _caddy,
+    "syslog, virtual host": _behind_syslog,
+}
 
 
 def measure(folder: Path, lines: int, runs: int) -> bool:

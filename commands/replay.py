@@ -1,5 +1,6 @@
 """``faust -A app replay FILE``: the clicks of a file into the topic."""
 
+import asyncio
 import math
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from app.main import settings
 from clickwarden.detection.clicks import Clicks
+from clickwarden.errors import SettingsError
 from clickwarden.formats.lines import Block
 from clickwarden.sandbox.disorder import delayed
 from clickwarden.sources import files as sources
@@ -26,6 +28,8 @@ from commands.command import AsyncCommand
 
 #: Bad lines that are shown; the others are only counted.
 SHOWN = 5
+#: How often a file is looked at that is followed, seconds.
+POLL = 0.25
 #: Clicks that may wait on disk: the rest is safe in the file.
 WAITING = 100_000
 
@@ -52,6 +56,11 @@ class Replay(AsyncCommand):
             "[default: as fast as Kafka takes them]",
         ),
         option(
+            "--follow",
+            is_flag=True,
+            help="Go on with what is written to the file from now on, also when it is rotated, until Ctrl-C.",
+        ),
+        option(
             "--shuffle-within",
             metavar="SECONDS",
             type=click.FloatRange(min=0),
@@ -65,7 +74,13 @@ class Replay(AsyncCommand):
     ]
 
     async def run(
-        self, files: tuple[Path, ...], speed: float | None, shuffle_within: float, seed: int, **how: Any
+        self,
+        files: tuple[Path, ...],
+        speed: float | None,
+        follow: bool,
+        shuffle_within: float,
+        seed: int,
+        **how: Any,
     ) -> None:
         """Send the clicks, and say at the end what became of them."""
         console = Console(markup=False, highlight=False, soft_wrap=True)
@@ -76,16 +91,24 @@ class Replay(AsyncCommand):
             TimeRemainingColumn(),
         )
         how_read, size = reading.reading_of(**how), reading.size(files)
+        if follow and (len(files) != 1 or not files[0].is_file()):
+            raise SettingsError("--follow goes with one file, and no pipe: a pipe is followed by itself")
+        if follow:
+            size, blocks = None, sources.follow(files[0], settings, how_read)
+        else:
+            blocks = sources.read_all(files, settings, how_read)
         began = time.monotonic()
         producer = ClickProducer(settings)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("", total=size, clicks="0")
-            file = _File(sources.read_all(files, settings, how_read), producer, progress, task)
+            file = _File(blocks, producer, progress, task)
             try:
                 async with producer:
                     pace = _Pace(speed) if speed else None
                     for clicks, arrival in delayed(file.clicks(), shuffle_within, seed):
                         await producer.flush(leaving=WAITING)
+                        if follow and not len(arrival):
+                            await asyncio.sleep(POLL)
                         if pace is None:
                             await producer.send_all(clicks)
                         elif len(arrival):

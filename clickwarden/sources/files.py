@@ -4,20 +4,24 @@ import bz2
 import codecs
 import lzma
 import math
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from gzip import GzipFile
+from io import BufferedReader
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import zstandard
 
+from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickwardenError
 from clickwarden.formats.choice import decoder_of
-from clickwarden.formats.lines import Block
+from clickwarden.formats.lines import Block, Parser
 from clickwarden.formats.recognition import Reading, parser_of
 from clickwarden.settings import Settings
 
@@ -106,11 +110,7 @@ def read(path: Path, settings: Settings, reading: Reading | None = None) -> Iter
         parse = None
         line = 1
         for data in _whole_lines(_unpacked(raw)):
-            if parse is None:
-                found = parser_of(data, reading, decoder_of(settings), settings.field_names)
-                if isinstance(found, str):
-                    raise ClickwardenError(f"{path}: {found}")
-                parse = found
+            parse = parse or _parser(path, data, settings, reading)
             block = parse(data, line)
             block.read, block.file = raw.count, str(path)
             line += block.lines
@@ -147,6 +147,77 @@ def _begin(path: Path, settings: Settings, reading: Reading | None) -> tuple[flo
     return time, chain([first] if first else [], blocks)
 
 
+def follow(path: Path, settings: Settings, reading: Reading | None = None) -> Iterator[Block]:
+    """The clicks of a file that grows, also when it is rotated: moved away, or cut to nothing.
+
+    It has no end. Where the file has nothing new, a block without lines is
+    yielded: wait then, before asking for the next. Of a file that was moved
+    away what was still written to it is read before the new one.
+
+    Raises:
+        ClickwardenError: the file cannot be read, is compressed, or in no format that is known.
+    """
+    reading = reading or Reading()
+    sieve, parse, line, rest = reading.sieve(), None, 1, b""
+    with _opened(path) as raw:
+        if any(raw.peek(max(map(len, CODECS))).startswith(magic) for magic in CODECS):
+            raise ClickwardenError(f"{path}: is compressed, and cannot be followed")
+    file, after = path.open("rb"), None
+    try:
+        while True:
+            data = file.read(BLOCK_BYTES)
+            whole, rest = _behind_lines(rest + data)
+            if not data and after is not None:
+                whole, rest = rest, b""  # nobody ends this line any more
+            if whole:
+                parse = parse or _parser(path, whole, settings, reading)
+                block = parse(whole, line)
+                line += block.lines
+                block.file = str(path)
+                yield sieve(block)
+            if data:
+                continue
+            if after is not None:
+                file.close()
+                file, after, line = after, None, 1
+                continue
+            # What was written before it was turned is read first.
+            after = _turned(path, file)
+            if after is None:
+                yield Block(Clicks([], [], [], np.empty(0)), 0, 0)
+    finally:
+        file.close()
+        if after is not None:
+            after.close()
+
+
+def _turned(path: Path, file: BufferedReader) -> BufferedReader | None:
+    """The file that stands in the place of this one; itself where it was cut; None where it goes on."""
+    try:
+        now = path.stat()
+    except FileNotFoundError:  # between the two steps of a rotation
+        return None
+    own = os.fstat(file.fileno())
+    if (now.st_dev, now.st_ino) == (own.st_dev, own.st_ino) and now.st_size >= file.tell():
+        return None
+    return path.open("rb")
+
+
+def _behind_lines(data: bytes) -> tuple[bytes, bytes]:
+    """What is cut behind a line, or because a line is too long; and the rest."""
+    end = data.rfind(b"\n") + 1
+    if len(data) - end > LINE_BYTES:
+        end = len(data)
+    return data[:end], data[end:]
+
+
+def _parser(path: Path, head: bytes, settings: Settings, reading: Reading) -> Parser:
+    found = parser_of(head, reading, decoder_of(settings), settings.field_names)
+    if isinstance(found, str):
+        raise ClickwardenError(f"{path}: {found}")
+    return found
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[_Headed]:
     try:
@@ -180,10 +251,6 @@ def _whole_lines(file: Readable) -> Iterator[bytes]:
     while data := file.read(BLOCK_BYTES):
         if ready:
             yield ready
-        data = rest + data
-        end = data.rfind(b"\n") + 1
-        if len(data) - end > LINE_BYTES:
-            end = len(data)
-        ready, rest = data[:end], data[end:]
+        ready, rest = _behind_lines(rest + data)
     if ready or rest:
         yield ready + rest
