@@ -54,18 +54,23 @@ _LOGIN = r"(?:log[-_]?[io]n|sign[-_]?in|authenticat(?:e|ion)|authn?)"
 #: Paths to sign in at, in small letters, decoded, without a slash at the end: the usual words, and what
 #: the frameworks beside it call theirs.
 SIGN_IN_PATH = re.compile(
-    rf"""(?:.*/)?(?:
+    rf"""/token | (?:.*/)?(?:
       (?:wp|user|admin|account|customer|member|client|do|ajax|check|process|submit|post|form)?[-_.]?{_LOGIN}
           (?:[-_]?(?:check|post|form|action|process|submit|user|admin|password|do))?(?:\.\w+)?
     | {_LOGIN}/(?:index(?:\.\w+)?|password|identifier|email|local|credentials|submit|post|basic|verify)
     | login-actions/authenticate                            # Keycloak
-    | sessions?(?:\.\w+)? | user_sessions? | session/(?:new|create) | userlogin
+    | sessions?(?:\.\w+)? | user_sessions? | sessions?/(?:new|create) | userlogin
     | j_(?:spring_)?(?:security|acegi_security)_check       # Spring, Jakarta EE, Jenkins
     | xmlrpc\.php                                           # WordPress
     | (?:oauth2?|connect|openid-connect|auth|jwt|jwt-auth)/(?:[\w.-]+/)?(?:token|ro|access_token|jwt/create)
     | (?:api-)?token-auth | api/token | token/(?:obtain|create) | jwt/create | get[-_]?token  # Django REST
+    | api/v\d+/token | integration/(?:customer|admin)/token  # Magento
     | auth/local | auth/callback/credentials                # Strapi, NextAuth
-    | accounts:signinwithpassword                           # Firebase
+    | accounts:signinwithpassword | verifypassword          # Firebase
+    | idp/idx/(?:identify|challenge/answer) | adfs/ls       # Okta, Microsoft
+    | loginuserpass(?:\.php)? | administrator/index\.php    # SimpleSAMLphp, Joomla
+    | my-account | mein-konto | mon-compte                  # WooCommerce
+    | anmelden | anmeldung | connexion | entrar | acceso | iniciar-sesion | inloggen | accedi
     | owa/auth\.owa | _windows/default\.aspx | loginuser
     )""",
     re.VERBOSE,
@@ -227,10 +232,10 @@ def kind_of(path: str) -> str:
     ('login', '', 'webdav')
     """
     plain = re.sub(r"//+", "/", unquote(path).lower()).partition(";")[0].rstrip("/")
-    if SIGN_IN_PATH.fullmatch(plain):
-        return "login"
     if STATIC_PATH.fullmatch(plain):
         return "static"
+    if SIGN_IN_PATH.fullmatch(plain):
+        return "login"
     if WEBDAV_PATH.fullmatch(plain):
         return "webdav"
     return "graphql" if GRAPHQL_PATH.fullmatch(plain) else ""
