@@ -65,6 +65,11 @@ class Layout:
     pattern: str
     times: str = ""
 
+    @property
+    def has_client(self) -> bool:
+        """Whether it says who was connected, and not only what X-Forwarded-For says."""
+        return "(?P<client>" in self.pattern
+
     def behind(self, prefix: str) -> "Layout":
         """The same, of lines with something before them that this pattern matches."""
         return replace(self, pattern=prefix + self.pattern)
@@ -103,8 +108,7 @@ class AccessLog:
     """Parses lines of one layout."""
 
     def __init__(self, layout: Layout, clients: Clients) -> None:
-        has_client = "(?P<client>" in layout.pattern
-        self._line = compiled(layout, forwarded=clients.trusting or not has_client)
+        self._line = compiled(layout, forwarded=clients.trusting)
         self._places = self._line.groupindex
         self._requests = Requests(clients)
         self._moments = Moments(layout.times)

@@ -10,7 +10,7 @@ from clickwarden.formats.clients import Clients
 from clickwarden.formats.jsonlog import JSONLog
 from clickwarden.formats.lines import Parser
 from clickwarden.formats.ndjson import NDJSON
-from clickwarden.formats.prefixes import peeled
+from clickwarden.formats.prefixes import Peel, peeled
 from clickwarden.formats.sieve import Sieve
 from clickwarden.formats.w3c import W3C
 
@@ -73,7 +73,7 @@ def parser_of(
     bare, peel = peeled(lines)
     text = b"\n".join(bare)
     if reading.layout is not None:
-        return peel.around(AccessLog(reading.layout.behind(peel.prefix), reading.clients()), prefixed=True)
+        return _access_log(reading.layout, peel, reading)
     if w3c.DIRECTIVE.search(text):
         return peel.around(W3C(reading.clients()), prefixed=False)
     objects = sum(line.lstrip().startswith(b"{") and len(line.strip()) > 1 for line in bare)
@@ -86,8 +86,15 @@ def parser_of(
         if fields is None or (2 * clicks > len(bare) and fields.get("method") != (names["event"],)):
             return peel.around(NDJSON(decoder()), prefixed=False)
         return peel.around(JSONLog(fields, reading.clients()), prefixed=False)
-    if layout is None:
-        return _unknown(head)
+    return _unknown(head) if layout is None else _access_log(layout, peel, reading)
+
+
+def _access_log(layout: Layout, peel: Peel, reading: Reading) -> Parser | str:
+    if not layout.has_client and not reading.trusted_proxies:
+        return (
+            "says only in X-Forwarded-For who sent a request, which anybody can write: --trusted-proxies "
+            "names your proxies, and has it read"
+        )
     return peel.around(AccessLog(layout.behind(peel.prefix), reading.clients()), prefixed=True)
 
 

@@ -44,7 +44,7 @@ WEBDAV_VERBS = frozenset(
 #: Where it is served, by Nextcloud, ownCloud, and servers of calendars.
 WEBDAV_PATH = re.compile(r"/(?:remote\.php/)?(?:web|cal|card)?dav(?:\.php)?(?:/.*)?")
 STATIC_PATH = re.compile(
-    r".*\.(?:css|m?js|map|wasm|png|jpe?g|gif|webp|avif|svgz?|ico|cur|bmp|tiff?|woff2?|ttf|otf|eot"
+    r"/_(?:next/image|vercel/image|ipx/.*)|.*\.(?:css|m?js|map|wasm|png|jpe?g|gif|webp|avif|svgz?|ico|cur|bmp|tiff?|woff2?|ttf|otf|eot"
     r"|mp[34]|m4[av]|webm|og[agv]|wav|flac|m3u8|webmanifest)"
 )
 #: What a refusal of a sign-in says: not allowed, or not so often.

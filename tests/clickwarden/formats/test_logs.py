@@ -354,6 +354,15 @@ def test_a_proxy_that_is_no_address_is_refused(reading: Reading) -> None:
         reading.clients()
 
 
+def test_a_log_that_only_a_header_says_the_client_of_is_refused_without_trusted_proxies() -> None:
+    settings = Settings(_env_file=None)
+    log = LOGS["Envoy"]
+    for reading in (Reading(), Reading(layout_of('%{X-Forwarded-For}i %t "%r"'))):
+        found = parser_of(log.lines[0].encode(), reading, decoder_of(settings), settings.field_names)
+        assert isinstance(found, str)
+        assert "--trusted-proxies" in found
+
+
 def test_a_client_that_is_none_is_no_user() -> None:
     log = Log([PLAIN, f"unix: - - {COMBINED}", f"web-1 - - {COMBINED}", f"- - - {COMBINED}"], [VIEW])
     block = parser(log)("\n".join(log.lines).encode(), 1)
