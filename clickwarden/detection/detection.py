@@ -14,7 +14,7 @@ from clickwarden.detection.anomaly import Anomaly, Status, alert_id
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clock import Delays, EventClock, Passage
 from clickwarden.detection.closed import ClosedWindow, ClosedWindows, LateClick, Outcome
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import Rule, spelled
 from clickwarden.detection.suspects import Suspect
 from clickwarden.detection.windows import Window
 from clickwarden.times import isotime
@@ -409,7 +409,7 @@ def _grouped(starts: NDArray[np.int64], positions: NDArray[np.intp]) -> list[tup
 
 def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[str]:
     """Why a suspect is an anomaly, in words, from figures that a replay repeats."""
-    of = f" ({', '.join(rule.events)})" if rule.events else ""
+    of = f" ({spelled(rule.events, ', ')})" if rule.events else ""
     yield f"{suspect.count_high} clicks{of} in a window of {rule.window} s, threshold {rule.threshold}"
     span = suspect.last - suspect.first
     if span >= 1:
