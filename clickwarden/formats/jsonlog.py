@@ -6,6 +6,7 @@ field says what is found out by the first lines.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -56,7 +57,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "http.status_code", "httprequest.status", "sc-status",
     ),
 }  # fmt: skip
-_SAID = (int, str)
 
 
 class JSONLog:
@@ -88,7 +88,7 @@ class JSONLog:
             methods=methods,
             paths=paths,
             queries=queries,
-            statuses=[status if isinstance(status, _SAID) else 0 for status in column["status"]],
+            statuses=_statuses(column["status"]),
         )
         return self._requests.block(columns, first, lambda: lines)
 
@@ -107,12 +107,15 @@ class JSONLog:
                 found[path] = [value[at] if value and len(value) > at else None for value in values]
             else:
                 name = _identifier(step)
-                found[path] = [getattr(value, name, None) for value in values]
+                try:
+                    found[path] = list(map(attrgetter(name), values))
+                except AttributeError:  # a line, or an object in it, is missing
+                    found[path] = [getattr(value, name, None) for value in values]
         return found[path]
 
     def _times(self, values: list[Any]) -> NDArray[np.float64]:
         """Epoch seconds; NaN for what is none."""
-        if all(type(value) in (int, float) for value in values):
+        if set(map(type, values)) <= {int, float}:
             times = np.array(values, np.float64)
             for least, unit in UNITS:
                 times[times >= least] /= unit
@@ -148,7 +151,15 @@ def _type(rests: Mapping[str, Path]) -> Any:
 
 
 def _texts(values: Sequence[Any]) -> list[str]:
+    if set(map(type, values)) == {str}:
+        return list(values)
     return [value if type(value) is str else "" for value in values]
+
+
+def _statuses(values: list[Any]) -> list[int | str]:
+    if set(map(type, values)) <= {int, str}:
+        return values
+    return [value if type(value) in (int, str) else 0 for value in values]
 
 
 def _targets(column: Mapping[str, list[Any]]) -> tuple[list[str], list[str], list[str]]:
