@@ -30,6 +30,8 @@ PREFIX_MAX = 600
 
 _COLOUR = r"(?:\x1b\[[\d;]*m)*+"
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z|[+-]\d\d:?\d\d)?+"
+#: As containers' logs have it; with a blank in it, it is a column of the log's own.
+_STAMP = _ISO.replace("[T ]", "T")
 _PREFIXES = (
     r"(?:<\d{1,3}>)?+(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d++)?+|" + _ISO + r") "
     r"[\w.:-]++ [^\s:\[\]|\"]++(?:\[\d++\])?+: ",
@@ -37,8 +39,8 @@ _PREFIXES = (
     r"(?:-|(?:\[(?:[^\]\"\n]|\"(?:[^\"\\\n]|\\.)*+\")*+\])++) ?",
     _COLOUR + r"[\w.-]++ ++\|" + _COLOUR + " ?" + _COLOUR,
     r"\[pod/[^\]\s]++\] ",
-    _ISO + r" std(?:out|err) [FP] ",
-    _ISO + r" (?!\S++ \[?[\d:.a-fA-F]++[ \]:])",
+    _STAMP + r" std(?:out|err) [FP] ",
+    _STAMP + r" (?!\S++ \[?[\d:.a-fA-F]++[ \]:])",
 )
 _ENVELOPES = ("log", "MESSAGE", "message")
 

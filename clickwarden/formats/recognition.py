@@ -71,13 +71,15 @@ def parser_of(
     if not lines:
         return AccessLog(accesslog.LAYOUTS[0], reading.clients())
     bare, peel = peeled(lines)
-    text = b"\n".join(bare)
+    text = _text(bare)
     if reading.layout is not None:
-        return _access_log(reading.layout, peel, reading)
-    if w3c.DIRECTIVE.search(text):
+        # What looks like a prefix may be the beginning of the log's own format.
+        own = accesslog.fit(reading.layout, _text(lines)) >= accesslog.fit(reading.layout, text)
+        return _access_log(reading.layout, Peel() if own else peel, reading)
+    if any(map(w3c.DIRECTIVE.match, bare)):
         return peel.around(W3C(reading.clients()), prefixed=False)
     objects = sum(line.lstrip().startswith(b"{") and len(line.strip()) > 1 for line in bare)
-    layout = accesslog.recognised(text.decode(errors="backslashreplace"))
+    layout = accesslog.recognised(text)
     if 2 * objects > len(bare) or (objects and layout is None):
         fields = jsonlog.recognised(bare)
         needed = [f'"{names[name]}"'.encode() for name in ("user_id", "event", "timestamp")]
@@ -87,6 +89,10 @@ def parser_of(
             return peel.around(NDJSON(decoder()), prefixed=False)
         return peel.around(JSONLog(fields, reading.clients()), prefixed=False)
     return _unknown(head) if layout is None else _access_log(layout, peel, reading)
+
+
+def _text(lines: Sequence[bytes]) -> str:
+    return b"\n".join(lines).decode(errors="backslashreplace")
 
 
 def _access_log(layout: Layout, peel: Peel, reading: Reading) -> Parser | str:

@@ -233,6 +233,10 @@ LOGS = {
         "log_format main '$http_host $remote_addr:$remote_port '\n  '\"$request\" $status $msec';",
         f"shop.example 203.0.113.7:4000 {REQUEST} 200 1773152400.000",
     ),
+    "log_format that begins with the time": given(
+        "$time_iso8601 $remote_addr $request_method $request_uri $status",
+        "2026-03-10T14:20:00+00:00 203.0.113.7 GET /p/7?x=1 200",
+    ),
     "log_format with pipes": given(
         "$time_iso8601|$remote_addr|$request_method|$request_uri|$status",
         "2026-03-10T14:20:00+00:00|203.0.113.7|GET|/p/7?x=1|200",
@@ -281,6 +285,14 @@ def test_the_lines_are_these_clicks(name: str) -> None:
     block = parser(log)("\n".join(log.lines).encode(), 1)
     assert (list(rows(block)), block.bad) == (log.rows, [])
     assert accounted(block) == block.lines == len(log.lines)
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_of_many_lines_they_are_the_same(name: str) -> None:
+    log = LOGS[name]
+    lines = log.lines + log.lines[-1:] * 200
+    block = parser(log._replace(lines=lines))("\n".join(lines).encode(), 1)
+    assert (list(rows(block)), block.bad) == (log.rows + log.rows[-1:] * 200, [])
 
 
 @pytest.mark.parametrize("name", LOGS)
