@@ -78,17 +78,23 @@ def parser_of(
         return _access_log(reading.layout, Peel() if own else peel, reading)
     if any(map(w3c.DIRECTIVE.match, bare)):
         return peel.around(W3C(reading.clients()), prefixed=False)
-    objects = sum(line.lstrip().startswith(b"{") and len(line.strip()) > 1 for line in bare)
+    objects = sum(line.strip()[:1] == b"{" and line.strip()[-1:] == b"}" for line in bare)
+    if lines[0].strip() == b"[":
+        return _unknown(head)
     layout = accesslog.recognised(text)
     if 2 * objects > len(bare) or (objects and layout is None):
         fields = jsonlog.recognised(bare)
-        needed = [f'"{names[name]}"'.encode() for name in ("user_id", "event", "timestamp")]
-        clicks = sum(all(name in line for name in needed) for line in bare)
+        clicks = sum(_is_click(line, names) for line in bare)
         # Settings that have a log's method for the event know less of it than is known here.
         if fields is None or (2 * clicks > len(bare) and fields.get("method") != (names["event"],)):
             return peel.around(NDJSON(decoder()), prefixed=False)
         return peel.around(JSONLog(fields, reading.clients()), prefixed=False)
     return _unknown(head) if layout is None else _access_log(layout, peel, reading)
+
+
+def _is_click(line: bytes, names: Mapping[str, str]) -> bool:
+    """Whether a line names all that a click of the topic needs."""
+    return all(f'"{names[field]}"'.encode() in line for field in ("user_id", "event", "timestamp"))
 
 
 def _text(lines: Sequence[bytes]) -> str:

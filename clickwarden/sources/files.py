@@ -70,10 +70,9 @@ class _Headed:
 
     def read(self, size: int = -1, /) -> bytes:
         """At most so many bytes; all there are where it is negative."""
-        if self._head:
-            data, self._head = (self._head, b"") if size < 0 else (self._head[:size], self._head[size:])
-        else:
-            data = self._file.read(size)
+        data, self._head = (self._head, b"") if size < 0 else (self._head[:size], self._head[size:])
+        if size < 0 or len(data) < size:
+            data += self._file.read(size if size < 0 else size - len(data))
         self.count += len(data)
         return data
 
