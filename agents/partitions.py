@@ -96,6 +96,7 @@ class Partition:
         intake: what becomes of its records.
         lost: records that Kafka no longer held when they were to be counted.
         capped: closed windows in which the places for suspects were all taken.
+        late_by_silence: late clicks that would have been in time, had not wall clock closed their window.
     """
 
     def __init__(self, app: Application, tables: Tables, partition: int) -> None:
@@ -108,6 +109,7 @@ class Partition:
         self.intake = Intake(app.rules)
         self.lost = 0
         self.capped = 0
+        self.late_by_silence = self._told_silence = 0
         self._told_late, self._told_uncounted = self.detection.late, self.detection.uncounted
         self._told_at = -math.inf
         self._deliveries = Deliveries(app)
@@ -172,6 +174,7 @@ class Partition:
         async for batch, next_offset in decoding.decoded(run):
             findings = self.detection.count(batch)
             self.intake.take(batch, findings)
+            self.late_by_silence += findings.late_by_silence
             self._advance(next_offset)
             await self._report(findings)
             await self._set_aside(batch)
@@ -257,6 +260,16 @@ class Partition:
         if late > uncounted:
             counted = late - uncounted
             log.info("%s: %s clicks came when their window was closed, and are counted", self.tp, counted)
+        by_silence = self.late_by_silence - self._told_silence
+        if by_silence:
+            self._told_silence = self.late_by_silence
+            log.warning(
+                "%s: %s clicks were late only because wall clock had closed their window behind a silence; "
+                "where whatever sends them pauses, CLICKWARDEN_IDLE_TIMEOUT=%g s has to be longer than that",
+                self.tp,
+                by_silence,
+                self._settings.idle_timeout,
+            )
         if uncounted:
             log.warning(
                 "%s: %s clicks came too late to be counted; they are in %s. A closed window takes clicks for "

@@ -28,6 +28,8 @@ class PartitionStatus(msgspec.Struct):
         lag: records between the two.
         accepted, late, ignored: records by what became of them, since the topic began.
         uncounted: those of the late that a rule could not count any more; the others are counted.
+        late_by_silence: those of the late that would have been in time, had not wall clock closed their
+            window; since the worker started.
         rejected: records that could not be counted, by reason.
         lost: records that retention deleted before they were counted, since the worker started.
         capped: closed windows in which the places for suspects were all taken, likewise.
@@ -53,6 +55,7 @@ class PartitionStatus(msgspec.Struct):
     suspects: int
     crowded_windows: int = 0
     uncounted: int = 0
+    late_by_silence: int = 0
 
     @property
     def counted(self) -> int:
@@ -115,6 +118,7 @@ def partition_status(partition: Partition, consumer: Any, now: float) -> Partiti
         suspects=sum(len(window.suspects) for window in windows),
         crowded_windows=sum(window.full for window in windows),
         uncounted=detection.uncounted,
+        late_by_silence=partition.late_by_silence,
     )
 
 

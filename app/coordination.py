@@ -1,8 +1,11 @@
 """Coordination: aiokafka's part in the consumer group, which tells the worker how it stands."""
 
+import asyncio
 from collections.abc import Awaitable
+from time import monotonic
 from typing import Any
 
+from aiokafka.conn import CloseReason
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import KafkaError, RebalanceInProgressError
@@ -32,6 +35,8 @@ class Coordination(GroupCoordinator):  # type: ignore[misc]
         self._app = self._assignor.app
         self._membership = self._app.membership
         super().__init__(*args, assignors=assignors, **kwargs)
+        # A third of the session: two more can be tried before the group gives the place away.
+        self._patience = self._session_timeout_ms / 3000
 
     # -- what the worker holds ------------------------------------------------------------------------
 
@@ -66,12 +71,38 @@ class Coordination(GroupCoordinator):  # type: ignore[misc]
 
     # -- what the coordinator acknowledges ------------------------------------------------------------
 
+    async def ensure_coordinator_known(self) -> None:
+        """Look for the coordinator until it is found."""
+        while self.coordinator_id is None and not self._closing.done():
+            try:
+                async with asyncio.timeout(self._patience):
+                    await super().ensure_coordinator_known()
+            except TimeoutError:
+                self._hang_up()
+
     async def _do_heartbeat(self) -> bool:
         sent = now()
-        acknowledged: bool = await super()._do_heartbeat()
-        if acknowledged and (self._membership.is_certain or await self._is_known()):
-            self._membership.acknowledge(sent)
+        try:
+            async with asyncio.timeout(self._patience):
+                acknowledged: bool = await super()._do_heartbeat()
+                if acknowledged and (self._membership.is_certain or await self._is_known()):
+                    self._membership.acknowledge(sent)
+        except TimeoutError:
+            self._hang_up()
+            self.coordinator_dead()
+            return False
         return acknowledged
+
+    def _hang_up(self) -> None:
+        """Close connections that bring no answer.
+
+        aiokafka waits for 90 s, Faust's ``broker_request_timeout``, which a JoinGroup request may take; on a
+        connection that a firewall has forgotten, say, a heartbeat waits in vain until the place is lost.
+        """
+        since = monotonic() - self._patience
+        for connection in list(self._client._conns.values()):
+            if connection._requests and connection._last_action < since:
+                connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
     async def _is_known(self) -> bool:
         """Whether the coordinator really knows this member.

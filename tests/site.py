@@ -342,6 +342,11 @@ class Site:
         found = self.asked(lambda: self._group.committed(places, timeout=10))
         return {place.partition: max(0, place.offset) for place in found}
 
+    def commit(self, offset: int) -> None:
+        """Have the group continue there in partition 0, as one of its members would."""
+        place = TopicPartition(self.settings.clicks_topic, 0, offset)
+        self._group.commit(offsets=[place], asynchronous=False)
+
     def bounds(self) -> dict[int, tuple[int, int]]:
         """First offset and end of each partition of the clicks topic, for who reads what is committed."""
         topic = self.settings.clicks_topic

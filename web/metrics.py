@@ -21,6 +21,7 @@ COUNTERS = {
     "accepted": "Clicks counted in time",
     "late": "Clicks whose window was closed when they came",
     "uncounted": "Of these, clicks that a rule could not count any more",
+    "late_by_silence": "Of the late, clicks whose window wall clock had closed behind a silence",
     "ignored": "Records without a value",
     "lost": "Records that retention deleted before they were counted",
 }

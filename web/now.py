@@ -69,6 +69,7 @@ class Health(msgspec.Struct):
         clicks_per_second: records counted, over the last five seconds; None until known.
         accepted, late, ignored: records by what became of them, since the topic began.
         uncounted: those of the late that a rule could not count any more; the others are counted.
+        late_by_silence: those of the late whose window wall clock had closed, since the workers started.
         rejected: records that could not be counted, by reason.
         lost: records that retention deleted before they were counted.
         workers: by name.
@@ -85,6 +86,7 @@ class Health(msgspec.Struct):
     accepted: int
     late: int
     uncounted: int
+    late_by_silence: int
     rejected: dict[str, int]
     ignored: int
     lost: int
@@ -185,6 +187,7 @@ def _health() -> Health:
         accepted=sum(partition.accepted for partition in partitions),
         late=sum(partition.late for partition in partitions),
         uncounted=sum(partition.uncounted for partition in partitions),
+        late_by_silence=sum(partition.late_by_silence for partition in partitions),
         rejected=dict(rejected.most_common()),
         ignored=sum(partition.ignored for partition in partitions),
         lost=sum(partition.lost for partition in partitions),

@@ -51,12 +51,15 @@ class Findings(NamedTuple):
             under at least one rule, and the names of those rules.
         uncounted: those of them that such a rule could not count any more, and
             the names of these rules.
+        late_by_silence: how many of the late would have been in time, had not
+            wall clock closed their window.
         anomalies: ``ongoing`` in the order of their clicks, then ``closed``, then ``corrected``.
         closed: the windows that are over.
     """
 
     late: dict[int, list[str]]
     uncounted: dict[int, list[str]]
+    late_by_silence: int
     anomalies: list[Anomaly]
     closed: list[Window]
 
@@ -107,6 +110,11 @@ class RuleWindows:
             starts, positions = starts[mine], positions[mine]
         late = starts + size <= np.maximum(watermarks[positions], self.sealed)
         return Placement(_grouped(starts[~late], positions[~late]), positions[late])
+
+    def end(self, batch: Batch, click: int) -> int:
+        """Where the window of a click ends, epoch seconds."""
+        size = self.rule.window
+        return (int(batch.seconds[click]) // size + 1) * size
 
     def window(self, start: int, parameters: Parameters) -> Window:
         """The window that starts there, opened if it is not open."""
@@ -231,7 +239,7 @@ class Detection:
         for record in batch.rejected:
             self.rejected[record.reason] = self.rejected.get(record.reason, 0) + 1
         if not len(batch):
-            return Findings({}, {}, [], [])
+            return Findings({}, {}, 0, [], [])
         passage = self.clock.advance(batch.times, batch.received)
         self.delays.note(passage, batch.received)
         self.newest = max(self.newest, float(batch.times.max()))
@@ -254,7 +262,8 @@ class Detection:
         self.accepted += len(batch) - len(missed)
         over = self._tell([closing.window for closing in closings])
         anomalies = [anomaly for _, anomaly in ongoing] + over.anomalies
-        return Findings(missed, uncounted, anomalies, over.closed)
+        by_silence = {click for click, ruled in late if ruled.end(batch, click) > watermarks[click]}
+        return Findings(missed, uncounted, len(by_silence), anomalies, over.closed)
 
     def _closings(self, watermarks: NDArray[np.float64], passage: Passage) -> list[_Closing]:
         """The windows that the watermark passes in a batch, in the order in which it does."""
@@ -280,7 +289,7 @@ class Detection:
             while closed < len(closings) and closings[closed].click <= click:
                 self._keep(closings[closed])
                 closed += 1
-            start = int(batch.seconds[click]) // ruled.rule.window * ruled.rule.window
+            start = ruled.end(batch, click) - ruled.rule.window
             received, now = float(passage.received[click]), float(passage.now[click])
             comer = LateClick(ruled.rule, start, batch, click, received, now)
             if not self.closed.count(comer, self._parameters.lateness):
@@ -349,7 +358,7 @@ class Detection:
             for window, correction in self.closed.corrections(self.clock.now)
         ]
         self.rule_windows = [ruled for ruled in self.rule_windows if not self._retired(ruled)]
-        return Findings({}, {}, anomalies, closed)
+        return Findings({}, {}, 0, anomalies, closed)
 
     def _retired(self, ruled: RuleWindows) -> bool:
         """Whether the rule is out of effect, and none of its windows can change any more."""

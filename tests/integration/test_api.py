@@ -287,6 +287,7 @@ def test_metrics(site: SiteFactory) -> None:
         'clickwarden_accepted_total{partition="0"} 60.0',
         'clickwarden_late_total{partition="0"} 0.0',
         'clickwarden_uncounted_total{partition="0"} 0.0',
+        'clickwarden_late_by_silence_total{partition="0"} 0.0',
         'clickwarden_ignored_total{partition="0"} 1.0',
         'clickwarden_rejected_total{partition="0",reason="not_json"} 1.0',
         'clickwarden_suspects{partition="0"} 1.0',

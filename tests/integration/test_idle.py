@@ -63,6 +63,16 @@ def test_an_open_transaction_is_no_silence(site: Sites) -> None:
     outlast_silence(topic, worker)
     by.commit_transaction()
     go_on(topic, worker)
+    say_which_came_too_late(topic, worker, EVEN[0])
+
+
+def say_which_came_too_late(topic: Site, worker: Worker, partition: int) -> None:
+    topic.send(*MORE, partition=partition)
+    topic.await_counted(worker)
+    late = {number: (said["late"], said["late_by_silence"]) for number, said in worker.partitions().items()}
+    assert late == {number: (5, 5) if number == partition else (0, 0) for number in range(3)}
+    words = "5 clicks were late only because wall clock had closed their window behind a silence"
+    topic.until(lambda: words in worker.log, worker)
 
 
 def test_a_pause_is_no_silence_where_clicks_arrive_in_pieces(site: Sites) -> None:

@@ -30,6 +30,24 @@ async def cut(self, request):
 GroupCoordinator._send_req = cut
 """
 
+#: What is asked of the group's coordinator, or about it, while the file exists is never answered.
+HANGING = """
+import asyncio
+from pathlib import Path
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.group import HeartbeatRequest
+
+send = AIOKafkaClient.send
+
+async def hang(self, node, request, **more):
+    if isinstance(request, FindCoordinatorRequest | HeartbeatRequest) and Path({hung!r}).exists():
+        await asyncio.sleep(3600)
+    return await send(self, node, request, **more)
+
+AIOKafkaClient.send = hang
+"""
+
 BROKEN = """
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
@@ -76,6 +94,19 @@ def test_cut_off_from_the_coordinator_alone_it_says_nothing_and_ends(
     verdict = topic.verdict()
     assert verdict.ok, verdict.examples
     assert verdict.accounted
+
+
+def test_a_request_that_is_never_answered_does_not_cost_it_its_place(
+    site: Sites, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = site(session_timeout=12)
+    hung = tmp_path / "hung"
+    worker = sabotaged(topic, HANGING.format(hung=str(hung)), "one", monkeypatch)
+    topic.until(lambda: worker.ready, worker)
+    hung.touch()
+    topic.until(lambda: worker.state == "away", worker)
+    hung.unlink()
+    topic.until(lambda: worker.ready, worker, seconds=12)
 
 
 def test_it_ends_when_coordination_fails(site: Sites, monkeypatch: pytest.MonkeyPatch) -> None:

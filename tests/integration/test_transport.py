@@ -161,6 +161,19 @@ def test_a_producers_own_time_stamp_vouches_for_no_clock(site: Callable[..., Sit
     assert topic.verdict().ok
 
 
+def test_a_group_that_has_committed_without_a_state_is_counted_from_the_beginning(
+    site: Callable[..., Site],
+) -> None:
+    topic = site()
+    topic.create()
+    topic.send(*attack("eve", 61), closing())
+    topic.commit(30)
+    worker = topic.start()
+    topic.await_counted(worker)
+    assert worker.partitions()[0]["accepted"] == 62
+    assert counts(topic, 0) == {"eve": 61}
+
+
 def test_what_retention_took_before_the_first_start_is_no_loss(site: Callable[..., Site]) -> None:
     topic = site()
     topic.create()

@@ -31,7 +31,12 @@ function figures(health) {
     figure(
       "Late",
       number(health.late),
-      health.uncounted ? `${number(health.uncounted)} too late to be counted` : "counted all the same",
+      [
+        health.uncounted ? `${number(health.uncounted)} too late to be counted` : "counted all the same",
+        health.late_by_silence && `${number(health.late_by_silence)} behind a silence`,
+      ]
+        .filter(Boolean)
+        .join(", "),
     ),
     figure(
       "Rejected",

@@ -29,7 +29,7 @@ from clickwarden.settings import Settings
 T = 1_760_000_040.0
 BOT = Rule(name="bot", window=60, threshold=50)
 LOGINS = Rule(name="logins", window=60, threshold=15, events=("login", "login_failed"))
-NOTHING = Findings({}, {}, [], [])
+NOTHING = Findings({}, {}, 0, [], [])
 FATES = ("accepted", "late", "uncounted", "ignored", "not_json", "future")
 
 
