@@ -1,51 +1,64 @@
 """``faust -A app replay FILE``: the clicks of a file into the topic."""
 
+import asyncio
 import math
-import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
-from faust.cli import argument, option
+from faust.cli import option
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from app.main import settings
 from clickwarden.detection.clicks import Clicks
+from clickwarden.errors import SettingsError
+from clickwarden.formats.lines import Block
 from clickwarden.sandbox.disorder import delayed
-from clickwarden.sources import files
+from clickwarden.sources import files as sources
 from clickwarden.sources.producer import ClickProducer
 from clickwarden.times import isotime
+from commands import reading
 from commands.command import AsyncCommand
 
 #: Bad lines that are shown; the others are only counted.
 SHOWN = 5
+#: How often a file is looked at that is followed, seconds.
+POLL = 0.25
 #: Clicks that may wait on disk: the rest is safe in the file.
 WAITING = 100_000
 
 
 class Replay(AsyncCommand):
-    """Put the clicks of FILE into the clicks topic, with the times they have there.
+    """Put the clicks of FILES into the clicks topic, with the times they have there.
 
-    FILE is a web server's access log (common or combined format) or NDJSON,
-    one click a line; gzip is fine. In an access log the user is the client's
-    address, the product is the path, and the event is view (GET, HEAD), login
-    (POST to a sign-in page), submit (other changes) or other.
+    FILES are web servers' logs or NDJSON, one click a line, as scan reads them:
+    see there; - is standard input, and of several the one that begins first is
+    the first. In a log the user is the client's address, the product is the
+    path, and the event is view (GET, HEAD), login and login_failed (POST to a
+    sign-in, and what was answered with 401), submit (other changes) or other.
 
     It ends when Kafka has every click. Broken off before, it leaves what it had
     read on disk, in CLICKWARDEN_DATA_DIR, for the next replay or simulate.
     """
 
     options = [  # noqa: RUF012
-        argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+        *reading.OPTIONS,
         option(
             "--speed",
             type=click.FloatRange(min=0, min_open=True),
             help="1: in real time by the clicks' own times, 100: a hundred times faster.  "
             "[default: as fast as Kafka takes them]",
+        ),
+        option(
+            "--follow",
+            is_flag=True,
+            help="Go on with what is written to the file from now on, also when it is rotated, until Ctrl-C.",
         ),
         option(
             "--shuffle-within",
@@ -60,7 +73,15 @@ class Replay(AsyncCommand):
         ),
     ]
 
-    async def run(self, file: Path, speed: float | None, shuffle_within: float, seed: int) -> None:
+    async def run(
+        self,
+        files: tuple[Path, ...],
+        speed: float | None,
+        follow: bool,
+        shuffle_within: float,
+        seed: int,
+        **how: Any,
+    ) -> None:
         """Send the clicks, and say at the end what became of them."""
         console = Console(markup=False, highlight=False, soft_wrap=True)
         columns = (
@@ -69,52 +90,69 @@ class Replay(AsyncCommand):
             DownloadColumn(),
             TimeRemainingColumn(),
         )
+        how_read, size = reading.reading_of(**how), reading.size(files)
+        if follow and (len(files) != 1 or not files[0].is_file()):
+            raise SettingsError("--follow goes with one file, and no pipe: a pipe is followed by itself")
+        if follow:
+            size, blocks = None, sources.follow(files[0], settings, how_read)
+        else:
+            blocks = sources.read_all(files, settings, how_read)
         began = time.monotonic()
         producer = ClickProducer(settings)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            reading = _Reading(file, producer, progress)
+            task = progress.add_task("", total=size, clicks="0")
+            file = _File(blocks, producer, progress, task)
             try:
                 async with producer:
                     pace = _Pace(speed) if speed else None
-                    for clicks, arrival in delayed(reading.clicks(), shuffle_within, seed):
+                    for clicks, arrival in delayed(file.clicks(), shuffle_within, seed):
                         await producer.flush(leaving=WAITING)
+                        if follow and not len(arrival):
+                            await asyncio.sleep(POLL)
                         if pace is None:
                             await producer.send_all(clicks)
                         elif len(arrival):
                             async for _ in producer.pace(clicks, pace.due(arrival)):
-                                reading.show()
+                                file.show()
             finally:
                 took = time.monotonic() - began
+                left_out = "".join(f", {count:,} left out ({what})" for what, count in file.left_out.items())
                 console.print(
                     f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} wait on disk, "
-                    f"{reading.skipped:,} lines skipped; {took:.1f} s, {producer.acked / took:,.0f} clicks/s"
+                    f"{file.skipped:,} lines skipped{left_out}; {took:.1f} s, "
+                    f"{producer.acked / took:,.0f} clicks/s"
                 )
-                if reading.first <= reading.last:
-                    console.print(f"Their times are {isotime(reading.first)} to {isotime(reading.last)}")
+                if file.first <= file.last:
+                    console.print(f"Their times are {isotime(file.first)} to {isotime(file.last)}")
 
 
-class _Reading:
-    """The file as far as it was read, and a bar that shows it.
+class _File:
+    """The files as far as they were read, and a bar that shows it.
 
     Attributes:
         skipped: lines that are no click.
+        left_out: lines that are not to be counted, by what they are.
         first, last: earliest and latest time of the clicks, epoch seconds; infinite before the first.
     """
 
-    def __init__(self, file: Path, producer: ClickProducer, progress: Progress) -> None:
+    def __init__(
+        self, blocks: Iterator[Block], producer: ClickProducer, progress: Progress, task: TaskID
+    ) -> None:
         self.skipped = 0
+        self.left_out: Counter[str] = Counter()
         self.first, self.last = math.inf, -math.inf
-        self._file = file
+        self._blocks = blocks
         self._producer = producer
         self._progress = progress
-        self._task = progress.add_task("", total=os.stat(file).st_size, clicks="0")
+        self._task = task
 
     def clicks(self) -> Iterator[Clicks]:
-        """The clicks of the file, some thousand at a time; the first bad lines are shown."""
-        for block in files.read(self._file, settings):
+        """The clicks of the files, some thousand at a time; the first bad lines are shown."""
+        for block in self._blocks:
             for line, reason in block.bad[: max(0, SHOWN - self.skipped)]:
-                self._progress.console.print(f"{self._file}:{line}: skipped: {reason}")
+                self._progress.console.print(f"{block.file}:{line}: skipped: {reason}")
             self.skipped += len(block.bad)
+            self.left_out.update(block.left_out)
             self.first = min(self.first, block.clicks.times.min(initial=math.inf))
             self.last = max(self.last, block.clicks.times.max(initial=-math.inf))
             self._progress.update(self._task, completed=block.read)

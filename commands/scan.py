@@ -1,74 +1,95 @@
-"""``faust -A app scan FILE``: the detection over a file, with nothing running."""
+"""``faust -A app scan FILE``: the detection over files, with nothing running."""
 
-import math
-import os
+import gc
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
-import click
 import msgspec
-from faust.cli import argument, option
+from faust.cli import option
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.main import app, settings
 from clickwarden.alerts.sight import Sight
+from clickwarden.alerts.words import visible
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
-from clickwarden.detection.detection import Detection, Findings
-from clickwarden.detection.intake import Counts, Intake
+from clickwarden.detection.commonest import Ranking
+from clickwarden.detection.intake import NEARLY_ALL, Counts, Intake
+from clickwarden.detection.whole import WholeDetection
+from clickwarden.formats.clients import address
 from clickwarden.formats.lines import Block
-from clickwarden.kafka.runs import RUN_RECORDS
-from clickwarden.sources import files
+from clickwarden.sources import files as sources
+from commands import reading
 from commands.command import BLIND, AsyncCommand
 from commands.terminal import describe, show_sight
 
+#: Clicks that are counted together; how many does not change what is found.
+BATCH_CLICKS = 16_384
+#: Of fewer clicks all may be one client's.
+COMMON_CLICKS = 20
+
 
 class Scan(AsyncCommand):
-    """Find the abnormal users in FILE: who, when, how much and why. Nothing need be running.
+    """Find the abnormal users in FILES: who, when, how much and why. Nothing need be running.
 
-    FILE is a web server's access log (common or combined format) or NDJSON,
-    one click a line; gzip is fine. The rules are those of CLICKWARDEN_RULES.
-    The file is taken for whole: its last windows are closed too, and the
-    figures are those with the clicks that stand late in it.
+    FILES are web servers' logs, or NDJSON, one click a line; - is standard
+    input. Recognised are the common and the combined format, also with a
+    virtual host before it; JSON of Caddy, Traefik, nginx, Envoy and Cloudflare;
+    ALB, CloudFront, IIS (W3C) and HAProxy; with what syslog, journald, Docker,
+    docker compose and Kubernetes put before a line; --format is for any other.
+    They may be compressed (gzip, bzip2, xz, zstd). In a log the user is the
+    client's address.
+
+    The rules are those of CLICKWARDEN_RULES. Files are taken for whole:
+    whatever order their lines stand in, none is late.
 
     Exit code: 0 it was scanned; 3 it was, and so many of its lines cannot be
     counted (CLICKWARDEN_BLIND_SHARE) that the anomalies say little.
     """
 
     options = [  # noqa: RUF012
-        argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+        *reading.OPTIONS,
         option("--json", "as_json", is_flag=True, help="One anomaly a line, closed ones only."),
     ]
 
-    async def run(self, file: Path, as_json: bool) -> None:
+    async def run(self, files: tuple[Path, ...], as_json: bool, **how: Any) -> None:
         """Print the anomalies, and how long it took; exit with its code."""
         console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        scanned = _Scanned()
+        how_read, size = reading.reading_of(**how), reading.size(files)
         began = time.monotonic()
+        # Nothing that lines leave behind has cycles: to look for them takes a tenth of the time.
+        gc.freeze()
+        gc.set_threshold(200_000, 100, 100)
         columns = (
             TextColumn("{task.completed:,} bytes"),
             BarColumn(),
             DownloadColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("", total=os.stat(file).st_size)
-            for block in files.read(file, settings):
-                scanned.take(block)
-                progress.update(task, completed=block.read)
-        scanned.end()
+        with tempfile.TemporaryFile() as store:
+            scanned = _Scanned(store)
+            with Progress(
+                *columns, console=console, transient=True, disable=not console.is_terminal
+            ) as progress:
+                task = progress.add_task("", total=size)
+                for block in sources.read_all(files, settings, how_read):
+                    scanned.take(block)
+                    progress.update(task, completed=block.read)
+            for anomaly in scanned.end():
+                if as_json:
+                    sys.stdout.buffer.write(msgspec.json.encode(anomaly) + b"\n")
+                else:
+                    Console(highlight=False).print(describe(anomaly), soft_wrap=True)
         took = time.monotonic() - began
-        if as_json:
-            for anomaly in scanned.closed.values():
-                sys.stdout.buffer.write(msgspec.json.encode(anomaly) + b"\n")
-        else:
-            for anomaly in scanned.closed.values():
-                Console(highlight=False).print(describe(anomaly), soft_wrap=True)
         console.print(f"{scanned.summary()}; {took:.2f} s, {scanned.lines / took:,.0f} lines/s")
+        for warning in scanned.warnings():
+            console.print(f"warning: {warning}", style="yellow")
         sight = scanned.sight()
         blindness = sight.blindness(settings.blind_share)
         show_sight(sight, app.rules, blindness, console)
@@ -76,59 +97,72 @@ class Scan(AsyncCommand):
 
 
 class _Scanned:
-    """The file as far as it was scanned.
+    """The files as far as they were scanned.
 
     Attributes:
         lines: how many.
-        closed: the last figures of windows that are over, by ``alert_id``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: IO[bytes]) -> None:
         self.lines = 0
-        self.closed: dict[str, Anomaly] = {}
-        self._detection = Detection(0, app.rules, settings)
+        self._detection = WholeDetection(app.rules, settings, store)
         self._intake = Intake(app.rules)
+        self._ranking = Ranking()
         self._rejected: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
+        self._anomalies = 0
+        self._is_log = False
+        self._has_address = False
 
     def take(self, block: Block) -> None:
         """Count some lines."""
         self.lines += block.lines
+        self._left_out.update(block.left_out)
         self._intake.reject(block.clicks.rejected)
         self._rejected.update(record.reason for record in block.clicks.rejected)
-        for clicks in block.clicks.cut(RUN_RECORDS):
+        self._is_log |= block.clicks.requests is not None
+        for clicks in block.clicks.cut(BATCH_CLICKS):
             batch = Batch(clicks)
-            self._learn(self._detection.count(batch))
+            self._detection.count(batch)
             self._intake.hear(len(batch), batch.events)
+            self._ranking.take(batch)
+            self._has_address = self._has_address or any(
+                address(user.partition("/")[0]) for user in batch.users
+            )
 
-    def end(self) -> None:
-        """Close the last windows: no more lines come."""
-        self._detection.decide(math.inf)
-        self._learn(self._detection.close())
-
-    def _learn(self, findings: Findings) -> None:
-        self.closed |= _closed(findings.anomalies)
-        for window in findings.closed:
+    def end(self) -> Iterator[Anomaly]:
+        """The anomalies: no more lines come."""
+        for window, anomalies in self._detection.close():
             self._intake.close(window)
+            self._anomalies += len(anomalies)
+            yield from anomalies
 
     def summary(self) -> str:
         """What became of the lines."""
-        late = f"{self._detection.late:,} late"
-        if self._detection.uncounted:
-            late += f" ({self._detection.uncounted:,} too late to be counted)"
+        left_out = "".join(f", {count:,} left out ({what})" for what, count in self._left_out.items())
         skipped = f"{self._rejected.total():,} skipped"
-        return f"{self.lines:,} lines, {skipped}, {late}; {len(self.closed)} anomalies"
+        return f"{self.lines:,} lines, {skipped}{left_out}; {self._anomalies:,} anomalies"
+
+    def warnings(self) -> Iterator[str]:
+        """Why the users may be none."""
+        first = self._ranking.first
+        if not self._is_log or not first.of:
+            return
+        if not self._has_address:
+            yield (
+                f"no client is an address: they are host names, such as {visible(first.user_id)}; if those "
+                "are your own, --format says where in a line the client stands"
+            )
+        if first.clicks >= max(COMMON_CLICKS, NEARLY_ALL * first.of):
+            user = visible(first.user_id)
+            yield (
+                f"{100 * first.clicks // first.of} % of {first.of:,} requests are of one client, {user}: if "
+                f"that is a proxy of yours, --trusted-proxies {user} has the client read from "
+                "X-Forwarded-For, where the log has it"
+            )
 
     def sight(self) -> Sight:
         """What can be seen of the lines."""
-        found = self._detection
-        total = Counts(found.accepted, found.late, found.uncounted, dict(self._rejected))
-        return Sight.of(self._intake, total, settings.field_names)
-
-
-def _closed(anomalies: Iterable[Anomaly]) -> dict[str, Anomaly]:
-    """The last figures of windows that are over, by ``alert_id``; of a whole file none is a correction."""
-    return {
-        anomaly.alert_id: msgspec.structs.replace(anomaly, status="closed", revision=0)
-        for anomaly in anomalies
-        if anomaly.status != "ongoing"
-    }
+        total = Counts(self._detection.clicks, rejected=dict(self._rejected))
+        sight = Sight.of(self._intake, total, settings.field_names)
+        return msgspec.structs.replace(sight, commonest={}) if self._is_log else sight

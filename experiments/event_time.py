@@ -149,7 +149,7 @@ async def outcome(bootstrap: str, folder: Path, way: Way, file: Path) -> Outcome
     settings = deployment.settings
     await deployment.declare()
     with deployment.worker():
-        await asyncio.to_thread(deployment.run, "replay", str(file), *way.options)
+        await asyncio.to_thread(deployment.run, "replay", "--everything", str(file), *way.options)
         await deployment.all_final()
     verdict = await asyncio.to_thread(deployment.verdict)
     async with reader(settings, settings.anomalies_topic) as consumer:

@@ -8,7 +8,7 @@ import msgspec
 
 from clickwarden.alerts.words import plural, visible
 from clickwarden.detection.intake import BLOCK, EVENTS, NEARLY_ALL, UNCOUNTED, Counts, Example, Intake
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import Rule, spelled
 from clickwarden.formats.clicks import REASONS
 from clickwarden.formats.cures import cure, plain
 
@@ -180,7 +180,7 @@ class Sight(msgspec.Struct):
             )
         seen = ", ".join(map(shortened, self.events[:NAMED])) + (", …" if len(self.events) > NAMED else "")
         text = (
-            f"Rule {rule.name} counts {' and '.join(map(visible, rule.events))}, and none of "
+            f"Rule {rule.name} counts {spelled(list(map(visible, rule.events)), ' and ')}, and none of "
             f"{plural(self.clicks, 'click')} has been one; seen were {seen}"
         )
         likely = " or ".join(map(shortened, list(meant)[:NAMED]))

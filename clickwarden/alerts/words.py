@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import Rule, spelled
 
 #: OWASP Automated Threats to Web Applications, version 1.2.
 OWASP = {
@@ -81,7 +81,7 @@ def limit(rule: Rule) -> str:
 
 
 def _clicks(count: int, events: Sequence[str]) -> str:
-    return plural(count, "click") + (f" ({' or '.join(events)})" if events else "")
+    return plural(count, "click") + (f" ({spelled(events, ' or ')})" if events else "")
 
 
 class Count(NamedTuple):

@@ -14,7 +14,7 @@ from clickwarden.detection.anomaly import Anomaly, Status, alert_id
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clock import Delays, EventClock, Passage
 from clickwarden.detection.closed import ClosedWindow, ClosedWindows, LateClick, Outcome
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import Rule, spelled
 from clickwarden.detection.suspects import Suspect
 from clickwarden.detection.windows import Window
 from clickwarden.times import isotime
@@ -252,7 +252,7 @@ class Detection:
             for start, positions in placement.windows:
                 window = ruled.window(start, self._parameters)
                 for click, user_id, suspect in window.count(batch, positions):
-                    ongoing.append((click, self._anomaly("ongoing", window, user_id, suspect)))
+                    ongoing.append((click, anomaly_of(self.partition, "ongoing", window, user_id, suspect)))
         ongoing.sort(key=lambda found: found[0])
         closings = self._closings(watermarks, passage)
         uncounted = self._count_late(batch, passage, sorted(late, key=lambda one: one[0]), closings)
@@ -341,13 +341,20 @@ class Detection:
 
     def _tell(self, closed: list[Window]) -> Findings:
         anomalies = [
-            self._anomaly("closed", window, user_id, suspect)
+            anomaly_of(self.partition, "closed", window, user_id, suspect)
             for window in closed
             for user_id, suspect in window.suspects.all().items()
             if window.suspects.over(suspect)
         ]
         anomalies += [
-            self._anomaly("corrected", window, correction.user_id, correction.suspect, correction.revision)
+            anomaly_of(
+                self.partition,
+                "corrected",
+                window,
+                correction.user_id,
+                correction.suspect,
+                correction.revision,
+            )
             for window, correction in self.closed.corrections(self.clock.now)
         ]
         self.rule_windows = [ruled for ruled in self.rule_windows if not self._retired(ruled)]
@@ -357,37 +364,39 @@ class Detection:
         """Whether the rule is out of effect, and none of its windows can change any more."""
         return ruled.ended(self.watermark) and all(window.rule is not ruled.rule for window in self.closed)
 
-    def _anomaly(
-        self,
-        status: Status,
-        window: Window | ClosedWindow,
-        user_id: str,
-        suspect: Suspect,
-        revision: int = 0,
-    ) -> Anomaly:
-        rule = window.rule
-        events = suspect.event_mix
-        return Anomaly(
-            alert_id=alert_id(rule.name, user_id, window.start),
-            rule=rule.name,
-            status=status,
-            user_id=user_id,
-            window_start=isotime(window.start),
-            window_end=isotime(window.end),
-            count=suspect.count_high,
-            count_low=suspect.count_low,
-            count_high=suspect.count_high,
-            threshold=rule.threshold,
-            first_seen=isotime(suspect.first),
-            last_seen=isotime(suspect.last),
-            events=events,
-            distinct_products=suspect.distinct_products,
-            category=rule.category,
-            owasp=rule.threat,
-            reasons=list(_reasons(rule, suspect, events)),
-            partition=self.partition,
-            revision=revision,
-        )
+
+def anomaly_of(
+    partition: int,
+    status: Status,
+    window: Window | ClosedWindow,
+    user_id: str,
+    suspect: Suspect,
+    revision: int = 0,
+) -> Anomaly:
+    """What is told of a suspect over the threshold."""
+    rule = window.rule
+    events = suspect.event_mix
+    return Anomaly(
+        alert_id=alert_id(rule.name, user_id, window.start),
+        rule=rule.name,
+        status=status,
+        user_id=user_id,
+        window_start=isotime(window.start),
+        window_end=isotime(window.end),
+        count=suspect.count_high,
+        count_low=suspect.count_low,
+        count_high=suspect.count_high,
+        threshold=rule.threshold,
+        first_seen=isotime(suspect.first),
+        last_seen=isotime(suspect.last),
+        events=events,
+        distinct_products=suspect.distinct_products,
+        category=rule.category,
+        owasp=rule.threat,
+        reasons=list(_reasons(rule, suspect, events)),
+        partition=partition,
+        revision=revision,
+    )
 
 
 def _by_click(found: list[tuple[int, RuleWindows]]) -> dict[int, list[str]]:
@@ -409,7 +418,7 @@ def _grouped(starts: NDArray[np.int64], positions: NDArray[np.intp]) -> list[tup
 
 def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[str]:
     """Why a suspect is an anomaly, in words, from figures that a replay repeats."""
-    of = f" ({', '.join(rule.events)})" if rule.events else ""
+    of = f" ({spelled(rule.events, ', ')})" if rule.events else ""
     yield f"{suspect.count_high} clicks{of} in a window of {rule.window} s, threshold {rule.threshold}"
     span = suspect.last - suspect.first
     if span >= 1:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,9 @@ OWASP: dict[str, str] = {
     "scraper": "OAT-011",
     "credential_stuffing": "OAT-008",
 }
+
+#: Names of events that are spelled out where a rule is explained.
+SPELLED = 2
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,17 +71,36 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     rule: list[Rule]
+    events: dict[str, list[str]] = {}
+
+
+def _named(rule: Rule, others: Mapping[str, Sequence[str]]) -> Rule:
+    """The rule with what others call its events behind what it calls them."""
+    names = [*rule.events, *(name for event in rule.events for name in others.get(event, ()))]
+    return msgspec.structs.replace(rule, events=tuple(dict.fromkeys(names)))
+
+
+def spelled(events: Sequence[str], separator: str) -> str:
+    """The first names of some events, and how many more there are; the separator stands before the last.
+
+    >>> spelled(("login", "login_failed"), " or "), spelled(("view", "page_view", "Page Viewed"), " or ")
+    ('login or login_failed', 'view, page_view or 1 more')
+    """
+    names = list(events[:SPELLED])
+    if len(events) > SPELLED:
+        names.append(f"{len(events) - SPELLED} more")
+    return separator.join((*([", ".join(names[:-1])] if names[1:] else ()), *names[-1:]))
 
 
 def load(path: Path) -> tuple[Rule, ...]:
-    """Read the rules, in the file's order.
+    """Read the rules, in the file's order, each with all names of its events.
 
     Raises:
         SettingsError: the file is missing, is not TOML, or a rule is wrong.
     """
     try:
         with path.open("rb") as file:
-            rules = msgspec.convert(tomllib.load(file), _File).rule
+            found = msgspec.convert(tomllib.load(file), _File)
     except FileNotFoundError:
         raise SettingsError(
             f"CLICKWARDEN_RULES={path}: no such file; write one (see rules.toml in the repository) "
@@ -86,6 +108,7 @@ def load(path: Path) -> tuple[Rule, ...]:
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise SettingsError(f"{path}: {error}") from None
+    rules = [_named(rule, found.events) for rule in found.rule]
     names = [rule.name for rule in rules]
     if not rules:
         raise SettingsError(f"{path}: holds no rule; add a [[rule]] with name, window and threshold")

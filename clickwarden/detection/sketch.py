@@ -74,7 +74,7 @@ class Sketch:
     ([3, 1], 2)
     """
 
-    __slots__ = ("_scalar", "cells", "clicks")
+    __slots__ = ("_full", "_scalar", "cells", "clicks")
 
     def __init__(self, width: int, ceiling: int) -> None:
         self._take(np.zeros(DEPTH * width, np.min_scalar_type(ceiling)), 0)
@@ -84,6 +84,7 @@ class Sketch:
         self.clicks = clicks
         # One cell at a time, a memoryview is three times as fast as numpy.
         self._scalar = memoryview(cells.data)
+        self._full = LOAD * self.width if self.width < WIDTH_MAX else math.inf
 
     @property
     def width(self) -> int:
@@ -93,7 +94,7 @@ class Sketch:
     @property
     def room(self) -> float:
         """Clicks until the width doubles."""
-        return LOAD * self.width - self.clicks if self.width < WIDTH_MAX else math.inf
+        return self._full - self.clicks
 
     def restore(self, cells: bytes, clicks: int) -> None:
         """Take the state of another sketch of the same make.
@@ -122,22 +123,24 @@ class Sketch:
         largest = np.iinfo(self.cells.dtype).max
         raised = np.minimum(after, largest).astype(self.cells.dtype)
         self.cells[cells] = np.maximum(self.cells[cells], raised)
-        self._added(int((after - before).sum()))
+        self.clicks += int((after - before).sum())
+        self._widen()
 
     def add(self, cells: list[int]) -> int:
         """Add one click of one user, by its ``DEPTH`` cells; its new estimate."""
         values = self._scalar
         old = min([values[index] for index in cells])
-        largest = (1 << 8 * values.itemsize) - 1
-        new: int = min(old + 1, largest)
+        new: int = min(old + 1, (1 << 8 * values.itemsize) - 1)
         for index in cells:
             if values[index] < new:
                 values[index] = new
-        self._added(1)
+        self.clicks += 1
+        if self.clicks >= self._full:
+            self._widen()
         return new
 
-    def _added(self, clicks: int) -> None:
-        self.clicks += clicks
+    def _widen(self) -> None:
+        """Double the width as often as it has no room left."""
         while self.room <= 0:
             rows = self.cells.reshape(DEPTH, -1)
             self._take(np.concatenate((rows, rows), axis=1).ravel(), self.clicks)

@@ -107,7 +107,7 @@ class Window:
         return crossings
 
     def _count_each(self, selected: Selection) -> list[Crossing]:
-        batch, width = selected.batch, 0
+        batch, width, level = selected.batch, 0, self.level
         crossings: list[Crossing] = []
         clicks = zip(selected.positions.tolist(), selected.user.tolist(), strict=True)
         for click, (position, user) in enumerate(clicks):
@@ -117,8 +117,9 @@ class Window:
                     width = self.sketch.width
                     cells = batch.cells(self.seed, width)[:, selected.user].T.tolist()
                 estimate = self.sketch.add(cells[click])
-                if estimate < self.level:
+                if estimate < level:
                     continue
                 self.suspects.promote(user_id, estimate)
+                level = self.level  # which only this can change
             crossings += self.suspects.add(user_id, batch.evidence, [position])
         return crossings

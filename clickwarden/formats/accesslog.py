@@ -1,108 +1,186 @@
-"""Web servers' access logs.
+"""Web servers' access logs of one line a request, in text.
 
-In the Common Log Format or the combined one [1]_, as Apache and nginx write
-it. A line becomes a click so:
-
-============  =====================================================================
-user_id       the client's address
-event         ``view`` for GET and HEAD; ``login`` for POST to a path that ends like a
-              sign-in (``/login``, ``/wp-login.php``, ``/users/sign_in``, ``/session``,
-              …); ``submit`` for every other POST, PUT, PATCH and DELETE; ``other``
-              for what else a client may send, also where it is not HTTP
-product_id    the path without the query
-timestamp     when the server received the request, in the zone it names
-============  =====================================================================
+The layouts in :data:`LAYOUTS` are told by the first lines of a file: the
+common and the combined log format [1]_ as Apache, nginx and most others write
+it, also with a virtual host or X-Forwarded-For before it; HAProxy's, AWS' load
+balancers' and buckets', Envoy's and Squid's own. Any other is given as the
+server's format string (:mod:`~clickwarden.formats.logformat`).
 
 .. [1] https://httpd.apache.org/docs/2.4/logs.html#accesslog
 """
 
 import re
-from datetime import datetime
-from itertools import compress
-from math import isfinite, nan
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
-from clickwarden.detection.clicks import Clicks, Rejected
+from clickwarden.formats.clients import Clients, address, host
 from clickwarden.formats.lines import Block
-from clickwarden.formats.shapes import USER_ID_MAX
+from clickwarden.formats.moments import Moments
+from clickwarden.formats.requests import Columns, Requests
 
-VIEW = frozenset({"GET", "HEAD"})
-SUBMIT = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-LOGIN = re.compile(
-    r"/(?:wp-)?(?:log[-_]?in|log[-_]?on|sign[-_]?in|sessions?|auth|authenticate)(?:\.\w+)?/?$", re.I
+# Parts of layouts. They stay within a line, and hardly one goes back over what it has matched: a line made
+# up to be slow is as fast as any.
+QUOTED = r'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'
+CLIENT = r'(?P<client>[^\s,"]++(?:, ?[^\s,"]++)*+)'
+STAMP = (
+    r"(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}[: ][^\]\n]{1,32}+"
+    r"|\d{4}-\d\d-\d\d[T ][^\]\n]{1,32}+|\d{10}(?:\.\d++)?+)"
 )
-#: Why a line is no click.
-NO_REQUEST = "no line of an access log"
+TIME = rf"\[{STAMP}\]"
+ISO = r"(?P<time>\d{4}-\d\d-\d\dT[^\s\]]++)"
 
-#: Matches every line, so that the n-th match is the n-th line; without a
-#: client where the line is none of an access log's.
-LINE = re.compile(
-    rf"^(?:(\S{{1,{USER_ID_MAX}}}+) .*?"  # client, then identity and user, which may hold blanks
-    r'\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "'
-    r'(?:([A-Z]+) ([^\s"?]*))?)?.*$',
-    re.MULTILINE | re.ASCII,
+
+def target(stop: str = "") -> str:
+    """The path, and where there is one the query, behind scheme and host or not; to a blank or ``stop``."""
+    name, value = rf'[^\s"?\\{stop}]*+', rf'[^\s"\\{stop}]*+'
+    return (
+        rf"(?:[a-z]{{2,5}}://[^/\s\"]*+)?(?P<path>{name}(?:\\.{name})*+)(?P<query>\?{value}(?:\\.{value})*+)?"
+    )
+
+
+#: The beginning of what stands between the quotes of a request; nothing where it is none of HTTP.
+REQUEST = rf"(?:(?P<method>[A-Z]++(?:-[A-Z]++)?+) {target()})?"
+STATUS = r"(?P<status>\d{3})"
+#: Bytes, referer, user agent, and X-Forwarded-For: what is quoted next, if it looks like it.
+FORWARDED = rf'(?: [^\s"]++ "{QUOTED}" "{QUOTED}"(?:[^"\n]*+"(?P<forwarded>[\da-fA-F.:,\[\] unkow-]++)")?)?'
+#: The common log format from its time on, and what the combined one and others have behind it.
+COMMON = rf'{TIME} "{REQUEST}(?:{QUOTED}" {STATUS}{FORWARDED})?'
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the lines of a log are made.
+
+    Attributes:
+        name: for people.
+        pattern: of a line's beginning, with the named groups client, forwarded, time (or day and clock),
+            method, path, query and status, as far as there are such.
+        times: of :meth:`datetime.strptime`; empty where :class:`Moments` knows how they are written.
+    """
+
+    name: str
+    pattern: str
+    times: str = ""
+
+    @property
+    def has_client(self) -> bool:
+        """Whether it says who was connected, and not only what X-Forwarded-For says."""
+        return "(?P<client>" in self.pattern
+
+    def behind(self, prefix: str) -> "Layout":
+        """The same, of lines with something before them that this pattern matches."""
+        return replace(self, pattern=prefix + self.pattern)
+
+
+# fmt: off
+#: Those that are recognised. Of two that fit as many lines the first is taken.
+LAYOUTS = (
+    Layout("X-Forwarded-For, then combined",
+           r'(?P<forwarded>[\da-fA-F:.]++(?:, ?[\da-fA-F:.]++)*+|-|unknown) '
+           r'(?P<client>[\da-fA-F]++[:.][\da-fA-F:.]++) [^\s"]++ .*?' + COMMON.replace(FORWARDED, "")),
+    Layout("common or combined", rf'{CLIENT} [^\s"]++ .*?{COMMON}'),
+    Layout("virtual host, then common or combined", rf'\S++ {CLIENT} [^\s"]++ .*?{COMMON}'),
+    Layout("common or combined without a user", rf'{CLIENT} {COMMON}'),
+    Layout("time first", rf'{TIME} {CLIENT}[^"\n]*+"{REQUEST}(?:{QUOTED}" {STATUS}(?!\d))?'),
+    Layout("HAProxy",
+           rf'{CLIENT} \[(?P<time>\d\d/[A-Z][a-z]{{2}}/\d{{4}}:[^\]\n]++)\] \S++ \S++ [-+\d/]++ '
+           rf'(?P<status>\d{{3}}|-1) [^"\n]*+"{REQUEST}'),
+    Layout("AWS ALB",
+           rf'(?:https?|h2|wss?|grpcs?) {ISO} \S++ {CLIENT} \S++ \S++ \S++ \S++ (?P<status>\d{{3}}|-) '
+           rf'[^"\n]*+"{REQUEST}'),
+    Layout("AWS ELB", rf'{ISO} \S++ {CLIENT} \S++ \S++ \S++ \S++ {STATUS} [^"\n]*+"{REQUEST}'),
+    Layout("AWS S3",
+           rf'\w{{16,}}+ \S++ {TIME} {CLIENT} \S++ \S++ [A-Z][\w.]++ \S++ '
+           rf'"{REQUEST}(?:{QUOTED}" {STATUS})?'),
+    Layout("Envoy",
+           rf'\[{ISO}\] "{REQUEST}{QUOTED}" {STATUS} [^"\n]*+(?:"{QUOTED}" [^"\n]*+)??'
+           rf'"(?P<forwarded>[\da-fA-F.:,\[\] unkow-]++)"'),
+    Layout("Squid",
+           rf'(?P<time>\d{{10}}\.\d{{3}}) ++\d++ {CLIENT} \w++/{STATUS} \d++ (?P<method>[A-Z]++) {target()}'),
 )
-
-
-def requests(head: bytes) -> int:
-    """How many of the lines are an access log's."""
-    return sum(bool(match[0]) for match in LINE.findall(head.decode(errors="replace")))
-
-
-class _Times(dict[str, float]):
-    """Epoch seconds by an access log's timestamp; NaN for what is none."""
-
-    def __init__(self) -> None:
-        self._minutes: dict[str, float] = {}
-
-    def __missing__(self, stamp: str) -> float:
-        minute = stamp[:17] + stamp[20:]
-        try:
-            start = self._minutes.get(minute)
-            if start is None:
-                start = self._minutes[minute] = datetime.strptime(minute, "%d/%b/%Y:%H:%M %z").timestamp()
-            self[stamp] = moment = start + int(stamp[18:20])
-        except ValueError:
-            self[stamp] = moment = nan
-        return moment
+# fmt: on
 
 
 class AccessLog:
-    """Parses lines of an access log."""
+    """Parses lines of one layout."""
+
+    def __init__(self, layout: Layout, clients: Clients) -> None:
+        self._line = compiled(layout, forwarded=clients.trusting)
+        self._places = self._line.groupindex
+        self._requests = Requests(clients)
+        self._moments = Moments(layout.times)
 
     def __call__(self, data: bytes, first: int) -> Block:
         """Parse some whole lines, the first of which has this number."""
         text = data.decode(errors="backslashreplace").removesuffix("\n")
-        users, stamps, methods, paths = map(list, zip(*LINE.findall(text), strict=True))
-        times = list(map(_Times().__getitem__, stamps))
-        events = [
-            "view" if method in VIEW else _event(method, path)
-            for method, path in zip(methods, paths, strict=True)
-        ]
-        products = [path or None for path in paths]
-        bad: list[Rejected] = []
-        good = list(map(isfinite, times))
-        if not all(good):
-            lines = text.split("\n")
-            bad = [
-                Rejected(first + index, None, lines[index].encode(), NO_REQUEST, f"{lines[index][:80]!r}")
-                for index, fine in enumerate(good)
-                if not fine and not lines[index].isspace() and lines[index]
-            ]
-            users, events, products, times = (
-                list(compress(column, good)) for column in (users, events, products, times)
-            )
-        clicks = Clicks(users, events, products, np.array(times, np.float64), rejected=bad)
-        return Block(clicks, len(good), 0)
+        rows = self._line.findall(text)
+        found = list(zip(*rows, strict=True))
+        missing = ("",) * len(rows)
+
+        def column(name: str) -> tuple[str, ...]:
+            return found[self._places[name] - 1] if name in self._places else missing
+
+        stamps: Iterable[str] = column("time")
+        if "day" in self._places:
+            stamps = map(" ".join, zip(column("day"), column("clock"), strict=True))
+        forwarded = column("forwarded") if "forwarded" in self._places else None
+        columns = Columns(
+            peers=column("client") if "client" in self._places else missing,
+            forwarded=forwarded,
+            times=np.fromiter(map(self._moments.__getitem__, stamps), np.float64, len(rows)),
+            methods=column("method"),
+            paths=column("path"),
+            queries=column("query"),
+            statuses=column("status"),
+        )
+        return self._requests.block(columns, first, lambda: text.encode().split(b"\n"))
 
 
-def _event(method: str, path: str) -> str:
-    """What a request other than GET or HEAD does.
+@lru_cache(maxsize=64)
+def compiled(layout: Layout, *, forwarded: bool) -> re.Pattern[str]:
+    """Matches every line, so that the n-th match is the n-th line; all groups empty where it is no such.
 
-    >>> _event("POST", "/users/sign_in"), _event("POST", "/blogin"), _event("PROPFIND", "/")
-    ('login', 'submit', 'other')
+    Args:
+        layout: of the lines.
+        forwarded: whether X-Forwarded-For is looked for.
     """
-    if method not in SUBMIT:
-        return "other"
-    return "login" if method == "POST" and LOGIN.search(path) else "submit"
+    pattern = layout.pattern if forwarded else layout.pattern.replace(FORWARDED, "")
+    line = re.compile(rf"^(?:{pattern})?+[^\n]*+$", re.MULTILINE | re.ASCII)
+    # Of a single group findall() would make no tuple.
+    return line if line.groups > 1 else re.compile("()" + line.pattern, line.flags)
+
+
+def fit(layout: Layout, head: str) -> int:
+    """How well the layout fits some lines: two for each whose client is an address, one for a host name."""
+    line = compiled(layout, forwarded=True)
+    score = 0
+    for match in line.finditer(head):
+        found = match.groupdict()
+        client = found.get("client") or ""
+        hop = (client or found.get("forwarded") or "").rpartition(",")[2].strip()
+        if hop:
+            score += 2 if address(hop) or hop.startswith("unix:") else bool(host(hop))
+    return score
+
+
+def recognised(head: str) -> Layout | None:
+    """The layout that these lines are in; None if it is none of those known."""
+    best, most = None, 0
+    for layout in LAYOUTS:
+        if (score := fit(layout, head)) > most:
+            best, most = layout, score
+        if most == 2 * (head.count("\n") + 1):
+            break
+    return best
+
+
+def requests(head: bytes) -> int:
+    """How many of the lines are an access log's."""
+    text = head.decode(errors="replace")
+    layout = recognised(text)
+    if layout is None:
+        return 0
+    return sum(match["time"] is not None for match in compiled(layout, forwarded=True).finditer(text))

@@ -10,6 +10,7 @@ import msgspec
 from clickwarden.formats import accesslog
 from clickwarden.formats.fields import Path, places
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_framed
+from clickwarden.formats.requests import NO_CLIENT, NO_REQUEST
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX
 from clickwarden.formats.timestamps import EARLIEST
 
@@ -207,7 +208,17 @@ def _uncounted(_: bytes, __: Names) -> str:
 
 
 def _no_request(_: bytes, __: Names) -> str:
-    return "Each line must be in the common or the combined log format, or each a click as JSON."
+    return (
+        "Each line must be in the format that most of the first lines are in. Where that is neither the "
+        "common or the combined log format nor another that is recognised, --format gives it."
+    )
+
+
+def _no_client(_: bytes, __: Names) -> str:
+    return (
+        "If a proxy of yours stands before the server, --trusted-proxies names it, and X-Forwarded-For says "
+        "who the client is; if it stands elsewhere in the line, --format says where."
+    )
 
 
 _CURES: dict[str, Callable[[bytes, Names], str]] = {
@@ -222,7 +233,8 @@ _CURES: dict[str, Callable[[bytes, Names], str]] = {
     "bad_timestamp": _bad_timestamp,
     "future": _future,
     "uncounted": _uncounted,
-    accesslog.NO_REQUEST: _no_request,
+    NO_REQUEST: _no_request,
+    NO_CLIENT: _no_client,
 }
 
 _MOMENTS = "send epoch seconds, milli-, micro- or nanoseconds, or ISO-8601 like 2026-03-10T14:20:00Z"

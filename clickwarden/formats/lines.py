@@ -1,7 +1,8 @@
 """Files of lines: what becomes of some of them."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickError
@@ -9,17 +10,23 @@ from clickwarden.errors import ClickError
 
 @dataclass(slots=True)
 class Block:
-    """Some lines of a file.
+    """Some lines of a file: each is a click, a bad one, blank (or a comment), or left out on request.
 
     Attributes:
         clicks: the lines' clicks, in their order; the offset of a rejected line is its number, from 1.
-        lines: how many lines, blank ones and bad ones included.
+        lines: how many lines.
         read: bytes of the file read so far, compressed where it is.
+        blank: how many of the lines say nothing.
+        left_out: how many were left out, by what they are.
+        file: that they are of, for people.
     """
 
     clicks: Clicks
     lines: int
     read: int
+    blank: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    file: str = ""
 
     @property
     def bad(self) -> list[tuple[int, str]]:

@@ -31,4 +31,4 @@ class NDJSON:
         ]
         clicks = self._decode(records)
         clicks.stamps = None  # of now, which says nothing of the lines
-        return Block(clicks, len(lines), 0)
+        return Block(clicks, len(lines), 0, blank=len(lines) - len(records))

@@ -28,25 +28,10 @@ def delayed(
             yield part, happened
             continue
         arrivals = np.append(arrivals, happened + random.uniform(0, within, len(happened)))
-        held = Clicks(
-            held.users + part.users,
-            held.events + part.events,
-            held.products + part.products,
-            np.append(held.times, part.times),
-        )
+        held = Clicks.together([held, part])
         # Whatever follows arrives later than the newest happened.
         order = arrivals.argsort(kind="stable")
         here = int((arrivals <= newest).sum())
-        yield _pick(held, order[:here]), arrivals[order[:here]]
-        held, arrivals = _pick(held, order[here:]), arrivals[order[here:]]
+        yield held.pick(order[:here].tolist()), arrivals[order[:here]]
+        held, arrivals = held.pick(order[here:].tolist()), arrivals[order[here:]]
     yield held, arrivals
-
-
-def _pick(clicks: Clicks, which: NDArray[np.int64]) -> Clicks:
-    rows = which.tolist()
-    return Clicks(
-        [clicks.users[row] for row in rows],
-        [clicks.events[row] for row in rows],
-        [clicks.products[row] for row in rows],
-        clicks.times[which],
-    )

@@ -22,6 +22,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import repeat
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -33,7 +34,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from numpy.typing import NDArray
 
-from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.clicks import Clicks, Request
 from clickwarden.errors import BrokerError, ClickError, OutboxError, SettingsError
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX
 from clickwarden.formats.timestamps import seconds
@@ -45,6 +46,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: Stands for the request of a click that was none.
+NO_REQUEST = Request("", 0)
 PRODUCT_MAX = 8 * 1024
 #: What Kafka would refuse (max.message.bytes) would keep from it all that is behind.
 RECORD_MAX = 512 * 1024
@@ -106,7 +109,14 @@ class ClickProducer:
         self._settings = settings
         self._click = msgspec.defstruct(
             "Click",
-            [("user_id", str), ("event", str), ("timestamp", float), ("product_id", str | int | None, None)],
+            [
+                ("user_id", str),
+                ("event", str),
+                ("timestamp", float),
+                ("product_id", str | int | None, None),
+                ("method", str, ""),
+                ("status", int, 0),
+            ],
             rename=_written_names(settings),
             omit_defaults=True,
             gc=False,
@@ -191,7 +201,8 @@ class ClickProducer:
             ClickError: one is too large for Kafka.
         """
         columns = clicks.users, clicks.events, clicks.products, clicks.times.tolist()
-        await self._keep([self._record(*click) for click in zip(*columns, strict=True)])
+        requests = clicks.requests or repeat(NO_REQUEST, len(clicks.users))
+        await self._keep([self._record(*click) for click in zip(*columns, requests, strict=True)])
 
     async def pace(self, clicks: Clicks, due: NDArray[np.float64]) -> AsyncIterator[int]:
         """Send each click when the clock reaches its ``due`` (epoch seconds, ascending).
@@ -204,11 +215,9 @@ class ClickProducer:
             if until == sent:
                 await asyncio.sleep(min(due[sent] - time.time(), 1.0))
                 continue
-            cut = slice(sent, until)
+            part = clicks.pick(range(sent, until))
             yield (sent := until)
-            await self.send_all(
-                Clicks(clicks.users[cut], clicks.events[cut], clicks.products[cut], clicks.times[cut])
-            )
+            await self.send_all(part)
             await asyncio.sleep(TICK)
 
     async def flush(self, leaving: int = 0) -> None:
@@ -226,8 +235,15 @@ class ClickProducer:
         if self._failure:
             raise self._failure
 
-    def _record(self, user_id: str, event: str, product: str | int | None, timestamp: float) -> KeyValue:
-        value = self._encode(self._click(user_id, event, timestamp, product))
+    def _record(
+        self,
+        user_id: str,
+        event: str,
+        product: str | int | None,
+        timestamp: float,
+        request: Request = NO_REQUEST,
+    ) -> KeyValue:
+        value = self._encode(self._click(user_id, event, timestamp, product, *request))
         if len(value) > RECORD_MAX:
             raise ClickError("wrong_field", f"the click has {len(value)} bytes, more than {RECORD_MAX}")
         return user_id.encode(), value

@@ -306,7 +306,7 @@ def test_clicks_of_every_shape_are_read(folder: Path, monkeypatch: pytest.Monkey
 
 def test_scan_finds_what_the_log_holds(folder: Path) -> None:
     assert scan.measure(folder, lines=10_000, runs=1)
-    path = folder / "access.log"
+    path = folder / "0.log"  # combined
     lines = path.read_text().splitlines(keepends=True)
     assert len(lines) == 10_000
     path.write_text("".join(line for line in lines if not line.startswith("192.0.2.7 ")))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from clickwarden.alerts.sight import Sight
@@ -243,7 +244,16 @@ def test_32_enriched_events_are_read_by_column() -> None:
 def test_34_rules_whose_events_never_occur_are_warned_of() -> None:
     outcome = Outcome(received(lines("34-event-names/records.ndjson")))
     assert outcome.found() == {"u-7": [225]}
-    warnings = outcome.sight.warnings(RULES)
+    unnamed = [msgspec.structs.replace(rule, events=rule.events[:1]) for rule in RULES]
+    warnings = outcome.sight.warnings(unnamed)
     assert list(warnings) == ["rule credential-stuffing", "rule slow-scraper"]
     assert "did you mean Login or login_failure or user.login.failed?" in warnings["rule credential-stuffing"]
     assert "did you mean page_view or Page Viewed?" in warnings["rule slow-scraper"]
+
+
+def test_34_what_others_call_a_view_is_one() -> None:
+    warnings = Outcome(received(lines("34-event-names/records.ndjson"))).sight.warnings(RULES)
+    assert list(warnings) == ["rule credential-stuffing"]
+    values = [line for line in lines("34-event-names/records.ndjson") if b"age" in line]
+    assert len(values) == 90
+    assert Outcome(received(values * 3)).found("slow-scraper") == {"u-7": [270]}

@@ -23,6 +23,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickError
+from clickwarden.formats.recognition import Reading
 from clickwarden.kafka import topics
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.sandbox.broker import Broker
@@ -87,7 +88,7 @@ def order(records: list[ConsumerRecord]) -> dict[str, list[float]]:
 
 async def test_replay_puts_the_log_into_the_topic_as_it_is(kafka: str, tmp_path: Path) -> None:
     settings = own_topics(kafka, tmp_path)
-    with command(settings, "replay", str(SAMPLE)) as process:
+    with command(settings, "replay", "--everything", str(SAMPLE)) as process:
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "5,000 clicks acknowledged, 0 wait on disk, 0 lines skipped" in output
@@ -96,11 +97,13 @@ async def test_replay_puts_the_log_into_the_topic_as_it_is(kafka: str, tmp_path:
     records = await everything(settings)
     found = Counter(json.dumps(json.loads(record.value), sort_keys=True) for record in records)
     expected: Counter[str] = Counter()
-    for block in files.read(SAMPLE, settings):
+    for block in files.read(SAMPLE, settings, Reading(everything=True)):
         c = block.clicks
-        for user, event, product, moment in zip(c.users, c.events, c.products, c.times.tolist(), strict=True):
+        requests = c.requests or []
+        columns = c.users, c.events, c.products, c.times.tolist(), requests
+        for user, event, product, moment, (method, status) in zip(*columns, strict=True):
             click = {"user_id": user, "event": event, "timestamp": moment, "product_id": product}
-            expected[json.dumps(click, sort_keys=True)] += 1
+            expected[json.dumps(click | {"method": method, "status": status}, sort_keys=True)] += 1
     assert found == expected
     now = time.time() * 1000
     partitions = list(range(settings.partitions))

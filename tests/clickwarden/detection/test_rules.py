@@ -28,6 +28,17 @@ def test_what_is_given_is_taken_in_the_files_order(tmp_path: Path) -> None:
     assert (logins.events, logins.level, logins.threat) == (("login",), 1, "OAT-007")
 
 
+def test_a_rule_counts_what_others_call_its_events(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    names = '[events]\nview = ["page_view", "Page Viewed", "view"]\nlogin = ["Signed In"]\n'
+    path.write_text(
+        f'[[rule]]\n{GOOD}\n[[rule]]\n{GOOD.replace("bot", "reader")}events = ["view", "buy"]\n{names}'
+    )
+    bot, reader = rules.load(path)
+    assert bot.events == ()
+    assert reader.events == ("view", "buy", "page_view", "Page Viewed")
+
+
 def test_the_rules_we_ship_are_right() -> None:
     shipped = rules.load(Path(__file__).parents[3] / "rules.toml")
     assert next((rule.name, rule.window, rule.threshold) for rule in shipped) == ("bot", 60, 50)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from clickwarden.formats.accesslog import NO_REQUEST
 from clickwarden.formats.clicks import REASONS
 from clickwarden.formats.cures import cure
+from clickwarden.formats.requests import NO_REQUEST
 
 OURS = {name: name for name in ("user_id", "event", "timestamp", "product_id")}
 T = 1_773_152_400
@@ -82,7 +82,7 @@ def without(name: str, **fields: Any) -> bytes:
         ("bad_timestamp", click(timestamp=-5), "must be a moment from 1971 on"),
         ("future", click(timestamp=T + 3600), "clock or time zone is wrong"),
         ("uncounted", click(), "CLICKWARDEN_LATE_LIMIT"),
-        (NO_REQUEST, b"?", "common or the combined log format"),
+        (NO_REQUEST, b"?", "neither the common or the combined log format"),
         ("a reason of a newer version", b"?", ""),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 from clickwarden.detection import rules
 from clickwarden.errors import ClickwardenError
 from clickwarden.formats.lines import Block
+from clickwarden.formats.recognition import Reading
 from clickwarden.settings import Settings
 from clickwarden.sources import files
 
@@ -19,7 +20,7 @@ AT = "18/May/2015:08:05:43 +0000"
 
 
 def read(path: Path) -> list[Block]:
-    return list(files.read(path, Settings()))
+    return list(files.read(path, Settings(), Reading(everything=True)))
 
 
 def rows(path: Path) -> Iterator[tuple[str, str, str | int | None, float]]:
@@ -68,7 +69,7 @@ def test_the_sample_log_holds_no_other_anomaly() -> None:
         ("OPTIONS * HTTP/1.1", "other", "*"),
         (r"\x16\x03\x01", "other", None),
         ("-", "other", None),
-        (r"GET /a\"b HTTP/1.1", "view", "/a\\"),
+        (r"GET /a\"b HTTP/1.1", "view", r"/a\"b"),
     ],
 )
 def test_event_and_product_of_a_request(
@@ -161,6 +162,44 @@ def test_another_format_is_refused(log: Path) -> None:
     log.write_text("a,b,c\n1,2,3\n")
     with pytest.raises(ClickwardenError, match="neither an access log"):
         read(log)
+
+
+def test_a_file_that_is_followed_loses_nothing_when_it_is_rotated(log: Path) -> None:
+    def line(user: int) -> str:
+        return LINE.format(f"10.0.0.{user}", AT, "GET / HTTP/1.1")
+
+    def news() -> list[str]:
+        users: list[str] = []
+        for block in following:
+            if not block.lines:
+                break
+            users += [user.removeprefix("10.0.0.") for user in block.clicks.users]
+        return users
+
+    log.write_text(line(1))
+    following = files.follow(log, Settings())
+    assert news() == ["1"]
+    assert news() == []
+    with log.open("a") as file:
+        file.write(line(2) + line(3)[:20])
+        file.flush()
+        assert news() == ["2"]
+        log.rename(log.with_suffix(".1"))
+        assert news() == []
+        file.write(line(3)[20:] + line(4))
+    log.write_text(line(5))
+    assert news() == ["3", "4", "5"]
+    with log.open("r+") as file:  # logrotate's copytruncate
+        file.truncate()
+        assert news() == []
+        file.write(line(6))
+    assert news() == ["6"]
+
+
+def test_a_compressed_file_is_not_followed(log: Path) -> None:
+    log.write_bytes(gzip.compress(b"x"))
+    with pytest.raises(ClickwardenError, match="cannot be followed"):
+        next(files.follow(log, Settings()))
 
 
 def test_an_empty_file_has_no_clicks(log: Path) -> None:

@@ -1,0 +1,127 @@
+"""Which format a log is in, told by its first lines."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from clickwarden.formats import accesslog, jsonlog, w3c
+from clickwarden.formats.accesslog import AccessLog, Layout
+from clickwarden.formats.clicks import Decoder
+from clickwarden.formats.clients import Clients
+from clickwarden.formats.jsonlog import JSONLog
+from clickwarden.formats.lines import Parser
+from clickwarden.formats.ndjson import NDJSON
+from clickwarden.formats.prefixes import Peel, peeled
+from clickwarden.formats.sieve import Sieve
+from clickwarden.formats.w3c import W3C
+
+#: Lines that are looked at.
+FIRST_LINES = 100
+KNOWN = (
+    "common, combined, with a virtual host, JSON of Caddy, Traefik, nginx, Envoy or Cloudflare, AWS ALB, "
+    "CloudFront, IIS, HAProxy"
+)
+#: How a file begins that is none of lines, and what to do about it.
+OTHERS = {
+    b"PAR1": "is a Parquet file",
+    b"PK\x03\x04": "is a zip archive: unpack it first",
+    b"Obj\x01": "is an Avro file",
+    b"\x04\x22\x4d\x18": "is compressed with lz4: unpack it first",
+    b"SQLite format 3": "is an SQLite database",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How logs are read.
+
+    Attributes:
+        layout: of the lines, if it is given and need not be recognised.
+        trusted_proxies: whose X-Forwarded-For is believed, see :class:`Clients`.
+        ipv6_prefix: bits of an IPv6 address that are one client.
+        ignored, everything: what is left out, see :class:`Sieve`.
+    """
+
+    layout: Layout | None = None
+    trusted_proxies: Sequence[str] = ()
+    ipv6_prefix: int = 128
+    ignored: Sequence[str] = ()
+    everything: bool = False
+
+    def clients(self) -> Clients:
+        """Who sent a request."""
+        return Clients(self.trusted_proxies, self.ipv6_prefix)
+
+    def sieve(self) -> Sieve:
+        """What is left out."""
+        return Sieve(self.ignored, everything=self.everything)
+
+
+def parser_of(
+    head: bytes, reading: Reading, decoder: Callable[[], Decoder], names: Mapping[str, str]
+) -> Parser | str:
+    """The parser for the format that most of the first lines are in, or why there is none, in words.
+
+    Args:
+        head: the beginning of a file.
+        reading: how logs are read.
+        decoder: makes that of the topic, for clicks as NDJSON.
+        names: what the topic calls the fields of a click, by our own names.
+    """
+    lines = [line for line in head.split(b"\n")[: 4 * FIRST_LINES] if line.strip()][:FIRST_LINES]
+    if not lines:
+        return AccessLog(accesslog.LAYOUTS[0], reading.clients())
+    bare, peel = peeled(lines)
+    text = _text(bare)
+    if reading.layout is not None:
+        # What looks like a prefix may be the beginning of the log's own format.
+        own = accesslog.fit(reading.layout, _text(lines)) >= accesslog.fit(reading.layout, text)
+        return _access_log(reading.layout, Peel() if own else peel, reading)
+    if any(map(w3c.DIRECTIVE.match, bare)):
+        return peel.around(W3C(reading.clients()), prefixed=False)
+    objects = sum(line.strip()[:1] == b"{" and line.strip()[-1:] == b"}" for line in bare)
+    if lines[0].strip() == b"[":
+        return _unknown(head)
+    layout = accesslog.recognised(text)
+    if 2 * objects > len(bare) or (objects and layout is None):
+        fields = jsonlog.recognised(bare)
+        clicks = sum(_is_click(line, names) for line in bare)
+        # Settings that have a log's method for the event know less of it than is known here.
+        if fields is None or (2 * clicks > len(bare) and fields.get("method") != (names["event"],)):
+            return peel.around(NDJSON(decoder()), prefixed=False)
+        return peel.around(JSONLog(fields, reading.clients()), prefixed=False)
+    return _unknown(head) if layout is None else _access_log(layout, peel, reading)
+
+
+def _is_click(line: bytes, names: Mapping[str, str]) -> bool:
+    """Whether a line names all that a click of the topic needs."""
+    return all(f'"{names[field]}"'.encode() in line for field in ("user_id", "event", "timestamp"))
+
+
+def _text(lines: Sequence[bytes]) -> str:
+    return b"\n".join(lines).decode(errors="backslashreplace")
+
+
+def _access_log(layout: Layout, peel: Peel, reading: Reading) -> Parser | str:
+    if not layout.has_client and not reading.trusted_proxies:
+        return (
+            "says only in X-Forwarded-For who sent a request, which anybody can write: --trusted-proxies "
+            "names your proxies, and has it read"
+        )
+    return peel.around(AccessLog(layout.behind(peel.prefix), reading.clients()), prefixed=True)
+
+
+def _unknown(head: bytes) -> str:
+    """What a file is that cannot be read, and what to do."""
+    for magic, words in OTHERS.items():
+        if head.startswith(magic):
+            return words
+    begin = head.lstrip()
+    if begin.startswith(b"["):
+        return "is a JSON array: write one object a line, as 'jq -c .[]' does"
+    if begin.startswith(b"{"):
+        return "is JSON over several lines: write one object a line, as 'jq -c .' does"
+    first = head.lstrip().split(b"\n", 1)[0][:80]
+    return (
+        f"is neither an access log of a format that is recognised ({KNOWN}) nor clicks as NDJSON; "
+        f"it begins with {first!r}; --format gives the format of a log, as it stands in the server's settings"
+    )
