@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from agents import garbage
 from agents.clicks import partitions
@@ -19,10 +19,8 @@ from app.main import app, settings
 from clickwarden.alerts.sight import Blindness, Sight
 from clickwarden.detection import sketch
 from clickwarden.detection.rules import digest_of
-from clickwarden.errors import BrokerError
-from clickwarden.kafka import rights
 from clickwarden.kafka.inspection import Inspection
-from clickwarden.kafka.rights import Right
+from clickwarden.kafka.rights import Right, denied
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 
@@ -107,8 +105,8 @@ async def report() -> None:
     runs before and after the tables do. Not everything need arrive. Others
     know by it that the name is taken, so the worker must have the name first.
     """
-    needed = [Right("Write", "topic", settings.status_topic)]
-    told = ""
+    write = Right("Write", "topic", settings.status_topic)
+    told = False
     while True:
         producer = AIOKafkaProducer(
             **settings.client_options(), acks=1, request_timeout_ms=5000, compression_type="zstd"
@@ -127,9 +125,9 @@ async def report() -> None:
                 )
                 app.clock.learn(answer, sent)
         except KafkaError as error:
-            cause = await rights.explain(settings, needed, error)
-            if not isinstance(cause, BrokerError) and told != (told := str(cause)):
-                log.warning("This worker's status is not told: %s", cause)
+            if isinstance(error, TopicAuthorizationFailedError) and not told:
+                log.warning("This worker's status is not told: %s", denied(settings, [write]))
+                told = True
             await asyncio.sleep(SECONDS)
         except Exception:
             log.exception("This worker's status is not told")

@@ -1,7 +1,8 @@
 """Topics read from their beginning, by a consumer in no group."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,6 +14,8 @@ from clickwarden.settings import Settings
 
 #: From about so long on a consumer knows of new partitions.
 METADATA_MS = 5_000
+#: How long the end of a consumer is waited for, seconds.
+FAREWELL = 1.0
 
 
 @asynccontextmanager
@@ -54,7 +57,10 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
     except KafkaError as error:
         raise await rights.explain(settings, needed, error) from None
     finally:
-        await consumer.stop()
+        # A TLS connection on which something lies unread takes asyncio half a minute to close.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await consumer.stop()
         await admin.close()
 
 
