@@ -35,9 +35,9 @@ QUEUE = 200_000
 VALUE = b'{"user_id":"%b","event":"%b","product_id":"product-%d","timestamp":%.3f}'
 GARBAGE = (
     b"not JSON",
-    b"[]",
+    b"17",
     b'{"user_id":"shopper-1","event":"view"}',
-    b'{"user_id":7,"event":"view","timestamp":1760000400}',
+    b'{"user_id":true,"event":"view","timestamp":1760000400}',
     b'{"user_id":"","event":"view","timestamp":1760000400}',
 )
 

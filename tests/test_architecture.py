@@ -6,8 +6,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
-
 ROOT = Path(__file__).parent.parent
 
 
@@ -33,7 +31,10 @@ def test_the_lists_of_packages_agree() -> None:
 
 
 def test_imports_point_one_way() -> None:
-    assert lint_imports(no_cache=True) == EXIT_STATUS_SUCCESS
+    # In a process of its own: it changes what is logged.
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_detection_runs_without_faust_and_kafka() -> None:
