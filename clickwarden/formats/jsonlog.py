@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from clickwarden.formats.clients import Clients, address
 from clickwarden.formats.json import UNREADABLE, is_deep
 from clickwarden.formats.lines import Block
-from clickwarden.formats.moments import UNITS, Moments
+from clickwarden.formats.moments import Moments
 from clickwarden.formats.requests import Columns, Requests
-from clickwarden.formats.timestamps import EARLIEST, LATEST
+from clickwarden.formats.timestamps import EARLIEST, LATEST, scale
 
 Path = tuple[str, ...]
 #: What servers call the field that says so, likeliest first; a full stop leads into an object. Names are
@@ -117,8 +117,7 @@ class JSONLog:
         """Epoch seconds; NaN for what is none."""
         if set(map(type, values)) <= {int, float}:
             times = np.array(values, np.float64)
-            for least, unit in UNITS:
-                times[times >= least] /= unit
+            scale(times)
         else:
             read = self._moments.__getitem__
             moments = (read(value if type(value) is str else str(value)) for value in values)
