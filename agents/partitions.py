@@ -10,30 +10,18 @@ from typing import NamedTuple
 from faust.types import TP
 
 from agents import anomalies
+from agents.aside import Aside
 from agents.decoding import Decoding
 from agents.snapshots import SnapshotRows
 from app.application import Application
-from app.delivery import Deliveries, Outgoing
+from app.delivery import Deliveries
 from app.transport import BEGINNING
 from clickwarden.alerts.sight import Sight
 from clickwarden.detection import snapshot
 from clickwarden.detection.activity import Activity
-from clickwarden.detection.batch import Batch
-from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.detection import Findings
 from clickwarden.detection.intake import Counts, Intake
 from clickwarden.errors import SnapshotError
-from clickwarden.formats.aside import (
-    HEADER_DETAIL,
-    HEADER_ELEMENT,
-    HEADER_OFFSET,
-    HEADER_PARTITION,
-    HEADER_REASON,
-    HEADER_RULES,
-    HEADER_TOPIC,
-    HEADER_UNCOUNTED,
-)
-from clickwarden.formats.fields import Record
 from clickwarden.kafka.runs import Run
 from clickwarden.times import isotime
 from tables.partitioned import PartitionedTable
@@ -114,6 +102,7 @@ class Partition:
         self._told_late, self._told_uncounted = self.detection.late, self.detection.uncounted
         self._told_at = -math.inf
         self._deliveries = Deliveries(app)
+        self._aside = Aside(self._settings, partition, self._deliveries)
         self._counting = asyncio.Lock()
         self._saving = asyncio.Lock()
         self._last_arrival = monotonic()
@@ -178,10 +167,10 @@ class Partition:
             self.late_by_silence += findings.late_by_silence
             self._advance(next_offset)
             await self._report(findings)
-            await self._set_aside(batch)
+            await self._aside.put_rejected(batch)
             if findings.late:
                 records = run.records[counted : counted + batch.taken]
-                await self._set_late_aside(records, batch, findings, decoding)
+                await self._aside.put_late(records, batch, findings, decoding.elements)
             counted += batch.taken
             await asyncio.sleep(0)  # for the pulse, and to keep the decoding process fed
         self._advance(run.next_offset)
@@ -207,46 +196,6 @@ class Partition:
         if findings.anomalies:
             now = self._app.clock.now()
             await anomalies.emit(findings.anomalies, self._settings, self._deliveries, now)
-
-    async def _set_aside(self, batch: Batch) -> None:
-        for record in batch.rejected:
-            headers = {HEADER_REASON: record.reason, HEADER_DETAIL: record.detail}
-            await self._copy(self._settings.rejected_topic, record, headers, record.element, record.value)
-
-    async def _set_late_aside(
-        self, records: list[Record], batch: Batch, findings: Findings, decoding: Decoding
-    ) -> None:
-        opened, elements = -1, []
-        for click, rules in findings.late.items():
-            headers = {HEADER_REASON: "late", HEADER_RULES: ",".join(rules)}
-            if click in findings.uncounted:
-                headers[HEADER_UNCOUNTED] = ",".join(findings.uncounted[click])
-            number, element = batch.record(click), batch.element(click)
-            record, value = records[number], records[number].value
-            if element is not None:
-                if number != opened:
-                    opened, elements = number, await asyncio.to_thread(decoding.elements, record)
-                value = elements[element]
-            await self._copy(self._settings.late_topic, record, headers, element, value)
-
-    async def _copy(
-        self,
-        topic: str,
-        record: Record | Rejected,
-        headers: dict[str, str],
-        element: int | None,
-        value: bytes | None,
-    ) -> None:
-        partition = self.detection.partition
-        origin = {
-            HEADER_TOPIC: self._settings.clicks_topic,
-            HEADER_PARTITION: str(partition),
-            HEADER_OFFSET: str(record.offset),
-        }
-        if element is not None:
-            origin[HEADER_ELEMENT] = str(element)
-        encoded = [(name, value.encode()) for name, value in (origin | headers).items()]
-        await self._deliveries.send(Outgoing(topic, record.key, value, partition, encoded))
 
     def lose(self, first: int, end: int) -> None:
         """Kafka no longer holds the offsets ``[first, end)``: report it."""
