@@ -138,6 +138,12 @@ class Application(faust.App):  # type: ignore[misc]
         await super().on_first_start()
         if by := wrong(self.clock.ahead):
             log.warning("The worker's clock is %s", by)
+        if not self.clock.known:
+            log.warning(
+                "Kafka's clock cannot be known, and the worker judges by its own what is live: topic %s has "
+                "message.timestamp.type=CreateTime; set LogAppendTime",
+                self.settings.status_topic,
+            )
         for run in self.companions:
             self.add_future(run())
 

@@ -23,14 +23,19 @@ class KafkaClock:
     Kafka stamps what it receives in the status topic, and its answer names the
     stamp, which is of a moment between request and answer. In between a steady
     clock goes on, so that nobody who sets the worker's clock changes it.
+
+    Attributes:
+        known: whether Kafka names its stamp; not where the topic has the senders' own.
     """
 
     def __init__(self) -> None:
+        self.known = True
         self._begin: float | None = None
 
     def learn(self, answer: RecordMetadata, sent: float) -> None:
         """Take the time from an answer that has just come; ``sent``: when it was asked for, monotonic."""
         received = monotonic()
+        self.known = answer.timestamp_type == LOG_APPEND_TIME
         if answer.timestamp_type == LOG_APPEND_TIME and received - sent <= PATIENCE_SECONDS:
             self._begin = answer.timestamp / 1000 - (sent + received) / 2
 

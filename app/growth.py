@@ -8,7 +8,8 @@ from time import monotonic
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from clickwarden.errors import BrokerError, SettingsError
+from app.room import make_room
+from clickwarden.errors import AccessError, BrokerError, SettingsError
 from clickwarden.kafka.additions import follow
 from clickwarden.kafka.topics import administration
 from clickwarden.settings import Settings
@@ -80,17 +81,29 @@ class Growth:
         if not found or found == known:
             return
         try:
+            make_room(found)
+        except SettingsError as error:
+            self._tell(found, error)
+            return
+        try:
             await self.follow()
-        except BrokerError as error:
-            if monotonic() - self._told_at >= TELL_SECONDS:
-                self._told_at = monotonic()
-                log.warning(
-                    "%s has %d partitions now, of which %d are counted: %s", topic, found, known, error
-                )
+        except (BrokerError, AccessError, TimeoutError) as error:
+            self._tell(found, error)
         else:
             log.info(
                 "%s has %d partitions now, %d before; new ones are counted from their beginning",
                 topic,
                 self.partitions,
                 known,
+            )
+
+    def _tell(self, found: int, error: Exception) -> None:
+        if monotonic() - self._told_at >= TELL_SECONDS:
+            self._told_at = monotonic()
+            log.warning(
+                "%s has %d partitions now, of which %d are counted: %s",
+                self._settings.clicks_topic,
+                found,
+                self.partitions,
+                error,
             )

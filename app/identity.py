@@ -50,6 +50,9 @@ async def claim(settings: Settings, clock: KafkaClock) -> None:
                         "give each worker a name of its own, or stop the other first"
                     )
                 if record.key == name:
-                    free = since + SILENCE_SECONDS - (marked.timestamp - record.timestamp) / 1000
+                    age = max(
+                        0.0, (marked.timestamp - record.timestamp) / 1000
+                    )  # Kafka's clock may be set back
+                    free = since + SILENCE_SECONDS - age
             # What was said while we waited counts; and Kafka's silence is nobody's.
             end = (await consumer.end_offsets([place]))[place]

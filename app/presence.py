@@ -89,7 +89,8 @@ class Presence:
             return
         trouble = f"Kafka does not answer ({error})"
         why = f"Kafka does not answer at {self._settings.bootstrap} ({error})"
-        cause = await rights.explain(self._settings, self._needed, error)
+        self.trouble = self.trouble or trouble
+        cause = await rights.explain(self._settings, self._needed, error, AWAY_SECONDS)
         if not isinstance(cause, BrokerError):
             # What is known without a token names no user and no file.
             trouble, why = "Kafka refuses this worker, and its log says why", str(cause)

@@ -39,6 +39,8 @@ def make_room(partitions: int) -> int:
     needed = counting + STRANGERS + LISTENERS
     allowed = _raise_limit(counting + CONNECTIONS)
     if allowed < needed:
+        allowed = _raise_limit(needed)
+    if allowed < needed:
         raise SettingsError(
             f"a worker that gets all {partitions} partitions may need {needed} open files, and the system "
             f"allows {allowed}: start it behind 'ulimit -n {needed}', with LimitNOFILE={needed} under "

@@ -12,7 +12,7 @@ from faust.web.drivers import aiohttp as driver
 log = logging.getLogger(__name__)
 
 #: How long a connection may take to ask for something, at first and again, seconds.
-ASK_SECONDS = 20.0
+ASK_SECONDS = 75.0
 #: Connections of which none has been let in yet; the oldest makes room for the next.
 STRANGERS = 256
 #: All of them.

@@ -17,6 +17,8 @@ from aiokafka.abc import AbstractTokenProvider
 PATIENCE = 3.0
 #: Part of its life after which a token is replaced.
 WORN = 0.8
+#: Answers after which to ask again is of use.
+LATER = HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS
 
 
 class TokenError(OSError):
@@ -74,7 +76,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
             return str(answer["access_token"]), float(answer.get("expires_in", 0))
         except HTTPError as error:
             with error:
-                refused = error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+                refused = error.code < HTTPStatus.INTERNAL_SERVER_ERROR and error.code not in LATER
                 raise TokenError(f"{error.code} {error.reason}", refused=refused) from None
         except (OSError, HTTPException) as error:
             raise TokenError(str(getattr(error, "reason", error)), refused=False) from None

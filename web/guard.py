@@ -62,9 +62,11 @@ def guard(settings: Settings, guesses: Guesses, admit: Callable[[web.Request], N
     only_loopback = settings.web_bind in LOOPBACK
 
     def is_known(request: web.Request) -> bool:
-        given = encoded(request.cookies.get(COOKIE, ""))
-        if not token or hmac.compare_digest(given, encoded(cookie(token))):
+        given = request.cookies.get(COOKIE, "")
+        if not token or hmac.compare_digest(encoded(given), encoded(cookie(token))):
             return True
+        if given:  # counted only: a page left open comes back with an old one
+            guesses.counts["wrong"] += 1
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         return scheme.lower() == "bearer" and guesses.is_right(credentials.strip(), request.remote)
 

@@ -133,7 +133,9 @@ async def _cause(settings: Settings, address: Address, error: Exception) -> Exce
             f"{PREFIX}SECURITY_PROTOCOL={settings.security_protocol}: Kafka at {address} does not speak it; "
             f"set {' or '.join(listener.protocols)}, or name another port in {PREFIX}BROKER"
         )
-    if listener and settings.tokens is not None:  # Kafka hangs up on whoever has a token that it refuses
+    away = any(isinstance(each, TimeoutError | ConnectionRefusedError) for each in _chain(error))
+    # Kafka hangs up on whoever has a token that it refuses.
+    if listener and settings.tokens is not None and not away:
         return AccessError(
             f"{PREFIX}SASL_TOKEN_URL={settings.sasl_token_url}: Kafka at {address} refuses its tokens "
             f"({error}); set it to the server whose tokens Kafka trusts"

@@ -23,6 +23,9 @@ AT_ONCE = 200
 #: Between two polls where there is little to read: each costs as much as ten records.
 PAUSE_SECONDS = 0.1
 
+#: So long may it take to find out why Kafka cannot be read, before it is said that it cannot.
+EXPLAIN_SECONDS = 3.0
+
 
 def _ignore(partition: int, offset: int) -> None:
     pass
@@ -85,7 +88,7 @@ class Following:
                     batches = await poll(consumer, limit=AT_ONCE)
                     self.trouble = ""
                 except KafkaError as error:  # the consumer finds Kafka again and reads on
-                    self._lose(str(await rights.explain(settings, needed, error)))
+                    self._lose(str(await rights.explain(settings, needed, error, EXPLAIN_SECONDS)))
                     continue
                 for partition, records in batches.items():
                     self._take(partition, records)

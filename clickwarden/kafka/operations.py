@@ -17,6 +17,8 @@ from aiokafka.protocol.types import Array, Boolean, Bytes, Int16, Int32, Schema,
 
 #: The bits of Kafka's answers that matter here.
 BITS = {"Read": 3, "Write": 4, "Describe": 8}
+#: What a Kafka answers that does not tell (KIP-430).
+UNTOLD = -(2**31)
 
 Text = String("utf-8")
 Operations: TypeAlias = frozenset[str]
@@ -153,4 +155,6 @@ async def on_group(client: AIOKafkaClient, coordinator: int, group: str) -> Oper
 
 
 def _operations(bits: int) -> Operations:
+    if bits == UNTOLD:
+        return frozenset(BITS)
     return frozenset(operation for operation, bit in BITS.items() if bits >> bit & 1)

@@ -12,18 +12,21 @@ from aiokafka import AIOKafkaClient
 from aiokafka.client import CoordinationType
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
+    IncompatibleBrokerVersion,
     KafkaError,
     TransactionalIdAuthorizationFailed,
 )
 
-from clickwarden.errors import AccessError, ClickwardenError
+from clickwarden.errors import AccessError, BrokerError, ClickwardenError
 from clickwarden.kafka import operations
 from clickwarden.kafka.diagnosis import unreachable
-from clickwarden.settings import Settings
+from clickwarden.settings import PREFIX, Settings
 
 #: How long Kafka may take to answer, and a coordinator to be found, seconds.
 PATIENCE = 5.0
 RETRY_SECONDS = 0.2
+#: From a Kafka before 2.3, which cannot be asked what it allows.
+UNTOLD = NotImplementedError, IncompatibleBrokerVersion
 #: What Kafka says of which it tells less when it is asked.
 UNASKED = {GroupAuthorizationFailedError: "group", TransactionalIdAuthorizationFailed: "transactional-id"}
 
@@ -67,8 +70,25 @@ async def check(settings: Settings, needed: Iterable[Right]) -> None:
         raise denied(settings, missing)
 
 
-async def explain(settings: Settings, needed: Iterable[Right], error: Exception) -> ClickwardenError:
-    """What to say where a client that needs these rights has failed with ``error``."""
+async def explain(
+    settings: Settings, needed: Iterable[Right], error: Exception, within: float | None = None
+) -> ClickwardenError:
+    """What to say where a client that needs these rights has failed with ``error``.
+
+    Args:
+        settings: where Kafka is.
+        needed: by the client.
+        error: its last.
+        within: seconds to find out in; beyond them Kafka is taken for away.
+    """
+    try:
+        async with asyncio.timeout(within):
+            return await _explain(settings, needed, error)
+    except TimeoutError:
+        return BrokerError(f"{PREFIX}BROKER={settings.broker}: Kafka does not answer ({error})")
+
+
+async def _explain(settings: Settings, needed: Iterable[Right], error: Exception) -> ClickwardenError:
     try:
         await check(settings, needed)
     except ClickwardenError as cause:
@@ -126,7 +146,10 @@ async def _client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
 
 
 async def _missing_on_topics(client: AIOKafkaClient, needed: list[Right]) -> list[Right]:
-    allowed = await operations.on_topics(client, {right.name for right in needed})
+    try:
+        allowed = await operations.on_topics(client, {right.name for right in needed})
+    except UNTOLD:
+        return []
     return [right for right in needed if right.name in allowed and right.operation not in allowed[right.name]]
 
 
@@ -140,6 +163,8 @@ async def _given(client: AIOKafkaClient, right: Right) -> bool:
             if kind is CoordinationType.TRANSACTION:
                 return True  # what Kafka tells of one is allowed to whom Write is
             return right.operation in await operations.on_group(client, coordinator, right.name)
+        except UNTOLD:
+            return True
         except (GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed):
             return False
         except KafkaError:  # of a new cluster, they are about to be made
