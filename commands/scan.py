@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+import numpy as np
 from faust.cli import option
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,7 +23,7 @@ from clickwarden.detection.batch import Batch
 from clickwarden.detection.commonest import Ranking
 from clickwarden.detection.intake import NEARLY_ALL, Counts, Intake
 from clickwarden.detection.whole import WholeDetection
-from clickwarden.formats.clients import address
+from clickwarden.formats.clients import address, is_inside
 from clickwarden.formats.lines import Block
 from clickwarden.sources import files as sources
 from commands import reading
@@ -113,6 +114,7 @@ class _Scanned:
         self._anomalies = 0
         self._is_log = False
         self._has_address = False
+        self._inside: Counter[str] = Counter()
 
     def take(self, block: Block) -> None:
         """Count some lines."""
@@ -126,6 +128,11 @@ class _Scanned:
             self._detection.count(batch)
             self._intake.hear(len(batch), batch.events)
             self._ranking.take(batch)
+            if self._is_log:
+                counts = np.bincount(batch.user, minlength=len(batch.users)).tolist()
+                self._inside.update(
+                    {user: count for user, count in zip(batch.users, counts, strict=True) if is_inside(user)}
+                )
             self._has_address = self._has_address or any(
                 address(user.partition("/")[0]) for user in batch.users
             )
@@ -145,7 +152,16 @@ class _Scanned:
 
     def warnings(self) -> Iterator[str]:
         """Why the users may be none."""
+        for reason, count in self._rejected.most_common(1):
+            line = visible(self._intake.examples[reason].value[:200].decode(errors="replace"))
+            yield f"{count:,} lines were skipped, most often because: {reason}. For example: {line}"
         first = self._ranking.first
+        if self._inside.total() >= max(COMMON_CLICKS, NEARLY_ALL * first.of) and len(self._inside) > 1:
+            share = 100 * self._inside.total() // first.of
+            yield (
+                f"{share} % of {first.of:,} requests are of {len(self._inside):,} private addresses, such as "
+                f"{next(iter(self._inside))}: if they are proxies of yours, --trusted-proxies names them"
+            )
         if not self._is_log or not first.of:
             return
         if not self._has_address:

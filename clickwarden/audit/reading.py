@@ -118,20 +118,27 @@ class Reader:
                 else:
                     yield from self._things(element, around, record, layers - 1)
         elif isinstance(found, dict):
-            try:
-                whole = all(self._has(name, found, record) for name in ("user_id", "event", "timestamp"))
-                content = _NOTHING if whole or not layers else _content(found)
-            except (ValueError, TypeError):  # that, for base64 that is no text
-                yield Refused()
-                return
-            if content is _GONE:
-                yield Ignored()
-            elif content is _NOTHING:
-                yield self._judge([found] if whole else [found, *around], record)
-            else:
-                yield from self._things(content, [found, *around], record, layers - 1)
+            yield from self._object(found, around, record, layers)
         else:
             yield Refused()
+
+    def _object(
+        self, found: dict[str, Any], around: list[Scope], record: AuditRecord, layers: int
+    ) -> Iterator[Thing]:
+        try:
+            whole = all(self._has(name, found, record) for name in ("user_id", "event", "timestamp"))
+            content = _NOTHING if whole or not layers else _content(found)
+            if _is_bare(content) and self._has("event", found, record):
+                content = _NOTHING
+        except (ValueError, TypeError):  # that, for base64 that is no text
+            yield Refused()
+            return
+        if content is _GONE:
+            yield Ignored()
+        elif content is _NOTHING:
+            yield self._judge([found] if whole else [found, *around], record)
+        else:
+            yield from self._things(content, [found, *around], record, layers - 1)
 
     def _judge(self, scopes: list[Scope], record: AuditRecord) -> Thing:
         try:
@@ -218,6 +225,14 @@ class Reader:
 
 #: What an object is no envelope of, and what an envelope holds where no click was made.
 _NOTHING, _GONE = object(), object()
+
+
+def _is_bare(content: object) -> bool:
+    """Whether it is a list in which nothing can be a click."""
+    if not isinstance(content, list):
+        return False
+    held = (_inner(one) if isinstance(one, str) else one for one in content)
+    return not any(isinstance(one, list | dict) for one in held)
 
 
 def _content(found: dict[str, Any]) -> Any:

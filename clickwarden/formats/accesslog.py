@@ -24,7 +24,7 @@ from clickwarden.formats.requests import Columns, Requests
 # Parts of layouts. They stay within a line, and hardly one goes back over what it has matched: a line made
 # up to be slow is as fast as any.
 QUOTED = r'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'
-CLIENT = r'(?P<client>[^\s,"]++(?:, ?[^\s,"]++)*+)'
+CLIENT = r'(?P<client>[^\s,"]++(?:, ?[^\s,"]++)*+(?! [^\s"]*,)|(?:(?:[^"\\,\[\n]|\\.)*+,)++ ?[^\s,"]++)'
 STAMP = (
     r"(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}[: ][^\]\n]{1,32}+"
     r"|\d{4}-\d\d-\d\d[T ][^\]\n]{1,32}+|\d{10}(?:\.\d++)?+)"
@@ -41,11 +41,13 @@ def target(stop: str = "") -> str:
     )
 
 
+#: X-Forwarded-For between quotes: its client may have written what it likes, but not behind the last comma.
+HOPS = r'(?:(?:[^"\\,\n]|\\.)*+,)*+ ?[\da-fA-F.:\[\] unkow-]++'
 #: The beginning of what stands between the quotes of a request; nothing where it is none of HTTP.
 REQUEST = rf"(?:(?P<method>[A-Z]++(?:-[A-Z]++)?+) {target()})?"
 STATUS = r"(?P<status>\d{3})"
 #: Bytes, referer, user agent, and X-Forwarded-For: what is quoted next, if it looks like it.
-FORWARDED = rf'(?: [^\s"]++ "{QUOTED}" "{QUOTED}"(?:[^"\n]*+"(?P<forwarded>[\da-fA-F.:,\[\] unkow-]++)")?)?'
+FORWARDED = rf'(?: [^\s"]++ "{QUOTED}" "{QUOTED}"(?:[^"\n]*+"(?P<forwarded>{HOPS})")?)?'
 #: The common log format from its time on, and what the combined one and others have behind it.
 COMMON = rf'{TIME} "{REQUEST}(?:{QUOTED}" {STATUS}{FORWARDED})?'
 
@@ -79,15 +81,15 @@ class Layout:
 #: Those that are recognised. Of two that fit as many lines the first is taken.
 LAYOUTS = (
     Layout("X-Forwarded-For, then combined",
-           r'(?P<forwarded>[\da-fA-F:.]++(?:, ?[\da-fA-F:.]++)*+|-|unknown) '
+           r'(?P<forwarded>(?:(?:[^",\\\n]|\\.)*+,)*+ ?[\da-fA-F:.\[\]]++|-|unknown) '
            r'(?P<client>[\da-fA-F]++[:.][\da-fA-F:.]++) [^\s"]++ .*?' + COMMON.replace(FORWARDED, "")),
     Layout("common or combined", rf'{CLIENT} [^\s"]++ .*?{COMMON}'),
     Layout("virtual host, then common or combined", rf'\S++ {CLIENT} [^\s"]++ .*?{COMMON}'),
     Layout("common or combined without a user", rf'{CLIENT} {COMMON}'),
     Layout("time first", rf'{TIME} {CLIENT}[^"\n]*+"{REQUEST}(?:{QUOTED}" {STATUS}(?!\d))?'),
     Layout("HAProxy",
-           rf'{CLIENT} \[(?P<time>\d\d/[A-Z][a-z]{{2}}/\d{{4}}:[^\]\n]++)\] \S++ \S++ [-+\d/]++ '
-           rf'(?P<status>\d{{3}}|-1) [^"\n]*+"{REQUEST}'),
+           rf'(?P<client>[^\s"]+):\d{{1,5}} \[(?P<time>\d\d/[A-Z][a-z]{{2}}/\d{{4}}:[^\]\n]++)\] '
+           rf'\S++ \S++ [-+\d/]++ (?P<status>\d{{3}}|-1) [^"\n]*+"{REQUEST}'),
     Layout("AWS ALB",
            rf'(?:https?|h2|wss?|grpcs?) {ISO} \S++ {CLIENT} \S++ \S++ \S++ \S++ (?P<status>\d{{3}}|-) '
            rf'[^"\n]*+"{REQUEST}'),

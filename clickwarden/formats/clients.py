@@ -12,6 +12,11 @@ REMEMBERED = 100_000
 #: What nginx calls a client that came through a socket of its own machine.
 SOCKET = "unix:"
 
+#: Addresses of one's own machines (RFC 1918, 6598, 4193).
+INSIDE = [
+    ip_network(own) for own in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+]
+
 _PORT = re.compile(r":\d{1,5}$")
 _HOST = re.compile(r"(?=.{1,253}$)(?:localhost|(?:[\w-]{1,63}\.)+(?!\d+$)[\w-]{1,63})\.?", re.ASCII)
 
@@ -61,7 +66,7 @@ class Clients:
     def _client(self, peer: str, forwarded: str) -> str:
         hops = [hop.strip() for hop in peer.split(",")] if peer else []
         if forwarded:
-            hops = [hop.strip() for hop in forwarded.split(",")] + hops
+            hops = [hop.replace("%20", " ").strip(" +") for hop in forwarded.split(",")] + hops
         client = ""
         for hop in reversed(hops):
             if hop == SOCKET and SOCKET in self._trusted:
@@ -121,6 +126,16 @@ def address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found
+
+
+def is_inside(user: str) -> bool:
+    """Whether a client is an address of one's own machines, or a network of such.
+
+    >>> is_inside("10.0.0.5"), is_inside("203.0.113.7"), is_inside("fd00::/64")
+    (True, False, True)
+    """
+    found = address(user.partition("/")[0])
+    return found is not None and any(found in own for own in INSIDE)
 
 
 def host(text: str) -> str:

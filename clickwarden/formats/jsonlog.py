@@ -54,7 +54,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "status": (
         "status", "downstreamstatus", "originstatus", "edgeresponsestatus", "response_code", "status_code",
         "statuscode", "responsecode", "http_status", "code", "response.status", "http.response.status_code",
-        "http.status_code", "httprequest.status", "sc-status",
+        "http.status_code", "httprequest.status", "sc-status", "response",
     ),
 }  # fmt: skip
 
@@ -64,6 +64,8 @@ class JSONLog:
 
     def __init__(self, fields: Mapping[str, Path], clients: Clients) -> None:
         wanted = {role: path for role, path in fields.items() if role != "forwarded" or clients.trusting}
+        if "forwarded" in wanted and wanted["forwarded"][-1] == "0":  # a header may be sent, and added, again
+            wanted["forwarded"] = wanted["forwarded"][:-1]
         self._paths = wanted
         self._decoder = msgspec.json.Decoder(_struct(wanted))
         self._requests = Requests(clients)
@@ -83,7 +85,7 @@ class JSONLog:
         methods, paths, queries = _targets(column)
         columns = Columns(
             peers=_texts(column["client"]),
-            forwarded=_texts(column["forwarded"]) if "forwarded" in self._paths else None,
+            forwarded=_hops(column["forwarded"]) if "forwarded" in self._paths else None,
             times=self._times(column["time"]),
             methods=methods,
             paths=paths,
@@ -155,6 +157,11 @@ def _texts(values: Sequence[Any]) -> list[str]:
     return [value if type(value) is str else "" for value in values]
 
 
+def _hops(values: Sequence[Any]) -> list[str]:
+    """X-Forwarded-For of each line, of which there may be several headers."""
+    return _texts([", ".join(_texts(value)) if type(value) is list else value for value in values])
+
+
 def _statuses(values: list[Any]) -> list[int | str]:
     if set(map(type, values)) <= {int, str}:
         return values
@@ -164,6 +171,10 @@ def _statuses(values: list[Any]) -> list[int | str]:
 def _targets(column: Mapping[str, list[Any]]) -> tuple[list[str], list[str], list[str]]:
     """Method, path and query of each line."""
     methods, targets = _texts(column["method"]), _texts(column["target"])
+    if not any(targets):
+        lines = _texts(column["request"])
+        if any(methods) and all(line.startswith("/") for line in lines if line):
+            targets = lines
     if not any(targets):
         words = [f"{line} ".split(" ", 2) for line in _texts(column["request"])]
         methods = [line[0] if line[0].isupper() else "" for line in words]

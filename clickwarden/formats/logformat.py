@@ -111,7 +111,7 @@ def _nginx(text: str) -> Iterator[tuple[bool, str]]:
 def _apache(text: str) -> Iterator[tuple[bool, str]]:
     end = 0
     for match in _DIRECTIVE.finditer(text):
-        yield False, text[end : match.start()]
+        yield False, text[end : match.start()].replace("\\t", "\t")
         name = match[1]
         yield (False, "%") if name == "%" else (True, name if name.endswith("t") else _small(name))
         end = match.end()
@@ -129,6 +129,8 @@ def _field(role: str, following: str) -> str:
 
     It goes on to where the text begins, and never back, whatever somebody has made up to be slow.
     """
+    if role == "request" and following and not following.startswith('"'):
+        return REQUEST + rf"(?:(?!{re.escape(following)})[^\n])*+"
     if role == "target":
         return target(re.escape(following[:1].strip()))
     if role in _FIELDS:

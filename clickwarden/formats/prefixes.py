@@ -103,13 +103,14 @@ def _compiled(prefix: str) -> re.Pattern[bytes]:
 
 
 def _taker(field: str) -> Callable[[bytes], bytes]:
-    envelope = msgspec.defstruct("Envelope", [("line", str)], rename={"line": field})
+    envelope = msgspec.defstruct("Envelope", [("line", str | list[int])], rename={"line": field})
     decoder: Any = msgspec.json.Decoder(envelope)
 
     def take(line: bytes) -> bytes:
         try:
-            text: str = decoder.decode(line).line
-        except UNREADABLE:
+            found = decoder.decode(line).line
+            text = found if isinstance(found, str) else bytes(found).decode(errors="backslashreplace")
+        except (*UNREADABLE, ValueError):
             return line
         return text.rstrip("\r\n").replace("\n", " ").encode()
 

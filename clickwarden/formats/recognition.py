@@ -84,17 +84,12 @@ def parser_of(
     layout = accesslog.recognised(text)
     if 2 * objects > len(bare) or (objects and layout is None):
         fields = jsonlog.recognised(bare)
-        clicks = sum(_is_click(line, names) for line in bare)
+        clicks = len(NDJSON(decoder())(b"\n".join(bare) + b"\n", 1).clicks.users)
         # Settings that have a log's method for the event know less of it than is known here.
         if fields is None or (2 * clicks > len(bare) and fields.get("method") != (names["event"],)):
             return peel.around(NDJSON(decoder()), prefixed=False)
         return peel.around(JSONLog(fields, reading.clients()), prefixed=False)
     return _unknown(head) if layout is None else _access_log(layout, peel, reading)
-
-
-def _is_click(line: bytes, names: Mapping[str, str]) -> bool:
-    """Whether a line names all that a click of the topic needs."""
-    return all(f'"{names[field]}"'.encode() in line for field in ("user_id", "event", "timestamp"))
 
 
 def _text(lines: Sequence[bytes]) -> str:

@@ -227,6 +227,13 @@ class Unwrapping:
             return
         scopes = (scope, *scopes)
         content = _content(scope.members) if layers else b""
+        if (
+            content
+            and scope.has("event")
+            and _kind(content) == "array"
+            and not any(map(_holds, elements(content)))
+        ):
+            content = b""  # a click that names its own event, and something else a list
         if content is None:
             yield Held(value, scopes, ignored=True)
         elif content:
@@ -309,6 +316,11 @@ _KINDS = {
 def _kind(value: bytes) -> str:
     """What a piece of JSON, which is not looked into, is."""
     return _KINDS.get(value[:1] if value[:1] not in _SPACES else value.lstrip(_SPACES)[:1], "number")
+
+
+def _holds(value: bytes) -> bool:
+    """Whether a piece of JSON is an object or a list, or text that holds one."""
+    return _kind(value) in ("object", "array") or (_kind(value) == "text" and bool(_inner(value)))
 
 
 def _members(value: bytes, names: frozenset[str]) -> Members:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import compress
 from operator import not_
+from posixpath import normpath
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -213,12 +214,14 @@ def event_of(method: str, status: int, kind: str) -> str:
     ('login_failed', 'login', 'login_failed')
     >>> event_of("GET", 304, "static"), event_of("GET", 404, "static"), event_of("PROPFIND", 207, "")
     ('static', 'view', 'webdav')
+    >>> event_of("PROPFIND", 405, "")
+    'other'
     """
     if status == 401:
         return "login_failed"
     if method == "POST" and kind == "login":
         return "login_failed" if status in REFUSED else "login"
-    if method in WEBDAV_VERBS or (kind == "webdav" and method):
+    if (method in WEBDAV_VERBS and status < 400) or (kind == "webdav" and method):
         return WEBDAV
     if method in VIEWS:
         return STATIC if kind == "static" and status < 400 else "view"
@@ -230,8 +233,13 @@ def kind_of(path: str) -> str:
 
     >>> kind_of("/log%69n"), kind_of("/blogin"), kind_of("/remote.php/dav/files/ann")
     ('login', '', 'webdav')
+    >>> kind_of("/x;a/../login"), kind_of("/dav/../p/5"), kind_of("/p/5#.css")
+    ('login', '', '')
     """
-    plain = re.sub(r"//+", "/", unquote(path).lower()).partition(";")[0].rstrip("/")
+    plain = re.sub(r"//+", "/", re.sub(r";[^/]*", "", unquote(path.partition("#")[0]).lower()))
+    if "/." in plain:
+        plain = normpath(plain)
+    plain = plain.rstrip("/ \0")
     if STATIC_PATH.fullmatch(plain):
         return "static"
     if SIGN_IN_PATH.fullmatch(plain):

@@ -77,7 +77,10 @@ def test_a_file_that_cannot_be_read_is_said_loudly(log: Path, options: tuple[str
     assert "BLIND" not in done.stdout
     assert len(done.stdout.splitlines()) == (2 if options else 4)
     log.write_text("\n".join(read + [line.replace("user_id", "uid") for line in read[1:]]))
-    assert run(log, *options).returncode == 0
+    done = run(log, *options)
+    assert done.returncode == 0
+    said = "warning: 209 lines were skipped, most often because: missing_field. For example: {"
+    assert said in done.stderr
 
 
 def test_an_access_log_of_another_format_is_said_loudly(log: Path) -> None:
@@ -87,6 +90,17 @@ def test_an_access_log_of_another_format_is_said_loudly(log: Path) -> None:
     assert done.returncode == 3
     assert "5 of the 10 records (50 %) could not be counted: no line of an access log." in done.stderr
     assert "Each line must be in the format that most of the first lines are in" in done.stderr
+
+
+def test_proxies_are_taken_for_no_clients_in_silence(log: Path) -> None:
+    line = '{} - - [18/May/2015:08:05:43 +0000] "GET / HTTP/1.1" 200 17 "-" "-" "203.0.113.9"\n'
+    log.write_text("".join(line.format(f"10.0.{number % 2 + 1}.10") for number in range(60)))
+    done = run(log)
+    assert "100 % of 60 requests are of 2 private addresses, such as 10.0.1.10" in done.stderr
+    assert "--trusted-proxies names them" in done.stderr
+    done = run(log, "--trusted-proxies", "10.0.0.0/8")
+    assert "private addresses" not in done.stderr
+    assert "203.0.113.9" in done.stdout
 
 
 def test_what_the_rules_miss_is_warned_of(log: Path) -> None:

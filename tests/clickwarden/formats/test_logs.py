@@ -105,6 +105,42 @@ LOGS = {
     "forwarded before the client": one(
         f"6.6.6.6, 203.0.113.7 10.0.0.5 - - {COMBINED}", trusted_proxies=TRUSTED
     ),
+    "forwarded in place of the client, with a word behind the first": one(
+        f"198.18.0.17 x, 203.0.113.7 - - {COMBINED}"
+    ),
+    "forwarded in place of the client, with an escape": one(f'a\\"b, 203.0.113.7 - - {COMBINED}'),
+    "forwarded behind, what is no address first": one(
+        f'10.0.0.5 - - {COMBINED} "<script>1, 203.0.113.7"', trusted_proxies=TRUSTED
+    ),
+    "forwarded before the client, what is no address first": one(
+        f"foo bar, 203.0.113.7 10.0.0.9 - - {COMBINED}", trusted_proxies=TRUSTED
+    ),
+    "forwarded in two headers": one(
+        CADDY
+        | {
+            "request": CADDY["request"]  # type: ignore[operator]
+            | {"remote_ip": "10.0.0.5", "headers": {"X-Forwarded-For": ["192.0.2.9", "203.0.113.7"]}}
+        },
+        trusted_proxies=TRUSTED,
+    ),
+    "HAProxy, IPv6": one(
+        "2001:db8::7:4000 [10/Mar/2026:14:20:00.000] https~ shop/web1 0/0/0/72/72 200 7456 - - ---- "
+        f"5/4/0/1/0 0/0 {REQUEST}",
+        OF_V6,
+    ),
+    "Logstash's names": one(
+        {
+            "clientip": "203.0.113.7",
+            "verb": "GET",
+            "request": "/p/7?x=1",
+            "response": "200",
+            "timestamp": "10/Mar/2026:14:20:00 +0000",
+        }
+    ),
+    "journald, a message as bytes": one({"MESSAGE": list(PLAIN.encode())}),
+    "a format with bars": given(
+        "$remote_addr|$time_local|$request|$status", f"203.0.113.7|{CLF}|GET /p/7?x=1 HTTP/1.1|200"
+    ),
     "HAProxy": one(
         "203.0.113.7:4000 [10/Mar/2026:14:20:00.000] https~ shop/web1 0/0/0/72/72 200 7456 - - ---- "
         f"5/4/0/1/0 0/0 {{shop.example|x}} {REQUEST}"

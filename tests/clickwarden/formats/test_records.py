@@ -248,6 +248,8 @@ HELD: dict[str, tuple[Any, list[str]]] = {
     "events": ({"events": [click(), {}]}, ["ann", "missing_field"]),
     "a batch": ({"batch": [click()], "sentAt": T}, ["ann"]),
     "clicks": ({"clicks": [click()] * 2}, ["ann", "ann"]),
+    "an empty list beside an event": (without("user_id", clicks=[]), ["missing_field"]),
+    "words beside an event": (without("user_id", events=["a", "b"]), ["missing_field"]),
     "records before events": ({"events": [{}], "records": [click()]}, ["ann"]),
     "records that are a click": (click(records=[click(user_id="bob")]), ["ann"]),
     "records of a user": ({"user_id": "ann", "records": [without("user_id")] * 2}, ["ann", "ann"]),
