@@ -29,7 +29,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "client_ip", "remote_ip", "remoteip", "remoteaddr", "remote_address", "remote_host", "remotehost",
         "downstream_remote_address", "downstream_direct_remote_address", "source_address", "source.ip",
         "source.address", "client.ip", "client.address", "http.client_ip", "httprequest.remoteip", "c-ip",
-        "network.client.ip", "clientrequest.ip", "ip", "client", "remote", "addr", "src_ip", "peer",
+        "network.client.ip", "clientrequest.ip", "properties.clientip", "req.remoteaddress", "req.ip",
+        "attributes.client.address", "ip", "client", "remote", "addr", "src_ip", "peer",
     ),
     "forwarded": (
         "request.headers.x-forwarded-for.0", "request_x-forwarded-for", "x_forwarded_for",
@@ -39,22 +40,26 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "time": (
         "startutc", "edgestarttimestamp", "start_time", "time_iso8601", "@timestamp", "timestamp", "ts",
         "time", "time_local", "msec", "datetime", "date", "startlocal", "requestreceivedat", "eventtime",
-        "event_time", "time_unix_nano",
+        "event_time", "time_unix_nano", "started_at",
     ),
     "method": (
         "request.method", "requestmethod", "clientrequestmethod", "request_method", "method", "http_method",
         "httpmethod", "verb", "http.request.method", "http.method", "httprequest.requestmethod", "cs-method",
+        "properties.httpmethod", "req.method", "attributes.http.request.method",
     ),
     "target": (
         "request.uri", "requestpath", "clientrequesturi", "clientrequestpath", "x_envoy_original_path",
         "request_uri", "requesturi", "uri", "path", "url", "request_path", "http.request.target",
         "url.original", "url.path", "http.url", "httprequest.requesturl", "cs-uri-stem",
+        "properties.requesturi", "req.url", "attributes.url.path",
     ),
     "request": ("request", "request_line", "http_request"),
     "status": (
         "status", "downstreamstatus", "originstatus", "edgeresponsestatus", "response_code", "status_code",
         "statuscode", "responsecode", "http_status", "code", "response.status", "http.response.status_code",
-        "http.status_code", "httprequest.status", "sc-status", "response",
+        "http.status_code", "httprequest.status", "sc-status",
+        "properties.httpstatuscode", "properties.httpstatus", "res.statuscode",
+        "attributes.http.response.status_code", "response",
     ),
 }  # fmt: skip
 

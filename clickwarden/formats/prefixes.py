@@ -1,7 +1,7 @@
 """What collectors put before a log's lines, or around them: it is taken off.
 
 ============================  ==================================================
-syslog, RFC 3164; journalctl  ``Mar 10 14:20:00 web-1 nginx[812]: LINE``
+syslog, RFC 3164; journalctl  ``Mar 10 14:20:00 web-1 nginx[812]: LINE``, also with other times
 syslog, RFC 5424              ``<190>1 2026-03-10T14:20:00Z web-1 nginx 812 - - LINE``
 docker compose logs           ``web-1  | LINE``
 kubectl logs --prefix         ``[pod/web-1/nginx] LINE``
@@ -9,7 +9,7 @@ CRI (Kubernetes)              ``2026-03-10T14:20:00.5Z stdout F LINE``
 logs with --timestamps        ``2026-03-10T14:20:00.5Z LINE``
 Docker's json-file            ``{"log": "LINE", "stream": "stdout", "time": …}``
 journalctl -o json            ``{"MESSAGE": "LINE", …}``
-fluentd, Vector, and others   ``{"message": "LINE", …}``
+fluentd, Vector, and others   ``{"message": "LINE", …}``; Loki: ``line``; Google: ``textPayload``
 ============================  ==================================================
 """
 
@@ -33,7 +33,8 @@ _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z|[+-]\d\d:?\d\d)?+"
 #: As containers' logs have it; with a blank in it, it is a column of the log's own.
 _STAMP = _ISO.replace("[T ]", "T")
 _PREFIXES = (
-    r"(?:<\d{1,3}>)?+(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d++)?+|" + _ISO + r") "
+    r"(?:<\d{1,3}>)?+(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d++)?+"
+    r"|(?:[A-Z][a-z]{2} )?+" + _ISO + r"(?: [A-Z]{2,5})?+|\d{10}\.\d{6}) "
     r"[\w.:-]++ [^\s:\[\]|\"]++(?:\[\d++\])?+: ",
     r"<\d{1,3}>\d{1,2} \S++ \S++ \S++ \S++ \S++ "
     r"(?:-|(?:\[(?:[^\]\"\n]|\"(?:[^\"\\\n]|\\.)*+\")*+\])++) ?",
@@ -42,7 +43,7 @@ _PREFIXES = (
     _STAMP + r" std(?:out|err) [FP] ",
     _STAMP + r" (?!\S++ \[?[\d:.a-fA-F]++[ \]:])",
 )
-_ENVELOPES = ("log", "MESSAGE", "message")
+_ENVELOPES = ("log", "MESSAGE", "message", "line", "textPayload")
 
 
 class Prefixed:

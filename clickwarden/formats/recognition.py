@@ -1,5 +1,6 @@
 """Which format a log is in, told by its first lines."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -111,7 +112,7 @@ def _unknown(head: bytes) -> str:
         if head.startswith(magic):
             return words
     begin = head.lstrip()
-    if begin.startswith(b"["):
+    if re.match(rb"\[\s*(?:[{\]]|$)", begin):
         return "is a JSON array: write one object a line, as 'jq -c .[]' does"
     if begin.startswith(b"{"):
         return "is JSON over several lines: write one object a line, as 'jq -c .' does"

@@ -128,6 +128,27 @@ LOGS = {
         f"5/4/0/1/0 0/0 {REQUEST}",
         OF_V6,
     ),
+    "Azure": one(
+        {
+            "time": "2026-03-10T14:20:00Z",
+            "properties": {
+                "clientIp": "203.0.113.7",
+                "httpMethod": "GET",
+                "requestUri": "https://shop.example/p/7?x=1",
+                "httpStatusCode": "200",
+            },
+        }
+    ),
+    "pino": one(
+        {
+            "time": 1773152400000,
+            "req": {"remoteAddress": "203.0.113.7", "method": "GET", "url": "/p/7?x=1"},
+            "res": {"statusCode": 200},
+        }
+    ),
+    "Loki": inside("line"),
+    "journalctl -o short-full": one(f"Tue 2026-03-10 14:20:00 UTC web-1 nginx[812]: {PLAIN}"),
+    "journalctl -o short-unix": one(f"1773152400.123456 web-1 nginx[812]: {PLAIN}"),
     "Logstash's names": one(
         {
             "clientip": "203.0.113.7",
