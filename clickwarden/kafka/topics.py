@@ -72,16 +72,17 @@ async def declare(settings: Settings, *more: NewTopic) -> dict[str, int]:
     async with administration(settings) as admin:
         wanted = {topic.name: topic for topic in (*layout(settings), *more)}
         present = set(await admin.list_topics())
+        absent = [topic for name, topic in wanted.items() if name not in present]
         if settings.clicks_topic not in present:
-            await _create(settings, admin, wanted[settings.clicks_topic])
-        missing = [topic for name, topic in wanted.items() if name not in present | {settings.clicks_topic}]
+            await _create(settings, admin, [wanted[settings.clicks_topic]], absent)
+        missing = [topic for topic in absent if topic.name != settings.clicks_topic]
         if missing:
             # Asked also when we have just created it: somebody else may have been first.
             clicks = (await partitions(admin, [settings.clicks_topic]))[settings.clicks_topic]
             for topic in missing:
                 if topic.name != settings.status_topic:
                     topic.num_partitions = clicks
-            await _create(settings, admin, *missing)
+            await _create(settings, admin, missing, absent)
         return await partitions(admin, list(wanted))
 
 
@@ -104,12 +105,15 @@ async def administration(settings: Settings) -> AsyncIterator[AIOKafkaAdminClien
         await admin.close()
 
 
-async def _create(settings: Settings, admin: AIOKafkaAdminClient, *missing: NewTopic) -> None:
-    response = await admin.create_topics(list(missing))
+async def _create(
+    settings: Settings, admin: AIOKafkaAdminClient, topics: list[NewTopic], absent: list[NewTopic]
+) -> None:
+    """Create topics, which are some of those that are absent: where that is denied, all of these are named."""
+    response = await admin.create_topics(topics)
     for name, code, *message in response.topic_errors:
         failure = for_code(code)
         if failure is TopicAuthorizationFailedError:
-            raise denied(settings, [Right("Create", "topic", topic.name) for topic in missing])
+            raise denied(settings, [Right("Create", "topic", topic.name) for topic in absent])
         if code and failure is not TopicAlreadyExistsError:
             raise BrokerError(f"Kafka did not create topic {name}: {failure.__name__} {message}")
 

@@ -180,7 +180,7 @@ def test_every_curve_has_points() -> None:
 
 
 def test_profile_accounts_for_all_of_a_click(kafka: str, folder: Path) -> None:
-    assert profile.measure(kafka, folder, clicks=50_000, partitions=2, seed=7)
+    assert profile.measure(kafka, folder, clicks=150_000, partitions=2, seed=7)
     steps = kept(folder)["figures"]["microseconds"]
     assert list(steps) == [*profile.STEPS, "all around"]
     assert min(cost for step, cost in steps.items() if step != "snapshot") > 0
