@@ -108,7 +108,7 @@ async def administration(settings: Settings) -> AsyncIterator[AIOKafkaAdminClien
 async def _create(
     settings: Settings, admin: AIOKafkaAdminClient, topics: list[NewTopic], absent: list[NewTopic]
 ) -> None:
-    """Create topics, which are some of those that are absent: where that is denied, all of these are named."""
+    """Create topics, some of those that are absent: where that is denied, all of these are named."""
     response = await admin.create_topics(topics)
     for name, code, *message in response.topic_errors:
         failure = for_code(code)

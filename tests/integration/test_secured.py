@@ -203,9 +203,7 @@ def test_a_wrong_setting_is_named_with_cause_and_cure(secured: SecuredKafka, nam
 
 def test_what_does_not_answer_is_no_wrong_setting(secured: SecuredKafka) -> None:
     settings = Settings(_env_file=None, **secured.sasl_settings("user") | {"broker": "kafka://127.0.0.1:1"})
-    with pytest.raises(
-        BrokerError, match=r"Kafka does not answer .*(Connect call failed|Connection refused)"
-    ):
+    with pytest.raises(BrokerError, match=r"Kafka does not answer .*(failed|refused)"):
         asyncio.run(rights.check(settings, []))
 
 
