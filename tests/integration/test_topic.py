@@ -88,7 +88,7 @@ def compact(here: Site) -> None:
     for partition in range(2):  # into a new segment: the one before can then be compacted
         here.send(click("eve", time.time()), partition=partition, key=b"eve")
     clean_often(here, AlterConfigOpType.SET)
-    here.until(lambda: len(here.clicks()) < sent)
+    here.until(lambda: len(here.clicks()) < sent, seconds=180)  # when Kafka's cleaner comes by
     clean_often(here, AlterConfigOpType.DELETE)
 
 
