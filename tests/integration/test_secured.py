@@ -360,7 +360,11 @@ def test_the_rights_of_the_readme_are_enough(secured: SecuredKafka, topic: Site,
         role: user(secured, f"only-{role}", needed_by(role, topic.settings))
         for role in ("worker", "producer", "verify", "alerts")
     }
-    worker = topic.launch(**users["worker"])
+    # By PLAIN, which sends the password, and at a level at which all is logged.
+    for right in needed_by("worker", topic.settings):
+        secured.allow("plain", right)
+    plain = {"sasl_mechanism": "PLAIN", "sasl_username": "plain"}
+    worker = topic.launch("one", "-l", "debug", **users["worker"] | plain)
     code, said, _ = run(topic, tmp_path / "replay", users["producer"], "replay", "--everything", str(EXAMPLE))
     assert code == 0, said
     assert "5,000 clicks acknowledged, 0 wait" in said
