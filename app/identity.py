@@ -50,9 +50,8 @@ async def claim(settings: Settings, clock: KafkaClock) -> None:
                         "give each worker a name of its own, or stop the other first"
                     )
                 if record.key == name:
-                    age = max(
-                        0.0, (marked.timestamp - record.timestamp) / 1000
-                    )  # Kafka's clock may be set back
+                    # Kafka's clock may have been set back since.
+                    age = max(0.0, (marked.timestamp - record.timestamp) / 1000)
                     free = since + SILENCE_SECONDS - age
             # What was said while we waited counts; and Kafka's silence is nobody's.
             end = (await consumer.end_offsets([place]))[place]

@@ -81,13 +81,22 @@ def window_before(now: float, size: int = 60) -> int:
     return int(now) // size * size - 60 * size
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The settings that were given, as a command takes them."""
+    return {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
+
+
+def inherited() -> dict[str, str]:
+    """The environment without any setting."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
 def faust(*arguments: str, environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
     """``faust -A app …``; what it says goes to ``folder / "log"``."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "faust", "-A", "app", *arguments],
-            env=inherited | environment | {"PYTHONUNBUFFERED": "1"},
+            env=inherited() | environment | {"PYTHONUNBUFFERED": "1"},
             cwd=folder,  # where no .env is
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -102,7 +111,7 @@ class Worker:
         folder.mkdir(exist_ok=True)
         self.settings = settings
         self._log = folder / "log"
-        given = {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
+        given = environment_of(settings)
         self._process = faust("worker", "-l", "info", *options, environment=given, folder=folder)
 
     @property
@@ -133,6 +142,12 @@ class Worker:
             connection.request("GET", path)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
+
+    def metrics(self) -> set[str]:
+        """The lines that Prometheus is given."""
+        with closing(HTTPConnection("127.0.0.1", self.settings.web_port, timeout=10)) as connection:
+            connection.request("GET", "/metrics")
+            return set(connection.getresponse().read().decode().splitlines())
 
     @property
     def ready(self) -> bool:
@@ -254,6 +269,16 @@ class Site:
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
             time.sleep(0.05)
         return met
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """``faust -A app …`` beside the workers, to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "faust", "-A", "app", *arguments],
+            env=inherited() | environment_of(self.settings) | {"COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
 
     # -- records --------------------------------------------------------------------------------------
 

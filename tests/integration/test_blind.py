@@ -1,16 +1,9 @@
 """A worker that cannot count what comes says so everywhere, within seconds, and never says quiet."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
-from http.client import HTTPConnection
-from typing import Any
 
-from clickwarden.settings import PREFIX
 from tests.site import Site, Worker, click, clicks
 
 Sites = Callable[..., Site]
@@ -35,29 +28,6 @@ events = ["login"]
 """
 
 
-def ask(worker: Worker, path: str) -> Any:
-    return worker.ask(path)[1]
-
-
-def metrics(worker: Worker) -> set[str]:
-    with closing(HTTPConnection("127.0.0.1", worker.settings.web_port, timeout=10)) as connection:
-        connection.request("GET", "/metrics")
-        return set(connection.getresponse().read().decode().splitlines())
-
-
-def faust(here: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
-    settings = here.settings
-    given = {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
-    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return subprocess.run(
-        [sys.executable, "-m", "faust", "-A", "app", *arguments],
-        env=others | given | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
 def start_of_a_minute() -> int:
     return int(time.time()) // 60 * 60 - 60
 
@@ -65,23 +35,23 @@ def start_of_a_minute() -> int:
 def test_all_of_it_unreadable_is_said_everywhere_within_seconds(site: Sites) -> None:
     here = site(partitions=2, idle_timeout=3600)
     worker = here.start()
-    here.until(lambda: ask(worker, "/api/v1/now")["verdict"]["state"] == "quiet", worker)
-    assert faust(here, "alerts").stdout == "no anomalies yet\n"
+    here.until(lambda: worker.ask("/api/v1/now")[1]["verdict"]["state"] == "quiet", worker)
+    assert here.run("alerts").stdout == "no anomalies yet\n"
 
     sent = time.monotonic()
     here.send(*UNREADABLE)
-    here.until(lambda: ask(worker, "/api/v1/now")["verdict"]["blind"], worker, seconds=5)
+    here.until(lambda: worker.ask("/api/v1/now")[1]["verdict"]["blind"], worker, seconds=5)
     here.until(lambda: "Blind: None" in worker.log, worker, seconds=5)
     assert worker.ask("/ready") == (503, {"state": "blind", "detail": SUMMARY})
     assert worker.ask("/health") == (200, {"state": "alive"})
-    assert metrics(worker) >= {
+    assert worker.metrics() >= {
         "clickwarden_blind 1.0",
         "clickwarden_ready 0.0",
         'clickwarden_rejected_total{partition="0",reason="wrong_field"} 200.0',
     }
     assert time.monotonic() - sent < 5
 
-    now = ask(worker, "/api/v1/now")
+    now = worker.ask("/api/v1/now")[1]
     assert now["verdict"]["state"] == "unknown"
     for text in (now["verdict"]["text"], worker.log.partition("Blind: ")[2].splitlines()[0]):
         assert text.startswith(f"{SUMMARY}. {CURE} For example: {{")
@@ -91,13 +61,13 @@ def test_all_of_it_unreadable_is_said_everywhere_within_seconds(site: Sites) -> 
     assert [each["state"] for each in health["workers"]] == ["blind"]
 
     for command in ("verify",), ("verify", "--json"):
-        done = faust(here, *command)
+        done = here.run(*command)
         assert done.returncode == 3, done.stderr
         assert CURE in done.stdout.replace('\\"', '"')
         assert "OK" not in done.stdout
     told = json.loads(done.stdout)
     assert (told["ok"], told["rejected"], told["blindness"]["summary"]) == (True, 200, SUMMARY)
-    done = faust(here, "alerts")
+    done = here.run("alerts")
     assert done.returncode == 0
     assert done.stdout.startswith(f"BLIND: {SUMMARY}. {CURE}")
 
@@ -107,14 +77,14 @@ def test_all_of_it_unreadable_is_said_everywhere_within_seconds(site: Sites) -> 
     # Nor a hindrance: what can be counted is, and enough of it is the end of it.
     here.send(*clicks("eve", 60, start_of_a_minute(), start_of_a_minute() + 8))
     seen = "200 of the 260 records (76 %) could not be counted"
-    here.until(lambda: seen in ask(successor, "/api/v1/now")["verdict"]["text"], successor)
-    attacked = ask(successor, "/api/v1/now")
+    here.until(lambda: seen in successor.ask("/api/v1/now")[1]["verdict"]["text"], successor)
+    attacked = successor.ask("/api/v1/now")[1]
     assert (attacked["verdict"]["state"], attacked["verdict"]["blind"]) == ("attack", False)
     assert attacked["verdict"]["text"].startswith("1 attack; the worst: eve, ")
     assert attacked["health"]["impaired"] == ["76 % of the records cannot be counted"]
     here.send(*clicks("ann", 30, start_of_a_minute(), start_of_a_minute() + 8))
     here.until(lambda: successor.ready, successor)
-    here.until(lambda: not ask(successor, "/api/v1/now")["health"]["impaired"], successor)
+    here.until(lambda: not successor.ask("/api/v1/now")[1]["health"]["impaired"], successor)
 
 
 def _state(worker: Worker) -> str:
@@ -131,18 +101,18 @@ def test_a_rule_that_nobody_can_break_is_warned_of(site: Sites) -> None:
     here.send(
         *(value for number in range(8) for value in clicks(f"ann-{number}", 30, start, start + 30, "Login"))
     )
-    (warning,) = here.until(lambda: ask(worker, "/api/v1/now")["health"]["warnings"], worker)
+    (warning,) = here.until(lambda: worker.ask("/api/v1/now")[1]["health"]["warnings"], worker)
     assert warning == (
         "Rule logins counts login, and none of 240 clicks has been one; seen were Login; did you mean Login?"
     )
-    assert ask(worker, "/api/v1/now")["verdict"]["state"] == "quiet"
-    here.until(lambda: [each["warning"] for each in ask(worker, "/api/v1/rules")] == ["", warning], worker)
+    assert worker.ask("/api/v1/now")[1]["verdict"]["state"] == "quiet"
+    here.until(lambda: [each["warning"] for each in worker.ask("/api/v1/rules")[1]] == ["", warning], worker)
     here.await_counted(worker)
-    done = faust(here, "verify")
+    done = here.run("verify")
     assert done.returncode == 0, done.stdout
     assert f"warning: {warning}" in done.stdout
     here.send(click("ann", start + 31, "login"))
-    here.until(lambda: not ask(worker, "/api/v1/now")["health"]["warnings"], worker)
+    here.until(lambda: not worker.ask("/api/v1/now")[1]["health"]["warnings"], worker)
 
 
 def test_a_broken_sender_among_several_is_a_figure(site: Sites) -> None:
@@ -150,8 +120,8 @@ def test_a_broken_sender_among_several_is_a_figure(site: Sites) -> None:
     worker = here.start()
     start = start_of_a_minute()
     here.send(*UNREADABLE[:40], *clicks("ann", 45, start, start + 50), click("joe", start))
-    here.until(lambda: ask(worker, "/api/v1/now")["health"]["accepted"] == 46, worker)
-    now = ask(worker, "/api/v1/now")
+    here.until(lambda: worker.ask("/api/v1/now")[1]["health"]["accepted"] == 46, worker)
+    now = worker.ask("/api/v1/now")[1]
     assert (now["verdict"]["state"], now["health"]["impaired"], now["health"]["blindness"]) == (
         "quiet",
         [],

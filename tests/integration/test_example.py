@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 import clickwarden
-from clickwarden.settings import PREFIX
-from tests.site import Site
+from tests.site import Site, environment_of
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -35,12 +34,10 @@ def test_the_example_sends_a_click(
     site: Callable[..., Site], tmp_path: Path, example: Callable[[], str]
 ) -> None:
     shop = site(data_dir=tmp_path / "outbox")
-    settings = shop.settings
-    given = {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
     began = time.time()
     subprocess.run(
         [sys.executable, "-W", "error", "-c", example()],
-        env=os.environ | given,
+        env=os.environ | environment_of(shop.settings),
         cwd=tmp_path,  # where no .env is
         check=True,
         timeout=60,

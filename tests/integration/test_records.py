@@ -1,15 +1,11 @@
 """Records of nested clicks, several in one, through a worker: each thing in them is counted, or told of."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from clickwarden.settings import PREFIX
 from tests.site import Site, window_before
 
 T = window_before(time.time())
@@ -28,19 +24,6 @@ def track(user: str | int | None, moment: Any, **more: Any) -> dict[str, Any]:
 
 def several(*clicks: Any) -> bytes:
     return json.dumps(list(clicks)).encode()
-
-
-def verified(here: Site) -> subprocess.CompletedProcess[str]:
-    settings = here.settings
-    given = {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
-    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return subprocess.run(
-        [sys.executable, "-m", "faust", "-A", "app", "verify"],
-        env=others | given | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 def test_each_thing_in_a_record_is_accounted_for(site: Callable[..., Site]) -> None:
@@ -81,7 +64,7 @@ def test_each_thing_in_a_record_is_accounted_for(site: Callable[..., Site]) -> N
         (T + 1, "1"),
         (T + 2, "3"),
     ]
-    done = verified(here)
+    done = here.run("verify")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "9,087 produced" in done.stdout
     assert "in 15 records, of which some hold several" in done.stdout

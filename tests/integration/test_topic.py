@@ -2,14 +2,8 @@
 
 import asyncio
 import logging
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
-from http.client import HTTPConnection
-from typing import Any
 
 import pytest
 from confluent_kafka.admin import (
@@ -23,9 +17,8 @@ from playwright.sync_api import expect
 
 from clickwarden.errors import BrokerError
 from clickwarden.kafka.inspection import Inspection, configuration
-from clickwarden.settings import PREFIX
 from experiments.chromium import chromium
-from tests.site import Site, Worker, click, clicks, window_before
+from tests.site import Site, click, clicks, window_before
 
 Sites = Callable[..., Site]
 
@@ -48,29 +41,6 @@ THEIRS = {
     "min.compaction.lag.ms": "3600000",
     "retention.ms": "599000",
 }
-
-
-def ask(worker: Worker, path: str) -> Any:
-    return worker.ask(path)[1]
-
-
-def metrics(worker: Worker) -> set[str]:
-    with closing(HTTPConnection("127.0.0.1", worker.settings.web_port, timeout=10)) as connection:
-        connection.request("GET", "/metrics")
-        return set(connection.getresponse().read().decode().splitlines())
-
-
-def verify(here: Site) -> subprocess.CompletedProcess[str]:
-    settings = here.settings
-    given = {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
-    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return subprocess.run(
-        [sys.executable, "-m", "faust", "-A", "app", "verify"],
-        env=others | given | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 def clean_often(here: Site, change: AlterConfigOpType) -> None:
@@ -101,8 +71,8 @@ def test_a_topic_that_hides_users_is_told_of_everywhere_and_cannot_be_judged(sit
         here.send(value, partition=number % 2, key=b"session %d" % number)
     worker = here.start()
 
-    here.until(lambda: ask(worker, "/api/v1/now")["health"]["findings"], worker)
-    health = ask(worker, "/api/v1/now")["health"]
+    here.until(lambda: worker.ask("/api/v1/now")[1]["health"]["findings"], worker)
+    health = worker.ask("/api/v1/now")[1]["health"]
     abouts = [finding["about"] for finding in health["findings"]]
     assert abouts == ["key", "compaction", "retention", "timestamps"]
     hiding = [
@@ -110,13 +80,13 @@ def test_a_topic_that_hides_users_is_told_of_everywhere_and_cannot_be_judged(sit
         f"topic {here.settings.clicks_topic} is compacted",
     ]
     assert health["impaired"] == hiding
-    here.until(lambda: ask(worker, "/api/v1/now")["verdict"]["state"] == "quiet", worker)
-    assert ask(worker, "/api/v1/now")["verdict"]["text"] == (
+    here.until(lambda: worker.ask("/api/v1/now")[1]["verdict"]["state"] == "quiet", worker)
+    assert worker.ask("/api/v1/now")[1]["verdict"]["text"] == (
         f"Quiet, as far as can be seen: {'; '.join(hiding)}"
     )
-    assert ask(worker, "/api/v1/status")["findings"] == health["findings"]
+    assert worker.ask("/api/v1/status")[1]["findings"] == health["findings"]
     told = {f'clickwarden_finding{{about="{about}"}} 1.0' for about in abouts}
-    assert metrics(worker) >= told | {'clickwarden_finding{about="partitions"} 0.0'}
+    assert worker.metrics() >= told | {'clickwarden_finding{about="partitions"} 0.0'}
     for finding in health["findings"]:
         assert worker.log.count(f"{finding['consequence']} {finding['cure']}") == 1
         assert finding["command"] in worker.log
@@ -134,7 +104,7 @@ def test_a_topic_that_hides_users_is_told_of_everywhere_and_cannot_be_judged(sit
 
     here.await_counted(worker)
     here.until(lambda: len(here.anomalies("closed")) == 1, worker)
-    done = verify(here)  # nothing is compacted yet
+    done = here.run("verify")  # nothing is compacted yet
     assert done.returncode == 3, done.stdout
     assert "apart: 1 user with clicks of one window in several partitions" in done.stdout
     assert "user 'bot-7': 80 clicks, threshold 50; by partition 40 in 0, 40 in 1" in done.stdout
@@ -142,7 +112,7 @@ def test_a_topic_that_hides_users_is_told_of_everywhere_and_cannot_be_judged(sit
     assert "cannot be judged" not in done.stdout
 
     compact(here)
-    done = verify(here)
+    done = here.run("verify")
     assert done.returncode == 3, done.stdout
     name = here.settings.clicks_topic
     assert (
