@@ -6,17 +6,11 @@ draws the same faults again.
 """
 
 import argparse
-import logging
 import random
-import shutil
-import sys
-import tempfile
-from pathlib import Path
 
-from rich.console import Console
-
-from tests.chaos.cluster import NAMES, Broken
+from tests.chaos.cluster import NAMES
 from tests.chaos.siege import siege
+from tests.chaos.trial import hold
 
 
 def main() -> None:
@@ -34,24 +28,7 @@ def main() -> None:
     again = f"make chaos SEED={given.seed} ROUNDS={given.rounds} WORKERS={given.workers} NODES={given.nodes}"
     if given.rate != parser.get_default("rate"):
         again += f" RATE={given.rate}"
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # outages are what this is about
-    folder = Path(tempfile.mkdtemp(prefix="clickwarden-chaos-"))
-    print(f"seed {given.seed}: {again}", flush=True)
-    try:
-        outcome = siege(folder, **vars(given))
-        Console().print(outcome.table())
-        for fault, examples in outcome.verdict.examples.items():
-            print(f"{fault}:", *examples, sep="\n  ")
-        ok = outcome.ok
-    except Broken as error:
-        print(f"broken: {error}", *getattr(error, "__notes__", ()), sep="\n  ")
-        ok = False
-    except KeyboardInterrupt:
-        shutil.rmtree(folder)
-        sys.exit(130)
-    if not ok:
-        sys.exit(f"seed {given.seed}; logs in {folder}; again: {again}")
-    shutil.rmtree(folder)
+    hold("chaos", given.seed, again, lambda folder: siege(folder, **vars(given)))
 
 
 if __name__ == "__main__":

@@ -4,23 +4,19 @@ The seed decides who is killed when; a worker joins when the topic has just grow
 """
 
 import argparse
-import logging
 import random
-import shutil
-import sys
-import tempfile
 import time
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 
 from clickwarden.audit.oracle import FAULTS, Judgement
 from clickwarden.detection import rules
-from tests.chaos.cluster import NAMES, RULES, Broken, Cluster
+from tests.chaos.cluster import NAMES, RULES, Cluster
 from tests.chaos.timeline import Chronicle
+from tests.chaos.trial import hold
 from tests.chaos.verdict import Change, verdict
 
 #: The topic has four partitions, and then so many.
@@ -99,24 +95,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=10_000, help="clicks a second (10000)")
     given = parser.parse_args()
     again = f"make growth SEED={given.seed} WORKERS={given.workers} RATE={given.rate}"
-    print(f"seed {given.seed}: {again}", flush=True)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    folder = Path(tempfile.mkdtemp(prefix="clickwarden-growth-"))
-    try:
-        outcome = grow(folder, **vars(given))
-        Console().print(outcome.table())
-        for fault, examples in outcome.verdict.examples.items():
-            print(f"{fault}:", *examples, sep="\n  ")
-        ok = outcome.ok
-    except Broken as error:
-        print(f"broken: {error}")
-        ok = False
-    except KeyboardInterrupt:
-        shutil.rmtree(folder)
-        sys.exit(130)
-    if not ok:
-        sys.exit(f"seed {given.seed}; logs in {folder}; again: {again}")
-    shutil.rmtree(folder)
+    hold("growth", given.seed, again, lambda folder: grow(folder, **vars(given)))
 
 
 if __name__ == "__main__":
