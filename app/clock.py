@@ -36,7 +36,7 @@ class KafkaClock:
         """Take the time from an answer that has just come; ``sent``: when it was asked for, monotonic."""
         received = monotonic()
         self.known = answer.timestamp_type == LOG_APPEND_TIME
-        if answer.timestamp_type == LOG_APPEND_TIME and received - sent <= PATIENCE_SECONDS:
+        if self.known and received - sent <= PATIENCE_SECONDS:
             self._begin = answer.timestamp / 1000 - (sent + received) / 2
 
     def now(self) -> float:

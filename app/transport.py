@@ -372,6 +372,10 @@ class CertainProducer(driver.Producer):  # type: ignore[misc]
     through an outage perhaps, was handed over under what was known then.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._known: set[tuple[str, int]] = set()
+
     def _new_producer(self, transactional_id: str | None = None) -> Any:
         producer = super()._new_producer(transactional_id)
         producer.client.send = partial(self._send, producer.client, producer.client.send)
@@ -381,11 +385,12 @@ class CertainProducer(driver.Producer):  # type: ignore[misc]
         self, topic: str, key: bytes | None, value: bytes | None, partition: int | None, *more: Any
     ) -> Any:
         """Hand over a record when its partition, which may be new, is known; stock asserts that it is."""
-        if partition is not None:
+        if partition is not None and (topic, partition) not in self._known:
             producer = self._ensure_producer()
             while partition not in await producer.partitions_for(topic):
                 await producer.client.force_metadata_update()
                 await asyncio.sleep(LEARN_SECONDS)
+            self._known.add((topic, partition))
         return await super().send(topic, key, value, partition, *more)
 
     async def _send(self, client: Any, send: Any, node: int, request: Any, **options: Any) -> Any:

@@ -22,7 +22,6 @@ RETRY_SECONDS = 1.0
 AT_ONCE = 200
 #: Between two polls where there is little to read: each costs as much as ten records.
 PAUSE_SECONDS = 0.1
-
 #: So long may it take to find out why Kafka cannot be read, before it is said that it cannot.
 EXPLAIN_SECONDS = 3.0
 
