@@ -92,15 +92,22 @@ async def _try(settings: Settings, address: Address) -> set[Address] | Exception
 async def _connection(
     settings: Settings, address: Address, **other: object
 ) -> AsyncIterator[AIOKafkaConnection]:
+    closed: list[AIOKafkaConnection] = []
     options = settings.client_options() | {"request_timeout_ms": int(PATIENCE * 1000)} | other
     del options["bootstrap_servers"]
-    connection = await create_conn(*address, **options)
     try:
-        yield connection
+        connection = await create_conn(
+            *address, **options, on_close=lambda connection, _: closed.append(connection)
+        )
+        try:
+            yield connection
+        finally:
+            connection.close()
     finally:
+        # A refused one is closed, too, but TLS says farewell later, and a loop that ends before complains.
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
-                await connection.close()
+                await asyncio.gather(*(connection.close() for connection in closed))
 
 
 async def _cause(settings: Settings, address: Address, error: Exception) -> Exception:
