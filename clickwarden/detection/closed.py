@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
+from clickwarden import zstd
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import DEPTH, cells_of
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
     def of(cls, window: Window) -> "Outcome":
         """What this window has counted."""
         cells = window.sketch.cells
-        packed = zstandard.ZstdCompressor(level=1).compress(cells.tobytes())
+        packed = zstd.compress(cells.tobytes(), level=1)
         return cls(window.seed, cells.itemsize, packed, window.suspects.all())
 
     @property
@@ -57,7 +57,7 @@ class Outcome(NamedTuple):
 
     def unpack(self) -> NDArray[np.unsignedinteger]:
         """The cells of the sketch."""
-        cells = zstandard.ZstdDecompressor().decompress(self.cells)
+        cells = zstd.decompress(self.cells)
         return np.frombuffer(cells, np.dtype(f"u{self.cell_bytes}"))
 
 

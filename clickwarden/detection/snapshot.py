@@ -7,8 +7,8 @@ corrected: what it had counted never changes, so it is written once.
 from collections.abc import Mapping
 
 import msgspec
-import zstandard
 
+from clickwarden import zstd
 from clickwarden.detection.closed import ClosedWindow, Outcome, Spans
 from clickwarden.detection.detection import Detection, Parameters, RuleWindows
 from clickwarden.detection.rules import Rule
@@ -175,7 +175,7 @@ def dump_outcome(outcome: Outcome) -> bytes:
 
 def compress(dumped: bytes) -> bytes:
     """A snapshot of what was dumped; takes longest, and needs neither the detection nor the GIL."""
-    return _MAGIC + bytes([VERSION]) + zstandard.ZstdCompressor(level=3).compress(dumped)
+    return _MAGIC + bytes([VERSION]) + zstd.compress(dumped, level=3)
 
 
 def load(value: bytes, partition: int, parameters: Parameters, outcomes: Mapping[bytes, bytes]) -> Detection:
@@ -220,8 +220,8 @@ def _read(value: bytes) -> _Snapshot:
             "or a newer one"
         )
     try:
-        return _decoder.decode(zstandard.ZstdDecompressor().decompress(value[3:]))
-    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        return _decoder.decode(zstd.decompress(value[3:]))
+    except (zstd.ZstdError, msgspec.MsgspecError) as error:
         raise SnapshotError(f"is broken: {error}") from error
 
 

@@ -5,8 +5,8 @@ from typing import IO
 
 import msgspec
 import numpy as np
-import zstandard
 
+from clickwarden import zstd
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.detection import Parameters, RuleWindows, anomaly_of
@@ -72,7 +72,7 @@ class WholeDetection:
 
     def _put_away(self, key: tuple[int, int]) -> None:
         window = self._open.pop(key)
-        cells = zstandard.ZstdCompressor(level=1).compress(window.sketch.cells.tobytes())
+        cells = zstd.compress(window.sketch.cells.tobytes(), level=1)
         packed = msgspec.msgpack.encode(
             _Packed(window.clicks, cells, window.sketch.clicks, window.suspects.all())
         )
@@ -90,7 +90,7 @@ class WholeDetection:
             window.clicks = packed.clicks
             window.suspects = Suspects(rule.threshold, packed.suspects)
             if cells:
-                content = zstandard.ZstdDecompressor().decompress(packed.cells)
+                content = zstd.decompress(packed.cells)
                 window.sketch.restore(content, packed.cell_clicks)
         return window
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import zstandard
 
+from clickwarden import zstd
 from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickwardenError
 from clickwarden.formats.choice import decoder_of
@@ -35,12 +35,10 @@ CODECS: dict[bytes, Callable[[Any], "Readable"]] = {
     b"\x1f\x8b": lambda file: GzipFile(fileobj=file, mode="rb"),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
-    b"\x28\xb5\x2f\xfd": lambda file: zstandard.ZstdDecompressor().stream_reader(
-        file, read_across_frames=True
-    ),
+    b"\x28\xb5\x2f\xfd": zstd.ZstdFile,
 }
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
 class Readable(Protocol):

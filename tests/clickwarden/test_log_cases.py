@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import zstandard
 
+from clickwarden import zstd
 from clickwarden.detection import rules
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.whole import WholeDetection
@@ -130,7 +130,7 @@ def test_07_the_files_are_read_in_the_order_of_their_times() -> None:
 def test_07_zstandard_is_read_also_in_frames(tmp_path: Path) -> None:
     lines = (CASES / "07-pipe-and-rotation" / "access.log.1").read_bytes()
     packed = tmp_path / "access.log.zst"
-    packed.write_bytes(zstandard.compress(lines[:5000]) + zstandard.compress(lines[5000:]))
+    packed.write_bytes(zstd.compress(lines[:5000]) + zstd.compress(lines[5000:]))
     assert Scanned(packed).found == ATTACK
 
 

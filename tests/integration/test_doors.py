@@ -12,8 +12,8 @@ from urllib.parse import quote, urlencode
 
 import psutil
 import pytest
-import zstandard
 
+from clickwarden import zstd
 from tests.site import Site, Worker, clicks, window_before
 from web.guesses import BURST
 
@@ -148,6 +148,6 @@ def stored(here: Site) -> Iterator[tuple[str, str]]:
             for record in here.read(topic):
                 value = record.value or b""
                 if value.startswith(b"CW"):
-                    value = zstandard.decompress(value[3:])
+                    value = zstd.decompress(value[3:])
                 form = value.replace(SEED.to_bytes(8), str(SEED).encode())
                 yield topic, f"{record.key!r} {form!r}"

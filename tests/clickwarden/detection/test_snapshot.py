@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from clickwarden import zstd
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.detection import Detection
@@ -184,18 +184,18 @@ def test_whatever_is_no_snapshot_is_refused(content: bytes) -> None:
     for value in (
         content,
         b"CW\x01" + content,
-        b"CW\x01" + zstandard.compress(content),
-        b"CW\x01" + zstandard.compress(msgspec.msgpack.encode([content, None, 0.0])),
+        b"CW\x01" + zstd.compress(content),
+        b"CW\x01" + zstd.compress(msgspec.msgpack.encode([content, None, 0.0])),
     ):
         with pytest.raises(SnapshotError):
             load(value, 0, SETTINGS, {})
 
 
 def test_cells_of_another_size_are_refused(snapshot: bytes) -> None:
-    fields = msgspec.msgpack.decode(zstandard.decompress(snapshot[3:]))
+    fields = msgspec.msgpack.decode(zstd.decompress(snapshot[3:]))
     windows = fields[7][0][-1]
     windows[0][4] = windows[0][4][:-1]
-    value = snapshot[:3] + zstandard.compress(msgspec.msgpack.encode(fields))
+    value = snapshot[:3] + zstd.compress(msgspec.msgpack.encode(fields))
     with pytest.raises(SnapshotError, match="broken"):
         load(value, 0, SETTINGS, {})
 
