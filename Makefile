@@ -22,7 +22,7 @@ setup: .venv/.installed ## make .venv with what running needs, pinned in constra
 		echo "make: $(PYTHON) lacks ensurepip, which Debian packs apart; as root: apt-get install $$package" >&2; \
 		test "$$(id -u)" = 0 && apt-get -qq update && \
 		DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $$package >/dev/null; }
-	@echo "Installing what running needs into .venv: some 280 MB, once"
+	@echo "Installing what running needs into .venv: some 260 MB, once"
 	@$(PYTHON) -m venv .venv
 	@$(PIP_INSTALL) --require-hashes --requirement constraints.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --no-index --editable .
