@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -448,3 +450,29 @@ def test_a_password_that_is_changed_is_said_once_and_the_worker_waits(
     topic.await_counted(worker)
     assert worker.log.count(f"{PREFIX}SASL_USERNAME=changed: Kafka at") == 1
     assert "Kafka answers again" in worker.log
+
+
+def test_a_worker_goes_on_with_a_certificate_that_was_renewed_on_disk(
+    secured: SecuredKafka, topic: Site, tmp_path: Path
+) -> None:
+    def install(name: str) -> None:
+        for kind in ("pem", "key"):
+            shutil.copy(secured.certificates[f"{name}.{kind}"], tmp_path / "new")
+            os.replace(tmp_path / "new", tmp_path / f"own.{kind}")
+
+    own = {"ssl_certfile": tmp_path / "own.pem", "ssl_keyfile": tmp_path / "own.key"}
+    secured.certificates.issue("renewed", "DNS:shop")
+    install("shop")
+    for right in roles.worker(topic.settings):
+        secured.allow("CN=shop", right)
+        secured.allow("CN=renewed", right)
+    worker = topic.launch(**secured.certificate_settings() | own)
+    topic.until(lambda: worker.ready, worker)
+    install("renewed")
+    secured.restart()
+    for right in roles.worker(topic.settings):
+        secured.deny("CN=shop", right)
+    now = time.time() // 60 * 60 - 120
+    topic.send(*clicks("eve", 60, now, now + 50))
+    topic.await_counted(worker)
+    assert "Certificates for Kafka were renewed" in worker.log
