@@ -20,13 +20,15 @@ from clickwarden import settings
 from clickwarden.kafka import roles
 
 ROOT = Path(__file__).parent.parent
-PIN = re.compile(r"([a-z0-9-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)")
+PIN = re.compile(r"([a-z0-9-]+)==(\S+)(?: ; ([^\\\n]+))?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)")
+#: A part of Python from 3.14 on, and what gives it before.
+BACKPORTED = {"compression", "backports"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def pins(file: str) -> dict[str, str]:
     """The version of each package in a constraints file."""
-    return {name: version for name, version, _ in PIN.findall((ROOT / file).read_text())}
+    return {name: version for name, version, _, _ in PIN.findall((ROOT / file).read_text())}
 
 
 def asked(*extras: str) -> list[Requirement]:
@@ -94,7 +96,7 @@ def test_users_install_all_that_is_imported() -> None:
         for node in ast.walk(ast.parse(file.read_text()))
         for name in _imported(node)
     }
-    foreign = imported - sys.stdlib_module_names - set(ours)
+    foreign = imported - sys.stdlib_module_names - set(ours) - BACKPORTED
     assert "rocksdict" in foreign
     provided, pinned = packages_distributions(), pins("constraints.txt")
     assert [name for name in foreign if not {*map(canonicalize_name, provided[name])} & pinned.keys()] == []
