@@ -180,8 +180,8 @@ class OneAccount(Attack):
     owasp = "OAT-007"
     users = 200
     cure = (
-        "the account as the user, in a second worker with `CLICKWARDEN_FIELD_USER_ID` and "
-        "`CLICKWARDEN_APP_ID` of its own"
+        "a topic of sign-ins keyed by account, and a second worker whose user is the account "
+        "(`CLICKWARDEN_FIELD_USER_ID`)"
     )
 
     def traffic(self, random: np.random.Generator, begin: float) -> Traffic:
