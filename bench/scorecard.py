@@ -67,7 +67,7 @@ def measure(scale: Scale, page: Path = PAGE, rules: Path = RULES) -> bool:
         {"scores": [score._asdict() for score in scores], "honest": [row._asdict() for row in honest]},
     )
     filled = {
-        "attacks": _attacks(),
+        "attacks": _attacks(tally),
         "scores": f"{title}.\n\n" + table(SCORES, map(score_row, scores), 2),
         "honest": table(HONEST, map(honest_row, honest), 2),
         "unseen": _unseen(tally, shipped),
@@ -128,9 +128,13 @@ def _percent(tally: Tally, shipped: Sequence[Rule], attacks: Sequence[str]) -> f
     return 100 * sum(found for found, _ in counts) / sum(of for _, of in counts)
 
 
-def _attacks() -> str:
-    rows = [(attack.name, attack.owasp, attack.description) for attack in ATTACKS]
-    return table(("attack", "OWASP", "what is done"), rows, 3)
+def _attacks(tally: Tally) -> str:
+    rows = []
+    for attack in ATTACKS:
+        most = [label.most for label in _of(tally, attack.name)]
+        between = f"{min(most):,}–{max(most):,}" if min(most) < max(most) else f"{most[0]:,}"
+        rows.append((attack.name, attack.owasp, attack.description, between))
+    return table(("attack", "OWASP", "what is done", "clicks of one user in any 60 s"), rows, 3)
 
 
 def _unseen(tally: Tally, shipped: Sequence[Rule]) -> str:

@@ -27,6 +27,7 @@ from clickwarden.times import epoch
 #: 2026-01-01T00:00:00Z.
 START = 1_767_225_600
 PARTITIONS = 4
+MINUTE = 60.0
 #: Clicks that are held up are waited for, seconds.
 SETTLING = 300
 
@@ -54,6 +55,7 @@ class Label(NamedTuple):
         attack: its kind's name.
         users: who took part.
         first, last: event times of its clicks, by their senders' clocks, epoch seconds.
+        most: clicks of one of them in any 60 s, by the same clocks.
         over: by rule, when one of them had more clicks than the rule allows within its window, wherever
             that begins; rules that nobody ever exceeded are missing.
     """
@@ -62,6 +64,7 @@ class Label(NamedTuple):
     users: list[str]
     first: float
     last: float
+    most: int
     over: dict[str, float]
 
 
@@ -179,6 +182,7 @@ def _attacks(
                     users,
                     float(traffic.times.min()),
                     float(traffic.times.max()),
+                    _most(traffic),
                     dict(_over(rules, traffic)),
                 )
             )
@@ -189,6 +193,16 @@ def _attacks(
             )
             first += attack.users
     return Traffic.together(made), labels
+
+
+def _most(traffic: Traffic) -> int:
+    """The most clicks of one user within less than 60 s."""
+    most = 0
+    for user in np.unique(traffic.users):
+        times = np.sort(traffic.times[traffic.users == user])
+        behind = np.searchsorted(times, times + MINUTE)
+        most = max(most, int((behind - np.arange(len(times))).max()))
+    return most
 
 
 def _over(rules: Sequence[Rule], traffic: Traffic) -> Iterator[tuple[str, float]]:

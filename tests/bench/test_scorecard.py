@@ -1,5 +1,6 @@
 """The scorecard, small: attacks are what they say, what is found stands on the page, worse is called so."""
 
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -71,6 +72,13 @@ def test_a_burst_is_found_at_the_click_that_is_one_too_many(tally: Tally) -> Non
             assert tally.found(label, "bot") - label.over["bot"] == pytest.approx(0, abs=0.2)
 
 
+def test_alarms_come_while_the_attack_lasts(tally: Tally) -> None:
+    told = [(label, tally.found(label, rule.name)) for label in tally.labels for rule in SHIPPED]
+    found = [(label, time) for label, time in told if time < math.inf]
+    assert found
+    assert [label for label, time in found if not label.first < time <= label.last] == []
+
+
 def test_no_shopper_is_alarmed_and_the_page_says_so(tally: Tally) -> None:
     assert [tally.honest(rule.name, "shopper") for rule in SHIPPED] == [[]] * len(SHIPPED)
     assert [honest_of(PAGE)["shopper", rule.name].alarms for rule in SHIPPED] == [0] * len(SHIPPED)
@@ -106,6 +114,18 @@ def test_what_keeps_below_every_rule_is_said_to_be_unseen(attack: str, tally: Ta
 def test_a_rule_as_the_page_advises_sees_it(attack: str, rule: Rule) -> None:
     advised = tried((rule,), SMALL)
     assert scorecard.score_of(advised, attack, rule, []).found == SMALL.each
+
+
+def test_labels_say_the_most_clicks_in_any_minute(tally: Tally) -> None:
+    most = {
+        attack.name: [label.most for label in tally.labels if label.attack == attack.name]
+        for attack in ATTACKS
+    }
+    assert set(most["drip"]) == {50}
+    assert set(most["trickle"]) == set(most["rotation"]) == {20}
+    assert set(most["cart holder"]) == {30}
+    assert all(50 < clicks <= 100 for clicks in most["edge"])
+    assert all(50 < clicks <= 60 for clicks in most["any minute"])
 
 
 def test_attacks_are_over_a_limit_only_where_they_say_so(tally: Tally) -> None:
