@@ -161,6 +161,18 @@ def sketch() -> None:
 
 
 @main.command()
+def scorecard() -> None:
+    """What the shipped rules find, how soon, and whom they alarm by mistake; no Kafka needed.
+
+    Writes docs/scorecard.md anew. Exit code 1: a score is worse than on the page that is committed.
+    """
+    from bench import scorecard
+    from bench.trial import Scale
+
+    _exit(scorecard.measure(Scale()))
+
+
+@main.command()
 @click.option("--lines", type=click.IntRange(min=10_000), default=1_000_000, help="Lines of the access log.")
 @click.option("--runs", type=number, default=3, help="Runs.")
 def scan(lines: int, runs: int) -> None:

@@ -1,6 +1,7 @@
 """``docs``: the tables and plots of docs/performance.md, from the newest results."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,19 @@ def refresh(page: Path = PAGE) -> None:
         plot = page.parent / "img" / f"{name}.svg"
         plots.draw(name, kept["figures"], plot)
         image = f"\n![{kept['title']}](img/{plot.name})\n" if plot.exists() else ""
+        text = filled(text, {name: section(kept) + image})
+        console.print(f"{name}: of {kept['time']}", style="dim")
+    page.write_text(text)
+
+
+def filled(text: str, parts: Mapping[str, str]) -> str:
+    """The text with each part, by name, between ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
+    for name, part in parts.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, _, rest = text.partition(start)
         _, _, after = rest.partition(end)
-        text = before + start + section(kept) + image + end + after
-        console.print(f"{name}: of {kept['time']}", style="dim")
-    page.write_text(text)
+        text = before + start + part + end + after
+    return text
 
 
 def section(kept: dict[str, Any]) -> str:

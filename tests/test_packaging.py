@@ -102,7 +102,7 @@ def test_users_install_all_that_is_imported() -> None:
     assert [name for name in foreign if not {*map(canonicalize_name, provided[name])} & pinned.keys()] == []
 
 
-@pytest.mark.parametrize("target", ["setup", "demo", "test", "lint", "chaos", "bench"])
+@pytest.mark.parametrize("target", ["setup", "demo", "test", "lint", "chaos", "bench", "scorecard"])
 def test_users_wait_for_nothing_that_only_tests_need(target: str) -> None:
     said = subprocess.run(
         ["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, text=True, check=True

@@ -83,8 +83,7 @@ class Shoppers:
         self._random = np.random.default_rng(seed)
         self._names = [f"shopper-{number}" for number in range(1, users + 1)]
         self._free_at = np.zeros(users)
-        popularity = 1.0 / np.arange(1, PRODUCTS + 1)
-        self._popularity = np.cumsum(popularity / popularity.sum())
+        self._popularity = popularity()
 
     def __iter__(self) -> Iterator[Clicks]:
         """The clicks, a second at a time; an empty shop fills before the first."""
@@ -121,26 +120,43 @@ class Shoppers:
         begin = second + random.random(len(shoppers)) - (leave[firsts] - think[firsts])
         leave += np.repeat(begin, lengths)
         self._free_at[shoppers] = leave[firsts + lengths - 1]
-        events, products = self._walk(firsts, lengths)
+        events, products = walk(random, firsts, lengths, self._popularity)
         return np.stack([leave - think, np.repeat(shoppers, lengths), events, products], axis=1)
 
-    def _walk(
-        self, firsts: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Event and product (its rank from 1; 0: none) of each click."""
-        dice = self._random.random((lengths.sum(), 1))
-        found = 1 + np.searchsorted(self._popularity[:-1], self._random.random(len(dice)))
-        events = np.empty(len(dice), np.int64)
-        products = np.empty(len(dice), np.int64)
-        for step in range(lengths.max(initial=0)):
-            at = firsts[lengths > step] + step
-            odds = NEXT[events[at - 1]] if step else FIRST
-            events[at] = (dice[at] >= odds).sum(axis=1)
-            # What goes into the cart and is bought is what was viewed last.
-            before = products[at - 1] if step else 0
-            products[at] = np.where(events[at] == VIEW, found[at], before)
-        products[(events == SEARCH) | (events == LOGIN)] = 0
-        return events, products
+
+def popularity() -> NDArray[np.float64]:
+    """How many of the views are of a product or a more popular one, by rank: Zipf's law."""
+    weights = 1.0 / np.arange(1, PRODUCTS + 1)
+    return np.cumsum(weights / weights.sum())
+
+
+def walk(
+    random: np.random.Generator,
+    firsts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    popular: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Walk through the shop: event and product (its rank from 1; 0: none) of each click of some sessions.
+
+    Args:
+        random: makes the choices.
+        firsts: position of each session's first click; sessions follow one another.
+        lengths: clicks of each session.
+        popular: see :func:`popularity`.
+    """
+    dice = random.random((lengths.sum(), 1))
+    found = 1 + np.searchsorted(popular[:-1], random.random(len(dice)))
+    events = np.empty(len(dice), np.int64)
+    products = np.empty(len(dice), np.int64)
+    for step in range(lengths.max(initial=0)):
+        at = firsts[lengths > step] + step
+        odds = NEXT[events[at - 1]] if step else FIRST
+        events[at] = (dice[at] >= odds).sum(axis=1)
+        # What goes into the cart and is bought is what was viewed last.
+        before = products[at - 1] if step else 0
+        products[at] = np.where(events[at] == VIEW, found[at], before)
+    products[(events == SEARCH) | (events == LOGIN)] = 0
+    return events, products
 
 
 def users_for(rate: float) -> int:
