@@ -37,8 +37,8 @@ WAITING = 100_000
 class Replay(AsyncCommand):
     """Put the clicks of FILES into the clicks topic, with the times they have there.
 
-    FILES are web servers' logs or NDJSON, one click a line, as scan reads them:
-    see there; - is standard input, and of several the one that begins first is
+    FILES are web servers' logs, NDJSON or tables, as scan reads them: see
+    there; - is standard input, and of several the one that begins first is
     the first. In a log the user is the client's address, the product is the
     path, and the event is view (GET, HEAD), login and login_failed (POST to a
     sign-in, and what was answered with 401), submit (other changes) or other.
@@ -90,13 +90,14 @@ class Replay(AsyncCommand):
             DownloadColumn(),
             TimeRemainingColumn(),
         )
-        how_read, size = reading.reading_of(**how), reading.size(files)
+        topic, how_read = reading.reading_of(settings, **how)
         if follow and (len(files) != 1 or not files[0].is_file()):
             raise SettingsError("--follow goes with one file, and no pipe: a pipe is followed by itself")
         if follow:
-            size, blocks = None, sources.follow(files[0], settings, how_read)
+            size, blocks = None, sources.follow(files[0], topic, how_read)
         else:
-            blocks = sources.read_all(files, settings, how_read)
+            paths = sources.found(files)
+            size, blocks = reading.size(paths), sources.read_all(paths, topic, how_read)
         began = time.monotonic()
         producer = ClickProducer(settings)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

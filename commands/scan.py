@@ -25,6 +25,7 @@ from clickwarden.detection.intake import NEARLY_ALL, Counts, Intake
 from clickwarden.detection.whole import WholeDetection
 from clickwarden.formats.clients import address, is_inside
 from clickwarden.formats.lines import Block
+from clickwarden.settings import Settings
 from clickwarden.sources import files as sources
 from commands import reading
 from commands.command import BLIND, AsyncCommand
@@ -39,8 +40,9 @@ COMMON_CLICKS = 20
 class Scan(AsyncCommand):
     """Find the abnormal users in FILES: who, when, how much and why. Nothing need be running.
 
-    FILES are web servers' logs, or NDJSON, one click a line; - is standard
-    input. Recognised are the common and the combined format, also with a
+    FILES are web servers' logs, NDJSON, one click a line, or tables (CSV with
+    a header; Parquet and Avro with the extra "files"); also folders of such
+    and patterns; - is standard input. Recognised are the common and the combined format, also with a
     virtual host before it; JSON of Caddy, Traefik, nginx, Envoy and Cloudflare;
     ALB, CloudFront, IIS (W3C) and HAProxy; with what syslog, journald, Docker,
     docker compose and Kubernetes put before a line; --format is for any other.
@@ -62,7 +64,8 @@ class Scan(AsyncCommand):
     async def run(self, files: tuple[Path, ...], as_json: bool, **how: Any) -> None:
         """Print the anomalies, and how long it took; exit with its code."""
         console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        how_read, size = reading.reading_of(**how), reading.size(files)
+        topic, how_read = reading.reading_of(settings, **how)
+        paths = sources.found(files)
         began = time.monotonic()
         # Nothing that lines leave behind has cycles: to look for them takes a tenth of the time.
         gc.freeze()
@@ -74,12 +77,12 @@ class Scan(AsyncCommand):
             TimeRemainingColumn(),
         )
         with tempfile.TemporaryFile() as store:
-            scanned = _Scanned(store)
+            scanned = _Scanned(store, topic)
             with Progress(
                 *columns, console=console, transient=True, disable=not console.is_terminal
             ) as progress:
-                task = progress.add_task("", total=size)
-                for block in sources.read_all(files, settings, how_read):
+                task = progress.add_task("", total=reading.size(paths))
+                for block in sources.read_all(paths, topic, how_read):
                     scanned.take(block)
                     progress.update(task, completed=block.read)
             for anomaly in scanned.end():
@@ -104,8 +107,9 @@ class _Scanned:
         lines: how many.
     """
 
-    def __init__(self, store: IO[bytes]) -> None:
+    def __init__(self, store: IO[bytes], topic: Settings) -> None:
         self.lines = 0
+        self._topic = topic
         self._detection = WholeDetection(app.rules, settings, store)
         self._intake = Intake(app.rules)
         self._ranking = Ranking()
@@ -180,5 +184,5 @@ class _Scanned:
     def sight(self) -> Sight:
         """What can be seen of the lines."""
         total = Counts(self._detection.clicks, rejected=dict(self._rejected))
-        sight = Sight.of(self._intake, total, settings.field_names)
+        sight = Sight.of(self._intake, total, self._topic.field_names)
         return msgspec.structs.replace(sight, commonest={}) if self._is_log else sight

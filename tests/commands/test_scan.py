@@ -110,3 +110,19 @@ def test_what_the_rules_miss_is_warned_of(log: Path) -> None:
     assert done.returncode == 0
     assert "warning: Rule logins counts View!, and none of 210 clicks has been one" in done.stderr
     assert "did you mean view?" in done.stderr
+
+
+def test_fields_are_named_by_options(log: Path) -> None:
+    read = [json.loads(line) for line in log.read_text().splitlines()]
+    table = log.with_suffix(".csv")
+    rows = (f"{click['user_id']},{click['event']},{click['timestamp']}" for click in read)
+    table.write_text("\n".join(["uid,what,at", *rows]))
+    named = ("--user", "anonymous|uid", "--event", "what", "--time", "at")
+    assert scan(table, *named).stdout == scan(log).stdout
+    done = run(table, *named[2:])
+    assert done.returncode == 1
+    assert "has no column user_id (--user names another); its columns are uid, what, at" in done.stderr
+    done = run(table, "--user", "@key")
+    assert "--user: there is no @key in a file" in done.stderr
+    log.write_text('203.0.113.9 - - [18/May/2015:08:05:43 +0000] "GET / HTTP/1.1" 200 17\n')
+    assert "in an access log the user is the client's address" in run(log, "--user", "uid").stderr
