@@ -11,6 +11,7 @@ from clickwarden.errors import SettingsError
 from clickwarden.formats.logformat import layout_of
 from clickwarden.formats.recognition import Reading
 from clickwarden.settings import Places, Settings
+from clickwarden.sources.files import STDIN
 
 #: Options that say where a field of a click stands: setting in whose place, and what the field is.
 PLACES = {
@@ -70,6 +71,13 @@ OPTIONS = [
     ),
 ]
 
+#: See :func:`followed`.
+FOLLOW = option(
+    "--follow",
+    is_flag=True,
+    help="Go on with what is written to the file, also when it is rotated or not there yet, until Ctrl-C.",
+)
+
 
 def reading_of(
     settings: Settings,
@@ -116,6 +124,17 @@ def _place(option: str, given: str) -> str:
                 f"{option}: there is no {place} in a file; a field of that name is @field:{place}"
             )
     return places
+
+
+def followed(files: Sequence[Path]) -> Path:
+    """The file to follow.
+
+    Raises:
+        SettingsError: there are several, or it is none.
+    """
+    if len(files) != 1 or (files[0] != STDIN and files[0].exists() and not files[0].is_file()):
+        raise SettingsError("--follow goes with one file, or with - for a pipe")
+    return files[0]
 
 
 def size(files: Sequence[Path]) -> int | None:

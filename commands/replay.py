@@ -17,10 +17,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from app.main import settings
 from clickwarden.detection.clicks import Clicks
-from clickwarden.errors import SettingsError
 from clickwarden.formats.lines import Block
 from clickwarden.sandbox.disorder import delayed
 from clickwarden.sources import files as sources
+from clickwarden.sources import tail
 from clickwarden.sources.producer import ClickProducer
 from clickwarden.times import isotime
 from commands import reading
@@ -28,8 +28,6 @@ from commands.command import AsyncCommand
 
 #: Bad lines that are shown; the others are only counted.
 SHOWN = 5
-#: How often a file is looked at that is followed, seconds.
-POLL = 0.25
 #: Clicks that may wait on disk: the rest is safe in the file.
 WAITING = 100_000
 
@@ -55,11 +53,7 @@ class Replay(AsyncCommand):
             help="1: in real time by the clicks' own times, 100: a hundred times faster.  "
             "[default: as fast as Kafka takes them]",
         ),
-        option(
-            "--follow",
-            is_flag=True,
-            help="Go on with what is written to the file from now on, also when it is rotated, until Ctrl-C.",
-        ),
+        reading.FOLLOW,
         option(
             "--shuffle-within",
             metavar="SECONDS",
@@ -91,10 +85,8 @@ class Replay(AsyncCommand):
             TimeRemainingColumn(),
         )
         topic, how_read = reading.reading_of(settings, **how)
-        if follow and (len(files) != 1 or not files[0].is_file()):
-            raise SettingsError("--follow goes with one file, and no pipe: a pipe is followed by itself")
         if follow:
-            size, blocks = None, sources.follow(files[0], topic, how_read)
+            size, blocks = None, tail.follow(reading.followed(files), topic, how_read)
         else:
             paths = sources.found(files)
             size, blocks = reading.size(paths), sources.read_all(paths, topic, how_read)
@@ -109,7 +101,7 @@ class Replay(AsyncCommand):
                     for clicks, arrival in delayed(file.clicks(), shuffle_within, seed):
                         await producer.flush(leaving=WAITING)
                         if follow and not len(arrival):
-                            await asyncio.sleep(POLL)
+                            await asyncio.sleep(tail.POLL)
                         if pace is None:
                             await producer.send_all(clicks)
                         elif len(arrival):

@@ -18,10 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import zstandard
 
-from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickwardenError, SettingsError
 from clickwarden.formats import tables
 from clickwarden.formats.choice import decoder_of
@@ -79,7 +77,7 @@ class _Pipe:
         return data
 
 
-class _Headed:
+class Headed:
     """A file whose beginning can be looked at first.
 
     Attributes:
@@ -147,8 +145,8 @@ def read(path: Path, settings: Settings, reading: Reading | None = None) -> Iter
     """
     reading = reading or Reading()
     sieve = reading.sieve()
-    with _opened(path) as raw:
-        text = _unpacked(raw)
+    with opened(path) as raw:
+        text = unpacked(raw)
         table = _table(path, raw, text, settings)
         pieces = (
             table.lines(tables.wanted(table.columns, settings.field_names)) if table else _whole_lines(text)
@@ -156,7 +154,7 @@ def read(path: Path, settings: Settings, reading: Reading | None = None) -> Iter
         parse = None
         line = table.first if table else 1
         for data in pieces:
-            parse = parse or _parser(path, data, settings, reading, table)
+            parse = parse or parser(path, data, settings, reading, table)
             block = parse(data, line)
             block.read, block.file = raw.reached, str(path)
             line += block.lines
@@ -224,63 +222,7 @@ def _begin(path: Path, settings: Settings, reading: Reading | None) -> tuple[flo
     return time, chain([first] if first else [], blocks)
 
 
-def follow(path: Path, settings: Settings, reading: Reading | None = None) -> Iterator[Block]:
-    """The clicks of a file that grows, also when it is rotated: moved away, or cut to nothing.
-
-    It has no end. Where the file has nothing new, a block without lines is
-    yielded: wait then, before asking for the next. Of a file that was moved
-    away what was still written to it is read before the new one.
-
-    Raises:
-        ClickwardenError: the file cannot be read, is compressed, or in no format that is known.
-    """
-    reading = reading or Reading()
-    sieve, parse, line, rest = reading.sieve(), None, 1, b""
-    with _opened(path) as raw:
-        if any(raw.peek(max(map(len, CODECS))).startswith(magic) for magic in CODECS):
-            raise ClickwardenError(f"{path}: is compressed, and cannot be followed")
-    file, after = path.open("rb"), None
-    try:
-        while True:
-            data = file.read(BLOCK_BYTES)
-            whole, rest = _behind_lines(rest + data)
-            if not data and after is not None:
-                whole, rest = rest, b""  # nobody ends this line any more
-            if whole:
-                parse = parse or _parser(path, whole, settings, reading)
-                block = parse(whole, line)
-                line += block.lines
-                block.file = str(path)
-                yield sieve(block)
-            if data:
-                continue
-            if after is not None:
-                file.close()
-                file, after, line = after, None, 1
-                continue
-            # What was written before it was turned is read first.
-            after = _turned(path, file)
-            if after is None:
-                yield Block(Clicks([], [], [], np.empty(0)), 0, 0)
-    finally:
-        file.close()
-        if after is not None:
-            after.close()
-
-
-def _turned(path: Path, file: BufferedReader) -> BufferedReader | None:
-    """The file that stands in the place of this one; itself where it was cut; None where it goes on."""
-    try:
-        now = path.stat()
-    except FileNotFoundError:  # between the two steps of a rotation
-        return None
-    own = os.fstat(file.fileno())
-    if (now.st_dev, now.st_ino) == (own.st_dev, own.st_ino) and now.st_size >= file.tell():
-        return None
-    return path.open("rb")
-
-
-def _behind_lines(data: bytes) -> tuple[bytes, bytes]:
+def cut_behind_lines(data: bytes) -> tuple[bytes, bytes]:
     """What is cut behind a line, or because a line is too long; and the rest."""
     end = data.rfind(b"\n") + 1
     if len(data) - end > LINE_BYTES:
@@ -288,7 +230,7 @@ def _behind_lines(data: bytes) -> tuple[bytes, bytes]:
     return data[:end], data[end:]
 
 
-def _parser(
+def parser(
     path: Path, head: bytes, settings: Settings, reading: Reading, table: Table | None = None
 ) -> Parser:
     """The parser for what begins so.
@@ -303,7 +245,7 @@ def _parser(
     return found
 
 
-def _table(path: Path, raw: _Headed, text: _Headed, settings: Settings) -> Table | None:
+def _table(path: Path, raw: Headed, text: Headed, settings: Settings) -> Table | None:
     """The table that a file is; None where it is lines.
 
     Raises:
@@ -323,13 +265,18 @@ def _table(path: Path, raw: _Headed, text: _Headed, settings: Settings) -> Table
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Headed]:
+def opened(path: Path) -> Iterator[Headed]:
+    """A file, or standard input.
+
+    Raises:
+        ClickwardenError: it cannot be read; also where that is found out later.
+    """
     try:
         if path == STDIN:
-            yield _Headed(_Pipe(sys.stdin.buffer))
+            yield Headed(_Pipe(sys.stdin.buffer))
         else:
             with path.open("rb") as file:
-                yield _Headed(file if path.is_file() else _Pipe(file))
+                yield Headed(file if path.is_file() else _Pipe(file))
     except tables.Unreadable as error:
         raise ClickwardenError(f"{path}: {error}") from None
     except UNREADABLE as error:
@@ -337,17 +284,17 @@ def _opened(path: Path) -> Iterator[_Headed]:
         raise ClickwardenError(f"{path}: cannot be read: {reason}") from None
 
 
-def _unpacked(raw: _Headed) -> _Headed:
+def unpacked(raw: Headed) -> Headed:
     """The text of a file as UTF-8, without a byte order mark."""
     head = raw.peek(max(map(len, CODECS)))
-    text = next((_Headed(unpack(raw)) for magic, unpack in CODECS.items() if head.startswith(magic)), raw)
+    text = next((Headed(unpack(raw)) for magic, unpack in CODECS.items() if head.startswith(magic)), raw)
     begin = text.peek(4)
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if begin.startswith(mark):
             text.read(len(mark))
-            return _Headed(_UTF8(text, encoding)) if encoding else text
+            return Headed(_UTF8(text, encoding)) if encoding else text
     if len(begin) == 4 and begin[1::2] == b"\0\0":
-        return _Headed(_UTF8(text, "utf-16-le"))
+        return Headed(_UTF8(text, "utf-16-le"))
     return text
 
 
@@ -355,7 +302,7 @@ def _whole_lines(file: Readable) -> Iterator[bytes]:
     """What is in a file, cut behind lines."""
     rest = b""
     while data := file.read(BLOCK_BYTES):
-        ready, rest = _behind_lines(rest + data)
+        ready, rest = cut_behind_lines(rest + data)
         if ready:
             yield ready
     if rest:
