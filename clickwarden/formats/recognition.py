@@ -11,6 +11,7 @@ from clickwarden.formats.clients import Clients
 from clickwarden.formats.jsonlog import JSONLog
 from clickwarden.formats.lines import Parser
 from clickwarden.formats.ndjson import NDJSON
+from clickwarden.formats.parts import joined
 from clickwarden.formats.prefixes import Peel, peeled
 from clickwarden.formats.sieve import Sieve
 from clickwarden.formats.w3c import W3C
@@ -76,6 +77,18 @@ def parser_of(
     lines = [line for line in head.split(b"\n")[: 4 * FIRST_LINES] if line.strip()][:FIRST_LINES]
     if not lines:
         return AccessLog(accesslog.LAYOUTS[0], reading.clients())
+    lines, around = joined(lines)
+    found = _line_parser_of(head, lines, reading, decoder, names)
+    return found if isinstance(found, str) else around(found)
+
+
+def _line_parser_of(
+    head: bytes,
+    lines: Sequence[bytes],
+    reading: Reading,
+    decoder: Callable[[], Decoder],
+    names: Mapping[str, str],
+) -> Parser | str:
     bare, peel = peeled(lines)
     text = _text(bare)
     objects = sum(line.strip()[:1] == b"{" and line.strip()[-1:] == b"}" for line in bare)

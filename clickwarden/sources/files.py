@@ -24,6 +24,7 @@ from clickwarden.errors import ClickwardenError, SettingsError
 from clickwarden.formats import tables
 from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.lines import Block, Parser
+from clickwarden.formats.parts import unfinished
 from clickwarden.formats.recognition import Reading, parser_of, row_parser_of
 from clickwarden.formats.tables import Table
 from clickwarden.settings import Settings
@@ -223,10 +224,12 @@ def _begin(path: Path, settings: Settings, reading: Reading | None) -> tuple[flo
 
 
 def cut_behind_lines(data: bytes) -> tuple[bytes, bytes]:
-    """What is cut behind a line, or because a line is too long; and the rest."""
+    """What is cut behind a line and all of its parts, or because a line is too long; and the rest."""
     end = data.rfind(b"\n") + 1
     if len(data) - end > LINE_BYTES:
-        end = len(data)
+        return data, b""
+    begin = unfinished(data[:end])
+    end = begin if end - begin <= LINE_BYTES else end
     return data[:end], data[end:]
 
 
