@@ -21,6 +21,7 @@ from clickwarden.detection.whole import WholeDetection
 from clickwarden.formats.clients import address, is_inside
 from clickwarden.formats.lines import Block
 from clickwarden.settings import Settings
+from commands.unseen import Unseen
 
 #: Clicks that are counted together; how many does not change what is found.
 BATCH_CLICKS = 16_384
@@ -49,12 +50,15 @@ class Scanned(ABC):
         self._is_log = False
         self._has_address = False
         self._inside: Counter[str] = Counter()
+        self._unseen = Unseen()
 
     def take(self, block: Block) -> list[Anomaly]:
         """Count some lines; the anomalies that are found at once."""
         anomalies: list[Anomaly] = []
         self.lines += block.lines
         self._left_out.update(block.left_out)
+        if block.clicks.requests is not None:
+            self._unseen.take(block)
         self._intake.reject(block.clicks.rejected)
         self._rejected.update(record.reason for record in block.clicks.rejected)
         self._is_log |= block.clicks.requests is not None
@@ -102,6 +106,8 @@ class Scanned(ABC):
         for reason, count in self._rejected.most_common(1):
             line = visible(self._intake.examples[reason].value[:200].decode(errors="replace"))
             yield f"{count:,} lines were skipped, most often because: {reason}. For example: {line}"
+        if self._unseen.warning:
+            yield self._unseen.warning
         first = self._ranking.first
         if self._inside.total() >= max(COMMON_CLICKS, NEARLY_ALL * first.of) and len(self._inside) > 1:
             share = 100 * self._inside.total() // first.of

@@ -126,3 +126,22 @@ def test_fields_are_named_by_options(log: Path) -> None:
     assert "--user: there is no @key in a file" in done.stderr
     log.write_text('203.0.113.9 - - [18/May/2015:08:05:43 +0000] "GET / HTTP/1.1" 200 17\n')
     assert "in an access log the user is the client's address" in run(log, "--user", "uid").stderr
+
+
+def test_who_asks_for_files_alone_is_warned_of(log: Path) -> None:
+    line = '{} - - [18/May/2015:08:05:43 +0000] "GET {} HTTP/1.1" 200 17 "-" "-"\n'
+    hidden = [line.format("203.0.113.9", f"/p/{number}/x.css") for number in range(120)]
+    pages = [
+        line.format("203.0.113.7", path)
+        for page in range(10)
+        for path in (f"/p/{page}", *(f"/a{n}.png" for n in range(15)))
+    ]
+    log.write_text("".join(hidden + pages))
+    said = run(log).stderr
+    assert (
+        "warning: 120 requests of 203.0.113.9 were left out as static files, against 0 that were counted: if "
+        "that is no browser, --everything counts them. For example: /p/119/x.css"
+    ) in said
+    assert "as static files" not in run(log, "--everything").stderr
+    log.write_text("".join(pages))
+    assert "as static files" not in run(log).stderr
