@@ -4,6 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import IO
 
 import msgspec
@@ -49,7 +50,8 @@ class Scanned(ABC):
         self._left_out: Counter[str] = Counter()
         self._is_log = False
         self._has_address = False
-        self._inside: Counter[str] = Counter()
+        self._inside: dict[str, None] = {}
+        self._inside_clicks = 0
         self._unseen = Unseen()
 
     def take(self, block: Block) -> list[Anomaly]:
@@ -68,10 +70,9 @@ class Scanned(ABC):
             self._intake.hear(len(batch), batch.events)
             self._ranking.take(batch)
             if self._is_log:
-                counts = np.bincount(batch.user, minlength=len(batch.users)).tolist()
-                self._inside.update(
-                    {user: count for user, count in zip(batch.users, counts, strict=True) if is_inside(user)}
-                )
+                inside = np.fromiter(map(is_inside, batch.users), np.bool_, len(batch.users))
+                self._inside_clicks += int(np.count_nonzero(inside[batch.user]))
+                self._inside |= dict.fromkeys(compress(batch.users, inside.tolist()))
             self._has_address = self._has_address or any(
                 address(user.partition("/")[0]) for user in batch.users
             )
@@ -109,8 +110,8 @@ class Scanned(ABC):
         if self._unseen.warning:
             yield self._unseen.warning
         first = self._ranking.first
-        if self._inside.total() >= max(COMMON_CLICKS, NEARLY_ALL * first.of) and len(self._inside) > 1:
-            share = 100 * self._inside.total() // first.of
+        if self._inside_clicks >= max(COMMON_CLICKS, NEARLY_ALL * first.of) and len(self._inside) > 1:
+            share = 100 * self._inside_clicks // first.of
             yield (
                 f"{share} % of {first.of:,} requests are of {len(self._inside):,} private addresses, such as "
                 f"{next(iter(self._inside))}: if they are proxies of yours, --trusted-proxies names them"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 T = 1_600_000_020  # start of a window of 60 s
 RULES = """
 [[rule]]
@@ -145,3 +146,12 @@ def test_who_asks_for_files_alone_is_warned_of(log: Path) -> None:
     assert "as static files" not in run(log, "--everything").stderr
     log.write_text("".join(pages))
     assert "as static files" not in run(log).stderr
+
+
+def test_the_example_has_three_crawlers(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_bytes((EXAMPLES / "rules.toml").read_bytes())
+    (tmp_path / "access.log").write_bytes((EXAMPLES / "access.log").read_bytes())
+    done = run(tmp_path / "access.log")
+    found = [line.split()[4:6] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert found == [["144.76.194.187", "31"], ["65.55.213.73", "39"], ["199.168.96.66", "38"]]
+    assert done.stdout in (EXAMPLES.parent / "README.md").read_text()
