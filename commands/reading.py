@@ -1,18 +1,37 @@
 """How the commands that read files are told which, and how."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from faust.cli import argument, option
+from pydantic import TypeAdapter, ValidationError
 
 from clickwarden.errors import SettingsError
 from clickwarden.formats.logformat import layout_of
 from clickwarden.formats.recognition import Reading
+from clickwarden.settings import Places, Settings
 from clickwarden.sources.files import STDIN
 
+#: Options that say where a field of a click stands: setting in whose place, and what the field is.
+PLACES = {
+    "user": ("field_user_id", "the user"),
+    "event": ("field_event", "the event"),
+    "product": ("field_product_id", "the product"),
+    "time": ("field_timestamp", "the time"),
+}
 #: Arguments and options of a command that reads files; see :func:`reading_of`.
 OPTIONS = [
     argument("files", nargs=-1, required=True, type=click.Path(path_type=Path)),
+    *(
+        option(
+            f"--{name}",
+            metavar="PLACE",
+            help=f"Where {what} stands in clicks, in NDJSON or a table: a column or field, a path with full "
+            f"stops into one, or several with | between.  [default: CLICKWARDEN_{setting.upper()}]",
+        )
+        for name, (setting, what) in PLACES.items()
+    ),
     option(
         "--format",
         "log_format",
@@ -52,36 +71,72 @@ OPTIONS = [
     ),
 ]
 
+#: See :func:`followed`.
+FOLLOW = option(
+    "--follow",
+    is_flag=True,
+    help="Go on with what is written to the file, also when it is rotated or not there yet, until Ctrl-C.",
+)
+
 
 def reading_of(
-    log_format: str | None, trusted_proxies: str, ipv6_prefix: int, ignored: tuple[str, ...], everything: bool
-) -> Reading:
-    """How the options say that logs are read.
+    settings: Settings,
+    log_format: str | None,
+    trusted_proxies: str,
+    ipv6_prefix: int,
+    ignored: tuple[str, ...],
+    everything: bool,
+    **places: str | None,
+) -> tuple[Settings, Reading]:
+    """How the options say that files are read: the settings with the fields that were named, and the logs.
 
     Raises:
         SettingsError: one is wrong; with its name.
     """
     proxies = [proxy.strip() for proxy in trusted_proxies.split(",") if proxy.strip()]
+    fields = {
+        PLACES[name][0]: _place(f"--{name}", given) for name, given in places.items() if given is not None
+    }
     reading = Reading(
-        layout_of(log_format) if log_format is not None else None, proxies, ipv6_prefix, ignored, everything
+        layout_of(log_format) if log_format is not None else None,
+        proxies,
+        ipv6_prefix,
+        ignored,
+        everything,
+        named=bool(fields),
     )
     for name, check in (("--trusted-proxies", reading.clients), ("--ignore", reading.sieve)):
         try:
             check()
         except SettingsError as error:
             raise SettingsError(f"{name}: {error}") from None
-    return reading
+    return settings.model_copy(update=fields), reading
 
 
-def size(files: tuple[Path, ...]) -> int | None:
-    """Bytes of the files; None where one is no file of a size.
+def _place(option: str, given: str) -> str:
+    try:
+        places: str = TypeAdapter(Places).validate_python(given)
+    except ValidationError as error:
+        raise SettingsError(f"{option}: {error.errors()[0]['ctx']['error']}") from None
+    for place in places.split("|"):
+        if place.startswith("@") and not place.startswith("@field:"):
+            raise SettingsError(
+                f"{option}: there is no {place} in a file; a field of that name is @field:{place}"
+            )
+    return places
+
+
+def followed(files: Sequence[Path]) -> Path:
+    """The file to follow.
 
     Raises:
-        SettingsError: one does not exist, or is a folder.
+        SettingsError: there are several, or it is none.
     """
-    for file in files:
-        if file != STDIN and not file.exists():
-            raise SettingsError(f"{file}: no such file")
-        if file.is_dir():
-            raise SettingsError(f"{file}: is a folder; name the files in it")
+    if len(files) != 1 or (files[0] != STDIN and files[0].exists() and not files[0].is_file()):
+        raise SettingsError("--follow goes with one file, or with - for a pipe")
+    return files[0]
+
+
+def size(files: Sequence[Path]) -> int | None:
+    """Bytes of the files; None where one is no file of a size."""
     return sum(file.stat().st_size for file in files) if all(map(Path.is_file, files)) else None

@@ -17,10 +17,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from app.main import settings
 from clickwarden.detection.clicks import Clicks
-from clickwarden.errors import SettingsError
 from clickwarden.formats.lines import Block
 from clickwarden.sandbox.disorder import delayed
 from clickwarden.sources import files as sources
+from clickwarden.sources import tail
 from clickwarden.sources.producer import ClickProducer
 from clickwarden.times import isotime
 from commands import reading
@@ -28,8 +28,6 @@ from commands.command import AsyncCommand
 
 #: Bad lines that are shown; the others are only counted.
 SHOWN = 5
-#: How often a file is looked at that is followed, seconds.
-POLL = 0.25
 #: Clicks that may wait on disk: the rest is safe in the file.
 WAITING = 100_000
 
@@ -37,8 +35,8 @@ WAITING = 100_000
 class Replay(AsyncCommand):
     """Put the clicks of FILES into the clicks topic, with the times they have there.
 
-    FILES are web servers' logs or NDJSON, one click a line, as scan reads them:
-    see there; - is standard input, and of several the one that begins first is
+    FILES are web servers' logs, NDJSON or tables, as scan reads them: see
+    there; - is standard input, and of several the one that begins first is
     the first. In a log the user is the client's address, the product is the
     path, and the event is view (GET, HEAD), login and login_failed (POST to a
     sign-in, and what was answered with 401), submit (other changes) or other.
@@ -55,11 +53,7 @@ class Replay(AsyncCommand):
             help="1: in real time by the clicks' own times, 100: a hundred times faster.  "
             "[default: as fast as Kafka takes them]",
         ),
-        option(
-            "--follow",
-            is_flag=True,
-            help="Go on with what is written to the file from now on, also when it is rotated, until Ctrl-C.",
-        ),
+        reading.FOLLOW,
         option(
             "--shuffle-within",
             metavar="SECONDS",
@@ -90,13 +84,12 @@ class Replay(AsyncCommand):
             DownloadColumn(),
             TimeRemainingColumn(),
         )
-        how_read, size = reading.reading_of(**how), reading.size(files)
-        if follow and (len(files) != 1 or not files[0].is_file()):
-            raise SettingsError("--follow goes with one file, and no pipe: a pipe is followed by itself")
+        topic, how_read = reading.reading_of(settings, **how)
         if follow:
-            size, blocks = None, sources.follow(files[0], settings, how_read)
+            size, blocks = None, tail.follow(reading.followed(files), topic, how_read)
         else:
-            blocks = sources.read_all(files, settings, how_read)
+            paths = sources.found(files)
+            size, blocks = reading.size(paths), sources.read_all(paths, topic, how_read)
         began = time.monotonic()
         producer = ClickProducer(settings)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -108,7 +101,7 @@ class Replay(AsyncCommand):
                     for clicks, arrival in delayed(file.clicks(), shuffle_within, seed):
                         await producer.flush(leaving=WAITING)
                         if follow and not len(arrival):
-                            await asyncio.sleep(POLL)
+                            await asyncio.sleep(tail.POLL)
                         if pace is None:
                             await producer.send_all(clicks)
                         elif len(arrival):

@@ -47,7 +47,7 @@ def services() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("file", "extras"), [("constraints.txt", ["broker"]), ("constraints-dev.txt", ["broker", "dev"])]
+    ("file", "extras"), [("constraints.txt", ["broker"]), ("constraints-dev.txt", ["broker", "dev", "files"])]
 )
 def test_the_lock_covers_what_pyproject_asks_for(file: str, extras: list[str]) -> None:
     for requirement in asked(*extras):
@@ -99,6 +99,7 @@ def test_users_install_all_that_is_imported() -> None:
     foreign = imported - sys.stdlib_module_names - set(ours) - BACKPORTED
     assert "rocksdict" in foreign
     provided, pinned = packages_distributions(), pins("constraints.txt")
+    pinned |= {canonicalize_name(requirement.name): "" for requirement in asked("files")}  # for such files
     assert [name for name in foreign if not {*map(canonicalize_name, provided[name])} & pinned.keys()] == []
 
 

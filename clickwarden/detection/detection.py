@@ -418,7 +418,8 @@ def _grouped(starts: NDArray[np.int64], positions: NDArray[np.intp]) -> list[tup
 
 def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[str]:
     """Why a suspect is an anomaly, in words, from figures that a replay repeats."""
-    of = f" ({spelled(rule.events, ', ')})" if rule.events else ""
+    named = [event for event in rule.events if event in events]  # not those that others would have sent
+    of = f" ({spelled(named, ', ')})" if named else ""
     yield f"{suspect.count_high} clicks{of} in a window of {rule.window} s, threshold {rule.threshold}"
     span = suspect.last - suspect.first
     if span >= 1:

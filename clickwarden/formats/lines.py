@@ -18,6 +18,7 @@ class Block:
         read: bytes of the file read so far, compressed where it is.
         blank: how many of the lines say nothing.
         left_out: how many were left out, by what they are.
+        static: client and path of those that were left out as static files.
         file: that they are of, for people.
     """
 
@@ -26,6 +27,7 @@ class Block:
     read: int
     blank: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    static: list[tuple[str, str]] = field(default_factory=list)
     file: str = ""
 
     @property

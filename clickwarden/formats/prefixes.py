@@ -3,8 +3,12 @@
 ============================  ==================================================
 syslog, RFC 3164; journalctl  ``Mar 10 14:20:00 web-1 nginx[812]: LINE``, also with other times
 syslog, RFC 5424              ``<190>1 2026-03-10T14:20:00Z web-1 nginx 812 - - LINE``
-docker compose logs           ``web-1  | LINE``
+docker compose, service logs  ``web-1  | LINE``
 kubectl logs --prefix         ``[pod/web-1/nginx] LINE``
+stern                         ``web-7d4b9 nginx LINE``
+aws logs tail                 ``2026-03-10T14:20:00.5+00:00 web/nginx/1 LINE``
+heroku logs                   ``2026-03-10T14:20:00.5+00:00 app[web.1]: LINE``
+grep of several files         ``access.log.1:LINE``, also with a number
 CRI (Kubernetes)              ``2026-03-10T14:20:00.5Z stdout F LINE``
 logs with --timestamps        ``2026-03-10T14:20:00.5Z LINE``
 Docker's json-file            ``{"log": "LINE", "stream": "stdout", "time": …}``
@@ -32,15 +36,22 @@ _COLOUR = r"(?:\x1b\[[\d;]*m)*+"
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z|[+-]\d\d:?\d\d)?+"
 #: As containers' logs have it; with a blank in it, it is a column of the log's own.
 _STAMP = _ISO.replace("[T ]", "T")
+#: What a line may begin with, behind a name that may be anything.
+_REQUEST = r"(?=(?:\[?[\da-fA-F.:]++\]? [^\s\"]++ [^\s\"]++ \[|\{\"))"
 _PREFIXES = (
     r"(?:<\d{1,3}>)?+(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d++)?+"
-    r"|(?:[A-Z][a-z]{2} )?+" + _ISO + r"(?: [A-Z]{2,5})?+|\d{10}\.\d{6}) "
+    r"|(?:[A-Z][a-z]{2} )?+" + _ISO + r"(?: [A-Z]{2,5})?+|\d{10}\.\d{6}|\[ *+\d++\.\d{6}\]) "
     r"[\w.:-]++ [^\s:\[\]|\"]++(?:\[\d++\])?+: ",
     r"<\d{1,3}>\d{1,2} \S++ \S++ \S++ \S++ \S++ "
     r"(?:-|(?:\[(?:[^\]\"\n]|\"(?:[^\"\\\n]|\\.)*+\")*+\])++) ?",
-    _COLOUR + r"[\w.-]++ ++\|" + _COLOUR + " ?" + _COLOUR,
+    _COLOUR + r"[\w.@-]++ ++\|" + _COLOUR + " ?" + _COLOUR,
     r"\[pod/[^\]\s]++\] ",
-    _STAMP + r" std(?:out|err) [FP] ",
+    _STAMP + r" std(?:out|err) [FP](?::\S++)?+ ",
+    # Behind the names stands a client, not the rest of a line that begins with a virtual host and one.
+    rf"{_COLOUR}[a-z0-9.]++(?:-[a-z0-9.]++)++{_COLOUR} {_COLOUR}[a-z0-9][a-z0-9-]*+{_COLOUR} {_REQUEST}",
+    rf"{_STAMP} \S++ {_REQUEST}",
+    _STAMP + r" \w++\[[\w.-]++\]: ",
+    r"(?=[^\s:\"{]++:)[^\s:\"{]*?\.(?:log|gz)[^\s:\"{]*+:(?:\d++:)?+",
     _STAMP + r" (?!\S++ \[?[\d:.a-fA-F]++[ \]:])",
 )
 _ENVELOPES = ("log", "MESSAGE", "message", "line", "textPayload")

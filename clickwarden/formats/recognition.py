@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clickwarden.formats import accesslog, jsonlog, w3c
+from clickwarden.formats import accesslog, jsonlog, tables, w3c
 from clickwarden.formats.accesslog import AccessLog, Layout
 from clickwarden.formats.clicks import Decoder
 from clickwarden.formats.clients import Clients
 from clickwarden.formats.jsonlog import JSONLog
 from clickwarden.formats.lines import Parser
 from clickwarden.formats.ndjson import NDJSON
+from clickwarden.formats.parts import joined
 from clickwarden.formats.prefixes import Peel, peeled
 from clickwarden.formats.sieve import Sieve
 from clickwarden.formats.w3c import W3C
@@ -21,11 +22,14 @@ KNOWN = (
     "common, combined, with a virtual host, JSON of Caddy, Traefik, nginx, Envoy or Cloudflare, AWS ALB, "
     "CloudFront, IIS, HAProxy"
 )
+#: Of text that is no JSON, where fields were named.
+NAMED = (
+    "has no fields to be named by --user, --event, --product and --time: it is neither NDJSON nor a table; "
+    "in an access log the user is the client's address"
+)
 #: How a file begins that is none of lines, and what to do about it.
 OTHERS = {
-    b"PAR1": "is a Parquet file",
     b"PK\x03\x04": "is a zip archive: unpack it first",
-    b"Obj\x01": "is an Avro file",
     b"\x04\x22\x4d\x18": "is compressed with lz4: unpack it first",
     b"SQLite format 3": "is an SQLite database",
 }
@@ -40,6 +44,7 @@ class Reading:
         trusted_proxies: whose X-Forwarded-For is believed, see :class:`Clients`.
         ipv6_prefix: bits of an IPv6 address that are one client.
         ignored, everything: what is left out, see :class:`Sieve`.
+        named: it was said where the fields of a click stand, so that no log is meant.
     """
 
     layout: Layout | None = None
@@ -47,6 +52,7 @@ class Reading:
     ipv6_prefix: int = 128
     ignored: Sequence[str] = ()
     everything: bool = False
+    named: bool = False
 
     def clients(self) -> Clients:
         """Who sent a request."""
@@ -71,15 +77,29 @@ def parser_of(
     lines = [line for line in head.split(b"\n")[: 4 * FIRST_LINES] if line.strip()][:FIRST_LINES]
     if not lines:
         return AccessLog(accesslog.LAYOUTS[0], reading.clients())
+    lines, around = joined(lines)
+    found = _line_parser_of(head, lines, reading, decoder, names)
+    return found if isinstance(found, str) else around(found)
+
+
+def _line_parser_of(
+    head: bytes,
+    lines: Sequence[bytes],
+    reading: Reading,
+    decoder: Callable[[], Decoder],
+    names: Mapping[str, str],
+) -> Parser | str:
     bare, peel = peeled(lines)
     text = _text(bare)
+    objects = sum(line.strip()[:1] == b"{" and line.strip()[-1:] == b"}" for line in bare)
+    if reading.named:
+        return peel.around(NDJSON(decoder()), prefixed=False) if 2 * objects > len(bare) else NAMED
     if reading.layout is not None:
         # What looks like a prefix may be the beginning of the log's own format.
         own = accesslog.fit(reading.layout, _text(lines)) >= accesslog.fit(reading.layout, text)
         return _access_log(reading.layout, Peel() if own else peel, reading)
     if any(map(w3c.DIRECTIVE.match, bare)):
         return peel.around(W3C(reading.clients()), prefixed=False)
-    objects = sum(line.strip()[:1] == b"{" and line.strip()[-1:] == b"}" for line in bare)
     if lines[0].strip() == b"[":
         return _unknown(head)
     layout = accesslog.recognised(text)
@@ -91,6 +111,34 @@ def parser_of(
             return peel.around(NDJSON(decoder()), prefixed=False)
         return peel.around(JSONLog(fields, reading.clients()), prefixed=False)
     return _unknown(head) if layout is None else _access_log(layout, peel, reading)
+
+
+def row_parser_of(
+    columns: Sequence[str],
+    rows: bytes,
+    reading: Reading,
+    decoder: Callable[[], Decoder],
+    names: Mapping[str, str],
+) -> Parser | str:
+    """The parser for the rows of a table as NDJSON, clicks or a log's, or why there is none, in words.
+
+    Args:
+        columns: of the table.
+        rows: the first of them.
+        reading: how logs are read.
+        decoder: makes that of the topic.
+        names: what the topic calls the fields of a click, by our own names.
+    """
+    absent = tables.absent(columns, names)
+    if not absent:
+        return NDJSON(decoder())
+    lines = list(filter(None, rows.split(b"\n")[:FIRST_LINES]))
+    fields = None if reading.named else jsonlog.recognised(lines)
+    if fields is not None:
+        return JSONLog(fields, reading.clients())
+    options = {"user_id": "--user", "event": "--event", "product_id": "--product", "timestamp": "--time"}
+    said = " and ".join(f"no column {names[field]} ({options[field]} names another)" for field in absent)
+    return f"has {said}; its columns are {tables.spelled(columns)}"
 
 
 def _text(lines: Sequence[bytes]) -> str:

@@ -48,6 +48,11 @@ STATIC_PATH = re.compile(
     r"/_(?:next/image|vercel/image|ipx/.*)|.*\.(?:css|m?js|map|wasm|png|jpe?g|gif|webp|avif|svgz?|ico|cur|bmp|tiff?|woff2?|ttf|otf|eot"
     r"|mp[34]|m4[av]|webm|og[agv]|wav|flac|m3u8|webmanifest)"
 )
+#: A script, to which what stands behind it is an argument (PATH_INFO of CGI, PHP, ASP.NET and others).
+SCRIPT = re.compile(r".*?\.(?:php\d?|phtml|f?cgi|p[ly]|aspx?|as[hm]x|jspx?|jsf|cfm|do|action)(?=/)")
+#: Decoded, these end the path, or a part of it, for some servers and not for others, as web cache deception
+#: has it: what stands before them is what may have been asked for.
+ENDS = re.compile(r"[?#\\\0-\x1f].*", re.DOTALL)
 #: What a refusal of a sign-in says: not allowed, or not so often.
 REFUSED = frozenset({400, 401, 403, 422, 423, 429})
 
@@ -235,14 +240,18 @@ def kind_of(path: str) -> str:
     ('login', '', 'webdav')
     >>> kind_of("/x;a/../login"), kind_of("/dav/../p/5"), kind_of("/p/5#.css")
     ('login', '', '')
+    >>> kind_of("/login.php/x.css"), kind_of("/login;.png"), kind_of("/p/5%00.css"), kind_of("/v1.2/x.css")
+    ('login', 'login', '', 'static')
     """
-    plain = re.sub(r"//+", "/", re.sub(r";[^/]*", "", unquote(path.partition("#")[0]).lower()))
+    decoded = ENDS.sub("", unquote(path).lower())
+    plain = re.sub(r"//+", "/", re.sub(r";[^/]*", "", decoded))
     if "/." in plain:
         plain = normpath(plain)
-    plain = plain.rstrip("/ \0")
-    if STATIC_PATH.fullmatch(plain):
+    plain = plain.rstrip("/ ")
+    script = SCRIPT.match(plain)
+    if not script and STATIC_PATH.fullmatch(plain):
         return "static"
-    if SIGN_IN_PATH.fullmatch(plain):
+    if SIGN_IN_PATH.fullmatch(plain) or (script and SIGN_IN_PATH.fullmatch(script[0])):
         return "login"
     if WEBDAV_PATH.fullmatch(plain):
         return "webdav"

@@ -52,6 +52,11 @@ class Sieve:
         if not any(reasons):
             return block
         block.left_out = Counter(filter(None, reasons))
+        block.static = [
+            (user, str(path))
+            for user, path, reason in zip(clicks.users, clicks.products, reasons, strict=True)
+            if reason == MARKED[STATIC]
+        ]
         kept = [reason is None for reason in reasons]
         rejected = clicks.rejected
         block.clicks = clicks.pick(list(compress(range(len(kept)), kept)))

@@ -174,7 +174,7 @@ def test_15_ones_own_monitoring_can_be_left_out(ignored: str) -> None:
         (b'[\n{"user_id": "u"}\n]\n', "is a JSON array"),
         (b"[\n" + b'{"user_id": "u"},\n' * 50 + b"]\n", "is a JSON array"),
         (b'{\n "user_id": "u",\n "event": "view"\n}\n', "is JSON over several lines"),
-        (b"PAR1\x15\x04", "is a Parquet file"),
+        (b"PAR1\x15\x04", "the end of the Parquet file is missing"),
         (gzip.compress(b"a,b\n1,2\n"), "neither an access log of a format that is recognised"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 T = 1_600_000_020  # start of a window of 60 s
 RULES = """
 [[rule]]
@@ -110,3 +111,47 @@ def test_what_the_rules_miss_is_warned_of(log: Path) -> None:
     assert done.returncode == 0
     assert "warning: Rule logins counts View!, and none of 210 clicks has been one" in done.stderr
     assert "did you mean view?" in done.stderr
+
+
+def test_fields_are_named_by_options(log: Path) -> None:
+    read = [json.loads(line) for line in log.read_text().splitlines()]
+    table = log.with_suffix(".csv")
+    rows = (f"{click['user_id']},{click['event']},{click['timestamp']}" for click in read)
+    table.write_text("\n".join(["uid,what,at", *rows]))
+    named = ("--user", "anonymous|uid", "--event", "what", "--time", "at")
+    assert scan(table, *named).stdout == scan(log).stdout
+    done = run(table, *named[2:])
+    assert done.returncode == 1
+    assert "has no column user_id (--user names another); its columns are uid, what, at" in done.stderr
+    done = run(table, "--user", "@key")
+    assert "--user: there is no @key in a file" in done.stderr
+    log.write_text('203.0.113.9 - - [18/May/2015:08:05:43 +0000] "GET / HTTP/1.1" 200 17\n')
+    assert "in an access log the user is the client's address" in run(log, "--user", "uid").stderr
+
+
+def test_who_asks_for_files_alone_is_warned_of(log: Path) -> None:
+    line = '{} - - [18/May/2015:08:05:43 +0000] "GET {} HTTP/1.1" 200 17 "-" "-"\n'
+    hidden = [line.format("203.0.113.9", f"/p/{number}/x.css") for number in range(120)]
+    pages = [
+        line.format("203.0.113.7", path)
+        for page in range(10)
+        for path in (f"/p/{page}", *(f"/a{n}.png" for n in range(15)))
+    ]
+    log.write_text("".join(hidden + pages))
+    said = run(log).stderr
+    assert (
+        "warning: 120 requests of 203.0.113.9 were left out as static files, against 0 that were counted: if "
+        "that is no browser, --everything counts them. For example: /p/119/x.css"
+    ) in said
+    assert "as static files" not in run(log, "--everything").stderr
+    log.write_text("".join(pages))
+    assert "as static files" not in run(log).stderr
+
+
+def test_the_example_has_three_crawlers(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_bytes((EXAMPLES / "rules.toml").read_bytes())
+    (tmp_path / "access.log").write_bytes((EXAMPLES / "access.log").read_bytes())
+    done = run(tmp_path / "access.log")
+    found = [line.split()[4:6] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert found == [["144.76.194.187", "31"], ["65.55.213.73", "39"], ["199.168.96.66", "38"]]
+    assert done.stdout in (EXAMPLES.parent / "README.md").read_text()

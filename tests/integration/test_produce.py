@@ -129,6 +129,43 @@ async def test_speed_paces_by_event_time(kafka: str, tmp_path: Path) -> None:
     assert second - began >= 10, output
 
 
+async def test_replay_puts_a_table_and_a_log_that_grows_into_the_topic(kafka: str, tmp_path: Path) -> None:
+    settings = own_topics(kafka, tmp_path)
+    (tmp_path / "clicks.csv").write_text("uid,what,at,sku\nann,view,2015-05-18 08:05:43,shoes\n")
+    named = ("--user", "uid", "--event", "what", "--time", "at", "--product", "sku")
+    with command(settings, "replay", str(tmp_path), *named) as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    (record,) = await everything(settings)
+    assert json.loads(record.value) == {
+        "user_id": "ann",
+        "event": "view",
+        "product_id": "shoes",
+        "timestamp": 1431936343.0,
+    }
+
+    log = tmp_path / "access.log"
+    line = '203.0.113.7 - - [18/May/2015:08:05:43 +0000] "GET /p/{} HTTP/1.1" 200 17 "-" "-"\n'
+    paths: list[str] = []
+    with command(settings, "replay", "--follow", str(log)) as process:
+        log.write_text(line.format(1) + line.format(2)[:30])
+        async with asyncio.timeout(60), reader(settings, settings.clicks_topic) as consumer:
+            while len(paths) < 3:
+                runs = (await consumer.getmany(timeout_ms=1000)).values()
+                values = [json.loads(record.value) for run in runs for record in run]
+                paths += [click["product_id"] for click in values if click["user_id"] == "203.0.113.7"]
+                if len(paths) == 1:
+                    with log.open("a") as old:
+                        log.rename(tmp_path / "access.log.1")
+                        log.write_text(line.format(3))
+                        old.write(line.format(2)[30:])
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert sorted(paths) == ["/p/1", "/p/2", "/p/3"]
+    assert "3 clicks acknowledged, 0 wait on disk, 0 lines skipped" in output
+
+
 async def test_simulate_injects_exactly_what_it_says(kafka: str, tmp_path: Path) -> None:
     settings = own_topics(kafka, tmp_path)
     injected: list[ConsumerRecord] = []

@@ -219,6 +219,14 @@ def test_the_51st_click_is_an_ongoing_anomaly_and_the_window_closes_with_the_fin
     assert closed.reasons[0] == "108 clicks in a window of 60 s, threshold 50"
 
 
+def test_the_reason_names_the_events_that_came_and_none_that_others_would_have_sent() -> None:
+    rule = Rule(name="reader", window=60, threshold=5, events=("view", "page_view", "screen", "page"))
+    for came, said in ((["page_view"], "page_view"), (["screen", "view"], "view, screen")):
+        rows = [at(second, event=came[second % len(came)]) for second in range(20)]
+        closed = next(a for a in run([rows, [at(200)]], [rule])[1] if a.status == "closed")
+        assert closed.reasons[0] == f"20 clicks ({said}) in a window of 60 s, threshold 5"
+
+
 def test_50_clicks_are_none() -> None:
     assert run([[at(1)] * 50, [at(200)]], BOT)[1] == []
 

@@ -226,6 +226,19 @@ LOGS = {
     "CRI": one(f"2026-03-10T14:20:00.123456789Z stdout F {PLAIN}"),
     "CRI, JSON": one(f"2026-03-10T14:20:00.123456789+01:00 stdout F {json.dumps(CADDY)}"),
     "kubectl logs --prefix": one(f"[pod/web-1/nginx] {PLAIN}"),
+    "docker service logs": one(f"shop_web.1.k2x8@node-1    | {PLAIN}"),
+    "kubectl logs --prefix --timestamps": one(f"[pod/web-1/nginx] 2026-03-10T14:20:00.123Z {PLAIN}"),
+    "CRI with more tags": one(f"2026-03-10T14:20:00.123456789Z stdout F:x {PLAIN}"),
+    "stern": one(f"web-7d4b9c-x2x8z nginx {PLAIN}"),
+    "stern, coloured, JSON": one(f"\x1b[36mweb-0\x1b[0m \x1b[96mcaddy\x1b[0m {json.dumps(CADDY)}"),
+    "aws logs tail": one(f"2026-03-10T14:20:00.123000+00:00 web/nginx/5f3c0a {PLAIN}"),
+    "aws logs tail --format short": one(f"2026-03-10T14:20:00 {PLAIN}"),
+    "heroku logs": one(f"2026-03-10T14:20:00.123456+00:00 app[web.1]: {PLAIN}"),
+    "journalctl -o short-monotonic": one(f"[12345.678901] web-1 nginx[812]: {PLAIN}"),
+    "journalctl -o with-unit": one(f"Tue 2026-03-10 14:20:00 UTC web-1 nginx.service[812]: {PLAIN}"),
+    "grep": one(f"/var/log/nginx/access.log.1:{PLAIN}"),
+    "zgrep -n": one(f"access.log.2.gz:17:{PLAIN}"),
+    "a virtual host with a hyphen": one(f"my-shop 203.0.113.7 - - {COMBINED}"),
     "Vector": inside("message", source_type="file"),
     "Caddy": one(CADDY),
     "Caddy behind a proxy": one(CADDY, ("198.51.100.9", *VIEW[1:]), trusted_proxies=["203.0.113.0/24"]),
@@ -392,9 +405,12 @@ def mutated(line: bytes, randomly: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "name", ["combined", "vhost", "HAProxy", "ALB", "syslog", "LogFormat", "IIS", "time first"]
+    "name",
+    ["combined", "vhost", "HAProxy", "ALB", "syslog", "LogFormat", "IIS", "time first", "stern", "grep"],
 )
-@pytest.mark.parametrize("piece", [" ", '"', "\\", "[", "a ", '" ', ", ", "1.1.1.1, ", "[10/Mar/2026:"])
+@pytest.mark.parametrize(
+    "piece", [" ", ".log", "a-", '"', "\\", "[", "a ", '" ', ", ", "1.1.1.1, ", "[10/Mar/2026:"]
+)
 def test_no_line_is_slow(name: str, piece: str) -> None:
     log = LOGS[name]
     begin = log.lines[-1].partition('"')[0]

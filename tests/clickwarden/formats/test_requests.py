@@ -137,3 +137,38 @@ def test_an_event_follows_from_method_status_and_path(
     method: str, status: int, path: str, event: str
 ) -> None:
     assert event_of(method, status, kind_of(path)) == event
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/login.php/x.css",
+        "/shop/product.aspx/1/x.js",
+        "/p/5;.png",
+        "/p/5;v=1/..;x.css",
+        "/p/5%3b.png",
+        "/p/5%00.css",
+        "/p/5%0a.css",
+        "/p/5%23.css",
+        "/p/5%3f.css",
+        "/p/5%5c.css",
+        "/static/..%2fp%2f5",
+        "/static/../p/5",
+    ],
+)
+def test_a_suffix_that_some_servers_do_not_look_at_makes_no_static_file(path: str) -> None:
+    assert event_of("GET", 200, kind_of(path)) == "view"
+
+
+def test_a_sign_in_is_one_whatever_stands_behind_it() -> None:
+    for path in ("/wp-login.php/x.css", "/login;.png", "/login%00.css", "/login%23.css"):
+        assert event_of("POST", 200, kind_of(path)) == "login"
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/v1.2/app.min.js", "/a.php.css", "/img/caf%C3%A9.png", "/fonts/x.woff2;v=1"]
+)
+def test_a_static_file_is_one(path: str) -> None:
+    assert event_of("GET", 200, kind_of(path)) == "static"
+    for method, status in (("POST", 200), ("OPTIONS", 200), ("GET", 404), ("HEAD", 500)):
+        assert event_of(method, status, kind_of(path)) != "static"

@@ -1,0 +1,214 @@
+"""What ``scan`` knows of the lines it has read, and what detection makes of them."""
+
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import compress
+from typing import IO
+
+import msgspec
+import numpy as np
+
+from clickwarden.alerts.sight import Sight
+from clickwarden.alerts.words import visible
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.detection.batch import Batch
+from clickwarden.detection.commonest import Ranking
+from clickwarden.detection.detection import Detection, Findings
+from clickwarden.detection.intake import NEARLY_ALL, Counts, Intake
+from clickwarden.detection.rules import Rule
+from clickwarden.detection.whole import WholeDetection
+from clickwarden.formats.clients import address, is_inside
+from clickwarden.formats.lines import Block
+from clickwarden.settings import Settings
+from commands.unseen import Unseen
+
+#: Clicks that are counted together; how many does not change what is found.
+BATCH_CLICKS = 16_384
+#: Of fewer clicks all may be one client's.
+COMMON_CLICKS = 20
+#: A silence that is over every window, seconds: no more lines come.
+FOREVER = 1e12
+
+
+class Scanned(ABC):
+    """Files as far as they were scanned.
+
+    Attributes:
+        began: when, seconds of a steady clock.
+        lines: how many.
+    """
+
+    def __init__(self, rules: Sequence[Rule], topic: Settings) -> None:
+        self.began = time.monotonic()
+        self.lines = 0
+        self._topic = topic
+        self._intake = Intake(rules)
+        self._ranking = Ranking()
+        self._rejected: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
+        self._is_log = False
+        self._has_address = False
+        self._inside: dict[str, None] = {}
+        self._inside_clicks = 0
+        self._unseen = Unseen()
+
+    def take(self, block: Block) -> list[Anomaly]:
+        """Count some lines; the anomalies that are found at once."""
+        anomalies: list[Anomaly] = []
+        self.lines += block.lines
+        self._left_out.update(block.left_out)
+        if block.clicks.requests is not None:
+            self._unseen.take(block)
+        self._intake.reject(block.clicks.rejected)
+        self._rejected.update(record.reason for record in block.clicks.rejected)
+        self._is_log |= block.clicks.requests is not None
+        for clicks in block.clicks.cut(BATCH_CLICKS):
+            batch = Batch(clicks)
+            anomalies += self._count(batch)
+            self._intake.hear(len(batch), batch.events)
+            self._ranking.take(batch)
+            if self._is_log:
+                inside = np.fromiter(map(is_inside, batch.users), np.bool_, len(batch.users))
+                self._inside_clicks += int(np.count_nonzero(inside[batch.user]))
+                self._inside |= dict.fromkeys(compress(batch.users, inside.tolist()))
+            self._has_address = self._has_address or any(
+                address(user.partition("/")[0]) for user in batch.users
+            )
+        return anomalies
+
+    @abstractmethod
+    def _count(self, batch: Batch) -> list[Anomaly]:
+        """Count a batch; the anomalies that are found at once."""
+
+    @abstractmethod
+    def end(self) -> Iterator[Anomaly]:
+        """The anomalies that are found when no more lines come."""
+
+    @property
+    @abstractmethod
+    def _counts(self) -> Counts:
+        """What became of the lines."""
+
+    @property
+    @abstractmethod
+    def _found(self) -> str:
+        """How many anomalies, in words."""
+
+    def summary(self) -> str:
+        """What became of the lines."""
+        left_out = "".join(f", {count:,} left out ({what})" for what, count in self._left_out.items())
+        skipped = f"{self._rejected.total():,} skipped"
+        return f"{self.lines:,} lines, {skipped}{left_out}; {self._found}"
+
+    def warnings(self) -> Iterator[str]:
+        """Why the users may be none."""
+        for reason, count in self._rejected.most_common(1):
+            line = visible(self._intake.examples[reason].value[:200].decode(errors="replace"))
+            yield f"{count:,} lines were skipped, most often because: {reason}. For example: {line}"
+        if self._unseen.warning:
+            yield self._unseen.warning
+        first = self._ranking.first
+        if self._inside_clicks >= max(COMMON_CLICKS, NEARLY_ALL * first.of) and len(self._inside) > 1:
+            share = 100 * self._inside_clicks // first.of
+            yield (
+                f"{share} % of {first.of:,} requests are of {len(self._inside):,} private addresses, such as "
+                f"{next(iter(self._inside))}: if they are proxies of yours, --trusted-proxies names them"
+            )
+        if not self._is_log or not first.of:
+            return
+        if not self._has_address:
+            yield (
+                f"no client is an address: they are host names, such as {visible(first.user_id)}; if those "
+                "are your own, --format says where in a line the client stands"
+            )
+        if first.clicks >= max(COMMON_CLICKS, NEARLY_ALL * first.of):
+            user = visible(first.user_id)
+            yield (
+                f"{100 * first.clicks // first.of} % of {first.of:,} requests are of one client, {user}: if "
+                f"that is a proxy of yours, --trusted-proxies {user} has the client read from "
+                "X-Forwarded-For, where the log has it"
+            )
+
+    def sight(self) -> Sight:
+        """What can be seen of the lines."""
+        sight = Sight.of(self._intake, self._counts, self._topic.field_names)
+        return msgspec.structs.replace(sight, commonest={}) if self._is_log else sight
+
+
+class Whole(Scanned):
+    """Files that are all there: none of their lines is late.
+
+    Args:
+        rules: that are in effect.
+        topic: the settings.
+        store: an empty file to write to and to read.
+    """
+
+    def __init__(self, rules: Sequence[Rule], topic: Settings, store: IO[bytes]) -> None:
+        super().__init__(rules, topic)
+        self._detection = WholeDetection(rules, topic, store)
+        self._anomalies = 0
+
+    def _count(self, batch: Batch) -> list[Anomaly]:
+        self._detection.count(batch)
+        return []
+
+    def end(self) -> Iterator[Anomaly]:
+        """The anomalies: no more lines come."""
+        for window, anomalies in self._detection.close():
+            self._intake.close(window)
+            self._anomalies += len(anomalies)
+            yield from anomalies
+
+    @property
+    def _counts(self) -> Counts:
+        return Counts(self._detection.clicks, rejected=dict(self._rejected))
+
+    @property
+    def _found(self) -> str:
+        return f"{self._anomalies:,} anomalies"
+
+
+class Followed(Scanned):
+    """A file that grows, counted as a worker counts a partition whose records it receives now."""
+
+    def __init__(self, rules: Sequence[Rule], topic: Settings) -> None:
+        super().__init__(rules, topic)
+        self._detection = Detection(0, rules, topic)
+        self._anomalies: set[str] = set()
+        self._last = time.monotonic()
+
+    def _count(self, batch: Batch) -> list[Anomaly]:
+        self._last = time.monotonic()
+        batch.received = np.full(len(batch), time.time())
+        return self._told(self._detection.count(batch))
+
+    def idle(self) -> list[Anomaly]:
+        """What wall clock lets be over, where nothing has come for long enough."""
+        silence = time.monotonic() - self._last
+        return self._close(silence) if silence >= self._topic.idle_timeout else []
+
+    def end(self) -> Iterator[Anomaly]:
+        """The anomalies of the windows that were open: no more lines come."""
+        yield from self._close(FOREVER)
+
+    def _close(self, silence: float) -> list[Anomaly]:
+        return self._told(self._detection.close()) if self._detection.decide(silence) else []
+
+    def _told(self, findings: Findings) -> list[Anomaly]:
+        for window in findings.closed:
+            self._intake.close(window)
+        self._anomalies.update(anomaly.alert_id for anomaly in findings.anomalies)
+        return findings.anomalies
+
+    @property
+    def _counts(self) -> Counts:
+        detection = self._detection
+        return Counts(detection.accepted, detection.late, detection.uncounted, dict(self._rejected))
+
+    @property
+    def _found(self) -> str:
+        late = f"; {self._detection.late:,} late" if self._detection.late else ""
+        return f"{len(self._anomalies):,} anomalies{late}"
