@@ -25,7 +25,7 @@ from app.pulse import REFUSED, Pulse, end
 from app.room import make_room, shortage
 from app.transport import BatchTransport, Source
 from app.visitors import Web
-from clickwarden.detection import rules as _rules
+from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
 from clickwarden.kafka import rights, roles
@@ -56,7 +56,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
         """Run until stopped."""
         conf = self.app.conf
         try:
-            self.app.rules  # noqa: B018 - reads them
+            rulesfile.parse(rulesfile.read(self.app.settings.rules), str(self.app.settings.rules))
             self.lock = _lock(self.app.settings.data_dir)
             if conf.web_enabled:
                 _check_free(conf.web_bind, conf.web_port)
@@ -127,7 +127,7 @@ class Application(faust.App):  # type: ignore[misc]
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """What is abnormal; read when first asked for, since not every command asks."""
-        return _rules.load(self.settings.rules)
+        return rulesfile.load(self.settings.rules)
 
     def companion(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have a task run from the start; Faust begins its own only when the tables are recovered."""

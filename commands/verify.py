@@ -18,7 +18,7 @@ from clickwarden.alerts.sight import Sight
 from clickwarden.alerts.words import plural
 from clickwarden.audit.oracle import FAULTS, Judgement, judge
 from clickwarden.audit.recount import Recount, excuses
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.detection.intake import FATES, WINDOWS, Commonest, Counts, Intake
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import ClickwardenError
@@ -62,7 +62,7 @@ class Verify(AsyncCommand):
         console = Console(stderr=True)
         try:
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-                watched = rules.load(settings.rules)
+                watched = rulesfile.load(settings.rules)
                 verdict, sight = await _verify(watched, progress)
         except ClickwardenError as error:
             print(f"clickwarden: {error}", file=sys.stderr)

@@ -31,7 +31,7 @@ from confluent_kafka.admin import (
 
 from clickwarden.audit.oracle import Judgement, judge
 from clickwarden.audit.recount import Recount, excuses
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.settings import PREFIX, Settings
 
@@ -424,7 +424,7 @@ class Site:
         settings = self.settings
         begins = {number: first for number, (first, _) in self.bounds().items()}
         late = excuses(self.late(), settings.clicks_topic)
-        truth = Recount(settings, rules.load(settings.rules), late, begins)
+        truth = Recount(settings, rulesfile.load(settings.rules), late, begins)
         records = self.clicks()
         for number in begins:
             truth.add(number, [record for record in records if record.partition == number])

@@ -11,7 +11,7 @@ from typing import Self
 
 from app.membership import CUT_OFF, EXPELLED, UNCOORDINATED
 from app.pulse import EXIT_CODE
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.sandbox.broker import Broker
 from tests.chaos.load import Load
 from tests.chaos.network import Network
@@ -74,11 +74,11 @@ class Cluster:
             idle_timeout=IDLE_SECONDS,
         )
         settings = self.site.settings
-        self.changes = [Change(rules.load(RULES), dict.fromkeys(range(PARTITIONS), 0))]
+        self.changes = [Change(rulesfile.load(RULES), dict.fromkeys(range(PARTITIONS), 0))]
         self.load = Load(
             settings.bootstrap,
             settings.clicks_topic,
-            rules.load(RULES),
+            rulesfile.load(RULES),
             rate=self._rate,
             lateness=settings.lateness,
             seed=self._seed,
@@ -199,6 +199,6 @@ class Cluster:
         # Workers take changed rules up at the end of what Kafka holds when they start.
         with self.load.paused():
             ends = {number: end for number, (_, end) in self.site.bounds().items()}
-            self.changes.append(Change(rules.load(path), ends))
+            self.changes.append(Change(rulesfile.load(path), ends))
             self.start(*running)
             self.until(self.ready, 120, "all workers ready under other rules")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rich.table import Table
 
 from clickwarden.audit.oracle import FAULTS, Judgement
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from tests.chaos.cluster import NAMES, RULES, Cluster
 from tests.chaos.timeline import Chronicle
 from tests.chaos.trial import hold
@@ -83,7 +83,7 @@ def grow(folder: Path, *, seed: int, workers: int, rate: int) -> Outcome:
         cluster.until(lambda: not cluster.site.behind(), WAIT_SECONDS, "all counted")
         cluster.stop(*cluster.meant)
         begins = dict.fromkeys(range(settings.partitions), 0)
-        found = verdict(settings, [Change(rules.load(RULES), begins)])
+        found = verdict(settings, [Change(rulesfile.load(RULES), begins)])
     return Outcome(found, cluster.kills, cluster.deaths)
 
 
