@@ -308,6 +308,11 @@ class Settings(BaseSettings):
         return f"{self.clicks_topic}.late"
 
     @property
+    def rules_topic(self) -> str:
+        """Where the rules are, and since when each partition is counted by which."""
+        return f"{self.app_id}-rules"
+
+    @property
     def status_topic(self) -> str:
         """Where each worker says once a second how it is doing."""
         return f"{self.app_id}-status"
