@@ -37,13 +37,12 @@ def adoptions_of(detection: Detection, known: Sequence[Adoption]) -> list[Adopti
         detection: the partition as it is.
         known: what was told of it before, by whoever owned it.
     """
-    position = detection.next_offset or 0
-    adoptions = {adoption.offset: adoption for adoption in known if adoption.offset < position}
-    newest = max(adoptions, default=None)
-    if newest is None or _different(adoptions[newest].rules, detection.rules):
-        adoptions[position] = Adoption(position, detection.rules)
-    adoptions |= {offset: Adoption(offset, rules) for offset, rules in detection.changes}
-    return [adoptions[offset] for offset in sorted(adoptions)][-KEPT:]
+    planned = [Adoption(offset, rules) for offset, rules in detection.changes]
+    position = min([detection.next_offset or 0, *(adoption.offset for adoption in planned)])
+    adopted = [adoption for adoption in known if adoption.offset < position]
+    if not adopted or _different(adopted[-1].rules, detection.rules):
+        adopted.append(Adoption(position, detection.rules))
+    return (adopted + planned)[-KEPT:]
 
 
 def _different(rules: Sequence[Rule], others: Sequence[Rule]) -> bool:
