@@ -108,7 +108,9 @@ class Settings(BaseSettings):
     replication: int = Field(
         1, ge=1, le=9, description="Copies Kafka keeps of each topic we create; 3 outside development"
     )
-    rules: Path = Field(Path("rules.toml"), description="File that says what is abnormal")
+    rules: Path = Field(
+        Path("rules.toml"), description="File that says what is abnormal, until the rules topic does"
+    )
     field_user_id: Places = Field(
         "user_id",
         description="Where the user stands in a click: a name; a path (context.traits.userId); several with "
