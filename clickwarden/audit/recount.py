@@ -248,7 +248,7 @@ class Recount:
         Of each window: the user, the user's clicks, and everybody's; of those that came in time.
         """
         tallies = self._partitions[number].tallies
-        in_force = (tally for tally in tallies if tally.name == rule and math.isinf(tally.until))
+        in_force = (tally for tally in tallies if tally.name == rule and tally.until == math.inf)
         return next((tally.leaders(windows) for tally in in_force), [])
 
     @property
@@ -309,7 +309,7 @@ class _Partition:
         lost = self.begin > 0 and not self.records
         for tally in self.tallies:
             wanted = rules.get(tally.name)
-            if not math.isinf(tally.until):
+            if tally.until < math.inf:
                 continue
             if wanted is None:
                 tally.until = self._next(tally.window)

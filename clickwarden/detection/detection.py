@@ -216,7 +216,7 @@ class Detection:
         return tuple(ruled.rule for ruled in self._in_effect())
 
     def _in_effect(self) -> list[RuleWindows]:
-        return [ruled for ruled in self.rule_windows if math.isinf(ruled.until)]
+        return [ruled for ruled in self.rule_windows if ruled.until == math.inf]
 
     def _change(self, rules: Sequence[Rule]) -> None:
         """Put rules into effect, each from its next window on.

@@ -94,11 +94,12 @@ class Rulebook:
         return len(self.editions)
 
     def take(self, value: bytes | None) -> Edition | None:
-        """The next record of the topic; None where it changes nothing."""
-        try:
-            change = msgspec.json.decode(value or b"", type=Change)
-        except msgspec.MsgspecError:
-            return None
+        """The next record of the topic; None where it changes nothing.
+
+        Raises:
+            msgspec.MsgspecError: it is no change, or one of a newer release.
+        """
+        change = msgspec.json.decode(value or b"", type=Change)
         if change.number != self.number + 1:
             return None
         edition = edition_of(change)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 import msgspec
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from clickwarden.detection.adoption import AdoptionRows
 from clickwarden.detection.rulebook import Change, Edition, Rulebook
 from clickwarden.detection.ruletest import Draft
 from clickwarden.errors import ClickwardenError, SettingsError
+from clickwarden.kafka import rights, roles
 from clickwarden.kafka.reader import poll, reader, to_end
 from clickwarden.settings import Settings
 from clickwarden.times import isotime
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: Between two looks whether the rules have changed.
 PAUSE_SECONDS = 0.2
+#: Largest change: the rules of a file, each with all names of its events.
+CHANGE_BYTES = 4 * 1024 * 1024
 #: Pause before Kafka is tried again.
 RETRY_SECONDS = 1.0
 
@@ -47,23 +51,38 @@ class RulesTopic:
         self.adoptions = AdoptionRows()
         self.trouble = ""
         self._settings = settings
+        self._partition = TopicPartition(settings.rules_topic, 0)
         self._next = 0
         self._waiting: list[asyncio.Future[None]] = []
 
     def _take(self, records: Sequence[ConsumerRecord]) -> None:
+        number = self.book.number
         for record in records:
             self._next = record.offset + 1
             if adopted := _ADOPTED.fullmatch(record.key or b""):
                 self.adoptions.take(int(adopted[1]), adopted[2].decode(), record.value)
-            elif _CHANGE.fullmatch(record.key or b"") and (edition := self.book.take(record.value)):
-                for name, why in edition.unreadable.items():
-                    log.error(
-                        "Rule %s of change %s cannot be read by this release, and is left out until a newer "
-                        "worker takes over: %s",
-                        name,
-                        edition.change.number,
-                        why,
-                    )
+            elif _CHANGE.fullmatch(record.key or b""):
+                self._take_change(record)
+        if self.book.number > number:
+            for name, why in self.book.editions[-1].unreadable.items():
+                log.error(
+                    "Rule %s of change %s cannot be read by this release, and is left out until a newer "
+                    "worker takes over: %s",
+                    name,
+                    self.book.number,
+                    why,
+                )
+
+    def _take_change(self, record: ConsumerRecord) -> None:
+        try:
+            self.book.take(record.value)
+        except msgspec.MsgspecError as error:
+            log.error(
+                "Offset %s of %s holds no change of rules that this release can read; it is left out: %s",
+                record.offset,
+                self._settings.rules_topic,
+                error,
+            )
 
     async def read(self) -> None:
         """Read the topic to its end.
@@ -73,8 +92,7 @@ class RulesTopic:
             AccessError: Kafka refuses us, or denies the right to read it.
         """
         async with reader(self._settings, self._settings.rules_topic) as consumer:
-            (partition,) = consumer.assignment()
-            consumer.seek(partition, self._next)
+            consumer.seek(self._partition, self._next)
             async for _, records in to_end(consumer):
                 self._take(records)
 
@@ -85,12 +103,15 @@ class RulesTopic:
             SettingsError: somebody else made another meanwhile.
             BrokerError, AccessError: as :meth:`read`.
         """
-        producer = AIOKafkaProducer(**self._settings.client_options(), acks="all", max_request_size=4 << 20)
+        settings, needed = self._settings, roles.author(self._settings)
+        await rights.check(settings, needed)
+        producer = AIOKafkaProducer(**settings.client_options(), acks="all", max_request_size=CHANGE_BYTES)
         key = f"change/{change.number}/{uuid4().hex}".encode()
-        await producer.start()
         try:
-            value = msgspec.json.encode(change)
-            await producer.send_and_wait(self._settings.rules_topic, value, key, 0)
+            await producer.start()
+            await producer.send_and_wait(settings.rules_topic, msgspec.json.encode(change), key, 0)
+        except KafkaError as error:
+            raise await rights.explain(settings, needed, error) from None
         finally:
             await producer.stop()
         await self.read()
@@ -108,12 +129,11 @@ class RulesTopic:
             waiting: list[asyncio.Future[None]] = []
             try:
                 async with reader(self._settings, self._settings.rules_topic) as consumer:
-                    (partition,) = consumer.assignment()
-                    consumer.seek(partition, self._next)
+                    consumer.seek(self._partition, self._next)
                     while True:
                         waiting, self._waiting = [*waiting, *self._waiting], []
-                        end = (await consumer.end_offsets([partition]))[partition]
-                        while await consumer.position(partition) < end:
+                        end = (await consumer.end_offsets([self._partition]))[self._partition]
+                        while await consumer.position(self._partition) < end:
                             for records in (await poll(consumer)).values():
                                 self._take(records)
                         self.trouble = ""
