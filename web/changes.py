@@ -7,6 +7,7 @@ import msgspec
 from app.main import app
 from clickwarden.detection import adoption
 from clickwarden.detection.rulebook import Edition
+from clickwarden.detection.rules import Rule
 from web.fresh import Fresh
 
 #: Changes that are shown.
@@ -52,10 +53,13 @@ class RulesHistory(msgspec.Struct):
 def history() -> RulesHistory:
     """The changes, as far as this worker has read them."""
     topic = app.rulestopic
-    partitions: dict[int, list[int]] = {}
+    counted: dict[tuple[Rule, ...], list[int]] = {}
     for partition, row in topic.adoptions.newest.items():
         with suppress(msgspec.MsgspecError):  # told by a newer release
-            partitions.setdefault(topic.book.numbered(adoption.load(row)[-1].rules), []).append(partition)
+            counted.setdefault(adoption.load(row)[-1].rules, []).append(partition)
+    partitions: dict[int, list[int]] = {}
+    for rules, numbers in counted.items():
+        partitions.setdefault(topic.book.numbered(rules), []).extend(numbers)
     trouble = [topic.trouble] if topic.trouble else []
     newest = topic.book.editions[: -SHOWN - 1 : -1]
     changes = [_status(edition, partitions.get(edition.change.number, [])) for edition in newest]

@@ -42,17 +42,14 @@ class Edition(msgspec.Struct, frozen=True):
     Attributes:
         change: as it was written.
         drafts: the rules, with their tests, also those that are disabled.
+        rules: those in force.
         unreadable: why a rule cannot be read, by its name.
     """
 
     change: Change
     drafts: tuple[Draft, ...]
+    rules: tuple[Rule, ...]
     unreadable: dict[str, str]
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        """Those in force."""
-        return tuple(draft.rule for draft in self.drafts if draft.name not in self.change.disabled)
 
 
 def edition_of(change: Change) -> Edition:
@@ -66,7 +63,8 @@ def edition_of(change: Change) -> Edition:
             unreadable[_name(raw)] = str(error)
         else:
             drafts.setdefault(draft.name, draft)
-    return Edition(change, tuple(drafts.values()), unreadable)
+    rules = tuple(draft.rule for draft in drafts.values() if draft.name not in change.disabled)
+    return Edition(change, tuple(drafts.values()), rules, unreadable)
 
 
 def _name(raw: msgspec.Raw) -> str:
