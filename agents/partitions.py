@@ -10,6 +10,7 @@ from typing import NamedTuple
 from faust.types import TP
 
 from agents import anomalies
+from agents.adoptions import Adoptions
 from agents.aside import Aside
 from agents.decoding import Decoding
 from agents.snapshots import SnapshotRows
@@ -96,6 +97,7 @@ class Partition:
         self.detection = self._rows.load(app.rules, app.settings)
         self.activity = Activity(partition, tables.activity.rows(partition))
         self.intake = Intake(app.rules)
+        self._rules = app.rules
         self.lost = 0
         self.capped = 0
         self.late_by_silence = self._told_silence = 0
@@ -103,6 +105,7 @@ class Partition:
         self._told_at = -math.inf
         self._deliveries = Deliveries(app)
         self._aside = Aside(self._settings, partition, self._deliveries)
+        self._adoptions = Adoptions(app, self._rows.owner, self._deliveries)
         self._counting = asyncio.Lock()
         self._saving = asyncio.Lock()
         self._last_arrival = monotonic()
@@ -345,14 +348,38 @@ class Partition:
     async def resume(self) -> None:
         """Take up the state: plan changed rules, and say what was decided before a crash."""
         async with self._saving, self._counting:
-            if self.detection.next_offset is not None:
-                end = await self._end()
-                if self.detection.plan(self._app.rules, end):
-                    log.info("%s: the rules changed; the new ones count from offset %s on", self.tp, end)
+            await self._plan()
             # Before anything is counted: what a predecessor has still under way is then behind it.
             await self._save(self._pack())
+            await self._adoptions.tell(self.detection)
             await self._report(self.detection.close())
             self._changed = True
+
+    async def take_up(self) -> None:
+        """Plan rules that have changed.
+
+        Nothing is counted by them before the plan is part of the state, and is told of.
+        """
+        if self._app.rules is self._rules:
+            return
+        async with self._saving, self._counting:
+            if not self._whole:
+                return
+            self._whole = False
+            if await self._plan():
+                await self._save(self._pack())
+                await self._adoptions.tell(self.detection)
+            self._whole = True
+
+    async def _plan(self) -> bool:
+        """Put the rules in force into effect from the partition's end on; False if they are already."""
+        rules, end = self._app.rules, await self._end()
+        changed = self.detection.plan(rules, end)
+        if changed:
+            log.info("%s: the rules changed; the new ones count from offset %s on", self.tp, end)
+        self.intake.watch(rules)
+        self._rules = rules
+        return changed
 
     async def _end(self) -> int:
         """End of what Kafka holds.
@@ -398,6 +425,8 @@ class Partitions:
                 if tp.partition not in with_state:
                     raise RuntimeError(f"{tp} was assigned to this worker without its snapshots")
                 self._partitions[tp.partition] = Partition(self._app, self._tables, tp.partition)
+        # What their last owners told of them may have come this moment.
+        await self._app.rulestopic.caught_up()
         await asyncio.gather(*(partition.resume() for partition in self))
 
     def drop(self) -> None:
@@ -429,6 +458,10 @@ class Partitions:
     async def checkpoint(self) -> None:
         """Make the state of all partitions durable."""
         await asyncio.gather(*(partition.checkpoint() for partition in self))
+
+    async def take_up(self) -> None:
+        """Have the partitions take up rules that have changed."""
+        await asyncio.gather(*(partition.take_up() for partition in self))
 
     async def close_idle(self) -> None:
         """Let wall clock close windows of silent partitions."""

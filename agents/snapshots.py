@@ -43,6 +43,11 @@ class SnapshotRows:
         self._key = _behind(newest, generation)
         self._stale: dict[bytes, bytes | None] = dict.fromkeys(rows)
 
+    @property
+    def owner(self) -> str:
+        """Who owns the partition; a later owner's is greater."""
+        return self._key.removeprefix(KEY + b"/").decode()
+
     def load(self, rules: Sequence[Rule], parameters: Parameters) -> Detection:
         """The detection that the newest snapshot is of; one that begins where there is none.
 

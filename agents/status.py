@@ -17,7 +17,8 @@ GONE_SECONDS = 10.0
 
 #: What all workers of a group have to have alike, by its field in the status, and what it is like if not.
 SHARED = {
-    "rules": "Workers have different rules (CLICKWARDEN_RULES), and what is found depends on the partition",
+    "rules": "Workers have different rules, as one whose release cannot read a rule has, and what is found "
+    "depends on the partition",
     "seed": "Workers have different seeds (CLICKWARDEN_SEED), so that none can go on where another counted",
 }
 

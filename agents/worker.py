@@ -57,7 +57,7 @@ async def watch_membership() -> None:
 @app.task
 async def inspect_topic() -> None:
     """Notice what is wrong with the clicks topic, at the start and when it changes."""
-    await _inspection.watch(max(rule.window for rule in app.rules))
+    await _inspection.watch(lambda: max((rule.window for rule in app.rules), default=0))
 
 
 @app.task

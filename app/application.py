@@ -18,6 +18,7 @@ from faust.types.auth import CredentialsT
 from app.assignor import Assignor
 from app.clock import KafkaClock, mark, wrong
 from app.discretion import Discretion
+from app.founding import Founding
 from app.growth import Growth
 from app.membership import HEARTBEAT_SECONDS, Membership
 from app.presence import Presence, SeldomRepeated
@@ -25,10 +26,11 @@ from app.pulse import REFUSED, Pulse, end
 from app.room import make_room, shortage
 from app.transport import BatchTransport, Source
 from app.visitors import Web
-from clickwarden.detection import rules as _rules
+from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
 from clickwarden.kafka import rights, roles
+from clickwarden.kafka.rulestopic import RulesTopic
 from clickwarden.kafka.topics import RECORD_BYTES
 from clickwarden.settings import WILDCARDS, Settings
 
@@ -56,7 +58,6 @@ class Worker(faust.Worker):  # type: ignore[misc]
         """Run until stopped."""
         conf = self.app.conf
         try:
-            self.app.rules  # noqa: B018 - reads them
             self.lock = _lock(self.app.settings.data_dir)
             if conf.web_enabled:
                 _check_free(conf.web_bind, conf.web_port)
@@ -72,6 +73,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
         await self.app.growth.follow()
         self.app.web.visitors.limit = make_room(self.app.growth.partitions)
         await rights.check(settings, needed)  # to what was created now
+        await self.app.founding.begin()
         await mark(settings, self.app.clock)
 
 
@@ -111,6 +113,8 @@ class Application(faust.App):  # type: ignore[misc]
         companions: what runs beside the application from its start, before its tables are recovered.
         pulse: beats while the worker does; asked before it speaks to Kafka.
         growth: how many partitions there are to count.
+        rulestopic: the rules in force.
+        founding: what the file of rules is to them.
         presence: whether Kafka answers.
         membership: whether the worker's place in the group is certain; waited for before it speaks to Kafka.
     """
@@ -121,13 +125,19 @@ class Application(faust.App):  # type: ignore[misc]
     companions: list[Callable[[], Coroutine[Any, Any, None]]]
     pulse: Pulse
     growth: Growth
+    rulestopic: RulesTopic
+    founding: Founding
     presence: Presence
     membership: Membership
 
-    @cached_property
+    @property
     def rules(self) -> tuple[Rule, ...]:
-        """What is abnormal; read when first asked for, since not every command asks."""
-        return _rules.load(self.settings.rules)
+        """What is abnormal: the rules in force, of a worker; of what needs none, those of the file."""
+        return self.rulestopic.book.rules if self.rulestopic.book.number else self._file
+
+    @cached_property
+    def _file(self) -> tuple[Rule, ...]:
+        return rulesfile.load(self.settings.rules)
 
     def companion(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have a task run from the start; Faust begins its own only when the tables are recovered."""
@@ -138,6 +148,8 @@ class Application(faust.App):  # type: ignore[misc]
         await super().on_first_start()
         if by := wrong(self.clock.ahead):
             log.warning("The worker's clock is %s", by)
+        for words in self.founding.warnings.values():
+            log.warning("%s", words)
         if not self.clock.known:
             log.warning(
                 "Kafka's clock cannot be known, and the worker judges by its own what is live: topic %s has "
@@ -241,6 +253,8 @@ def create(settings: Settings) -> Application:
     application.sources = {}
     application.companions = []
     application.growth = Growth(settings)
+    application.rulestopic = RulesTopic(settings)
+    application.founding = Founding(settings, application.rulestopic)
     application.presence = Presence(settings, application.growth)
     application.membership = Membership(settings, application.presence)
     application.pulse = Pulse(settings.session_timeout / 2, application.membership.check)

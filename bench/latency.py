@@ -21,7 +21,7 @@ from rich.console import Console
 
 from bench.results import at_most, report
 from bench.worker import Crew, deployment
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.clicks import Clicks
 from clickwarden.kafka.topics import declare
@@ -83,7 +83,7 @@ async def _attack(settings: Settings, traffic: Clicks, attacks: int) -> NDArray[
 
     Negative where a crowded sketch has taken the user to be over the threshold a click too early.
     """
-    (threshold,) = (rule.threshold for rule in rules.load(settings.rules) if rule.name == RULE)
+    (threshold,) = (rule.threshold for rule in rulesfile.load(settings.rules) if rule.name == RULE)
     producer = Producer(
         {
             "bootstrap.servers": settings.bootstrap,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from clickwarden.audit.recount import Recount
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.errors import BrokerError
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.kafka.topics import declare
@@ -170,7 +170,7 @@ class Load:
         return asyncio.run(self._recount())
 
     async def _recount(self) -> Recount:
-        truth = Recount(self.settings, rules.load(self.settings.rules))
+        truth = Recount(self.settings, rulesfile.load(self.settings.rules))
         async with reader(self.settings, self.settings.clicks_topic) as consumer:
             async for partition, records in to_end(consumer):
                 truth.add(partition, records)

@@ -27,7 +27,7 @@ from bench.load import Load
 from bench.results import report
 from bench.stopwatch import Stopwatch
 from bench.worker import deployment
-from clickwarden.detection import rules, snapshot
+from clickwarden.detection import rulesfile, snapshot
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.detection import Detection
 from clickwarden.detection.sketch import Sharing, Sketch
@@ -79,7 +79,7 @@ def steps(load: Load, clicks: int, between_snapshots: int) -> Stopwatch:
     """What the product's functions take, with a snapshot of a partition every so many of its clicks."""
     settings = load.settings
     watch, decoder = Stopwatch(), Decoder(settings.field_names, settings.max_skew)
-    known = rules.load(settings.rules)
+    known = rulesfile.load(settings.rules)
     partitions = [Detection(number, known, settings) for number in range(settings.partitions)]
     kept = [0] * settings.partitions
     runs = list(_runs(load, clicks))

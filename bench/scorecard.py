@@ -17,7 +17,8 @@ from bench import docs, trial
 from bench.results import Goal, at_least, at_most, report
 from bench.scores import HONEST, SCORES, Honest, Score, honest_row, score_row, scores_of, table, worse
 from bench.trial import Label, Scale, Tally
-from clickwarden.detection.rules import Rule, load
+from clickwarden.detection.rules import Rule
+from clickwarden.detection.rulesfile import load
 from clickwarden.sandbox.attacks import ATTACKS
 from clickwarden.sandbox.crowd import OTHERS
 from clickwarden.settings import Settings

@@ -108,7 +108,9 @@ class Settings(BaseSettings):
     replication: int = Field(
         1, ge=1, le=9, description="Copies Kafka keeps of each topic we create; 3 outside development"
     )
-    rules: Path = Field(Path("rules.toml"), description="File that says what is abnormal")
+    rules: Path = Field(
+        Path("rules.toml"), description="File that says what is abnormal, until the rules topic does"
+    )
     field_user_id: Places = Field(
         "user_id",
         description="Where the user stands in a click: a name; a path (context.traits.userId); several with "
@@ -306,6 +308,11 @@ class Settings(BaseSettings):
     def late_topic(self) -> str:
         """Where clicks go whose window was closed."""
         return f"{self.clicks_topic}.late"
+
+    @property
+    def rules_topic(self) -> str:
+        """Where the rules are, and since when each partition is counted by which."""
+        return f"{self.app_id}-rules"
 
     @property
     def status_topic(self) -> str:

@@ -16,12 +16,13 @@ from rich.table import Table
 from app.main import settings
 from clickwarden.alerts.sight import Sight
 from clickwarden.alerts.words import plural
+from clickwarden.audit.adoptions import Adoptions, adoptions_told
 from clickwarden.audit.oracle import FAULTS, Judgement, judge
 from clickwarden.audit.recount import Recount, excuses
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.detection.intake import FATES, WINDOWS, Commonest, Counts, Intake
 from clickwarden.detection.rules import Rule
-from clickwarden.errors import ClickwardenError
+from clickwarden.errors import BrokerError, ClickwardenError
 from clickwarden.formats.choice import decoder_of
 from clickwarden.kafka.findings import is_compacted
 from clickwarden.kafka.inspection import configuration
@@ -62,8 +63,7 @@ class Verify(AsyncCommand):
         console = Console(stderr=True)
         try:
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-                watched = rules.load(settings.rules)
-                verdict, sight = await _verify(watched, progress)
+                verdict, sight, watched = await _verify(progress)
         except ClickwardenError as error:
             print(f"clickwarden: {error}", file=sys.stderr)
             sys.exit(COULD_NOT)
@@ -86,9 +86,9 @@ class Verify(AsyncCommand):
 class _Topic:
     """The clicks topic as far as it was read: what the recount made of its records, and why."""
 
-    def __init__(self, recount: Recount) -> None:
+    def __init__(self, recount: Recount, watched: Sequence[Rule]) -> None:
         self._recount = recount
-        self._watched = tuple(recount.rules.values())
+        self._watched = watched
         self._decode = decoder_of(settings)().decode
         self._intakes: dict[int, Intake] = {}
         self._fates: dict[int, Counter[str]] = {}
@@ -127,25 +127,39 @@ class _Topic:
         return seen
 
 
-async def _verify(watched: Sequence[Rule], progress: Progress) -> tuple[Judgement, Sight]:
+async def _verify(progress: Progress) -> tuple[Judgement, Sight, Sequence[Rule]]:
     # The clicks first: where their topic is misspelt, that is what to say.
     async with reader(settings, settings.clicks_topic) as consumer:
         async with reader(settings, settings.late_topic) as behind:
             late = [record async for _, run in _read(behind, "Late clicks", progress) for record in run]
         begins = await consumer.beginning_offsets(consumer.assignment())
+        adoptions = await _adoptions(progress)
+        newest = (rules for told in adoptions.values() for rules in told[-1][1])
+        # Nothing is told before a worker of this release has run.
+        watched = tuple(dict.fromkeys(newest)) if adoptions else rulesfile.load(settings.rules)
         recount = Recount(
             settings,
             watched,
             excused=excuses(late, settings.clicks_topic),
             begins={tp.partition: offset for tp, offset in begins.items()},
+            adoptions=adoptions,
             compacted=is_compacted(await configuration(settings)),
         )
-        topic = _Topic(recount)
+        topic = _Topic(recount, watched)
         async for partition, run in _read(consumer, "Clicks", progress):
             topic.take(partition, run)
     async with reader(settings, settings.anomalies_topic) as consumer:
         records = [record async for _, run in _read(consumer, "Anomalies", progress) for record in run]
-    return judge(recount, records), topic.sight()
+    return judge(recount, records), topic.sight(), watched
+
+
+async def _adoptions(progress: Progress) -> Adoptions:
+    try:
+        async with reader(settings, settings.rules_topic) as consumer:
+            records = [record async for _, run in _read(consumer, "Rules", progress) for record in run]
+    except BrokerError:
+        return {}
+    return adoptions_told(records)
 
 
 async def _read(

@@ -22,7 +22,7 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.sandbox.broker import Broker
 from experiments.deployment import Deployment
 
@@ -101,7 +101,7 @@ def produce(deployment: Deployment, chunks: Iterator[list[tuple[bytes, float]]],
 async def play(name: str, deployment: Deployment, chunks: Iterator[list[tuple[bytes, float]]]) -> Outcome:
     """Count the clicks with a worker, and judge it."""
     await deployment.declare()
-    threshold = next(rule.threshold for rule in rules.load(deployment.settings.rules) if not rule.events)
+    threshold = next(rule.threshold for rule in rulesfile.load(deployment.settings.rules) if not rule.events)
     sent = produce(deployment, chunks, threshold)
     with deployment.worker() as process:
         while not await _counted(deployment, sent):

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from http.client import HTTPConnection
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import uuid4
 
+import msgspec
 import psutil
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
@@ -29,10 +30,13 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from clickwarden.audit.adoptions import adoptions_told
 from clickwarden.audit.oracle import Judgement, judge
 from clickwarden.audit.recount import Recount, excuses
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
+from clickwarden.detection.rules import Rule
 from clickwarden.kafka.reader import reader, to_end
+from clickwarden.kafka.rulestopic import RulesTopic, change_of
 from clickwarden.settings import PREFIX, Settings
 
 RULES = """
@@ -280,6 +284,29 @@ class Site:
             timeout=60,
         )
 
+    def launch_command(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """The same, not waited for."""
+        return faust(*arguments, environment=environment_of(self.settings), folder=self.folder)
+
+    def write(self, name: str, content: str) -> Path:
+        """A file of the test's own."""
+        path = self.folder / name
+        path.write_text(content)
+        return path
+
+    def changes(self) -> int:
+        """How often the rules were changed; the first time is when they begin."""
+        topic = RulesTopic(self.settings)
+        asyncio.run(topic.read())
+        return topic.book.number
+
+    def put(self, rules: str) -> str:
+        """Put rules into force by the command; what it says."""
+        self.settings.rules.write_text(rules)
+        done = self.run("rules", "put", str(self.settings.rules), "--why", "a test")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     # -- records --------------------------------------------------------------------------------------
 
     def create(self, **config: str) -> None:
@@ -424,11 +451,20 @@ class Site:
         settings = self.settings
         begins = {number: first for number, (first, _) in self.bounds().items()}
         late = excuses(self.late(), settings.clicks_topic)
-        truth = Recount(settings, rules.load(settings.rules), late, begins)
+        adoptions = adoptions_told(self.read(settings.rules_topic))
+        truth = Recount(settings, rulesfile.load(settings.rules), late, begins, adoptions=adoptions)
         records = self.clicks()
         for number in begins:
             truth.add(number, [record for record in records if record.partition == number])
         return judge(truth, self.read(settings.anomalies_topic))
+
+
+async def put_rules(settings: Settings, rules: Sequence[Rule]) -> None:
+    """Put rules into force in place of others, as `rules put` does, without waiting until they are."""
+    topic = RulesTopic(settings)
+    await topic.read()
+    raw = [msgspec.Raw(msgspec.json.encode(rule)) for rule in rules]
+    await topic.write(change_of(topic.book, raw, what="put", who="tests", why="", now=time.time()))
 
 
 def _check(error: Any, message: Any) -> None:

@@ -6,6 +6,7 @@
 | ``GET /api/v1/users/USER``, ``/api/v1/users?id=USER`` | :class:`web.users.User` |
 | ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
 | ``GET /api/v1/rules`` | a list of :class:`web.rules.RuleStatus` |
+| ``GET /api/v1/rules/history`` | :class:`web.changes.RulesHistory` |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
 | ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …, "detail": …}`` |
@@ -24,7 +25,7 @@ from aiohttp import web
 from agents.worker import condition, status
 from app.main import app
 from clickwarden.alerts.feed import Entry
-from web import now, query, rules, users
+from web import changes, now, query, rules, users
 from web.export import csv_head, csv_rows, ndjson
 from web.listeners import Listener, listeners
 from web.live import feed, following, stream
@@ -160,6 +161,12 @@ async def _export(
 async def watched(_: web.Request) -> web.Response:
     """What is being watched, and what came of it."""
     return answer(rules.encoded())
+
+
+@routes.get("/api/v1/rules/history")
+async def rules_history(_: web.Request) -> web.Response:
+    """How the rules in force came to be."""
+    return answer(changes.encoded())
 
 
 @routes.get("/api/v1/status")

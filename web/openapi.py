@@ -13,6 +13,7 @@ from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
 from web.api import Anomalies, Problem, answer
+from web.changes import RulesHistory
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
 from web.rules import RuleStatus
@@ -81,6 +82,7 @@ OPERATIONS = {
         "All of them, one JSON object a line", {200: "application/x-ndjson", 400: Problem}, FILTERS
     ),
     "/api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
+    "/api/v1/rules/history": Operation("How the rules in force came to be", {200: RulesHistory}),
     "/api/v1/status": Operation("This worker and its partitions", {200: Status}),
     "/api/v1/stream": Operation(
         "Server-sent events: 'anomaly' with a record, 'now' once a second, 'reset' where what was missed is "

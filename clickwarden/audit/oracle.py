@@ -207,7 +207,7 @@ class _Hearing:
     def _identify(self, said: _Statement, key: bytes | None) -> None:
         """Whether it has the name, and the window, that it must have."""
         identity = _alert_id(said.case)
-        rule = self.truth.rules.get(said.case.rule)
+        rule = self.truth.rule(said.case)
         if said.name != identity or key != identity.encode():
             words = f"{said.case}: expected alert_id and key {identity}, found {said.name!r} under {key!r}"
             self._find("conflicting", said.name, words)
@@ -217,7 +217,7 @@ class _Hearing:
 
     def _weigh(self, said: _Statement) -> None:
         """Whether the user was over the threshold, with a count in the interval."""
-        rule, count = self.truth.rules.get(said.case.rule), self.over.get(said.case)
+        rule, count = self.truth.rule(said.case), self.over.get(said.case)
         limit = self.truth.threshold(said.case) if rule else 0
         if count is None or rule is None or (said.status == "closed" and count.in_time <= limit):
             why = f"at most {limit} clicks" if rule else "no such rule"

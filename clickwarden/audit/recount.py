@@ -8,7 +8,7 @@ open window.
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -83,7 +83,8 @@ class Recount:
 
     Args:
         settings: names of the fields, lateness and skew.
-        rules: what is abnormal.
+        rules: what is abnormal, in partitions of which nothing else is told.
+        adoptions: since which offset a partition is counted by which rules, the first first, by partition.
         excused: what only the worker knows of a click (see :func:`excuses`),
             by partition, offset and element: that wall clock had closed its
             window, or that it came too late to be counted at all.
@@ -108,9 +109,11 @@ class Recount:
         excused: Mapping[Place, Missed] | None = None,
         begins: Mapping[int, int] | None = None,
         *,
+        adoptions: Mapping[int, Sequence[tuple[int, Sequence[Rule]]]] | None = None,
         compacted: bool = False,
     ) -> None:
-        self.rules = {rule.name: rule for rule in rules}
+        self._rules = list(rules)
+        self._adoptions = adoptions or {}
         self.begins = begins or {}
         self.accepted = self.late = self.excused = self.uncounted = self.rejected = self.ignored = 0
         self.further = 0
@@ -121,7 +124,8 @@ class Recount:
         self._partitions = {number: self._partition(number) for number in self.begins}
 
     def _partition(self, number: int) -> "_Partition":
-        return _Partition(number, self.begins.get(number, 0), self.rules.values())
+        adoptions = self._adoptions.get(number) or [(0, self._rules)]
+        return _Partition(number, self.begins.get(number, 0), adoptions)
 
     def add(self, number: int, records: Iterable[AuditRecord]) -> list[list[str]]:
         """Count the records that come next in this partition.
@@ -133,6 +137,7 @@ class Recount:
         return [self._add(self._partitions[number], record) for record in records]
 
     def _add(self, partition: "_Partition", record: AuditRecord) -> list[str]:
+        partition.adopt(record.offset)
         partition.end = record.offset + 1
         partition.records += 1
         partition.born = min(partition.born, record.timestamp / 1000.0)
@@ -168,6 +173,8 @@ class Recount:
             if tally.events and event not in tally.events:
                 continue
             start = int(time) // tally.window * tally.window
+            if not tally.since <= start < tally.until:
+                continue
             by_the_clicks = start + tally.window <= watermark
             if not by_the_clicks and tally.name not in missed.late:
                 tally.count(user, start, lateness)
@@ -201,22 +208,39 @@ class Recount:
 
     def windows(self) -> Iterator[tuple[str, int, dict[int, Mapping[str, int]]]]:
         """Of each rule and window: each partition's clicks by user, whether in time or late."""
-        for place, rule in enumerate(self.rules):
-            tallies = {number: each.tallies[place] for number, each in self._partitions.items()}
-            for start in set().union(*(tally.starts for tally in tallies.values())):
-                yield rule, start, {number: tally.clicks(start) for number, tally in tallies.items()}
+        found: dict[tuple[str, int], dict[int, Mapping[str, int]]] = {}
+        for number, partition in self._partitions.items():
+            for tally in partition.tallies:
+                for start in tally.starts:
+                    found.setdefault((tally.name, start), {})[number] = tally.clicks(start)
+        for (rule, start), partitions in found.items():
+            yield rule, start, partitions
 
     def born(self) -> dict[int, float]:
         """When each partition got its first record, epoch seconds: -inf where that is lost, inf: never."""
         return {number: partition.born for number, partition in self._partitions.items()}
 
+    def rule(self, case: Case) -> Rule | None:
+        """The rule as it was when the window opened; None where there was none."""
+        tally = self._tally(case)
+        return tally.rule if tally else None
+
+    def _tally(self, case: Case) -> "_Tally | None":
+        partition = self._partitions.get(case.partition)
+        tallies = partition.tallies if partition else ()
+        # Some of a name may have had no window at all.
+        return next((tally for tally in tallies if tally.holds(case)), None)
+
     def threshold(self, case: Case) -> int:
         """Of its rule when the window opened."""
-        return self.rules[case.rule].threshold
+        rule = self.rule(case)
+        return rule.threshold if rule else 0
 
     def closed(self, case: Case) -> bool:
         """Whether the clicks themselves have closed the window."""
-        return case.window + self.rules[case.rule].window <= self._partitions[case.partition].watermark
+        rule = self.rule(case)
+        end = case.window + (rule.window if rule else 0)
+        return end <= self._partitions[case.partition].watermark
 
     def leaders(self, number: int, rule: str, windows: int) -> list[tuple[str, int, int]]:
         """Who has most clicks in the last windows of a rule in a partition, the oldest window first.
@@ -224,7 +248,8 @@ class Recount:
         Of each window: the user, the user's clicks, and everybody's; of those that came in time.
         """
         tallies = self._partitions[number].tallies
-        return next((tally.leaders(windows) for tally in tallies if tally.name == rule), [])
+        in_force = (tally for tally in tallies if tally.name == rule and tally.until == math.inf)
+        return next((tally.leaders(windows) for tally in in_force), [])
 
     @property
     def gone(self) -> dict[int, int]:
@@ -237,8 +262,8 @@ class Recount:
         partition = self._partitions.get(case.partition)
         if partition and partition.holes and self._compacted:
             return False
-        tallies = partition.tallies if partition else ()
-        return all(tally.name != case.rule or case.window >= tally.whole_from for tally in tallies)
+        tally = self._tally(case)
+        return tally is None or case.window >= tally.whole_from
 
 
 class _Partition:
@@ -250,7 +275,7 @@ class _Partition:
     event time and 1/128 s a click. (See "Time" in docs/how-it-works.md.)
     """
 
-    def __init__(self, number: int, begin: int, rules: Iterable[Rule]) -> None:
+    def __init__(self, number: int, begin: int, adoptions: Sequence[tuple[int, Sequence[Rule]]]) -> None:
         self.number = number
         self.begin = self.end = begin
         self.records = 0
@@ -258,14 +283,48 @@ class _Partition:
         self.newest = -math.inf
         self.watermark = -math.inf
         self.now = -math.inf
-        self.tallies = [_Tally(number, rule, lost=begin > 0) for rule in rules]
         self._time = -math.inf
+        self.tallies: list[_Tally] = []
+        # Whatever was counted before the first is told of, it was by that.
+        self._ahead = deque([(-1, adoptions[0][1]), *adoptions[1:]])
+        self.adopt(begin)
         self._last: deque[tuple[float, bool]] = deque(maxlen=20)
 
     @property
     def holes(self) -> int:
         """Offsets that hold no record."""
         return self.end - self.begin - self.records
+
+    def adopt(self, offset: int) -> None:
+        """Put into force what is told to be from this offset on, or from an earlier one."""
+        while self._ahead and self._ahead[0][0] <= offset:
+            self._change({rule.name: rule for rule in self._ahead.popleft()[1]})
+
+    def _change(self, rules: dict[str, Rule]) -> None:
+        """Begin to count by other rules, each from the first window behind the newest click.
+
+        A rule that goes has the windows that begin before its own next one; one
+        that takes its place, all from its own next one on.
+        """
+        lost = self.begin > 0 and not self.records
+        for tally in self.tallies:
+            wanted = rules.get(tally.name)
+            if tally.until < math.inf:
+                continue
+            if wanted is None:
+                tally.until = self._next(tally.window)
+            elif wanted == tally.rule:
+                del rules[tally.name]  # as before
+        for rule in rules.values():
+            since = self._next(rule.window)
+            for tally in self.tallies:
+                if tally.name == rule.name:
+                    tally.until = min(tally.until, since)
+            self.tallies.append(_Tally(self.number, rule, since, lost=lost))
+
+    def _next(self, window: int) -> float:
+        """Start of the next window of that size."""
+        return self.newest if math.isinf(self.newest) else (int(self.newest) // window + 1) * window
 
     def advance(self, time: float, received: float | None, lateness: float) -> None:
         """Let a click move the time."""
@@ -282,14 +341,19 @@ class _Partition:
 
 
 class _Tally:
-    """Clicks by window and user, of one rule in one partition."""
+    """Clicks by window and user, of one rule in one partition, in windows that start in [since, until)."""
 
-    def __init__(self, partition: int, rule: Rule, *, lost: bool) -> None:
+    def __init__(self, partition: int, rule: Rule, since: float, *, lost: bool) -> None:
+        self.rule, self.since, self.until = rule, since, math.inf
         self.name, self.window, self.events = rule.name, rule.window, frozenset(rule.events)
         self.whole_from = math.inf if lost else -math.inf
         self._partition, self._threshold = partition, rule.threshold
         self._in_time: dict[int, dict[str, int]] = {}
         self._late: dict[int, dict[str, list[float]]] = {}
+
+    def holds(self, case: Case) -> bool:
+        """Whether the case is of a window of its own."""
+        return self.name == case.rule and self.since <= case.window < self.until
 
     def count(self, user: str, start: int, lateness: float) -> None:
         """Count a click that came in time."""

@@ -198,7 +198,7 @@ class Detection:
         lies before it may have been counted, and told, under the old rules by
         a worker that died since; counted again, it must tell the same.
         """
-        planned = self.changes[-1][1] if self.changes else [ruled.rule for ruled in self._in_effect()]
+        planned = self.changes[-1][1] if self.changes else self.rules
         if {rule.name: rule for rule in planned} == {rule.name: rule for rule in rules}:
             return False
         self.changes.append((offset, tuple(rules)))
@@ -210,8 +210,13 @@ class Detection:
             self._change(self.changes.pop(0)[1])
         return self.changes[0][0] if self.changes else None
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Those in effect."""
+        return tuple(ruled.rule for ruled in self._in_effect())
+
     def _in_effect(self) -> list[RuleWindows]:
-        return [ruled for ruled in self.rule_windows if math.isinf(ruled.until)]
+        return [ruled for ruled in self.rule_windows if ruled.until == math.inf]
 
     def _change(self, rules: Sequence[Rule]) -> None:
         """Put rules into effect, each from its next window on.
@@ -226,6 +231,10 @@ class Detection:
                 del wanted[rule.name]
             else:
                 ruled.until = self._next_window(rule or ruled.rule)
+        # One that an earlier change has put out of effect may still wait for a longer window's end.
+        for ruled in self.rule_windows:
+            if rule := wanted.get(ruled.rule.name):
+                ruled.until = min(ruled.until, self._next_window(rule))
         self.rule_windows += [RuleWindows(rule, self._next_window(rule)) for rule in wanted.values()]
 
     def _next_window(self, rule: Rule) -> float:

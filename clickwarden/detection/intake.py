@@ -141,11 +141,15 @@ class Intake:
         self._records = 0
         self._table = np.zeros((2 * BLOCKS, MOST_FATES), np.uint8)
         self._stamps = np.zeros(2 * BLOCKS)
-        self._watched = frozenset(event for rule in rules for event in rule.events)
         self._events: dict[str, float] = {}  # seen longest ago first
+        self._windows: deque[Commonest] = deque(maxlen=WINDOWS)
+        self.watch(rules)
+
+    def watch(self, rules: Sequence[Rule]) -> None:
+        """Go by these rules from now on."""
+        self._watched = frozenset(event for rule in rules for event in rule.events)
         widest = min(rules, key=lambda rule: (bool(rule.events), rule.window), default=None)
         self.widest = widest.name if widest else ""
-        self._windows: deque[Commonest] = deque(maxlen=WINDOWS)
 
     def take(self, batch: Batch, findings: Findings) -> None:
         """Learn what became of a batch."""

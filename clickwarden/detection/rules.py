@@ -1,15 +1,11 @@
-"""What is abnormal: the rules of ``rules.toml``."""
+"""What is abnormal: a rule."""
 
 import hashlib
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-
-from clickwarden.errors import SettingsError
 
 Category = Literal["bot", "scraper", "credential_stuffing"]
 
@@ -69,17 +65,6 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return self.owasp or OWASP[self.category]
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    rule: list[Rule]
-    events: dict[str, list[str]] = {}
-
-
-def _named(rule: Rule, others: Mapping[str, Sequence[str]]) -> Rule:
-    """The rule with what others call its events behind what it calls them."""
-    names = [*rule.events, *(name for event in rule.events for name in others.get(event, ()))]
-    return msgspec.structs.replace(rule, events=tuple(dict.fromkeys(names)))
-
-
 def spelled(events: Sequence[str], separator: str) -> str:
     """The first names of some events, and how many more there are; the separator stands before the last.
 
@@ -90,32 +75,6 @@ def spelled(events: Sequence[str], separator: str) -> str:
     if len(events) > SPELLED:
         names.append(f"{len(events) - SPELLED} more")
     return separator.join((*([", ".join(names[:-1])] if names[1:] else ()), *names[-1:]))
-
-
-def load(path: Path) -> tuple[Rule, ...]:
-    """Read the rules, in the file's order, each with all names of its events.
-
-    Raises:
-        SettingsError: the file is missing, is not TOML, or a rule is wrong.
-    """
-    try:
-        with path.open("rb") as file:
-            found = msgspec.convert(tomllib.load(file), _File)
-    except FileNotFoundError:
-        raise SettingsError(
-            f"CLICKWARDEN_RULES={path}: no such file; write one (see rules.toml in the repository) "
-            "or name the one you have"
-        ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise SettingsError(f"{path}: {error}") from None
-    rules = [_named(rule, found.events) for rule in found.rule]
-    names = [rule.name for rule in rules]
-    if not rules:
-        raise SettingsError(f"{path}: holds no rule; add a [[rule]] with name, window and threshold")
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise SettingsError(f"{path}: two rules are named {twice!r}; names must differ")
-    return tuple(rules)
 
 
 def digest_of(rules: Sequence[Rule]) -> str:

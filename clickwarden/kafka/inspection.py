@@ -134,7 +134,7 @@ class Inspection:
         self._stray: Finding | None = None
         self._stands = 0
 
-    async def watch(self, longest: float, seconds: float = INSPECTION_SECONDS) -> None:
+    async def watch(self, longest: Callable[[], float], seconds: float = INSPECTION_SECONDS) -> None:
         """Look every so many ``seconds`` until cancelled.
 
         Args:
@@ -144,7 +144,7 @@ class Inspection:
         while True:
             try:
                 topic = await look(self._settings)
-                self._take(findings(topic, longest, self._counted()))
+                self._take(findings(topic, longest(), self._counted()))
             except ClickwardenError as error:  # others say that Kafka is away, or refuses us
                 log.debug("Topic %s cannot be looked at: %s", self._settings.clicks_topic, error)
             except Exception:  # whatever it is, the worker counts on

@@ -13,7 +13,7 @@ from clickwarden.settings import Settings
 def worker(settings: Settings) -> list[Right]:
     """What ``faust -A app worker`` needs."""
     own = [topic.name for topic in changelogs(settings)]
-    both = settings.anomalies_topic, settings.status_topic, *own
+    both = settings.anomalies_topic, settings.rules_topic, settings.status_topic, *own
     return [
         *_on_topics("Read", settings.clicks_topic, *both),
         *_on_topics("Write", settings.rejected_topic, settings.late_topic, *both),
@@ -24,7 +24,13 @@ def worker(settings: Settings) -> list[Right]:
 def producer(settings: Settings, outbox: str) -> list[Right]:
     """What ``simulate``, ``replay`` and a ClickProducer need; ``outbox`` is the transactional id."""
     prefix = f"{settings.app_id}-outbox-"
-    others = settings.rejected_topic, settings.late_topic, settings.anomalies_topic, settings.status_topic
+    others = (
+        settings.rejected_topic,
+        settings.late_topic,
+        settings.anomalies_topic,
+        settings.rules_topic,
+        settings.status_topic,
+    )
     return [
         *_on_topics("Read", settings.clicks_topic),
         *_on_topics("Write", settings.clicks_topic),
@@ -32,6 +38,11 @@ def producer(settings: Settings, outbox: str) -> list[Right]:
         Right("Read", "group", outbox, prefix),
         Right("Write", "transactional-id", outbox, prefix),
     ]
+
+
+def author(settings: Settings) -> list[Right]:
+    """What ``rules put`` and ``rules disable`` need."""
+    return [*_on_topics("Read", settings.rules_topic), *_on_topics("Write", settings.rules_topic)]
 
 
 def reader(*topics: str) -> list[Right]:
@@ -49,8 +60,12 @@ def table() -> str:
     roles = {
         "`worker`": worker(settings),
         "`simulate`, `replay`, a `ClickProducer`": producer(settings, ""),
-        "`verify`": reader(settings.clicks_topic, settings.late_topic, settings.anomalies_topic),
+        "`verify`": reader(
+            settings.clicks_topic, settings.rules_topic, settings.late_topic, settings.anomalies_topic
+        ),
         "`alerts`": reader(settings.anomalies_topic, settings.status_topic),
+        "`rules list`, `rules history`": reader(settings.rules_topic),
+        "`rules put`, `rules disable`": author(settings),
     }
     rows = ["| who | right | on |", "|---|---|---|"]
     for role, rights in roles.items():

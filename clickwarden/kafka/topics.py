@@ -45,6 +45,8 @@ def layout(settings: Settings) -> Iterator[NewTopic]:
     # Kafka deletes whole segments: short ones, or it would keep a week.
     hours = {"retention.ms": str(120 * MINUTE_MS), "segment.ms": str(10 * MINUTE_MS)}
     yield NewTopic(settings.status_topic, 1, settings.replication, topic_configs=received | hours)
+    kept = {"cleanup.policy": "compact"}
+    yield NewTopic(settings.rules_topic, 1, settings.replication, topic_configs=received | kept | roomy)
 
 
 def changelogs(settings: Settings) -> Iterator[NewTopic]:
@@ -80,7 +82,7 @@ async def declare(settings: Settings, *more: NewTopic) -> dict[str, int]:
             # Asked also when we have just created it: somebody else may have been first.
             clicks = (await partitions(admin, [settings.clicks_topic]))[settings.clicks_topic]
             for topic in missing:
-                if topic.name != settings.status_topic:
+                if topic.name not in (settings.status_topic, settings.rules_topic):
                     topic.num_partitions = clicks
             await _create(settings, admin, missing, absent)
         return await partitions(admin, list(wanted))

@@ -17,7 +17,7 @@ def test_who_differs_is_named(field: str, two: Status) -> None:
     found = discord_of([status("one"), two, status("three")])
     assert list(found) == [field]
     assert found[field].endswith(": one, three; others: two")
-    assert f"CLICKWARDEN_{field.upper()}" in found[field]
+    assert f"different {field}" in found[field]
 
 
 def test_who_counts_alike_is_not_and_neither_is_an_older_release() -> None:

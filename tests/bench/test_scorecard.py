@@ -13,13 +13,13 @@ from bench import results, scorecard, trial
 from bench.__main__ import main
 from bench.scores import honest_of, scores_of, worse
 from bench.trial import Scale, Tally
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import Rule
 from clickwarden.sandbox.attacks import ATTACKS
 from clickwarden.settings import Settings
 
 SMALL = Scale(hours=1, rate=200_000, each=12)
-SHIPPED = rules.load(scorecard.RULES)
+SHIPPED = rulesfile.load(scorecard.RULES)
 PAGE = scorecard.PAGE.read_text()
 
 

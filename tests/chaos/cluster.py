@@ -1,8 +1,8 @@
 """The cluster under fire: Kafka's nodes and the workers, by name."""
 
-import re
+import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGTERM
@@ -11,14 +11,14 @@ from typing import Self
 
 from app.membership import CUT_OFF, EXPELLED, UNCOORDINATED
 from app.pulse import EXIT_CODE
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
+from clickwarden.detection.rules import Rule
 from clickwarden.sandbox.broker import Broker
 from tests.chaos.load import Load
 from tests.chaos.network import Network
 from tests.chaos.proxy import Condition
 from tests.chaos.timeline import Chronicle
-from tests.chaos.verdict import Change
-from tests.site import Site, Worker
+from tests.site import Site, Worker, put_rules
 
 RULES = Path(__file__).parents[2] / "rules.toml"
 NAMES = ("one", "two", "three")
@@ -45,8 +45,7 @@ class Cluster:
             their life; they are started again.
         load: the clicks on their way; to be started when the workers are ready.
         peak: most memory that a worker was seen to use, bytes.
-        thresholds: what is added to the original ones now.
-        changes: the rules that were put into force.
+        rules: those that the workers began with.
     """
 
     def __init__(
@@ -56,7 +55,8 @@ class Cluster:
         self.names = NAMES[:workers]
         self.broker = Broker(folder / "kafka", port=0, nodes=nodes, proxied=self.names)
         self.meant: dict[str, Worker] = {}
-        self.kills = self.deaths = self.fenced = self.peak = self.thresholds = 0
+        self.rules = rulesfile.load(RULES)
+        self.kills = self.deaths = self.fenced = self.peak = 0
         self._disturbed: set[Worker] = set()
         self._folder = folder
         self._rate, self._seed = rate, seed
@@ -74,11 +74,10 @@ class Cluster:
             idle_timeout=IDLE_SECONDS,
         )
         settings = self.site.settings
-        self.changes = [Change(rules.load(RULES), dict.fromkeys(range(PARTITIONS), 0))]
         self.load = Load(
             settings.bootstrap,
             settings.clicks_topic,
-            rules.load(RULES),
+            self.rules,
             rate=self._rate,
             lateness=settings.lateness,
             seed=self._seed,
@@ -182,23 +181,6 @@ class Cluster:
 
     # -- rules ----------------------------------------------------------------------------------------
 
-    def change_thresholds(self, by: int) -> None:
-        """Put thresholds of the original ones + ``by`` into force; every worker is restarted."""
-        self.thresholds = by
-        running = list(self.meant)
-        self.until(self.ready, 120, "all workers ready for other rules")
-        self.stop(*running)
-        changed = re.sub(
-            r"^threshold = (\d+)$",
-            lambda found: f"threshold = {int(found[1]) + by}",
-            RULES.read_text(),
-            flags=re.MULTILINE,
-        )
-        path = self.site.settings.rules
-        path.write_text(changed)
-        # Workers take changed rules up at the end of what Kafka holds when they start.
-        with self.load.paused():
-            ends = {number: end for number, (_, end) in self.site.bounds().items()}
-            self.changes.append(Change(rules.load(path), ends))
-            self.start(*running)
-            self.until(self.ready, 120, "all workers ready under other rules")
+    def put_rules(self, rules: Sequence[Rule]) -> None:
+        """Put rules into force in place of others, while workers run or do not."""
+        asyncio.run(put_rules(self.site.settings, rules))

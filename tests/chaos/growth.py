@@ -13,11 +13,10 @@ from typing import NamedTuple
 from rich.table import Table
 
 from clickwarden.audit.oracle import FAULTS, Judgement
-from clickwarden.detection import rules
-from tests.chaos.cluster import NAMES, RULES, Cluster
+from tests.chaos.cluster import NAMES, Cluster
 from tests.chaos.timeline import Chronicle
 from tests.chaos.trial import hold
-from tests.chaos.verdict import Change, verdict
+from tests.chaos.verdict import verdict
 
 #: The topic has four partitions, and then so many.
 NUMBERS = (8, 12)
@@ -82,8 +81,7 @@ def grow(folder: Path, *, seed: int, workers: int, rate: int) -> Outcome:
         cluster.until(cluster.ready, WAIT_SECONDS, "all workers ready")
         cluster.until(lambda: not cluster.site.behind(), WAIT_SECONDS, "all counted")
         cluster.stop(*cluster.meant)
-        begins = dict.fromkeys(range(settings.partitions), 0)
-        found = verdict(settings, [Change(rules.load(RULES), begins)])
+        found = verdict(settings)
     return Outcome(found, cluster.kills, cluster.deaths)
 
 

@@ -127,7 +127,7 @@ def siege(
         progress.stop()
         timeline.note("all counted; the oracle recounts them")
         cluster.stop(*cluster.meant)
-        found = verdict(settings, cluster.changes)
+        found = verdict(settings)
         timeline.note("done")
     longest = max(longest, progress.longest)
     return Outcome(

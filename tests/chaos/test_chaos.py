@@ -1,9 +1,12 @@
 """A short siege, the same each time; ``make chaos`` lays the long ones, of other seeds."""
 
+import os
 from pathlib import Path
+from random import randrange
 
 from rich.console import Console
 
+from tests.chaos.changes import change
 from tests.chaos.faults import network
 from tests.chaos.siege import siege
 
@@ -15,6 +18,15 @@ def test_a_short_siege(tmp_path: Path) -> None:
     outcome = siege(tmp_path, seed=SEED, rounds=3, workers=2, nodes=1, rate=3000)
     Console().print(outcome.table())
     assert outcome.ok, outcome.verdict.examples
+
+
+def test_rules_that_change_under_load_and_kills(tmp_path: Path) -> None:
+    seed = int(os.environ.get("SEED") or randrange(10**6))
+    print(f"again: make changes SEED={seed} CHANGES=8 KILLS=2 WORKERS=2 RATE=2000")
+    outcome = change(tmp_path, seed=seed, changes=8, kills=2, workers=2, rate=2000)
+    Console().print(outcome.table())
+    assert outcome.ok, outcome.verdict.examples
+    assert outcome.changes == 8
 
 
 def test_a_worker_is_cut_off_from_the_coordinator(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from clickwarden.alerts.sight import Sight
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.detection import Detection, Findings
@@ -22,7 +22,7 @@ from clickwarden.formats.choice import decoder_of
 from clickwarden.settings import Settings
 
 CASES = Path(__file__).parents[1] / "cases"
-RULES = rules.load(Path(__file__).parents[2] / "rules.toml")
+RULES = rulesfile.load(Path(__file__).parents[2] / "rules.toml")
 NOON = 1_773_152_400.0  # the first click of most cases, start of a minute
 LATER = NOON + 86_400
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clickwarden import zstd
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.whole import WholeDetection
 from clickwarden.errors import ClickwardenError
@@ -21,7 +21,7 @@ from clickwarden.settings import Settings
 from clickwarden.sources import files
 
 CASES = Path(__file__).parents[1] / "cases"
-RULES = rules.load(Path(__file__).parents[2] / "rules.toml")
+RULES = rulesfile.load(Path(__file__).parents[2] / "rules.toml")
 ATTACK = {("bot", "203.0.113.7", 60)}
 GUESSING = {("credential-stuffing", "203.0.113.7", 40)}
 PROXIED = Reading(trusted_proxies=["10.0.0.0/8"])

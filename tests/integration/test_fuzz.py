@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from clickwarden.audit.oracle import recount
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.formats.clicks import REASONS
 from tests.site import Site, click, clicks, window_before
 
@@ -122,7 +122,7 @@ def test_fuzzed_records(site: Callable[..., Site]) -> None:
     assert ("eve", ATTACK) in [(each["user_id"], each["count"]) for each in topic.anomalies("closed")]
 
     refused = {int(copy.about["offset"]) for copy in topic.rejected()}
-    known = rules.load(topic.settings.rules)
+    known = rulesfile.load(topic.settings.rules)
     for record in topic.clicks():  # each by itself: two errors cannot make up for each other
         no_click = recount({0: [record]}, topic.settings, known).rejected > 0
         assert no_click == (record.offset in refused), record.value

@@ -10,7 +10,7 @@ import pytest
 from agents.snapshots import KEY
 from clickwarden.detection.snapshot import VERSION
 from clickwarden.times import isotime
-from tests.site import Site, Worker, click, clicks, window_before
+from tests.site import RULES, Site, Worker, click, clicks, window_before
 
 T = window_before(time.time())
 NEVER = 600.0
@@ -209,8 +209,7 @@ def test_a_changed_rule_takes_effect_at_the_next_window_and_drops_no_count(site:
     worker.terminate()
     # What came while nobody counted is counted under the rules of the time.
     topic.send(*clicks("bob", 30, T + 30, T + 59), closing(0), *clicks("joe", 30, T + 66, T + 110))
-    rules = topic.settings.rules
-    rules.write_text(rules.read_text().replace("threshold = 50", "threshold = 20"))
+    topic.put(RULES.replace("threshold = 50", "threshold = 20"))
     worker = topic.start()
     topic.send(
         *clicks("joe", 31, T + 110, T + 119), closing(1), *clicks("mia", 30, T + 126, T + 170), closing(2)
@@ -218,6 +217,7 @@ def test_a_changed_rule_takes_effect_at_the_next_window_and_drops_no_count(site:
     topic.await_counted(worker)
     found = [(each["user_id"], each["threshold"], each["count"]) for each in topic.anomalies("closed")]
     assert found == [("joe", 50, 61), ("mia", 20, 30)]
+    right(topic)
 
 
 # -- loss is reported ---------------------------------------------------------------------------------

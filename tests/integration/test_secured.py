@@ -304,7 +304,9 @@ def needed_by(role: str, settings: Settings) -> list[Right]:
     return {
         "worker": roles.worker(settings),
         "producer": roles.producer(settings, f"{settings.app_id}-outbox-1"),
-        "verify": roles.reader(settings.clicks_topic, settings.late_topic, settings.anomalies_topic),
+        "verify": roles.reader(
+            settings.clicks_topic, settings.rules_topic, settings.late_topic, settings.anomalies_topic
+        ),
         "alerts": roles.reader(settings.anomalies_topic, settings.status_topic),
     }[role]
 

@@ -138,7 +138,7 @@ async def test_what_changes_while_a_worker_runs_is_noticed_once(
         caplog.clear()
 
     name = here.settings.clicks_topic
-    watching = asyncio.create_task(inspection.watch(60, seconds=0.05))
+    watching = asyncio.create_task(inspection.watch(lambda: 60, seconds=0.05))
     await asyncio.to_thread(here.configure, "cleanup.policy", "compact")
     await until_told(f"Topic {name} is compacted (cleanup.policy=compact)")
     await asyncio.to_thread(here.configure, "cleanup.policy", "delete")

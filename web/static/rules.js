@@ -5,6 +5,7 @@ import { byId, element, Rows, write } from "./element.js";
 import { threat } from "./incident.js";
 import { share } from "./picture.js";
 import { multiple, number, plural, userLink } from "./text.js";
+import { moment } from "./time.js";
 
 const closest = (each) =>
   element(
@@ -43,9 +44,32 @@ const rules = new Rows(byId("rules"), "li", "name", (rule) => [
 
 poll("/api/v1/rules", 3000, (answer) => {
   byId("empty").hidden = answer.length > 0;
-  write(byId("empty"), "No rules: rules.toml is empty.");
+  write(byId("empty"), "No rules are in force.");
   const first = !byId("rules").childElementCount;
   rules.show(answer);
   for (const [index, row] of [...byId("rules").children].entries()) row.id = answer[index].name;
   if (first && location.hash) byId(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+});
+
+const changes = new Rows(byId("changes"), "li", "number", (change) => [
+  element("p", {}, change.what, change.why ? ` — ${change.why}` : ""),
+  element(
+    "p",
+    { className: "about" },
+    `${change.number} · `,
+    moment(change.when),
+    ` · ${change.who} · in force: `,
+    change.rules.join(", "),
+  ),
+  ...Object.entries(change.left_out).map(([name, why]) =>
+    element("p", { className: "warning" }, `Rule ${name} is left out by this worker's release: ${why}`),
+  ),
+  ...(change.partitions.length
+    ? [element("p", { className: "note" }, `Counted by in ${plural(change.partitions.length, "partition")}`)]
+    : []),
+]);
+
+poll("/api/v1/rules/history", 3000, (answer) => {
+  byId("warnings").replaceChildren(...answer.warnings.map((words) => element("p", { className: "warning" }, words)));
+  changes.show(answer.changes);
 });

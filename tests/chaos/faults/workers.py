@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from random import Random
 
+from msgspec.structs import replace
+
 from agents.partitions import PIECE_SECONDS
 from app.pulse import EXIT_CODE
 from tests.chaos.cluster import FENCED, IDLE_SECONDS, SESSION_SECONDS, Broken, Cluster
@@ -129,9 +131,9 @@ def data_corrupted(cluster: Cluster, random: Random) -> str:
 
 @faults.declare(weight=1)
 def rules_changed(cluster: Cluster, random: Random) -> str:
-    """Other thresholds, and a restart. They are in force from the next window on, and drop no count."""
-    by = random.choice([by for by in (-1, 0, 1) if by != cluster.thresholds])
-    cluster.change_thresholds(by)
+    """Other thresholds, put into force under load. They are from the next window on, and drop no count."""
+    by = random.choice((-1, 0, 1, 2))
+    cluster.put_rules([replace(rule, threshold=rule.threshold + by) for rule in cluster.rules])
     return f"thresholds {by:+}"
 
 

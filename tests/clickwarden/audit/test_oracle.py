@@ -66,7 +66,7 @@ def over(truth: Recount) -> dict[tuple[str, str, int], int]:
     return {
         (case.rule, case.user_id, case.window - T): count.in_time
         for case, count in truth.over().items()
-        if count.in_time > truth.rules[case.rule].threshold
+        if count.in_time > truth.threshold(case)
     }
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import SettingsError
 
@@ -12,7 +12,7 @@ GOOD = 'name = "bot"\nwindow = 60\nthreshold = 50\n'
 def load(folder: Path, *tables: str) -> tuple[Rule, ...]:
     path = folder / "rules.toml"
     path.write_text("\n".join(f"[[rule]]\n{table}" for table in tables))
-    return rules.load(path)
+    return rulesfile.load(path)
 
 
 def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
@@ -34,13 +34,13 @@ def test_a_rule_counts_what_others_call_its_events(tmp_path: Path) -> None:
     path.write_text(
         f'[[rule]]\n{GOOD}\n[[rule]]\n{GOOD.replace("bot", "reader")}events = ["view", "buy"]\n{names}'
     )
-    bot, reader = rules.load(path)
+    bot, reader = rulesfile.load(path)
     assert bot.events == ()
     assert reader.events == ("view", "buy", "page_view", "Page Viewed")
 
 
 def test_the_rules_we_ship_are_right() -> None:
-    shipped = rules.load(Path(__file__).parents[3] / "rules.toml")
+    shipped = rulesfile.load(Path(__file__).parents[3] / "rules.toml")
     assert next((rule.name, rule.window, rule.threshold) for rule in shipped) == ("bot", 60, 50)
     assert {rule.category for rule in shipped} == {"bot", "scraper", "credential_stuffing"}
 
@@ -80,18 +80,18 @@ def test_two_rules_of_one_name(tmp_path: Path) -> None:
 def test_a_file_without_a_rule(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "rules.toml").write_bytes(content)
     with pytest.raises(SettingsError, match=said):
-        rules.load(tmp_path / "rules.toml")
+        rulesfile.load(tmp_path / "rules.toml")
 
 
 @pytest.mark.parametrize("content", [b"[[rule]", b"\xff\xfe", b"[[rule]]\nname = 1\nname = 2"])
 def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "rules.toml").write_bytes(content)
-    with pytest.raises(SettingsError, match=r"rules\.toml: "):
-        rules.load(tmp_path / "rules.toml")
+    with pytest.raises(SettingsError, match=r"rules\.toml, line \d: is not "):
+        rulesfile.load(tmp_path / "rules.toml")
 
 
 def test_a_file_that_is_not_there_and_one_that_is_a_folder(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"CLICKWARDEN_RULES=.*absent\.toml: no such file; write one"):
-        rules.load(tmp_path / "absent.toml")
+        rulesfile.load(tmp_path / "absent.toml")
     with pytest.raises(SettingsError, match="directory"):
-        rules.load(tmp_path)
+        rulesfile.load(tmp_path)

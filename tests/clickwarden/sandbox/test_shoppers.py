@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickwardenError
 from clickwarden.sandbox.shoppers import Shoppers, attack, users_for
@@ -23,7 +23,7 @@ def traffic(rate: float, users: int, seconds: int, seed: int = 1) -> list[Clicks
 def test_no_shopper_crosses_a_rule(rate: float) -> None:
     """Also with as few shoppers as there may be, who are busy all the time."""
     counts: Counter[tuple[str, str, int]] = Counter()
-    shipped = rules.load(Path("rules.toml"))
+    shipped = rulesfile.load(Path("rules.toml"))
     for clicks in traffic(rate, users_for(rate), 1300):
         for user, event, time in zip(clicks.users, clicks.events, clicks.times.tolist(), strict=True):
             for rule in shipped:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clickwarden.detection import rules
+from clickwarden.detection import rulesfile
 from clickwarden.errors import ClickwardenError
 from clickwarden.formats.lines import Block
 from clickwarden.formats.recognition import Reading
@@ -45,7 +45,7 @@ def test_the_sample_log_holds_two_minutes_of_a_bot() -> None:
 
 def test_the_sample_log_holds_no_other_anomaly() -> None:
     found = set()
-    for rule in rules.load(Path("rules.toml")):
+    for rule in rulesfile.load(Path("rules.toml")):
         windows = Counter(
             (user, int(time // rule.window))
             for user, event, _, time in rows(SAMPLE)

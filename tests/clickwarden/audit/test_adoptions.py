@@ -1,15 +1,15 @@
-"""The verdict under rules that change: it holds a window against the threshold it was opened under."""
+"""The oracle under rules that change: it holds a window against the threshold it was opened under."""
 
 from itertools import count
 
 import msgspec
 
 from clickwarden.audit.oracle import Judgement, judge
+from clickwarden.audit.recount import Recount
 from clickwarden.detection.anomaly import Anomaly, Status, alert_id
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 from clickwarden.times import isotime
-from tests.chaos.verdict import Change, ChangingRecount
 from tests.site import ReadRecord, click
 
 T = 1_600_000_020  # start of a window of 60 s
@@ -19,8 +19,7 @@ SETTINGS = Settings(_env_file=None, lateness=5.0)
 def judged(clicks: list[tuple[str, float]], *said: Anomaly) -> Judgement:
     """With a threshold of 5, and of 2 from the fourth window on."""
     rules = [Rule(name="bot", window=60, threshold=threshold) for threshold in (5, 2)]
-    changes = [Change((rules[0],), {0: 0}), Change((rules[1],), {0: len(clicks) - 1})]
-    truth = ChangingRecount(SETTINGS, changes)
+    truth = Recount(SETTINGS, (), adoptions={0: [(0, rules[:1]), (len(clicks) - 1, rules[1:])]})
     received, offsets = 0.0, count()
     records = []
     for user, time in clicks:

@@ -1,0 +1,161 @@
+"""Rules as people write them: ``rules.toml``."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clickwarden.detection.rules import Rule
+from clickwarden.detection.ruletest import ClicksOf, Draft, Expected, RuleTest
+from clickwarden.detection.tomllines import Path as Place
+from clickwarden.detection.tomllines import line_of, lines_of
+from clickwarden.errors import SettingsError
+
+#: A file of rules is smaller: a hundred rules with tests are 60 KB.
+MOST_BYTES = 256 * 1024
+
+_AT = re.compile(r"(?: - at `\$(?P<place>.*)`)?$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+#: What each table of the file takes, by the last name of its place.
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "rule": Draft,
+    "test": RuleTest,
+    "clicks": ClicksOf,
+    "expect": Expected,
+}
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    rule: list[Draft] = []
+    events: dict[str, list[str]] = {}
+
+
+def load(path: Path) -> tuple[Rule, ...]:
+    """Read the rules, in the file's order, each with all names of its events; their tests are not run.
+
+    Raises:
+        SettingsError: as :func:`parse`, or the file cannot be read.
+    """
+    return tuple(draft.rule for draft in parse(read(path), str(path), tested=False))
+
+
+def read(path: Path) -> bytes:
+    """The content of a file of rules.
+
+    Raises:
+        SettingsError: it is missing, cannot be read, or is too large to be one.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise SettingsError(
+            f"CLICKWARDEN_RULES={path}: no such file; write one (see rules.toml in the repository) "
+            "or name the one you have"
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    if len(content) > MOST_BYTES:
+        raise SettingsError(
+            f"{path}: has {path.stat().st_size:,} bytes, and a file of rules at most {MOST_BYTES:,}; is it "
+            "another file? Name the right one"
+        )
+    return content
+
+
+def parse(content: bytes, name: str, *, tested: bool = True) -> tuple[Draft, ...]:
+    """The rules that a file holds, each with all names of its events.
+
+    Args:
+        content: of the file.
+        name: of the file, for errors.
+        tested: whether the tests of the rules are run, too.
+
+    Raises:
+        SettingsError: it is not TOML, a rule is wrong, or one of its tests fails; with file, line, field,
+            and cure.
+    """
+    try:
+        text = content.decode()
+        document = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{name}, line {line}: is not UTF-8; write it as that") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
+        line = int(found[1]) if found and found[1] else text.rstrip().count("\n") + 1
+        why = str(error)[: found.start()] if found else str(error)
+        raise SettingsError(f"{name}, line {line}: is not TOML: {why}; see https://toml.io") from None
+    lines = lines_of(text)
+    for place, fault in _faults(document, tested=tested):
+        line_number = line_of(lines, place)
+        where = f"{name}, line {line_number}" if line_number else name
+        rules = document.get("rule")
+        if len(place) > 1 and isinstance(rules, list) and isinstance(number := place[1], int):
+            called = rules[number].get("name") if isinstance(rules[number], dict) else None
+            where += f": rule {called!r}" if isinstance(called, str) else f": rule {number + 1}"
+        raise SettingsError(f"{where}: {fault}")
+    return _named(msgspec.convert(document, _File))
+
+
+def _faults(document: dict[str, Any], *, tested: bool) -> Iterator[tuple[Place, str]]:
+    """What is wrong, and its place."""
+    try:
+        found = msgspec.convert(document, _File)
+    except msgspec.ValidationError as error:
+        yield _explain(str(error))
+        return
+    if not found.rule:
+        yield (), "holds no rule; add a [[rule]] with name, window and threshold"
+    names: set[str] = set()
+    for number, draft in enumerate(found.rule):
+        if draft.name in names:
+            yield (
+                ("rule", number, "name"),
+                f"name: two rules are named {draft.name!r}; call this one something else",
+            )
+        names.add(draft.name)
+    for number, draft in enumerate(_named(found) if tested else ()):
+        for test, fault in draft.faults():
+            yield ("rule", number, "test", test), f"{fault}; mend the rule, or what the test expects"
+
+
+def _explain(said: str) -> tuple[Place, str]:
+    """The place of what cannot be a rule, and why not in our own words."""
+    at = _AT.search(said)
+    assert at is not None  # it matches the end of anything
+    why = said[: at.start()]
+    place: Place = tuple(
+        int(step[1:-1]) if step.startswith("[") else step
+        for step in re.findall(r"\[\d+\]|[^.\[\]]+", at["place"] or "")
+    )
+    if unknown := _UNKNOWN.fullmatch(why):
+        table = next((_TABLES[key] for key in reversed(place) if key in _TABLES), _File)
+        fields = table.__struct_fields__
+        near = difflib.get_close_matches(unknown[1], fields, n=1)
+        cure = f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}"
+        return (*place, unknown[1]), f"{unknown[1]}: there is no such field; {cure}"
+    if missing := _MISSING.fullmatch(why):
+        return place, f"{missing[1]}: is missing; add it"
+    field, _, fault = why.partition(": ")
+    if fault and field.isidentifier():  # our own words
+        return (*place, field), why
+    named = next((step for step in reversed(place) if isinstance(step, str)), "the file")
+    return place, f"{named}: {why[0].lower()}{why[1:]}; the first lines of rules.toml say what it takes"
+
+
+def _named(found: _File) -> tuple[Draft, ...]:
+    """The rules, each with what others call its events behind what it calls them."""
+    return tuple(
+        msgspec.structs.replace(draft, events=_names(draft.events, found.events)) for draft in found.rule
+    )
+
+
+def _names(events: Sequence[str], others: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    names = [*events, *(name for event in events for name in others.get(event, ()))]
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,138 @@
+"""Tests that a rule brings along: a few clicks, and what must come of them."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import msgspec
+import numpy as np
+
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.detection.batch import Batch
+from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.rules import Rule
+from clickwarden.detection.whole import WholeDetection
+
+#: Clicks of one test: more take seconds, and a rule that needs them has too high a threshold to be tested.
+MOST_CLICKS = 100_000
+#: Windows of a test begin behind this moment, epoch seconds.
+MOMENT = 1_600_000_000
+
+
+class ClicksOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Clicks of one user.
+
+    Attributes:
+        user: who.
+        event: what; empty: the first that the rule counts, else ``view``.
+        times: how many.
+        every: seconds from one to the next.
+        start: of the first, seconds behind the beginning of a window.
+        product: on which; empty: none.
+    """
+
+    user: str
+    event: str = ""
+    times: int = 1
+    every: float = 0.0
+    start: float = 0.0
+    product: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: one is wrong; with its name.
+        """
+        if not 1 <= self.times <= MOST_CLICKS:
+            raise ValueError(f"times: {self.times} must be 1 to {MOST_CLICKS:,}")
+        for name in ("every", "start"):
+            if not 0 <= getattr(self, name) <= 86_400:
+                raise ValueError(f"{name}: {getattr(self, name):g} must be 0 to 86400 seconds")
+
+
+class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A user who must be found, once, with this count."""
+
+    user: str
+    count: int
+
+
+class RuleTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A few clicks, and what must come of them.
+
+    Attributes:
+        name: what it shows, in words.
+        clicks: in any order.
+        expect: who must be found, a line each window in which that is so; nobody if empty.
+    """
+
+    name: str
+    clicks: tuple[ClicksOf, ...]
+    expect: tuple[Expected, ...]
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: one is wrong; with its name.
+        """
+        if sum(clicks.times for clicks in self.clicks) > MOST_CLICKS:
+            raise ValueError(f"clicks: a test has at most {MOST_CLICKS:,}; a lower threshold needs fewer")
+
+    def fault(self, rule: Rule) -> str:
+        """What comes of the clicks under a rule in place of what is expected, in words; empty if that does.
+
+        >>> bot = Rule(name="bot", window=60, threshold=2)
+        >>> eve = ClicksOf(user="eve", times=3)
+        >>> RuleTest(name="eve", clicks=(eve,), expect=(Expected("eve", 3),)).fault(bot)
+        ''
+        >>> RuleTest(name="eve", clicks=(eve,), expect=()).fault(bot)
+        'expected nobody, came eve with 3 clicks'
+        """
+        wanted = sorted((one.user, one.count) for one in self.expect)
+        found = sorted((anomaly.user_id, anomaly.count) for anomaly in _found(rule, self.clicks))
+        return "" if found == wanted else f"expected {_words(wanted)}, came {_words(found)}"
+
+
+class Draft(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A rule as it is written down: with its tests."""
+
+    test: tuple[RuleTest, ...] = ()
+
+    @property
+    def rule(self) -> Rule:
+        """What is counted by."""
+        return Rule(**{name: getattr(self, name) for name in Rule.__struct_fields__})
+
+    def faults(self) -> list[tuple[int, str]]:
+        """The tests that fail, by their place, and what is wrong, in words."""
+        faults = ((number, test, test.fault(self.rule)) for number, test in enumerate(self.test))
+        return [(number, f"test {test.name!r}: {fault}") for number, test, fault in faults if fault]
+
+
+class _Parameters:
+    """Of a detection over clicks that are all there."""
+
+    lateness, seed, max_suspects, late_limit = 0.0, 0, MOST_CLICKS, 0.0
+
+
+def _found(rule: Rule, clicks: Sequence[ClicksOf]) -> list[Anomaly]:
+    """Who the detection finds."""
+    begin = -(-MOMENT // rule.window) * rule.window
+    event = rule.events[0] if rule.events else "view"
+    each = sorted(
+        (
+            (begin + one.start + one.every * number, one.user, one.event or event, one.product or None)
+            for one in clicks
+            for number in range(one.times)
+        ),
+        key=lambda click: click[0],
+    )
+    times, users, events, products = map(list, zip(*each, strict=True)) if each else ([], [], [], [])
+    detection = WholeDetection([rule], _Parameters(), BytesIO())
+    detection.count(Batch(Clicks(users, events, products, np.array(times, np.float64))))
+    return [anomaly for _, anomalies in detection.close() for anomaly in anomalies]
+
+
+def _words(found: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{user} with {count:,} clicks" for user, count in found) or "nobody"

@@ -1,0 +1,185 @@
+"""``faust -A app rules``: what is abnormal, looked at and changed."""
+
+import asyncio
+import getpass
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import monotonic, time
+
+import click
+from faust.cli import argument, option
+from rich.console import Console
+from rich.table import Table
+
+from app.main import settings
+from clickwarden.alerts.words import limit, plural, visible
+from clickwarden.detection import adoption, rulesfile
+from clickwarden.detection.rulebook import Change, Edition, by_name
+from clickwarden.detection.rules import Rule
+from clickwarden.errors import SettingsError
+from clickwarden.kafka.rulestopic import RulesTopic, change_of, written
+from commands.command import AsyncCommand
+
+#: A change that no worker has taken up after so long waits for one to run.
+WAIT_SECONDS = 5.0
+LOOK_SECONDS = 0.1
+
+console = Console(highlight=False, markup=False, soft_wrap=True)
+
+
+class Rules(AsyncCommand):
+    r"""Look at the rules in force, and change them while workers run.
+
+    \b
+    list             the rules in force, and since which offset of each partition
+    check [FILE]     read a file of rules (left out: CLICKWARDEN_RULES) and run its tests
+    put [FILE]       the same, and put them into force in place of all others
+    disable NAME     put a rule out of force, until a file that has it is put
+    history          who has changed what, when and why
+
+    The rules are in Kafka, in the topic <app id>-rules, which begins with those
+    of the first worker's CLICKWARDEN_RULES. From then on the topic decides:
+    what is changed in the file is in force when it is put. Workers take a change up
+    within 2 s, each rule with its next window.
+
+    Exit code: 0 it was done; 1 it was not, and nothing is changed.
+    """
+
+    options = [  # noqa: RUF012
+        argument("action", type=click.Choice(["list", "check", "put", "disable", "history"])),
+        argument("what", required=False, metavar="[FILE|NAME]"),
+        option("--why", default="", metavar="WORDS", help="Why, for the history."),
+    ]
+
+    async def run(self, action: str, what: str | None, why: str) -> None:
+        """Do what is asked for."""
+        if action == "check":
+            _check(Path(what) if what else settings.rules)
+        elif action == "put":
+            await _put(Path(what) if what else settings.rules, why)
+        elif action == "disable":
+            await _disable(what, why)
+        else:
+            show: Callable[[RulesTopic], None] = _list if action == "list" else _history
+            topic = RulesTopic(settings)
+            await topic.read()
+            show(topic)
+
+
+def _check(file: Path) -> None:
+    drafts = rulesfile.parse(rulesfile.read(file), str(file))
+    tests = sum(len(draft.test) for draft in drafts)
+    console.print(f"{file}: {plural(len(drafts), 'rule')}, {plural(tests, 'test')} passed")
+
+
+async def _put(file: Path, why: str) -> None:
+    drafts = rulesfile.parse(rulesfile.read(file), str(file))
+    topic = RulesTopic(settings)
+    await topic.read()
+    book = topic.book
+    if book.number and by_name([draft.rule for draft in drafts]) == by_name(book.rules):
+        console.print(f"{file}: these rules are in force already, by change {book.number}")
+        return
+    change = change_of(book, written(drafts), what=f"put {file}", who=_who(), why=why, now=time())
+    await _make(topic, change)
+
+
+async def _disable(name: str | None, why: str) -> None:
+    topic = RulesTopic(settings)
+    await topic.read()
+    book = topic.book
+    names = [rule.name for rule in book.rules]
+    if name not in names:
+        raise SettingsError(
+            f"{name or 'NAME'}: no rule of that name is in force; there are {', '.join(names)}"
+        )
+    if len(names) == 1:
+        raise SettingsError(
+            f"{name}: is the only rule in force, and nobody would be watched; put others first"
+        )
+    last = book.editions[-1]
+    disabled = [*last.change.disabled, name]
+    # As they were written: also those that only a newer release can read.
+    rules = last.change.rules
+    change = change_of(book, rules, disabled, what=f"disable {name}", who=_who(), why=why, now=time())
+    await _make(topic, change)
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in containers
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
+async def _make(topic: RulesTopic, change: Change) -> None:
+    edition = await topic.write(change)
+    began = monotonic()
+    console.print(f"change {change.number}: {change.what}; {_names(edition)} in force")
+    for name, why in edition.unreadable.items():
+        console.print(f"rule {name} is left out by workers of this release: {why}")
+    if await _holds(topic.read, lambda: _taken_up(topic)):
+        console.print(f"taken up in all partitions after {monotonic() - began:.1f} s")
+    else:
+        console.print("not taken up everywhere yet: see 'faust -A app rules list' when workers run")
+
+
+async def _holds(read: Callable[[], Awaitable[None]], condition: Callable[[], bool]) -> bool:
+    """Whether a condition comes true in time."""
+    deadline = monotonic() + WAIT_SECONDS
+    while not condition():
+        if monotonic() > deadline:
+            return False
+        await asyncio.sleep(LOOK_SECONDS)
+        await read()
+    return True
+
+
+def _taken_up(topic: RulesTopic) -> bool:
+    partitions = topic.adoptions.newest.values()
+    rules = by_name(topic.book.rules)
+    return bool(partitions) and all(by_name(adoption.load(row)[-1].rules) == rules for row in partitions)
+
+
+def _names(edition: Edition) -> str:
+    return ", ".join(rule.name for rule in edition.rules)
+
+
+def _list(topic: RulesTopic) -> None:
+    if not topic.book.number:
+        console.print(f"no rules yet: the first worker begins with those of {settings.rules}")
+        return
+    last = topic.book.editions[-1]
+    table = Table("rule", "what it takes", "tests")
+    for draft in last.drafts:
+        off = draft.name in last.change.disabled
+        words = "disabled" if off else limit(draft.rule)
+        table.add_row(draft.name, words, f"{len(draft.test)}", style="dim" if off else None)
+    for name, why in last.unreadable.items():
+        table.add_row(visible(name), f"left out, for this release cannot read it: {visible(why)}", "")
+    console.print(table)
+    change = last.change
+    console.print(
+        f"by change {change.number} of {change.when}: {visible(change.what)}, {visible(change.who)}"
+    )
+    for partition, row in topic.adoptions.newest.items():
+        newest = adoption.load(row)[-1]
+        console.print(
+            f"partition {partition}: {_number(topic, newest.rules)} from offset {newest.offset:,} on"
+        )
+
+
+def _number(topic: RulesTopic, rules: tuple[Rule, ...]) -> str:
+    number = topic.book.numbered(rules)
+    return f"change {number}" if number else "rules of no change"
+
+
+def _history(topic: RulesTopic) -> None:
+    table = Table("change", "when", "who", "what", "why", "in force")
+    for edition in topic.book.editions:
+        change = edition.change
+        told = (change.who, change.what, change.why, _names(edition))
+        table.add_row(f"{change.number}", change.when, *map(visible, told))
+    console.print(table)

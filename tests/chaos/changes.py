@@ -1,0 +1,116 @@
+"""Change the rules again and again under load, kill workers meanwhile, then recount every click.
+
+The seed decides what the rules become, when, and who is killed in the middle of it.
+"""
+
+import argparse
+import random
+import threading
+import time
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from msgspec.structs import replace
+from rich.table import Table
+
+from clickwarden.audit.oracle import FAULTS, Judgement
+from clickwarden.detection.rules import Rule
+from tests.chaos.cluster import NAMES, Cluster
+from tests.chaos.timeline import Chronicle
+from tests.chaos.trial import hold
+from tests.chaos.verdict import verdict
+
+WAIT_SECONDS = 120.0
+#: A rule that is there at times, of clicks that others count, too.
+CARTS = Rule(name="carts", window=60, threshold=12, events=("add", "buy"))
+
+
+class Outcome(NamedTuple):
+    """What it brought."""
+
+    verdict: Judgement
+    changes: int
+    kills: int
+    deaths: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether every promise was kept."""
+        return self.verdict.ok and self.verdict.accounted and not self.deaths and self.verdict.expected > 0
+
+    def table(self) -> Table:
+        """The outcome in one table."""
+        table = Table("what", "figure")
+        table.columns[1].justify = "right"
+        table.add_row("changes of the rules", f"{self.changes:,}")
+        table.add_row("SIGKILLs of workers", f"{self.kills:,}")
+        for what in ("produced", "late", "excused", "rejected", "expected", *FAULTS, "repeats"):
+            table.add_row(what.replace("_", " "), f"{getattr(self.verdict, what):,}")
+        table.add_row("deaths unbidden", f"{self.deaths:,}")
+        return table
+
+
+def change(folder: Path, *, seed: int, changes: int, kills: int, workers: int, rate: int) -> Outcome:
+    """Change the rules of a cluster in ``folder``, which keeps the logs.
+
+    Raises:
+        Broken: a worker hangs, or does not end as it must.
+    """
+    random = Random(seed)
+    timeline = Chronicle(folder / "timeline")
+    doomed = set(random.sample(range(changes), kills))
+    with Cluster(folder, timeline, nodes=1, workers=workers, rate=rate, seed=seed) as cluster:
+        cluster.start(*cluster.names)
+        cluster.until(cluster.ready, WAIT_SECONDS, "all workers ready")
+        cluster.load.start()
+        for number in range(changes):
+            time.sleep(random.uniform(0, 1.5))  # the moment is what is drawn
+            rules = drawn(cluster.rules, random)
+            putting = threading.Thread(target=cluster.put_rules, args=(rules,))
+            putting.start()
+            if number in doomed:
+                time.sleep(
+                    random.uniform(0, 1.5)
+                )  # before the change is there, while it is taken up, or after
+                name = random.choice(sorted(cluster.meant))
+                cluster.kill(name)
+                cluster.start(name)
+                timeline.note(f"{name} killed at change {number}")
+            putting.join()
+        settings = cluster.site.settings
+        put = cluster.site.changes() - 1  # they begin with the first
+        cluster.load.stop(settings.partitions)
+        timeline.note(f"{cluster.load.sent:,} clicks sent")
+        cluster.until(cluster.ready, WAIT_SECONDS, "all workers ready")
+        cluster.until(lambda: not cluster.site.behind(), WAIT_SECONDS, "all counted")
+        cluster.stop(*cluster.meant)
+        found = verdict(settings)
+    return Outcome(found, put, cluster.kills, cluster.deaths)
+
+
+def drawn(rules: tuple[Rule, ...], random: Random) -> list[Rule]:
+    """Rules as they may be next: other thresholds, other events, one fewer or one more."""
+    some = [replace(rule, threshold=rule.threshold + random.randint(-2, 2)) for rule in rules]
+    if random.random() < 0.3:
+        some.remove(random.choice(some))
+    if random.random() < 0.3:
+        some.append(replace(CARTS, events=random.choice([("add",), ("buy",), CARTS.events])))
+    return some
+
+
+def main() -> None:
+    """Change the rules; exit code 1 when a promise is broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.changes", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="drawn if left out")
+    parser.add_argument("--changes", type=int, default=100, help="(100)")
+    parser.add_argument("--kills", type=int, default=20, help="SIGKILLs between (20)")
+    parser.add_argument("--workers", type=int, default=2, choices=range(1, len(NAMES) + 1), help="(2)")
+    parser.add_argument("--rate", type=int, default=5_000, help="clicks a second (5000)")
+    given = parser.parse_args()
+    words = " ".join(f"{name.upper()}={value}" for name, value in vars(given).items())
+    hold("changes", given.seed, f"make changes {words}", lambda folder: change(folder, **vars(given)))
+
+
+if __name__ == "__main__":
+    main()

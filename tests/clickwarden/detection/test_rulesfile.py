@@ -1,0 +1,150 @@
+"""A file of rules: what is refused, where, and with which cure; and the tests that rules bring along."""
+
+from pathlib import Path
+
+import pytest
+
+from clickwarden.detection import rulesfile
+from clickwarden.errors import SettingsError
+
+SHIPPED = Path(__file__).parents[3] / "rules.toml"
+GOOD = '[[rule]]\nname = "bot"\nwindow = 60\nthreshold = 50\n'
+LOGINS = '[[rule]]\nname = "logins"\nwindow = 60\nthreshold = 2\nevents = [\n  "login",\n]\n'
+
+
+def refused(content: str) -> str:
+    with pytest.raises(SettingsError) as error:
+        rulesfile.parse(content.encode(), "my.toml")
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (GOOD.replace("50", "0"), "my.toml, line 4: rule 'bot': threshold: 0 must be at least 1"),
+        (GOOD + LOGINS.replace("= 2", "= 2.5"), "my.toml, line 8: rule 'logins': threshold: expected `int`"),
+        (
+            GOOD + "\n# threshold = 1\n" + LOGINS + "treshold = 1\n",
+            "my.toml, line 14: rule 'logins': treshold: there is no such field; did you mean threshold?",
+        ),
+        (
+            GOOD + "colour = 1\n",
+            "my.toml, line 5: rule 'bot': colour: there is no such field; there are name,",
+        ),
+        (LOGINS.replace("window = 60\n", ""), "my.toml, line 1: rule 'logins': window: is missing; add it"),
+        (
+            GOOD + LOGINS + GOOD,
+            "my.toml, line 13: rule 'bot': name: two rules are named 'bot'; call this one",
+        ),
+        (
+            LOGINS.replace('"login"', "5"),
+            "my.toml, line 5: rule 'logins': events: expected `str`, got `int`; the first lines of",
+        ),
+        (
+            GOOD + 'description = """\n[[rule]]\nname = 5\n"""\nwidth = 1000\n',
+            "my.toml, line 9: rule 'bot': width: 1000 must be a power of two from 1024 to",
+        ),
+        ("[rule]\nname = 'bot'\n", "my.toml, line 1: rule: expected `array`, got `object`; the first lines"),
+        ("rule = 5\n", "my.toml, line 1: rule: expected `array`, got `int`; the first lines"),
+        ("", "my.toml: holds no rule; add a [[rule]] with name, window and threshold"),
+        (GOOD + "\n[events", "my.toml, line 6: is not TOML: Expected ']'"),
+        (GOOD + "name = 1\n", "my.toml, line 5: is not TOML: Cannot overwrite a value"),
+        (GOOD + "threshold == 1\n", "my.toml, line 5: is not TOML: "),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_line_field_and_cure(content: str, said: str) -> None:
+    assert said in refused(content)
+    assert "\n" not in refused(content)
+
+
+def test_a_file_that_is_not_utf_8() -> None:
+    with pytest.raises(SettingsError, match=r"my\.toml, line 3: is not UTF-8"):
+        rulesfile.parse(b"# a\n# b\n# \xff\n" + GOOD.encode(), "my.toml")
+
+
+def test_a_file_that_is_too_large_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    path.write_bytes(b"# \n" * 3_500_000)
+    with pytest.raises(
+        SettingsError, match=r"access\.log: has 10,500,000 bytes, and a file of rules at most"
+    ):
+        rulesfile.load(path)
+
+
+def with_test(expect: str, clicks: str = '{ user = "eve", times = 51, every = 1.0 }') -> str:
+    return GOOD + f'\n[[rule.test]]\nname = "a minute"\nclicks = [{clicks}]\nexpect = [{expect}]\n'
+
+
+@pytest.mark.parametrize(
+    ("clicks", "expect"),
+    [
+        ('{ user = "eve", times = 51, every = 1 }', '{ user = "eve", count = 51 }'),
+        ('{ user = "eve", times = 50, every = 1 }', ""),
+        ('{ user = "eve", times = 51, every = 1, start = 30 }', ""),
+        (
+            '{ user = "eve", times = 120, every = 1 }, { user = "bob", times = 60, start = 59 }',
+            '{ user = "bob", count = 60 }, { user = "eve", count = 60 }, { user = "eve", count = 60 }',
+        ),
+        ("", ""),
+    ],
+)
+def test_a_rule_that_does_what_its_test_expects(clicks: str, expect: str) -> None:
+    (draft,) = rulesfile.parse(with_test(expect, clicks).encode(), "my.toml")
+    assert len(draft.test) == 1
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [
+        ("", "expected nobody, came eve with 51 clicks"),
+        ('{ user = "eve", count = 50 }', "expected eve with 50 clicks, came eve with 51 clicks"),
+        ('{ user = "ann", count = 51 }', "expected ann with 51 clicks, came eve with 51 clicks"),
+        (
+            '{ user = "eve", count = 51 }, { user = "eve", count = 51 }',
+            "expected eve with 51 clicks, eve with 51 clicks, came eve with 51 clicks",
+        ),
+    ],
+)
+def test_a_test_that_fails_says_what_came_instead(expect: str, said: str) -> None:
+    assert refused(with_test(expect)) == (
+        f"my.toml, line 6: rule 'bot': test 'a minute': {said}; mend the rule, or what the test expects"
+    )
+
+
+@pytest.mark.parametrize(
+    ("clicks", "said"),
+    [
+        ('{ user = "eve", times = 0 }', "line 8: rule 'bot': times: 0 must be 1 to 100,000"),
+        ('{ user = "eve", every = -1 }', "line 8: rule 'bot': every: -1 must be 0 to 86400 seconds"),
+        (
+            '{ user = "eve", evry = 1 }',
+            "line 8: rule 'bot': evry: there is no such field; did you mean every?",
+        ),
+        ("{ times = 5 }", "line 8: rule 'bot': user: is missing; add it"),
+        (
+            '{ user = "eve", times = 60000 }, { user = "ann", times = 60000 }',
+            "line 8: rule 'bot': clicks: a test has at most 100,000; a lower threshold needs fewer",
+        ),
+    ],
+)
+def test_a_test_that_is_none(clicks: str, said: str) -> None:
+    assert said in refused(with_test("", clicks))
+
+
+def test_a_rule_keeps_no_test() -> None:
+    (draft,) = rulesfile.parse(with_test('{ user = "eve", count = 51 }').encode(), "my.toml")
+    assert draft.rule == rulesfile.parse(GOOD.encode(), "my.toml")[0].rule
+
+
+def test_every_rule_that_we_ship_has_a_test_that_finds_somebody() -> None:
+    for draft in rulesfile.parse(SHIPPED.read_bytes(), str(SHIPPED)):
+        assert any(test.expect for test in draft.test), draft.name
+
+
+def test_the_shipped_tests_see_a_threshold_that_is_not_theirs() -> None:
+    shipped = SHIPPED.read_text()
+    for threshold in ("50", "15", "200"):
+        for other in (int(threshold) - 1, int(threshold) + 10):
+            changed = shipped.replace(f"threshold = {threshold}\n", f"threshold = {other}\n")
+            with pytest.raises(SettingsError, match="expected"):
+                rulesfile.parse(changed.encode(), "rules.toml")
