@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clickwarden.formats import accesslog, jsonlog, w3c
 from clickwarden.formats.accesslog import AccessLog, Layout
@@ -57,10 +57,27 @@ class Reading:
         return Sieve(self.ignored, everything=self.everything)
 
 
-def parser_of(
+@dataclass(frozen=True)
+class Recognised:
+    """The format that most of a file's first lines are in.
+
+    Attributes:
+        parse: reads the lines.
+        name: of the format, in words.
+        fields: where a log of JSON says who, when and what, by role; see :mod:`~clickwarden.formats.jsonlog`.
+        is_log: it is a web server's, and not clicks as a topic has them.
+    """
+
+    parse: Parser
+    name: str
+    fields: Mapping[str, jsonlog.Path] = field(default_factory=dict)
+    is_log: bool = True
+
+
+def recognised(
     head: bytes, reading: Reading, decoder: Callable[[], Decoder], names: Mapping[str, str]
-) -> Parser | str:
-    """The parser for the format that most of the first lines are in, or why there is none, in words.
+) -> Recognised | str:
+    """The format that most of the first lines are in, or why there is none, in words.
 
     Args:
         head: the beginning of a file.
@@ -70,7 +87,7 @@ def parser_of(
     """
     lines = [line for line in head.split(b"\n")[: 4 * FIRST_LINES] if line.strip()][:FIRST_LINES]
     if not lines:
-        return AccessLog(accesslog.LAYOUTS[0], reading.clients())
+        return Recognised(AccessLog(accesslog.LAYOUTS[0], reading.clients()), "nothing")
     bare, peel = peeled(lines)
     text = _text(bare)
     if reading.layout is not None:
@@ -78,7 +95,8 @@ def parser_of(
         own = accesslog.fit(reading.layout, _text(lines)) >= accesslog.fit(reading.layout, text)
         return _access_log(reading.layout, Peel() if own else peel, reading)
     if any(map(w3c.DIRECTIVE.match, bare)):
-        return peel.around(W3C(reading.clients()), prefixed=False)
+        parse = peel.around(W3C(reading.clients()), prefixed=False)
+        return Recognised(parse, f"W3C's extended log format{peel.words}")
     objects = sum(line.strip()[:1] == b"{" and line.strip()[-1:] == b"}" for line in bare)
     if lines[0].strip() == b"[":
         return _unknown(head)
@@ -88,8 +106,9 @@ def parser_of(
         clicks = len(NDJSON(decoder())(b"\n".join(bare) + b"\n", 1).clicks.users)
         # Settings that have a log's method for the event know less of it than is known here.
         if fields is None or (2 * clicks > len(bare) and fields.get("method") != (names["event"],)):
-            return peel.around(NDJSON(decoder()), prefixed=False)
-        return peel.around(JSONLog(fields, reading.clients()), prefixed=False)
+            return Recognised(peel.around(NDJSON(decoder()), prefixed=False), "NDJSON", is_log=False)
+        parse = peel.around(JSONLog(fields, reading.clients()), prefixed=False)
+        return Recognised(parse, f"a web server's log in JSON{peel.words}", fields)
     return _unknown(head) if layout is None else _access_log(layout, peel, reading)
 
 
@@ -97,13 +116,14 @@ def _text(lines: Sequence[bytes]) -> str:
     return b"\n".join(lines).decode(errors="backslashreplace")
 
 
-def _access_log(layout: Layout, peel: Peel, reading: Reading) -> Parser | str:
+def _access_log(layout: Layout, peel: Peel, reading: Reading) -> Recognised | str:
     if not layout.has_client and not reading.trusted_proxies:
         return (
             "says only in X-Forwarded-For who sent a request, which anybody can write: --trusted-proxies "
             "names your proxies, and has it read"
         )
-    return peel.around(AccessLog(layout.behind(peel.prefix), reading.clients()), prefixed=True)
+    parse = peel.around(AccessLog(layout.behind(peel.prefix), reading.clients()), prefixed=True)
+    return Recognised(parse, f"a web server's log, {layout.name}{peel.words}")
 
 
 def _unknown(head: bytes) -> str:

@@ -50,6 +50,7 @@ def table() -> str:
         "`worker`": worker(settings),
         "`simulate`, `replay`, a `ClickProducer`": producer(settings, ""),
         "`verify`": reader(settings.clicks_topic, settings.late_topic, settings.anomalies_topic),
+        "`inspect`": reader(settings.clicks_topic),
         "`alerts`": reader(settings.anomalies_topic, settings.status_topic),
     }
     rows = ["| who | right | on |", "|---|---|---|"]

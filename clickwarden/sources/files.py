@@ -22,7 +22,7 @@ from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickwardenError
 from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.lines import Block, Parser
-from clickwarden.formats.recognition import Reading, parser_of
+from clickwarden.formats.recognition import Reading, recognised
 from clickwarden.settings import Settings
 
 BLOCK_BYTES = 512 * 1024
@@ -114,6 +114,21 @@ def read(path: Path, settings: Settings, reading: Reading | None = None) -> Iter
             block.read, block.file = raw.count, str(path)
             line += block.lines
             yield sieve(block)
+
+
+def beginning(path: Path, lines: int) -> bytes:
+    """The first lines of a file, unpacked, as UTF-8; ``-`` is standard input.
+
+    Raises:
+        ClickwardenError: it cannot be read.
+    """
+    found = b""
+    with _opened(path) as raw:
+        for data in _whole_lines(_unpacked(raw)):
+            found += data
+            if found.count(b"\n") >= lines:
+                break
+    return b"\n".join(found.split(b"\n")[:lines])
 
 
 def read_all(paths: Sequence[Path], settings: Settings, reading: Reading | None = None) -> Iterator[Block]:
@@ -211,10 +226,10 @@ def _behind_lines(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _parser(path: Path, head: bytes, settings: Settings, reading: Reading) -> Parser:
-    found = parser_of(head, reading, decoder_of(settings), settings.field_names)
+    found = recognised(head, reading, decoder_of(settings), settings.field_names)
     if isinstance(found, str):
         raise ClickwardenError(f"{path}: {found}")
-    return found
+    return found.parse
 
 
 @contextmanager
@@ -239,7 +254,7 @@ def _unpacked(raw: _Headed) -> Readable:
         if begin.startswith(mark):
             text.read(len(mark))
             return _UTF8(text, encoding) if encoding else text
-    if len(begin) == 4 and begin[1::2] == b"\0\0":
+    if len(begin) == 4 and begin[0] and begin[1::2] == b"\0\0":
         return _UTF8(text, "utf-16-le")
     return text
 
