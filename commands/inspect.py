@@ -62,7 +62,7 @@ class Inspect(AsyncCommand):
         """Print it; exit with its code."""
         path = Path(source)
         if path == STDIN or await asyncio.to_thread(path.is_file):
-            survey = _of_file(path)
+            survey = survey_of_file(path)
         elif re.fullmatch(r"[A-Za-z0-9._-]{1,200}", source):
             there = settings.model_copy(update={"clicks_topic": source})
             survey = await surveying.of_topic(there, app.rules)
@@ -79,7 +79,7 @@ class Inspect(AsyncCommand):
         sys.exit(0 if survey.clicks else BLIND)
 
 
-def _of_file(path: Path) -> Survey:
+def survey_of_file(path: Path) -> Survey:
     """What the first lines of a file are.
 
     Raises:

@@ -15,6 +15,8 @@ from clickwarden.formats.timestamps import seconds
 
 #: Of fewer things values prove little.
 HANDFUL = 10
+#: Places, and headers, that are looked at: strangers may name as many as they like.
+PLACES, HEADERS = 300, 50
 #: No click of this century's web is earlier, epoch seconds: a smaller number counts something else.
 PLAUSIBLE = 978_307_200
 #: Further ways to write a time, and what says so; the first of several whose pattern reads all wins.
@@ -80,7 +82,7 @@ def surroundings_of(specimens: Sequence[Specimen]) -> list[Candidate]:
     """The records' key and headers, as far as they are text."""
     headers = [dict(one.record.headers) for one in specimens]
     found = [Candidate("@key", ("@key",), keys_of(specimens), is_near=False)]
-    for name in dict.fromkeys(name for header in headers for name in header):
+    for name, _ in Counter(name for header in headers for name in header).most_common(HEADERS):
         if written(("header:" + name,)):
             values = [_text(header.get(name)) for header in headers]
             own = name.lower().removeprefix("x-")
@@ -94,15 +96,15 @@ def keys_of(specimens: Sequence[Specimen]) -> list[str | None]:
 
 
 def candidates_of(specimens: Sequence[Specimen]) -> list[Candidate]:
-    """All places in which something stands, in the things or around them, that a setting can name."""
+    """The commonest places in which something stands, in or around the things, that a setting can name."""
+    paths = Counter(names for one in specimens for layer in one.layers for names in layer)
+    places = {names: place for names, _ in paths.most_common(PLACES) if (place := written(names))}
     found: dict[str, Candidate] = {}
     for number, one in enumerate(specimens):
         for layer, values in enumerate(one.layers):
             for names, value in values.items():
-                if value is None or isinstance(value, dict | list):
-                    continue
-                place = written(names)
-                if not place:
+                place = places.get(names, "")
+                if not place or value is None:
                     continue
                 known = found.get(place)
                 if known is None:

@@ -15,11 +15,12 @@ from clickwarden.formats.records import LISTS, Held, Unwrapping
 from clickwarden.formats.snowplow import COLUMNS
 
 #: How deep, and among how many values of a thing, a field is looked for.
-DEPTH, VALUES = 6, 300
+DEPTH, VALUES = 6, 200
 #: Things that are looked at, of which a record may hold many.
-THINGS = 4000
+THINGS = 2000
 #: Members of an envelope that hold what it is around, or say nothing of a click.
 CONTENTS = frozenset({*LISTS, "schema", "payload", "before", "after", "data", "data_base64", "specversion"})
+MORE = "more, which are not opened"
 SNOWPLOW = "Snowplow's enriched event"
 
 #: No field of a click stands anywhere, so that every envelope is opened; but a line's columns are all read.
@@ -69,6 +70,9 @@ def opened(records: Sequence[Record]) -> Opened:
     for record in records:
         if record.value is None:
             ignored += 1
+            continue
+        if len(found.specimens) >= THINGS:
+            found.forms[MORE] += 1
             continue
         try:
             held = unwrapping.held(record.value, record)

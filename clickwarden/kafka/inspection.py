@@ -37,6 +37,8 @@ AT_ONCE = 500
 SAMPLED_PARTITIONS = 32
 #: Reading them takes no longer, seconds.
 SAMPLE_SECONDS = 10.0
+#: Nor more than about so much of their values, bytes a record.
+SAMPLE_BYTES = 4096
 #: What was seen of the users once stands for so many looks: not every sample holds one who clicks often.
 STANDS = 10
 
@@ -92,7 +94,7 @@ async def newest(settings: Settings, most: int) -> tuple[int, dict[int, list[Con
 
     Args:
         settings: that name the topic.
-        most: records.
+        most: records; fewer where these are large.
 
     Raises:
         BrokerError: Kafka does not answer, or has no such topic.
@@ -116,13 +118,14 @@ async def _newest(
         taken = min(ends[place] - begins[place], left // (len(places) - number))
         left -= taken
         consumer.seek(place, ends[place] - taken)
-    deadline = monotonic() + SAMPLE_SECONDS
-    while monotonic() < deadline:
+    deadline, room = monotonic() + SAMPLE_SECONDS, SAMPLE_BYTES * most
+    while monotonic() < deadline and room > 0:
         behind = [place for place in places if await consumer.position(place) < ends[place]]
         if not behind:
             break
         for place, records in (await poll(consumer, *behind, limit=AT_ONCE)).items():
             found[place] += records
+            room -= sum(len(record.value or b"") for record in records)
     return found
 
 
