@@ -1,11 +1,13 @@
 """Anomalies as text in the terminal."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
 from clickwarden.alerts.sight import Blindness, Sight
+from clickwarden.alerts.survey import Survey
 from clickwarden.alerts.words import visible
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.rules import Rule
@@ -36,3 +38,47 @@ def show_sight(sight: Sight, rules: Sequence[Rule], blindness: Blindness | None,
         console.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
     if blindness is not None:
         console.print(f"BLIND: {blindness.text}", style="bold red", markup=False, soft_wrap=True)
+
+
+def show_survey(survey: Survey, console: Console) -> None:
+    """Print what somebody's records are, and the settings that read them."""
+    console.print(survey.source, style="bold")
+    for about, text in _told(survey):
+        console.print(f"  {about:13} {text}", markup=False, soft_wrap=True)
+    for warning in survey.warnings:
+        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    for finding in survey.findings:
+        console.print(f"warning: {finding.text}", style="yellow", markup=False, soft_wrap=True)
+    if survey.settings:
+        console.print("Settings, for .env:", style="bold")
+        for line in settings_lines(survey):
+            console.print(line, markup=False, soft_wrap=True)
+
+
+def settings_lines(survey: Survey) -> Iterator[str]:
+    """The settings, as a shell and a ``.env`` file take them."""
+    for name, value in survey.settings.items():
+        yield f"{name}={shlex.quote(value)}"
+
+
+def _told(survey: Survey) -> Iterator[tuple[str, str]]:
+    for form, count in survey.forms.items():
+        yield "format", f"{form} ({count:,} of {survey.records:,})"
+    yield from survey.facts.items()
+    for field in survey.fields:
+        examples = f"; as {', '.join(field.examples)}" if field.examples else ""
+        yield field.name, f"{field.setting}  ({field.confidence}: {field.reason}{examples})"
+    yield (
+        "clicks",
+        f"{survey.clicks:,} can be counted" + (f", {survey.ignored:,} ignored" if survey.ignored else ""),
+    )
+    for click in survey.examples:
+        yield "", f"{click.time}  {click.user_id}  {click.event}  {click.product_id or ''}".rstrip()
+    for rejection in survey.rejected:
+        example = f" For example: {rejection.example}" if rejection.example else ""
+        yield (
+            "rejected",
+            f"{rejection.count:,} {rejection.reason} ({rejection.meaning}). {rejection.cure}{example}",
+        )
+    for rule, count in survey.rules.items():
+        yield "rule", f"{rule} would see {count:,}"

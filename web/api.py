@@ -7,6 +7,7 @@
 | ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
 | ``GET /api/v1/rules`` | a list of :class:`web.rules.RuleStatus` |
 | ``GET /api/v1/rules/history`` | :class:`web.changes.RulesHistory` |
+| ``GET /api/v1/inspect`` | :class:`clickwarden.alerts.survey.Survey` |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
 | ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …, "detail": …}`` |
@@ -30,6 +31,7 @@ from web.export import csv_head, csv_rows, ndjson
 from web.listeners import Listener, listeners
 from web.live import feed, following, stream
 from web.query import QueryError
+from web.survey import SurveyError, surveyed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -167,6 +169,15 @@ async def watched(_: web.Request) -> web.Response:
 async def rules_history(_: web.Request) -> web.Response:
     """How the rules in force came to be."""
     return answer(changes.encoded())
+
+
+@routes.get("/api/v1/inspect")
+async def inspect(_: web.Request) -> web.Response:
+    """What the records of the topic are, and the settings that read them, whatever is set."""
+    try:
+        return answer(await surveyed())
+    except SurveyError as error:
+        return answer(Problem(str(error)), 503)
 
 
 @routes.get("/api/v1/status")

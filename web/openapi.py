@@ -9,6 +9,7 @@ from aiohttp import web
 
 from agents.status import State, Status
 from app.main import app
+from clickwarden.alerts.survey import Survey
 from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
@@ -83,6 +84,11 @@ OPERATIONS = {
     ),
     "/api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
     "/api/v1/rules/history": Operation("How the rules in force came to be", {200: RulesHistory}),
+    "/api/v1/inspect": Operation(
+        "What the newest records of the topic are, and the settings that read them, whatever is set; made "
+        "when it is asked for, at most once a minute",
+        {200: Survey, 503: Problem},
+    ),
     "/api/v1/status": Operation("This worker and its partitions", {200: Status}),
     "/api/v1/stream": Operation(
         "Server-sent events: 'anomaly' with a record, 'now' once a second, 'reset' where what was missed is "

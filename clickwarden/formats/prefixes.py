@@ -95,6 +95,12 @@ class Peel:
     envelopes: tuple[str, ...] = ()
     prefix: str = ""
 
+    @property
+    def words(self) -> str:
+        """What that is, in words behind what the lines are."""
+        before = ", behind what a collector puts before each line" if self.prefix else ""
+        return before + "".join(f", in JSON's {field}" for field in reversed(self.envelopes))
+
     def around(self, parse: Parser, *, prefixed: bool) -> Parser:
         """A parser of the lines with what is around them.
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from clickwarden.formats import accesslog, jsonlog, tables, w3c
 from clickwarden.formats.accesslog import AccessLog, Layout
@@ -63,10 +63,27 @@ class Reading:
         return Sieve(self.ignored, everything=self.everything)
 
 
-def parser_of(
+@dataclass(frozen=True)
+class Recognised:
+    """The format that most of a file's first lines are in.
+
+    Attributes:
+        parse: reads the lines.
+        name: of the format, in words.
+        fields: where a log of JSON says who, when and what, by role; see :mod:`~clickwarden.formats.jsonlog`.
+        is_log: it is a web server's, and not clicks as a topic has them.
+    """
+
+    parse: Parser
+    name: str
+    fields: Mapping[str, jsonlog.Path] = field(default_factory=dict)
+    is_log: bool = True
+
+
+def recognised(
     head: bytes, reading: Reading, decoder: Callable[[], Decoder], names: Mapping[str, str]
-) -> Parser | str:
-    """The parser for the format that most of the first lines are in, or why there is none, in words.
+) -> Recognised | str:
+    """The format that most of the first lines are in, or why there is none, in words.
 
     Args:
         head: the beginning of a file.
@@ -76,30 +93,33 @@ def parser_of(
     """
     lines = [line for line in head.split(b"\n")[: 4 * FIRST_LINES] if line.strip()][:FIRST_LINES]
     if not lines:
-        return AccessLog(accesslog.LAYOUTS[0], reading.clients())
+        return Recognised(AccessLog(accesslog.LAYOUTS[0], reading.clients()), "nothing")
     lines, around = joined(lines)
-    found = _line_parser_of(head, lines, reading, decoder, names)
-    return found if isinstance(found, str) else around(found)
+    found = _recognised_lines(head, lines, reading, decoder, names)
+    return found if isinstance(found, str) else replace(found, parse=around(found.parse))
 
 
-def _line_parser_of(
+def _recognised_lines(
     head: bytes,
     lines: Sequence[bytes],
     reading: Reading,
     decoder: Callable[[], Decoder],
     names: Mapping[str, str],
-) -> Parser | str:
+) -> Recognised | str:
     bare, peel = peeled(lines)
     text = _text(bare)
     objects = sum(line.strip()[:1] == b"{" and line.strip()[-1:] == b"}" for line in bare)
+    if reading.named and 2 * objects <= len(bare):
+        return NAMED
     if reading.named:
-        return peel.around(NDJSON(decoder()), prefixed=False) if 2 * objects > len(bare) else NAMED
+        return _clicks(decoder, peel)
     if reading.layout is not None:
         # What looks like a prefix may be the beginning of the log's own format.
         own = accesslog.fit(reading.layout, _text(lines)) >= accesslog.fit(reading.layout, text)
         return _access_log(reading.layout, Peel() if own else peel, reading)
     if any(map(w3c.DIRECTIVE.match, bare)):
-        return peel.around(W3C(reading.clients()), prefixed=False)
+        parse = peel.around(W3C(reading.clients()), prefixed=False)
+        return Recognised(parse, f"W3C's extended log format{peel.words}")
     if lines[0].strip() == b"[":
         return _unknown(head)
     layout = accesslog.recognised(text)
@@ -108,19 +128,20 @@ def _line_parser_of(
         clicks = len(NDJSON(decoder())(b"\n".join(bare) + b"\n", 1).clicks.users)
         # Settings that have a log's method for the event know less of it than is known here.
         if fields is None or (2 * clicks > len(bare) and fields.get("method") != (names["event"],)):
-            return peel.around(NDJSON(decoder()), prefixed=False)
-        return peel.around(JSONLog(fields, reading.clients()), prefixed=False)
+            return _clicks(decoder, peel)
+        parse = peel.around(JSONLog(fields, reading.clients()), prefixed=False)
+        return Recognised(parse, f"a web server's log in JSON{peel.words}", fields)
     return _unknown(head) if layout is None else _access_log(layout, peel, reading)
 
 
-def row_parser_of(
+def recognised_rows(
     columns: Sequence[str],
     rows: bytes,
     reading: Reading,
     decoder: Callable[[], Decoder],
     names: Mapping[str, str],
-) -> Parser | str:
-    """The parser for the rows of a table as NDJSON, clicks or a log's, or why there is none, in words.
+) -> Recognised | str:
+    """What the rows of a table as NDJSON are, clicks or a log's lines, or why they are neither, in words.
 
     Args:
         columns: of the table.
@@ -131,27 +152,32 @@ def row_parser_of(
     """
     absent = tables.absent(columns, names)
     if not absent:
-        return NDJSON(decoder())
+        return _clicks(decoder, Peel())
     lines = list(filter(None, rows.split(b"\n")[:FIRST_LINES]))
     fields = None if reading.named else jsonlog.recognised(lines)
     if fields is not None:
-        return JSONLog(fields, reading.clients())
+        return Recognised(JSONLog(fields, reading.clients()), "a web server's log in a table", fields)
     options = {"user_id": "--user", "event": "--event", "product_id": "--product", "timestamp": "--time"}
     said = " and ".join(f"no column {names[field]} ({options[field]} names another)" for field in absent)
     return f"has {said}; its columns are {tables.spelled(columns)}"
+
+
+def _clicks(decoder: Callable[[], Decoder], peel: Peel) -> Recognised:
+    return Recognised(peel.around(NDJSON(decoder()), prefixed=False), "NDJSON", is_log=False)
 
 
 def _text(lines: Sequence[bytes]) -> str:
     return b"\n".join(lines).decode(errors="backslashreplace")
 
 
-def _access_log(layout: Layout, peel: Peel, reading: Reading) -> Parser | str:
+def _access_log(layout: Layout, peel: Peel, reading: Reading) -> Recognised | str:
     if not layout.has_client and not reading.trusted_proxies:
         return (
             "says only in X-Forwarded-For who sent a request, which anybody can write: --trusted-proxies "
             "names your proxies, and has it read"
         )
-    return peel.around(AccessLog(layout.behind(peel.prefix), reading.clients()), prefixed=True)
+    parse = peel.around(AccessLog(layout.behind(peel.prefix), reading.clients()), prefixed=True)
+    return Recognised(parse, f"a web server's log, {layout.name}{peel.words}")
 
 
 def _unknown(head: bytes) -> str:

@@ -92,10 +92,14 @@ class Scope:
         members: of the object.
         fields: where they stand.
         around: what surrounds the record's value.
+        value: the object as it stands there; empty where it is no JSON.
     """
 
-    def __init__(self, members: Members, fields: Mapping[str, Places], around: Surroundings) -> None:
+    def __init__(
+        self, members: Members, fields: Mapping[str, Places], around: Surroundings, value: bytes = b""
+    ) -> None:
         self.members = members
+        self.value = value
         self._fields = fields
         self._around = around
         self._found: dict[str, Any] = {}
@@ -221,7 +225,7 @@ class Unwrapping:
     def _open(
         self, value: bytes, scopes: tuple[Scope, ...], around: Surroundings, layers: int
     ) -> Iterator[Held]:
-        scope = Scope(_members(value, self._names), self._fields, around)
+        scope = Scope(_members(value, self._names), self._fields, around, value)
         if all(map(scope.has, ("user_id", "event", "timestamp"))):
             yield Held(value, (scope,))
             return

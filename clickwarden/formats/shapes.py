@@ -258,7 +258,10 @@ def sweeps(fields: Mapping[str, Places], pattern: str) -> list[Sweep]:
 
 def _shapes(fields: Mapping[str, Places], pattern: str) -> Iterator[Plain | Nested]:
     if not pattern and all(len(places) == 1 and isinstance(places[0], Path) for places in fields.values()):
-        yield Plain({field: place.names[0] for field, (place,) in fields.items() if isinstance(place, Path)})
+        with suppress(ValueError):  # two fields stand in one place
+            yield Plain(
+                {field: place.names[0] for field, (place,) in fields.items() if isinstance(place, Path)}
+            )
     elif not pattern:
         with suppress(ValueError):
             yield Nested(fields, pattern, strict=True)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -16,8 +16,10 @@ from aiokafka.errors import (
     for_code,
 )
 
+from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickwardenError
 from clickwarden.formats.choice import decoder_of
+from clickwarden.formats.fields import Record
 from clickwarden.kafka.diagnosis import unreachable
 from clickwarden.kafka.findings import CONFIGS, Finding, Sampled, WatchedTopic, findings
 from clickwarden.kafka.reader import poll, reader
@@ -35,6 +37,8 @@ AT_ONCE = 500
 SAMPLED_PARTITIONS = 32
 #: Reading them takes no longer, seconds.
 SAMPLE_SECONDS = 10.0
+#: Nor more than about so much of their values, bytes a record.
+SAMPLE_BYTES = 4096
 #: What was seen of the users once stands for so many looks: not every sample holds one who clicks often.
 STANDS = 10
 
@@ -75,45 +79,68 @@ async def look(settings: Settings) -> WatchedTopic:
         BrokerError: Kafka does not answer, or has no such topic.
     """
     config = await configuration(settings)
-    async with reader(settings, settings.clicks_topic) as consumer:
-        places = sorted(consumer.assignment())
-        records = await _newest(consumer, random.sample(places, min(SAMPLED_PARTITIONS, len(places))))
+    partitions, records = await newest(settings, SAMPLE)
     return WatchedTopic(
         name=settings.clicks_topic,
         bootstrap=settings.bootstrap,
-        partitions=len(places),
+        partitions=partitions,
         config=config,
         sample=await asyncio.to_thread(lambda: list(_sampled(records, settings))),
     )
 
 
+async def newest(settings: Settings, most: int) -> tuple[int, dict[int, list[ConsumerRecord]]]:
+    """How many partitions the clicks topic has, and the newest records of some of them, by partition.
+
+    Args:
+        settings: that name the topic.
+        most: records; fewer where these are large.
+
+    Raises:
+        BrokerError: Kafka does not answer, or has no such topic.
+    """
+    async with reader(settings, settings.clicks_topic) as consumer:
+        places = sorted(consumer.assignment())
+        some = random.sample(places, min(SAMPLED_PARTITIONS, len(places)))
+        records = await _newest(consumer, some, most)
+    return len(places), {place.partition: run for place, run in records.items()}
+
+
 async def _newest(
-    consumer: AIOKafkaConsumer, places: list[TopicPartition]
+    consumer: AIOKafkaConsumer, places: list[TopicPartition], most: int
 ) -> dict[TopicPartition, list[ConsumerRecord]]:
     """The newest records of some partitions."""
     found: dict[TopicPartition, list[ConsumerRecord]] = {place: [] for place in places}
     consumer.pause(*consumer.assignment().difference(places))
     begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-    for place in places:
-        consumer.seek(place, max(begins[place], ends[place] - SAMPLE // len(places)))
-    deadline = monotonic() + SAMPLE_SECONDS
-    while monotonic() < deadline:
+    left = most
+    for number, place in enumerate(sorted(places, key=lambda place: ends[place] - begins[place])):
+        taken = min(ends[place] - begins[place], left // (len(places) - number))
+        left -= taken
+        consumer.seek(place, ends[place] - taken)
+    deadline, room = monotonic() + SAMPLE_SECONDS, SAMPLE_BYTES * most
+    while monotonic() < deadline and room > 0:
         behind = [place for place in places if await consumer.position(place) < ends[place]]
         if not behind:
             break
         for place, records in (await poll(consumer, *behind, limit=AT_ONCE)).items():
             found[place] += records
+            room -= sum(len(record.value or b"") for record in records)
     return found
 
 
-def _sampled(records: dict[TopicPartition, list[ConsumerRecord]], settings: Settings) -> Iterator[Sampled]:
+def _sampled(records: Mapping[int, list[ConsumerRecord]], settings: Settings) -> Iterator[Sampled]:
     """The clicks that the records hold."""
     decoder = decoder_of(settings)()
-    for place, run in records.items():
-        clicks = decoder.decode(run)
-        places = range(len(run)) if clicks.records is None else clicks.records
-        for user_id, time, position in zip(clicks.users, clicks.times, places, strict=True):
-            yield Sampled(place.partition, user_id, float(time), run[position].timestamp / 1000)
+    for partition, run in records.items():
+        yield from sampled(partition, run, decoder.decode(run))
+
+
+def sampled(partition: int, run: Sequence[Record], clicks: Clicks) -> Iterator[Sampled]:
+    """The clicks that a run of a partition's records was decoded to."""
+    places = range(len(run)) if clicks.records is None else clicks.records
+    for user_id, time, position in zip(clicks.users, clicks.times, places, strict=True):
+        yield Sampled(partition, user_id, float(time), run[position].timestamp / 1000)
 
 
 class Inspection:

@@ -63,6 +63,7 @@ def table() -> str:
         "`verify`": reader(
             settings.clicks_topic, settings.rules_topic, settings.late_topic, settings.anomalies_topic
         ),
+        "`inspect`": reader(settings.clicks_topic),
         "`alerts`": reader(settings.anomalies_topic, settings.status_topic),
         "`rules list`, `rules history`": reader(settings.rules_topic),
         "`rules put`, `rules disable`": author(settings),

@@ -24,7 +24,7 @@ from clickwarden.formats import tables
 from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.lines import Block, Parser
 from clickwarden.formats.parts import unfinished
-from clickwarden.formats.recognition import Reading, parser_of, row_parser_of
+from clickwarden.formats.recognition import Reading, recognised, recognised_rows
 from clickwarden.formats.tables import Table
 from clickwarden.settings import Settings
 
@@ -190,6 +190,23 @@ def _is_data(file: Path) -> bool:
     return not hidden and not {".keys", ".headers", ".crc"} & set(file.suffixes)
 
 
+def beginning(path: Path, lines: int, settings: Settings) -> bytes:
+    """The first lines of a file, unpacked, as UTF-8, or rows of a table as NDJSON; ``-`` is standard input.
+
+    Raises:
+        ClickwardenError: it cannot be read.
+    """
+    found = b""
+    with opened(path) as raw:
+        text = unpacked(raw)
+        table = _table(path, raw, text, settings)
+        for data in table.lines(table.columns) if table else _whole_lines(text):
+            found += data
+            if found.count(b"\n") >= lines:
+                break
+    return b"\n".join(found.split(b"\n")[:lines])
+
+
 def read_all(paths: Sequence[Path], settings: Settings, reading: Reading | None = None) -> Iterator[Block]:
     """The clicks of several files, those first that begin first: a rotated log is one again.
 
@@ -239,10 +256,10 @@ def parser(
         ClickwardenError: there is none.
     """
     how = reading, decoder_of(settings), settings.field_names
-    found = parser_of(head, *how) if table is None else row_parser_of(table.columns, head, *how)
+    found = recognised(head, *how) if table is None else recognised_rows(table.columns, head, *how)
     if isinstance(found, str):
         raise ClickwardenError(f"{path}: {found}")
-    return found
+    return found.parse
 
 
 def _table(path: Path, raw: Headed, text: Headed, settings: Settings) -> Table | None:
@@ -293,7 +310,7 @@ def unpacked(raw: Headed) -> Headed:
         if begin.startswith(mark):
             text.read(len(mark))
             return Headed(_UTF8(text, encoding)) if encoding else text
-    if len(begin) == 4 and begin[1::2] == b"\0\0":
+    if len(begin) == 4 and begin[0] and begin[1::2] == b"\0\0":
         return Headed(_UTF8(text, "utf-16-le"))
     return text
 

@@ -89,7 +89,7 @@ def test_what_cannot_be_counted_is_said_in_words_shape_and_colour(site: Site, pa
         expect(page.locator("#announcement")).to_contain_text("Blind: nothing that comes can be counted")
         expect(panel).to_contain_text("None of the last 200 records could be counted: missing_field")
         expect(panel).to_contain_text("There is no user_id: did you mean CLICKWARDEN_FIELD_USER_ID=user?")
-        expect(panel.locator("code")).to_contain_text("<img src=x onerror=alert(1)>")
+        expect(panel.locator("#complaint code")).to_contain_text("<img src=x onerror=alert(1)>")
         expect(page.locator("#empty")).to_have_text("Nobody who can be seen has gone over a threshold yet.")
 
         start = int(time.time()) // 60 * 60 - 60
@@ -103,6 +103,37 @@ def test_what_cannot_be_counted_is_said_in_words_shape_and_colour(site: Site, pa
         expect(headline).to_have_text("All quiet", timeout=RECORDS)
         expect(panel).to_be_hidden()
         expect(page.locator("#facts .well")).to_be_visible()
+
+
+def test_a_worker_that_cannot_read_its_topic_offers_the_settings_that_do(site: Site, page: Page) -> None:
+    worker = site.start()
+    offered = page.locator("#survey")
+    with nothing_wrong(page):
+        page.goto(address(worker))
+        expect(page.locator("#headline")).to_have_text("All quiet")
+        expect(offered).to_be_hidden()
+        visits = [
+            {"who": {"uid": f"{number % 7}{HOSTILE}"}, "ts": T + number, "verb": "x"} for number in range(90)
+        ]
+        site.send(*(json.dumps(visit).encode() for visit in visits))
+        expect(offered).to_be_visible(timeout=3 * RECORDS)
+        expect(offered.locator("#survey-settings")).to_have_text(
+            "CLICKWARDEN_FIELD_USER_ID=who.uid\nCLICKWARDEN_FIELD_EVENT=verb\nCLICKWARDEN_FIELD_TIMESTAMP=ts",
+            use_inner_text=True,
+        )
+        expect(offered).to_contain_text("90 clicks in 90 records")
+        expect(offered).to_contain_text("<img src=x onerror=alert(1)>")
+        expect(offered).to_contain_text("the topic is not keyed by user")
+        assert page.locator("img[src=x]").count() == 0
+
+    # Whoever does as it says sees.
+    worker.terminate()
+    read = {"field_user_id": "who.uid", "field_event": "verb", "field_timestamp": "ts"}
+    worker = site.start("two", **read)
+    site.send(*(json.dumps(visit | {"ts": T + 200}).encode() for visit in visits))
+    page.goto(address(worker))
+    expect(page.locator("#headline")).not_to_contain_text("Blind", timeout=RECORDS)
+    expect(page.locator("#survey")).to_be_hidden()
 
 
 def test_a_rule_that_nobody_can_break_is_warned_of(site: Site, page: Page) -> None:

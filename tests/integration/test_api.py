@@ -274,6 +274,26 @@ def test_answers_are_as_described(site: SiteFactory) -> None:
     assert worker.ready
 
 
+def test_the_records_of_the_topic_are_told_of_whatever_is_set(site: SiteFactory) -> None:
+    here = site(partitions=2, field_user_id="wrong")
+    worker = here.start()
+    start = start_of_a_minute()
+    hostile = {"event": HOSTILE[0], "timestamp": start}
+    here.send(*(json.dumps({"uid": f"{number}\x1b[2J"} | hostile).encode() for number in range(40)), key=b"k")
+    survey = ask(worker, "/api/v1/inspect")
+    assert survey["settings"]["CLICKWARDEN_FIELD_USER_ID"] == "uid"
+    assert survey["clicks"] == 40
+    assert survey["examples"][0] | {"time": ""} == {
+        "user_id": "0\\x1b[2J",
+        "event": HOSTILE[0],
+        "product_id": None,
+        "time": "",
+    }
+    # It stands for a while, whoever asks.
+    here.send(b"not JSON")
+    assert ask(worker, "/api/v1/inspect") == survey
+
+
 def test_metrics(site: SiteFactory) -> None:
     here = site(idle_timeout=3600)
     worker = here.start()

@@ -4,6 +4,7 @@ import { follow, get, notice } from "./connection.js";
 import { byId, element, fill, Rows, write } from "./element.js";
 import { allowed, crossing, head, incident, rank, status, threat } from "./incident.js";
 import { interval, lamp } from "./picture.js";
+import { offer } from "./survey.js";
 import { certainty, multiple, number, plural, range, rate, ruleLink, userLink } from "./text.js";
 import { at, since } from "./time.js";
 import { Timeline } from "./timeline.js";
@@ -205,6 +206,7 @@ function showBlindness() {
     write(byId("blindness-summary"), `${blindness.summary}.`);
     fill(byId("complaint"), blindness.complaint, complaint);
   }
+  offer(Boolean(blindness));
   fill(byId("warnings"), [findings, warnings], () => [
     ...findings.map(finding),
     ...warnings.map((text) => warning(text)),

@@ -156,6 +156,13 @@ def test_names_are_those_of_the_settings() -> None:
     assert (rejected.reason, rejected.detail) == ("missing_field", "uid")
 
 
+def test_two_fields_may_stand_in_one_place() -> None:
+    names = SETTINGS.field_names | {"event": "user_id"}
+    clicks = Decoder(names, skew=60.0).decode([Record(click()), Record(click())])
+    assert clicks.events == clicks.users
+    assert len(clicks.users) == 2
+
+
 def test_of_a_name_given_twice_the_last_counts() -> None:
     assert decode(text(*good, ("user_id", '"bob"'))).users == ["bob"]
     assert decode(text(("user_id", "[]"), *good)).users == ["ann"]

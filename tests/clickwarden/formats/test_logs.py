@@ -12,7 +12,7 @@ from clickwarden.errors import SettingsError
 from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.lines import Block, Parser
 from clickwarden.formats.logformat import layout_of
-from clickwarden.formats.recognition import Reading, parser_of
+from clickwarden.formats.recognition import Reading, recognised
 from clickwarden.settings import Settings
 
 NOON = 1773152400.0  # 10 March 2026, 14:20:00 UTC
@@ -331,9 +331,9 @@ LOGS = {
 
 def parser(log: Log) -> Parser:
     settings = Settings(_env_file=None)
-    found = parser_of("\n".join(log.lines).encode(), log.reading, decoder_of(settings), settings.field_names)
+    found = recognised("\n".join(log.lines).encode(), log.reading, decoder_of(settings), settings.field_names)
     assert not isinstance(found, str), found
-    return found
+    return found.parse
 
 
 def rows(block: Block) -> Iterator[Row]:
@@ -443,7 +443,7 @@ def test_a_log_that_only_a_header_says_the_client_of_is_refused_without_trusted_
     settings = Settings(_env_file=None)
     log = LOGS["Envoy"]
     for reading in (Reading(), Reading(layout_of('%{X-Forwarded-For}i %t "%r"'))):
-        found = parser_of(log.lines[0].encode(), reading, decoder_of(settings), settings.field_names)
+        found = recognised(log.lines[0].encode(), reading, decoder_of(settings), settings.field_names)
         assert isinstance(found, str)
         assert "--trusted-proxies" in found
 
