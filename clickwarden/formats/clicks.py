@@ -175,7 +175,8 @@ class Decoder:
                 fault = Fault(error.reason, error.detail)
             if fault is not None:
                 which, value = (None, record.value or b"") if len(held) == 1 else (element, one.value)
-                gathered.reject(Rejected(record.offset, record.key, value, *fault, position, which))
+                rejected = Rejected(record.offset, record.key, value, *fault, position, which, record.headers)
+                gathered.reject(rejected)
 
     def _held(self, record: Record) -> Sequence[Held | FlatClick]:
         value = record.value
