@@ -16,13 +16,14 @@ from clickwarden.formats.aside import (
     HEADER_RULES,
     HEADER_TOPIC,
     HEADER_UNCOUNTED,
+    carried,
 )
 from clickwarden.formats.fields import Record
 from clickwarden.settings import Settings
 
 
 class Aside:
-    """Copies records of one partition, or the clicks in them, with the reason in the headers.
+    """Copies records of one partition, or the clicks in them, with the reason behind their own headers.
 
     Each goes to the partition of the same number.
     """
@@ -81,5 +82,6 @@ class Aside:
         }
         if element is not None:
             origin[HEADER_ELEMENT] = str(element)
-        encoded = [(name, text.encode()) for name, text in (origin | headers).items()]
-        await self._deliveries.send(Outgoing(topic, record.key, value, self._partition, encoded))
+        told = carried(record.headers, whole=element is None)
+        told += [(name, text.encode()) for name, text in (origin | headers).items()]
+        await self._deliveries.send(Outgoing(topic, record.key, value, self._partition, told))

@@ -22,7 +22,7 @@ class Outgoing(NamedTuple):
     key: bytes | None
     value: bytes | None
     partition: int | None = None
-    headers: list[tuple[str, bytes]] = []  # noqa: RUF012 - never changed
+    headers: list[tuple[str, bytes | None]] = []  # noqa: RUF012 - never changed
 
 
 class Deliveries:

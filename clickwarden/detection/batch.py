@@ -1,6 +1,8 @@
 """A batch of clicks, grouped once for all rules."""
 
 from functools import cached_property
+from types import NoneType
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,6 +202,9 @@ def _numbered(names: list[str]) -> tuple[list[str], NDArray[np.intp]]:
 
 
 def _hashes(products: list[str | int | None]) -> NDArray[np.uint64]:
-    hashes = hashes_of(list(map(str, products)), seed=0)
-    hashes[[product is None for product in products]] = NO_PRODUCT
+    kinds = set(map(type, products))
+    names = cast(list[str], products) if kinds == {str} else list(map(str, products))
+    hashes = hashes_of(names, seed=0)
+    if NoneType in kinds:
+        hashes[[product is None for product in products]] = NO_PRODUCT
     return hashes

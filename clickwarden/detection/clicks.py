@@ -17,6 +17,7 @@ class Rejected(NamedTuple):
         value: the record's; of one that holds several clicks, only what is wrong.
         record: its position in the run it was decoded from.
         element: which of the several things in the record it is, from 0; None where it is all of it.
+        headers: of the record.
     """
 
     offset: int
@@ -26,6 +27,7 @@ class Rejected(NamedTuple):
     detail: str
     record: int = 0
     element: int | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Request(NamedTuple):

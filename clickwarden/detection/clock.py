@@ -100,30 +100,31 @@ class EventClock:
         if live.all():
             time[1:] = moments[known:]
         else:
-            vouched = live[known:] & _mostly(live)[known:]
-            time[1:] = np.where(vouched, moments[known:], _agreed(moments)[known:])
+            time[1:] = _agreed(moments)[known:]
+            if live[known:].any():
+                vouched = live[known:] & _mostly(live)[known:]
+                np.copyto(time[1:], moments[known:], where=vouched)
         np.maximum.accumulate(time, out=time)
         self.time = float(time[-1])
         self.newest = max(self.newest, float(moments[known:].max()))
-        said = np.where(np.isnan(received), -math.inf, received)
-        said[0] = max(said[0], self.received)
-        np.maximum.accumulate(said, out=said)
-        self.received = float(said[-1])
-        return Passage(time, said, self._now(received, time[1:]))
-
-    def _now(self, received: NDArray[np.float64], time: NDArray[np.float64]) -> NDArray[np.float64]:
         silent = np.isnan(received)
-        now = np.where(silent, time, received)
         if silent.any():
+            said = _risen(np.where(silent, -math.inf, received), self.received)
             ticks = TICK_SECONDS * np.cumsum(silent)
-            now -= ticks
+            now = _risen(np.where(silent, time[1:], received) - ticks, self.now) + ticks
         else:
-            ticks = np.zeros(len(now))
-        now[0] = max(now[0], self.now)
-        np.maximum.accumulate(now, out=now)
-        now += ticks
-        self.now = float(now[-1])
-        return now
+            said = _risen(received, self.received)
+            now = said if self.now == self.received else _risen(received, self.now)
+        self.received, self.now = float(said[-1]), float(now[-1])
+        return Passage(time, said, now)
+
+
+def _risen(moments: NDArray[np.float64], before: float) -> NDArray[np.float64]:
+    """Of each moment: the latest up to it, or ``before`` where that is later."""
+    risen = moments.copy()
+    risen[0] = max(risen[0], before)
+    np.maximum.accumulate(risen, out=risen)
+    return risen
 
 
 def _mostly(live: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -164,12 +165,13 @@ class Delays:
     def note(self, passage: Passage, received: NDArray[np.float64]) -> None:
         """Learn from clicks that came with this passage; ``received`` is NaN where Kafka does not say."""
         moved = (passage.time[1:] > passage.time[:-1]) & ~np.isnan(received)
-        delays = (received - passage.time[1:])[moved]
-        spans = received[moved] // SPAN_SECONDS
-        while len(spans):
-            here = spans == spans[0]
-            self._add(int(spans[0]), float(delays[here].min()), float(delays[here].max()))
-            spans, delays = spans[~here], delays[~here]
+        received = received[moved]
+        delays = received - passage.time[1:][moved]
+        while len(received):
+            span = int(received[0] // SPAN_SECONDS)
+            here = (received >= span * SPAN_SECONDS) & (received < (span + 1) * SPAN_SECONDS)
+            self._add(span, float(delays[here].min()), float(delays[here].max()))
+            received, delays = received[~here], delays[~here]
 
     def _add(self, span: int, least: float, greatest: float) -> None:
         for index, (known, low, high) in enumerate(self.spans):

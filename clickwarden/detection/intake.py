@@ -135,7 +135,7 @@ class Intake:
         self.clicks = 0
         self.examples: dict[str, Example] = {}
         self.untold: Counter[str] = Counter()
-        self._fates = list(FATES)
+        self._fates = {fate: number for number, fate in enumerate(FATES)}
         # A row a block: how many records each thing became of, and the stamp of its last one. Rows behind
         # the newest are zero.
         self._records = 0
@@ -170,15 +170,16 @@ class Intake:
         fates[clicks] = FATES.index(ACCEPTED)
         fates[clicks[list(findings.late)]] = FATES.index(LATE)
         fates[clicks[list(findings.uncounted)]] = FATES.index(UNCOUNTED)
-        for record in batch.rejected:
-            fates[batch.firsts[record.record] + (record.element or 0)] = self.number(record.reason)
+        if batch.rejected:
+            records = [record.record for record in batch.rejected]
+            elements = [record.element or 0 for record in batch.rejected]
+            reasons = [self.number(record.reason) for record in batch.rejected]
+            fates[batch.firsts[records] + elements] = reasons
         return fates
 
     def number(self, fate: str) -> int:
         """Stands for a fate, or for a reason to reject, in :meth:`note`."""
-        if fate not in self._fates:
-            self._fates.append(fate)
-        return self._fates.index(fate)
+        return self._fates.setdefault(fate, len(self._fates))
 
     def note(self, fates: NDArray[np.intp] | None, stamps: NDArray[np.float64] | None, size: int) -> None:
         """Learn what became of the next records.
@@ -239,15 +240,16 @@ class Intake:
         The example of a reason is the newest record with the fault that most of
         them have (Boyer and Moore's majority vote), if there is such a fault.
         """
-        for record in rejected:
-            self.untold[record.reason] += 1
-            known = self.examples.get(record.reason)
-            if known is None or known.votes == 0 or known.detail == record.detail:
-                votes = min(BLOCK, known.votes + 1) if known else 1
-                example = Example(record.value[:EXAMPLE_BYTES], record.detail, votes)
+        elected: dict[str, tuple[bytes, str, int]] = {}
+        for _, _, value, reason, detail, *_ in rejected:
+            self.untold[reason] += 1
+            known = elected.get(reason) or self.examples.get(reason) or (value, detail, 0)
+            if known[2] == 0 or known[1] == detail:
+                elected[reason] = value, detail, min(BLOCK, known[2] + 1)
             else:
-                example = known._replace(votes=known.votes - 1)
-            self.examples[record.reason] = example
+                elected[reason] = known[0], known[1], known[2] - 1
+        for reason, (value, detail, votes) in elected.items():
+            self.examples[reason] = Example(value[:EXAMPLE_BYTES], detail, votes)
 
     def hear(self, clicks: int, events: Iterable[str]) -> None:
         """Learn that the newest records held so many clicks, with these events, each named once."""

@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 from clickwarden.detection.clicks import Clicks, Rejected
 from clickwarden.errors import ClickError
 from clickwarden.formats.fields import Record, places_of
-from clickwarden.formats.json import DEPTH_MAX, THINGS_MAX, UNREADABLE, is_deep
-from clickwarden.formats.records import Fault, Held, Number, Unwrapping
-from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, Click, OtherShape, Sweep, Swept, bare, sweeps
+from clickwarden.formats.flat import FlatClick
+from clickwarden.formats.gathered import Gathered, Piece
+from clickwarden.formats.json import DEPTH_MAX, THINGS_MAX, UNREADABLE
+from clickwarden.formats.records import Fault, Held, Unwrapping
+from clickwarden.formats.scalars import Number
+from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, Click, OtherShape, Sweep, bare, sweeps
 from clickwarden.formats.timestamps import EARLIEST, LATEST, seconds
 
-#: Kafka's own clock made a record's time stamp; the topic is set so.
-LOG_APPEND_TIME = 1
 #: From here on a double may be another number than the one that was written.
 EXACT = 2**53
 #: A record that is larger may hold so many clicks that it is a run by itself.
 SEVERAL_BYTES = 1024
-#: Parts in which a run is tried that is not of one shape, and again each of those that are not.
+#: Records that are looked at to see of which shape most are.
+SAMPLE = 5
+#: Parts in which records are tried of which none can be read at once, and again each of those that cannot.
 PARTS = 32
 
 #: Why a record cannot be counted.
@@ -42,9 +45,8 @@ REASONS: dict[str, str] = {
 class Decoder:
     """Turns records into :class:`Clicks`, or says why not.
 
-    A run of good records of one shape is decoded in one sweep; a run that
-    holds another is decoded again record by record, so that one bad record
-    costs its own run and nothing else.
+    Records of one shape are decoded in one sweep, and what is left, bad ones
+    and those of rare shapes, record by record.
 
     Args:
         names: where the topic's fields stand, by our own names; see :mod:`~clickwarden.formats.fields`.
@@ -59,7 +61,6 @@ class Decoder:
         fields = places_of(names)
         self._unwrapping = Unwrapping(fields)
         self._sweeps = sweeps(fields, pattern)
-        self._plain = self._sweeps[0].plain if self._sweeps else None
 
     def decode(self, records: Sequence[Record]) -> Clicks:
         """Decode one run of records of one partition."""
@@ -68,80 +69,96 @@ class Decoder:
 
     def parts(self, records: Sequence[Record], size: int | None = None) -> Iterator[Clicks]:
         """Decode one run in parts of whole records, each as soon as it holds ``size`` things."""
-        stamps = _stamps(records)
         values: list[Any] = [record.value for record in records]
-        clicks = self._swept(values, records, stamps)
-        if clicks is not None:
-            yield from clicks.split(size)
-            return
-        gathered = _Gathered(records, stamps)
-        for end in self._gather(gathered, values, 0, stamps):
+        gathered = Gathered(records)
+        for end in self._gather(gathered, values, np.arange(len(records))):
             if size is not None and gathered.things >= size and end < len(records):
                 yield from gathered.take(end).split(size)
         yield from gathered.take(len(records)).split(size)
 
-    def _swept(
-        self, values: list[Any], records: Sequence[Record], stamps: NDArray[np.float64]
-    ) -> Clicks | None:
-        """The clicks of a run in which each thing is one, and all records are of one shape; else None."""
-        found = None
-        with suppress(*UNREADABLE, TypeError):  # that, for a tombstone
-            values = bare(values)
-            array = values[0][:1] == b"[" if values else False
-            fitting = (sweep for sweep in self._sweeps if sweep.array == array)
-            found = next(filter(None, (_taken(sweep, values, records) for sweep in fitting)), None)
-        if found is None:
-            return None
-        times = found.columns.times
-        if len(times) and (times.max() > self._limit(stamps) or times.min() < EARLIEST):
-            return None
-        received = _received(records, stamps)
-        clicks = Clicks(*found.columns, received=received, stamps=stamps)
-        if found.sizes is not None:
-            sizes = clicks.sizes = found.sizes
-            clicks.records = np.repeat(np.arange(len(sizes)), sizes)
-            clicks.elements = np.arange(len(times)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            clicks.received = received[clicks.records]
-        return clicks
-
-    def _gather(
-        self, gathered: "_Gathered", values: list[Any], first: int, stamps: NDArray[np.float64]
-    ) -> Iterator[int]:
-        """Read some of the records, in parts where that helps: most of them are good.
+    def _gather(self, gathered: Gathered, values: list[Any], positions: NDArray[np.int64]) -> Iterator[int]:
+        """Read the records at these positions, which follow each other: most at once, the rest one by one.
 
         Yields the position behind what was read, again and again.
         """
-        size = len(values) // PARTS if len(values) > 2 * PARTS else 1
-        for begin in range(0, len(values), size):
-            part = slice(begin, begin + size)
-            position = first + begin
-            if size == 1 and (click := self._plain_click(values[begin], stamps[begin])):
-                gathered.hold(position, 1)
-                gathered.add(click, position)
-            elif size == 1 and len(values[begin] or b"") < SEVERAL_BYTES:
+        piece, left = self._shaped(gathered, values, positions)
+        if not len(piece) and len(left) > 2 * PARTS:
+            for part in np.array_split(positions, PARTS):
+                yield from self._gather(gathered, values, part)
+            return
+        done = 0
+        for position in left.tolist():
+            if len(values[position] or b"") < SEVERAL_BYTES:
                 self._read(gathered, position)
-            else:
-                records = gathered.records[position : position + len(values[part])]
-                clicks = self._swept(values[part], records, stamps[part])
-                if clicks is not None:
-                    gathered.extend(clicks, position)
-                elif size > 1:
-                    yield from self._gather(gathered, values[part], position, stamps[part])
-                else:
-                    self._read(gathered, position)
-            yield position + len(values[part])
+                continue
+            before = int(np.searchsorted(piece.records, position))
+            gathered.extend(piece.part(done, before))
+            done = before
+            alone, others = self._shaped(gathered, values, np.array([position]))
+            gathered.extend(alone)
+            if len(others):
+                self._read(gathered, position)
+            yield position + 1
+        gathered.extend(piece.part(done, len(piece)) if done else piece)
+        if len(positions):
+            yield int(positions[-1]) + 1
 
-    def _plain_click(self, value: bytes | None, stamp: float) -> Click | None:
-        """The click of a plain record; None where it is none, or something may be said of it."""
-        if value is None or self._plain is None or is_deep(value):
-            return None
-        try:
-            click = self._plain.click(value)
-        except UNREADABLE:
-            return None
-        return click if EARLIEST <= click.time <= min(stamp + self._skew, LATEST) else None
+    def _shaped(
+        self, gathered: Gathered, values: list[Any], left: NDArray[np.int64]
+    ) -> tuple[Piece, NDArray[np.int64]]:
+        """The clicks of those of the records that are of few shapes; and positions of the others."""
+        pieces = []
+        few = len(left) // 4
+        while len(left) > few:
+            piece, left = self._swept(gathered, values, left)
+            if not len(piece):
+                break
+            pieces.append(piece)
+        return Piece.together(pieces), left
 
-    def _read(self, gathered: "_Gathered", position: int) -> None:
+    def _swept(
+        self, gathered: Gathered, values: list[Any], positions: NDArray[np.int64]
+    ) -> tuple[Piece, NDArray[np.int64]]:
+        """The clicks of those of the records that are of the likeliest shape; and positions of the others."""
+        records = gathered.records
+        if len(positions) < len(records):
+            records = [records[position] for position in positions.tolist()]
+            values = [values[position] for position in positions.tolist()]
+        with suppress(*UNREADABLE, TypeError):  # that, for a tombstone
+            values = bare(values)
+        for sweep in self._likely(values):
+            with suppress(*UNREADABLE, OtherShape, ClickError, AttributeError):
+                columns, sizes, left = sweep.take(values, records)
+                piece = Piece.of(columns, np.delete(positions, left) if left else positions, sizes)
+                late = self._astray(piece, gathered.stamps)
+                if len(late):
+                    piece = piece.without(late)
+                if len(piece):
+                    return piece, np.union1d(positions[left], late)
+        return Piece.together([]), positions
+
+    def _likely(self, values: Sequence[bytes]) -> Iterator[Sweep]:
+        """How most of the values may be decoded, and then how some may."""
+        sample = values[:: len(values) // SAMPLE + 1]
+        most, likeliest = 0, None
+        for sweep in self._sweeps:
+            fitting = sum(map(sweep.fits, sample))
+            if 2 * fitting > len(sample):
+                yield sweep
+            elif fitting > most:
+                most, likeliest = fitting, sweep
+        if likeliest is not None:
+            yield likeliest
+
+    def _astray(self, piece: Piece, stamps: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Positions of the records with clicks whose time cannot be."""
+        times = piece.columns.times
+        latest = np.minimum(stamps + self._skew, LATEST)
+        if times.max(initial=0) <= latest.min() and times.min(initial=LATEST) >= EARLIEST:
+            return piece.records[:0]
+        return np.unique(piece.records[(times > latest[piece.records]) | (times < EARLIEST)])
+
+    def _read(self, gathered: Gathered, position: int) -> None:
         """Read a record by itself."""
         record = gathered.records[position]
         held = self._held(record)
@@ -158,9 +175,10 @@ class Decoder:
                 fault = Fault(error.reason, error.detail)
             if fault is not None:
                 which, value = (None, record.value or b"") if len(held) == 1 else (element, one.value)
-                gathered.reject(Rejected(record.offset, record.key, value, *fault, position, which))
+                rejected = Rejected(record.offset, record.key, value, *fault, position, which, record.headers)
+                gathered.reject(rejected)
 
-    def _held(self, record: Record) -> list[Held]:
+    def _held(self, record: Record) -> Sequence[Held | FlatClick]:
         value = record.value
         if value is None:
             return [Held(b"", ignored=True)]
@@ -173,12 +191,12 @@ class Decoder:
         """The things that a record holds, each as it stands there."""
         return [held.value for held in self._held(record)]
 
-    def _click(self, held: Held, record: Record) -> Click:
-        user, event, timestamp = (self._needed(name, held) for name in ("user_id", "event", "timestamp"))
-        product = held.find("product_id")
+    def _click(self, held: Held | FlatClick, record: Record) -> Click:
+        user, event = self._needed("user_id", held), self._needed("event", held)
+        timestamp, product = self._needed("timestamp", held), held.find("product_id")
         return Click(_user(user), _event(event), _product(product), self._time(timestamp, record))
 
-    def _needed(self, name: str, held: Held) -> Any:
+    def _needed(self, name: str, held: Held | FlatClick) -> Any:
         found = held.find(name)
         if found is None:
             raise ClickError("missing_field", self._names[name])
@@ -197,86 +215,6 @@ class Decoder:
         if time > LATEST:  # and Kafka's clock, which a producer may set, is no better
             raise ClickError("bad_timestamp", f"{time:.0f}")
         return time
-
-    def _limit(self, stamps: NDArray[np.float64]) -> float:
-        """The latest time that is from the future for no record with these time stamps, epoch seconds."""
-        return min(float(stamps.min(initial=LATEST)) + self._skew, LATEST)
-
-
-class _Gathered:
-    """What the records of a run say, from one of them on, as far as they were read.
-
-    Attributes:
-        records: of the run.
-        things: how many things those hold that were read.
-    """
-
-    def __init__(self, records: Sequence[Record], stamps: NDArray[np.float64]) -> None:
-        self.records = records
-        self.things = self.ignored = 0
-        self._stamps = stamps
-        self._received = _received(records, stamps)
-        self._sizes = np.ones(len(records), np.int64)
-        self._begin = 0
-        self._clicks: list[Click] = []
-        self._places: list[tuple[int, int]] = []
-        self._rejected: list[Rejected] = []
-
-    def hold(self, position: int, things: int) -> None:
-        """Note how many things the record there holds."""
-        self._sizes[position] = things
-        self.things += things
-
-    def add(self, click: Click, position: int, element: int = 0) -> None:
-        """Note a click of the record there."""
-        self._clicks.append(click)
-        self._places.append((position, element))
-
-    def reject(self, rejected: Rejected) -> None:
-        """Note what is no click."""
-        self._rejected.append(rejected._replace(record=rejected.record - self._begin))
-
-    def extend(self, clicks: Clicks, position: int) -> None:
-        """Note the clicks of whole records, the first of which is there."""
-        columns = clicks.users, clicks.events, clicks.products, clicks.times.tolist()
-        self._clicks += map(Click, *columns)
-        self.things += len(clicks.users)
-        if clicks.records is None or clicks.elements is None or clicks.sizes is None:
-            self._places += [(position + number, 0) for number in range(len(clicks.users))]
-        else:
-            records = (position + clicks.records).tolist()
-            self._places += zip(records, clicks.elements.tolist(), strict=True)
-            self._sizes[position : position + len(clicks.sizes)] = clicks.sizes
-
-    def take(self, end: int) -> Clicks:
-        """All of it, of the records before ``end``, behind which it begins anew."""
-        begin, self._begin = self._begin, end
-        users, events, products, times = zip(*self._clicks, strict=True) if self._clicks else ((),) * 4
-        records, elements = np.array(self._places, np.int64).reshape(-1, 2).T
-        sizes = self._sizes[begin:end]
-        several = sizes.max(initial=1) > 1
-        clicks = Clicks(
-            users=list(users),
-            events=list(events),
-            products=list(products),
-            times=np.array(times, np.float64),
-            received=self._received[records],
-            records=records - begin,
-            elements=elements if several else None,
-            sizes=sizes if several else None,
-            rejected=self._rejected,
-            ignored=self.ignored,
-            stamps=self._stamps[begin:end],
-        )
-        self._clicks, self._places, self._rejected = [], [], []
-        self.things = self.ignored = 0
-        return clicks
-
-
-def _taken(sweep: Sweep, values: Sequence[bytes], records: Sequence[Record]) -> Swept | None:
-    with suppress(*UNREADABLE, OtherShape, ClickError, AttributeError):
-        return sweep.take(values, records)
-    return None
 
 
 def _user(found: Any) -> str:
@@ -319,17 +257,3 @@ def _whole(number: Number) -> int:
     if not value.is_integer() or abs(value) >= EXACT:
         raise ClickError("wrong_field", f"expected a whole number, got {number:.40}")
     return int(value)
-
-
-def _stamps(records: Sequence[Record]) -> NDArray[np.float64]:
-    """The records' time stamps, epoch seconds."""
-    return np.array([record.timestamp for record in records], np.int64) / 1000.0
-
-
-def _received(records: Sequence[Record], stamps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """When Kafka received the records; NaN where the stamps are not Kafka's own."""
-    kinds = {records[0].timestamp_type, records[-1].timestamp_type} if records else {LOG_APPEND_TIME}
-    if kinds == {LOG_APPEND_TIME}:
-        return stamps
-    own = np.array([record.timestamp_type == LOG_APPEND_TIME for record in records], np.bool_)
-    return np.where(own, stamps, np.nan)

@@ -18,7 +18,7 @@ Where a click lacks its user, event or time, what it lacks is looked for in its 
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
@@ -28,7 +28,9 @@ import msgspec
 
 from clickwarden.errors import ClickError
 from clickwarden.formats.fields import Header, Key, Path, Places, Record, Stamp, is_place
+from clickwarden.formats.flat import Flat, FlatClick
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
+from clickwarden.formats.scalars import kind_of, scalar
 from clickwarden.formats.snowplow import COLUMNS
 
 #: Envelopes in envelopes.
@@ -43,22 +45,12 @@ LISTS = ("records", "events", "batch", "clicks")
 _ENVELOPES = frozenset(
     {*LISTS, "schema", "payload", "op", "before", "after", "specversion", "data", "data_base64"}
 )
-_SPACES = b" \t\r\n"
 #: That many columns at least, the fourth of which is a time: no JSON is like that.
 _SNOWPLOW = re.compile(rb"(?:[^\t]*\t){3}\d{4}-\d\d-\d\d [^\t]*\t(?:[^\t]*\t){8}")
 
 #: How Debezium names what became of a row; the others are no clicks: a row changed is one counted before,
 #: and a click cannot be taken back.
 _BORN, _GONE = frozenset({"c", "r"}), frozenset({"u", "d", "t", "m"})
-
-
-class Number(str):
-    """A JSON number, as it was written."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it was written without point and exponent."""
-        return self.removeprefix("-").isdigit()
 
 
 class Fault(NamedTuple):
@@ -111,8 +103,8 @@ class Scope:
     def find(self, field: str) -> Any:
         """What stands in the first of the field's places that holds something.
 
-        Text, a :class:`Number`, a float of Kafka's own, true or false; None where
-        there is nothing in any, or null. What is empty counts where nothing else is there.
+        Text, a :class:`~clickwarden.formats.scalars.Number`, a float of Kafka's own, true or false; None
+        where there is nothing in any, or null. What is empty counts where nothing else is there.
 
         Raises:
             ClickError: a place holds no text and no number.
@@ -142,7 +134,12 @@ class Scope:
         return empty
 
     def _at(self, place: Path | Key | Header | Stamp) -> Any:
-        return _walk(self.members, place.names) if isinstance(place, Path) else self._around.find(place)
+        if not isinstance(place, Path):
+            return self._around.find(place)
+        value = self.members.get(place.names[0])
+        if len(place.names) > 1 and value is not None:
+            value = _walk(value, place.names[1:])
+        return None if value == b"null" else value
 
 
 class Held(NamedTuple):
@@ -181,8 +178,9 @@ class Unwrapping:
         paths = [place for places in fields.values() for place in places if isinstance(place, Path)]
         self._names = frozenset(path.names[0] for path in paths) | _ENVELOPES
         self._columns = [(number, name) for number, name in enumerate(COLUMNS) if name in self._names]
+        self._flat = Flat.of(fields, _ENVELOPES)
 
-    def held(self, value: bytes, record: Record) -> list[Held]:
+    def held(self, value: bytes, record: Record) -> Sequence[Held | FlatClick]:
         """What a record with this value holds, one thing at least.
 
         Raises:
@@ -190,8 +188,10 @@ class Unwrapping:
         """
         if is_framed(value):
             value = value[FRAME:]
+        if self._flat is not None and (click := self._flat.click(value, bare=not record.headers)):
+            return [click]
         around = Surroundings(record)
-        if _SNOWPLOW.match(value):
+        if b"\t" in value and _SNOWPLOW.match(value):
             return [Held(value, (Scope(self._line(value), self._fields, around),))]
         _check(value)
         attributes = _attributes(record)
@@ -205,13 +205,13 @@ class Unwrapping:
         self, value: bytes, scopes: tuple[Scope, ...], around: Surroundings, layers: int
     ) -> Iterator[Held]:
         """What is in a value that has these envelopes around it, and may have so many in it."""
-        kind = _kind(value)
+        kind = kind_of(value)
         try:
             if kind == "object":
                 yield from self._open(value, scopes, around, layers)
             elif kind == "array" and layers:
                 for element in elements(value):
-                    if _kind(element) == "array":
+                    if kind_of(element) == "array":
                         yield Held(element, fault=Fault("not_object", "array in an array"))
                     else:
                         yield from self._unwrap(element, scopes, around, layers - 1)
@@ -234,7 +234,7 @@ class Unwrapping:
         if (
             content
             and scope.has("event")
-            and _kind(content) == "array"
+            and kind_of(content) == "array"
             and not any(map(_holds, elements(content)))
         ):
             content = b""  # a click that names its own event, and something else a list
@@ -254,7 +254,7 @@ def _content(members: Members) -> bytes | None:
     """What is in the envelope with these members: empty where it is none, None where nothing was clicked."""
     held = {name: raw for name, raw in members.items() if raw != b"null"}
     for name in LISTS:
-        if _kind(held.get(name, b"")) == "array":
+        if kind_of(held.get(name, b"")) == "array":
             return held[name]
     if "schema" in members and "payload" in held:
         return held["payload"]
@@ -269,35 +269,19 @@ def _content(members: Members) -> bytes | None:
     return b""
 
 
-def _walk(members: Members, names: tuple[str, ...]) -> bytes | None:
-    """What stands there, as JSON; None where nothing does, or null."""
-    value = members.get(names[0], b"")
-    for name in names[1:]:
-        if _kind(value) == "text":
+def _walk(value: bytes, names: tuple[str, ...]) -> bytes | None:
+    """What stands there in a value, as JSON; None where nothing does."""
+    for name in names:
+        if kind_of(value) == "text":
             value = _inner(value)
-        kind = _kind(value)
+        kind = kind_of(value)
         if kind == "object":
             value = _members(value, frozenset({name})).get(name, b"")
         elif kind == "array" and is_place(name):
             value = next(iter(elements(value)[int(name) :]), b"")
         else:
             return None
-    return None if value in (b"", b"null") else value
-
-
-def scalar(value: bytes) -> Any:
-    """What a piece of JSON is: text, a :class:`Number`, true or false; None for null.
-
-    Raises:
-        ClickError: it is a list or an object, or text that is none.
-    """
-    kind = _kind(value)
-    if kind in ("array", "object"):
-        raise ClickError("wrong_field", f"expected text or a number, got {kind}")
-    try:
-        return Number(value.decode()) if kind == "number" else msgspec.json.decode(value)
-    except UNREADABLE as error:
-        raise ClickError("not_json", str(error)) from None
+    return value or None
 
 
 def elements(value: bytes) -> list[bytes]:
@@ -305,38 +289,25 @@ def elements(value: bytes) -> list[bytes]:
     return [bytes(element) for element in _ELEMENTS.decode(value)]
 
 
+_whole = msgspec.json.Decoder(msgspec.Raw).decode
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
-_KINDS = {
-    b"{": "object",
-    b"[": "array",
-    b'"': "text",
-    b"t": "bool",
-    b"f": "bool",
-    b"n": "null",
-    b"": "nothing",
-}
-
-
-def _kind(value: bytes) -> str:
-    """What a piece of JSON, which is not looked into, is."""
-    return _KINDS.get(value[:1] if value[:1] not in _SPACES else value.lstrip(_SPACES)[:1], "number")
 
 
 def _holds(value: bytes) -> bool:
     """Whether a piece of JSON is an object or a list, or text that holds one."""
-    return _kind(value) in ("object", "array") or (_kind(value) == "text" and bool(_inner(value)))
+    return kind_of(value) in ("object", "array") or (kind_of(value) == "text" and bool(_inner(value)))
 
 
 def _members(value: bytes, names: frozenset[str]) -> Members:
     in_order, decode = _decoder(names)
-    found = zip(in_order, map(bytes, msgspec.structs.astuple(decode(value))), strict=True)
-    return {name: raw for name, raw in found if raw}
+    found = zip(in_order, msgspec.structs.astuple(decode(value)), strict=True)
+    return {name: bytes(raw) for name, raw in found if raw is not None}
 
 
 @lru_cache(maxsize=256)
 def _decoder(names: frozenset[str]) -> tuple[tuple[str, ...], Callable[[bytes], Any]]:
     in_order = tuple(sorted(names))
-    fields = [(f"field_{number}", msgspec.Raw, msgspec.Raw(b"")) for number in range(len(names))]
+    fields = [(f"field_{number}", msgspec.Raw, None) for number in range(len(names))]
     rename = {f"field_{number}": name for number, name in enumerate(in_order)}
     struct = msgspec.defstruct("Members", fields, rename=rename, gc=False)
     return in_order, msgspec.json.Decoder(struct).decode
@@ -351,7 +322,7 @@ def _check(value: bytes) -> None:
     if is_deep(value):
         raise ClickError("not_json", f"nested more than {DEPTH_MAX} deep")
     try:
-        msgspec.json.decode(value, type=msgspec.Raw)
+        _whole(value)
     except UNREADABLE as error:
         raise ClickError("not_json", str(error)) from None
 
@@ -363,7 +334,7 @@ def _inner(value: bytes) -> bytes:
         _check(text)
     except (*UNREADABLE, ClickError):
         return b""
-    return text if _kind(text) in ("object", "array") else b""
+    return text if kind_of(text) in ("object", "array") else b""
 
 
 def _based(value: bytes) -> bytes:
@@ -382,6 +353,8 @@ def _based(value: bytes) -> bytes:
 
 def _attributes(record: Record) -> Members:
     """The attributes of a CloudEvent whose data the value is, of which one is ``specversion``."""
+    if not record.headers:
+        return {}
     headers = ((name.removeprefix("ce_"), value) for name, value in record.headers if name.startswith("ce_"))
     return _texts((name, value) for name, value in headers if value is not None)
 

@@ -1,7 +1,7 @@
-"""Runs of records of one shape, decoded at once.
+"""Records of one shape, decoded at once.
 
-A :class:`~clickwarden.formats.clicks.Decoder` tries shapes before it reads record by record. A shape takes a
-run only where each of its records is one whose click :mod:`~clickwarden.formats.records` would read alike.
+A :class:`~clickwarden.formats.clicks.Decoder` tries shapes before it reads record by record. A shape takes
+only records whose clicks :mod:`~clickwarden.formats.records` would read alike.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.formats.fields import Path, Places, Record, is_place
-from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, is_deep, is_framed
+from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
 from clickwarden.formats.records import LISTS
-from clickwarden.formats.timestamps import scale, scaled, seconds
+from clickwarden.formats.timestamps import scale, seconds
 
 USER_ID_MAX = 256
 EVENT_MAX = 64
@@ -75,16 +75,6 @@ class Plain:
             rename=dict(names),
             gc=False,
         )
-        self._decode = msgspec.json.Decoder(self.type).decode
-
-    def click(self, value: bytes) -> Click:
-        """One click.
-
-        Raises:
-            msgspec.MsgspecError, UnicodeError, RecursionError: it is something else.
-        """
-        row: Any = self._decode(value)
-        return Click(row.user_id, row.event, row.product_id, scaled(row.timestamp))
 
     def columns(self, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> Columns:
         """The columns of some clicks; see :class:`Nested`."""
@@ -175,59 +165,78 @@ class Nested:
 
 
 class Swept(NamedTuple):
-    """What a run says.
+    """What records of one shape say.
 
     Attributes:
-        columns: of its clicks.
-        sizes: how many clicks each record holds.
+        columns: of their clicks.
+        sizes: how many clicks each of them holds.
+        left: positions of the records that are of another shape, ascending.
     """
 
     columns: Columns
     sizes: Sizes
+    left: list[int]
 
 
 class Sweep:
-    """Decodes runs of records whose clicks have one shape and come in one envelope.
+    """Decodes records whose clicks have one shape and come in one envelope.
 
     Args:
         shape: of the clicks.
         envelope: the type of a record's JSON.
         way: attributes that lead from there to the click, or the list of clicks; empty where it is that.
         several: whether it is a list.
-
-    Attributes:
-        plain: the shape, where it is plain and there is no envelope.
-        array: whether a record is an array.
     """
 
     def __init__(self, shape: Plain | Nested, envelope: Any, way: str = "", *, several: bool = False) -> None:
-        self.plain = shape if isinstance(shape, Plain) and envelope is shape.type else None
-        self.array = several and not way
         self._columns = shape.columns
         self._decode = msgspec.json.Decoder(envelope).decode
         self._get = attrgetter(way) if way else None
         self._several = several
 
+    def fits(self, value: bytes) -> bool:
+        """Whether a record with this value may be of the shape."""
+        try:
+            self._decode(value)
+        except (*UNREADABLE, TypeError):
+            return False
+        return True
+
     def take(self, values: Sequence[bytes], records: Sequence[Record]) -> Swept:
-        """Decode a run of records with these values.
+        """Decode those of some records that are of the shape, with these values.
 
         Raises:
-            OtherShape, AttributeError, ClickError, msgspec.MsgspecError, UnicodeError, RecursionError: one of
-                them is something else.
+            OtherShape, AttributeError, ClickError: one that seems to be is something else.
         """
-        found = list(map(self._decode, values))
+        found, left = self._decoded(values)
         if self._get is not None:
             found = list(map(self._get, found))
+        others = set(left)
+        if others:
+            values = [value for position, value in enumerate(values) if position not in others]
+            records = [record for position, record in enumerate(records) if position not in others]
         if not self._several:
             if max(map(len, values), default=0) > 2 * DEPTH_MAX and any(map(is_deep, values)):
                 raise OtherShape
-            return Swept(self._columns(found, records, None), None)
+            return Swept(self._columns(found, records, None), None, left)
         sizes = np.fromiter(map(len, found), np.int64, len(found))
         # Of the objects and lists that begin in it, each click is one, none of which holds the next.
         deep = (is_deep(value, len(clicks) - 1) for value, clicks in zip(values, found, strict=True))
         if not sizes.all() or sizes.max(initial=0) > THINGS_MAX or any(deep):
             raise OtherShape
-        return Swept(self._columns(list(chain.from_iterable(found)), records, sizes), sizes)
+        return Swept(self._columns(list(chain.from_iterable(found)), records, sizes), sizes, left)
+
+    def _decoded(self, values: Sequence[bytes]) -> tuple[list[Any], list[int]]:
+        """What the values are that can be decoded, and the positions of the others."""
+        found: list[Any] = []
+        left: list[int] = []
+        decoded = map(self._decode, values)
+        while len(found) + len(left) < len(values):
+            try:
+                found.extend(decoded)
+            except (*UNREADABLE, TypeError):  # that, for a tombstone
+                left.append(len(found) + len(left))
+        return found, left
 
 
 def bare(values: list[bytes]) -> list[bytes]:

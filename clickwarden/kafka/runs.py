@@ -1,7 +1,8 @@
 """Runs: consecutive records of one partition, as Kafka keeps them."""
 
 from asyncio import Queue
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from aiokafka.errors import CorruptRecordException
@@ -40,17 +41,18 @@ class Run:
         Raises:
             CorruptRecordException: a batch is not what was written.
         """
+        return chain.from_iterable(self._batches())  # not a step of our own for each record
+
+    def _batches(self) -> Iterator[Iterable[Record]]:
         batches = MemoryRecords(self.raw)
         while batches.has_next():
             batch = batches.next_batch()
             if not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC in the batch at offset {batch.base_offset}")
             if self.first <= batch.base_offset and batch.next_offset <= self.next_offset:
-                yield from batch
+                yield batch
             else:
-                for record in batch:
-                    if self.first <= record.offset < self.next_offset:
-                        yield record
+                yield (record for record in batch if self.first <= record.offset < self.next_offset)
 
     @property
     def records(self) -> list[Record]:

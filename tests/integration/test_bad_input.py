@@ -13,8 +13,10 @@ from tests.site import ReadRecord, Site, Worker, click, clicks, window_before
 T = window_before(time.time())
 START = datetime.fromtimestamp(T, UTC)
 KEY = b"\xff\x00 no UTF-8"
+#: Of every record; one has the name of a header that copies may have.
+HEADERS = [("trace", b"7"), ("element", b"mine")]
 #: A batch of one record may have 1,048,588 bytes, Kafka's default; some are the batch's and the record's own.
-LARGEST = 1_048_588 - 100
+LARGEST = 1_048_588 - 140
 ATTACK, HALF = 61, 30
 
 Value = bytes | None | Callable[[], bytes]
@@ -127,7 +129,7 @@ def aftermath(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             attack = clicks(f"eve-{partition}", ATTACK, T, T + 59)
             row = value() if callable(value) else value
             records = *attack[:HALF], row, *attack[HALF:], click("ann", T + 65)
-            site.send(*records, partition=partition, key=KEY)
+            site.send(*records, partition=partition, key=KEY, headers=HEADERS)
         site.await_counted(worker)
         sent = {each.partition: each for each in site.clicks() if each.offset == HALF}
         statuses, closed = worker.partitions(), site.anomalies("closed")
@@ -179,6 +181,7 @@ def test_it_is_accounted_for_and_the_attack_around_it_is_counted_to_the_click(
             "reason": fate,
         }.items()  # fmt: skip
         assert ("rules" if fate == "late" else "detail") in copy.about
+        assert copy.headers[:2] == (("trace", b"7"), ("original.element", b"mine"))
     assert aftermath.worker.alive
 
 

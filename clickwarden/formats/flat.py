@@ -1,0 +1,82 @@
+"""Clicks whose fields each stand under one name at the top of an object: what most records hold."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from operator import attrgetter
+from typing import Any, Self
+
+import msgspec
+
+from clickwarden.formats.fields import Path, Places
+from clickwarden.formats.json import UNREADABLE, is_deep
+from clickwarden.formats.scalars import scalar
+
+
+class FlatClick:
+    """A click that a record is; what is asked of a :class:`~clickwarden.formats.records.Held`.
+
+    Args:
+        value: the JSON object.
+        members: those of it that are the click's fields, as JSON; None for those that are missing.
+    """
+
+    __slots__ = ("_members", "value")
+
+    fault = None
+    ignored = False
+
+    def __init__(self, value: bytes, members: Any) -> None:
+        self.value = value
+        self._members = members
+
+    def find(self, field: str) -> Any:
+        """A field, by our own name: see :meth:`clickwarden.formats.records.Scope.find`."""
+        found = getattr(self._members, field)
+        return None if found is None else scalar(bytes(found))
+
+
+class Flat:
+    """Reads such clicks.
+
+    Args:
+        names: of their fields, by our own names.
+        envelopes: names by which an object may hold a click, and be none itself.
+    """
+
+    def __init__(self, names: Mapping[str, str], envelopes: Iterable[str]) -> None:
+        others = {f"other_{number}": name for number, name in enumerate(envelopes)}
+        members = [(field, msgspec.Raw, None) for field in (*names, *others)]
+        rename = dict(names) | others
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(
+            msgspec.defstruct("Members", members, rename=rename, gc=False)
+        ).decode
+        self._others = attrgetter(*others)
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Places], envelopes: Collection[str]) -> Self | None:
+        """For clicks whose fields stand there; None where one may stand elsewhere."""
+        names = {
+            field: place.names[0]
+            for field, (place, *others) in fields.items()
+            if isinstance(place, Path) and not others
+        }
+        known = {*names.values(), *envelopes}
+        return cls(names, envelopes) if len(known) == len(fields) + len(envelopes) else None
+
+    def click(self, value: bytes, *, bare: bool) -> FlatClick | None:
+        """What a value is, if it is such a click, whatever its fields are; None where it may be no such.
+
+        Args:
+            value: of a record.
+            bare: whether there is nothing around it in which a field may stand that it lacks.
+        """
+        if value[:1] != b"{" or is_deep(value):
+            return None
+        try:
+            members = self._decode(value)
+        except UNREADABLE:
+            return None
+        needed = (members.user_id, members.event, members.timestamp)
+        whole = None not in needed and b"null" not in map(bytes, needed)
+        if whole or (bare and not any(self._others(members))):
+            return FlatClick(value, members)
+        return None
