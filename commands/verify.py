@@ -22,10 +22,10 @@ from clickwarden.detection import rules
 from clickwarden.detection.intake import FATES, WINDOWS, Commonest, Counts, Intake
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import ClickwardenError
-from clickwarden.formats.choice import decoder_of
 from clickwarden.kafka.findings import is_compacted
 from clickwarden.kafka.inspection import configuration
 from clickwarden.kafka.reader import reader, to_end
+from clickwarden.kafka.registry import TopicDecoder
 from clickwarden.kafka.runs import RUN_RECORDS
 from commands.command import BLIND, AsyncCommand
 from commands.terminal import show_sight
@@ -86,10 +86,10 @@ class Verify(AsyncCommand):
 class _Topic:
     """The clicks topic as far as it was read: what the recount made of its records, and why."""
 
-    def __init__(self, recount: Recount) -> None:
+    def __init__(self, recount: Recount, decoder: TopicDecoder) -> None:
         self._recount = recount
         self._watched = tuple(recount.rules.values())
-        self._decode = decoder_of(settings)().decode
+        self._decode = decoder.decode
         self._intakes: dict[int, Intake] = {}
         self._fates: dict[int, Counter[str]] = {}
 
@@ -133,14 +133,16 @@ async def _verify(watched: Sequence[Rule], progress: Progress) -> tuple[Judgemen
         async with reader(settings, settings.late_topic) as behind:
             late = [record async for _, run in _read(behind, "Late clicks", progress) for record in run]
         begins = await consumer.beginning_offsets(consumer.assignment())
+        decoder = TopicDecoder(settings)
         recount = Recount(
             settings,
             watched,
             excused=excuses(late, settings.clicks_topic),
             begins={tp.partition: offset for tp, offset in begins.items()},
             compacted=is_compacted(await configuration(settings)),
+            schemas=decoder.registry.schema,
         )
-        topic = _Topic(recount)
+        topic = _Topic(recount, decoder)
         async for partition, run in _read(consumer, "Clicks", progress):
             topic.take(partition, run)
     async with reader(settings, settings.anomalies_topic) as consumer:

@@ -28,11 +28,13 @@ from confluent_kafka.admin import (
     NewTopic,
     ResourceType,
 )
+from pydantic import SecretStr
 
 from clickwarden.audit.oracle import Judgement, judge
 from clickwarden.audit.recount import Recount, excuses
 from clickwarden.detection import rules
 from clickwarden.kafka.reader import reader, to_end
+from clickwarden.kafka.registry import Registry
 from clickwarden.settings import PREFIX, Settings
 
 RULES = """
@@ -83,7 +85,11 @@ def window_before(now: float, size: int = 60) -> int:
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """The settings that were given, as a command takes them."""
-    return {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {
+        PREFIX + name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in given.items()
+    }
 
 
 def inherited() -> dict[str, str]:
@@ -424,7 +430,8 @@ class Site:
         settings = self.settings
         begins = {number: first for number, (first, _) in self.bounds().items()}
         late = excuses(self.late(), settings.clicks_topic)
-        truth = Recount(settings, rules.load(settings.rules), late, begins)
+        schemas = Registry(settings).schema
+        truth = Recount(settings, rules.load(settings.rules), late, begins, schemas=schemas)
         records = self.clicks()
         for number in begins:
             truth.add(number, [record for record in records if record.partition == number])

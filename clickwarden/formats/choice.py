@@ -19,10 +19,19 @@ class Topic(Protocol):
         """Seconds that a click may be ahead of Kafka's clock."""
 
     @property
+    def registry_url(self) -> str:
+        """Where the schema registry is; empty where there is none."""
+
+    @property
     def timestamp_format(self) -> str:
         """How a time in text is written, if not as usual."""
 
 
 def decoder_of(topic: Topic) -> Callable[[], Decoder]:
     """Makes the decoder; can be pickled, for the process that decodes."""
-    return partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format)
+    decoder = partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format)
+    if not topic.registry_url:
+        return decoder
+    from clickwarden.formats.framing import Framing  # whose packages only a topic with a registry needs
+
+    return partial(decoder, Framing)

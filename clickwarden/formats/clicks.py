@@ -1,8 +1,8 @@
 """What a click may look like, and how a run of records becomes columns."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from clickwarden.errors import ClickError
 from clickwarden.formats.fields import Record, places_of
 from clickwarden.formats.json import DEPTH_MAX, THINGS_MAX, UNREADABLE, is_deep
 from clickwarden.formats.records import Fault, Held, Number, Unwrapping
+from clickwarden.formats.schema import Schema
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, Click, OtherShape, Sweep, Swept, bare, sweeps
 from clickwarden.formats.timestamps import EARLIEST, LATEST, seconds
 
@@ -26,6 +27,9 @@ PARTS = 32
 
 #: Why a record cannot be counted.
 REASONS: dict[str, str] = {
+    "unknown_schema": "the schema registry does not know the schema that the value names",
+    "unusable_schema": "values of the schema cannot be read",
+    "not_as_schema": "the value is not what its schema says",
     "not_json": f"the value is not UTF-8 JSON, or nested more than {DEPTH_MAX} deep",
     "not_object": "the value is JSON, but not an object",
     "too_many": f"the record holds more than {THINGS_MAX:,} clicks",
@@ -39,6 +43,16 @@ REASONS: dict[str, str] = {
 }
 
 
+class Framing(Protocol):
+    """Opens values of a schema registry: :class:`clickwarden.formats.framing.Framing`, with its packages."""
+
+    def knowing(self, answers: Mapping[int, Schema | Fault]) -> AbstractContextManager[None]:
+        """See :meth:`Decoder.knowing`."""
+
+    def contents(self, records: Sequence[Record]) -> list[bytes | Fault | None]:
+        """The values as JSON, or why they are none."""
+
+
 class Decoder:
     """Turns records into :class:`Clicks`, or says why not.
 
@@ -50,42 +64,70 @@ class Decoder:
         names: where the topic's fields stand, by our own names; see :mod:`~clickwarden.formats.fields`.
         skew: seconds that a click may be ahead of Kafka's clock.
         pattern: of times in text; see :func:`~clickwarden.formats.timestamps.seconds`.
+        framing: makes what opens values of a schema registry; None where there is none.
     """
 
-    def __init__(self, names: Mapping[str, str], skew: float, pattern: str = "") -> None:
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        skew: float,
+        pattern: str = "",
+        framing: Callable[[], Framing] | None = None,
+    ) -> None:
         self._names = names
         self._skew = skew
         self._pattern = pattern
         fields = places_of(names)
+        self._framing = framing() if framing else None
         self._unwrapping = Unwrapping(fields)
         self._sweeps = sweeps(fields, pattern)
         self._plain = self._sweeps[0].plain if self._sweeps else None
 
+    def knowing(self, answers: Mapping[int, Schema | Fault]) -> AbstractContextManager[None]:
+        """Decode with what a schema registry has answered: schemas, for good, or why there is none.
+
+        Args:
+            answers: by the schema's number.
+        """
+        return self._framing.knowing(answers) if self._framing else nullcontext()
+
     def decode(self, records: Sequence[Record]) -> Clicks:
-        """Decode one run of records of one partition."""
+        """Decode one run of records of one partition.
+
+        Raises:
+            SchemasMissing: some are of schemas that are not known.
+        """
         (clicks,) = self.parts(records)
         return clicks
 
     def parts(self, records: Sequence[Record], size: int | None = None) -> Iterator[Clicks]:
-        """Decode one run in parts of whole records, each as soon as it holds ``size`` things."""
+        """Decode one run in parts of whole records, each as soon as it holds ``size`` things.
+
+        Raises:
+            SchemasMissing: some are of schemas that are not known; of none there is a part.
+        """
         stamps = _stamps(records)
-        values: list[Any] = [record.value for record in records]
+        values = self._contents(records)
         clicks = self._swept(values, records, stamps)
         if clicks is not None:
             yield from clicks.split(size)
             return
-        gathered = _Gathered(records, stamps)
+        gathered = _Gathered(records, values, stamps)
         for end in self._gather(gathered, values, 0, stamps):
             if size is not None and gathered.things >= size and end < len(records):
                 yield from gathered.take(end).split(size)
         yield from gathered.take(len(records)).split(size)
+
+    def _contents(self, records: Sequence[Record]) -> list[Any]:
+        """The values of records, as JSON where a registry says how; or a :class:`Fault`."""
+        return self._framing.contents(records) if self._framing else [record.value for record in records]
 
     def _swept(
         self, values: list[Any], records: Sequence[Record], stamps: NDArray[np.float64]
     ) -> Clicks | None:
         """The clicks of a run in which each thing is one, and all records are of one shape; else None."""
         found = None
-        with suppress(*UNREADABLE, TypeError):  # that, for a tombstone
+        with suppress(*UNREADABLE, TypeError):  # that, for a tombstone or a fault
             values = bare(values)
             array = values[0][:1] == b"[" if values else False
             fitting = (sweep for sweep in self._sweeps if sweep.array == array)
@@ -131,9 +173,9 @@ class Decoder:
                     self._read(gathered, position)
             yield position + len(values[part])
 
-    def _plain_click(self, value: bytes | None, stamp: float) -> Click | None:
+    def _plain_click(self, value: bytes | Fault | None, stamp: float) -> Click | None:
         """The click of a plain record; None where it is none, or something may be said of it."""
-        if value is None or self._plain is None or is_deep(value):
+        if not isinstance(value, bytes) or self._plain is None or is_deep(value):
             return None
         try:
             click = self._plain.click(value)
@@ -144,7 +186,7 @@ class Decoder:
     def _read(self, gathered: "_Gathered", position: int) -> None:
         """Read a record by itself."""
         record = gathered.records[position]
-        held = self._held(record)
+        held = self._held(record, gathered.values[position])
         gathered.hold(position, len(held))
         for element, one in enumerate(held):
             if one.ignored:
@@ -160,10 +202,11 @@ class Decoder:
                 which, value = (None, record.value or b"") if len(held) == 1 else (element, one.value)
                 gathered.reject(Rejected(record.offset, record.key, value, *fault, position, which))
 
-    def _held(self, record: Record) -> list[Held]:
-        value = record.value
+    def _held(self, record: Record, value: bytes | Fault | None) -> list[Held]:
         if value is None:
             return [Held(b"", ignored=True)]
+        if isinstance(value, Fault):
+            return [Held(record.value or b"", fault=value)]
         try:
             return self._unwrapping.held(value, record)
         except ClickError as error:
@@ -171,7 +214,8 @@ class Decoder:
 
     def elements(self, record: Record) -> list[bytes]:
         """The things that a record holds, each as it stands there."""
-        return [held.value for held in self._held(record)]
+        (value,) = self._contents([record])
+        return [held.value for held in self._held(record, value)]
 
     def _click(self, held: Held, record: Record) -> Click:
         user, event, timestamp = (self._needed(name, held) for name in ("user_id", "event", "timestamp"))
@@ -208,11 +252,13 @@ class _Gathered:
 
     Attributes:
         records: of the run.
+        values: of each, as JSON, or why it is none.
         things: how many things those hold that were read.
     """
 
-    def __init__(self, records: Sequence[Record], stamps: NDArray[np.float64]) -> None:
+    def __init__(self, records: Sequence[Record], values: Sequence[Any], stamps: NDArray[np.float64]) -> None:
         self.records = records
+        self.values = values
         self.things = self.ignored = 0
         self._stamps = stamps
         self._received = _received(records, stamps)

@@ -17,10 +17,10 @@ from aiokafka.errors import (
 )
 
 from clickwarden.errors import ClickwardenError
-from clickwarden.formats.choice import decoder_of
 from clickwarden.kafka.diagnosis import unreachable
 from clickwarden.kafka.findings import CONFIGS, Finding, Sampled, WatchedTopic, findings
 from clickwarden.kafka.reader import poll, reader
+from clickwarden.kafka.registry import TopicDecoder
 from clickwarden.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ async def _newest(
 
 def _sampled(records: dict[TopicPartition, list[ConsumerRecord]], settings: Settings) -> Iterator[Sampled]:
     """The clicks that the records hold."""
-    decoder = decoder_of(settings)()
+    decoder = TopicDecoder(settings)
     for place, run in records.items():
         clicks = decoder.decode(run)
         places = range(len(run)) if clicks.records is None else clicks.records
