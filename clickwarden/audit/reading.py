@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-from clickwarden.audit.framed import datum_of
+from clickwarden.audit.framed import json_of
 from clickwarden.formats.schema import Schema
 from clickwarden.formats.snowplow import COLUMNS
 from clickwarden.settings import Settings
@@ -100,11 +100,10 @@ class Reader:
             return [Ignored()]
         if self._schemas and value.startswith(b"\0") and len(value) >= 5:
             schema = self._schemas(int.from_bytes(value[1:5]))
-            if schema is None:
+            try:
+                value = json_of(schema)(value[5:]) if schema else b""
+            except ValueError:
                 return [Refused()]
-            value = value[5:]
-            if schema.kind != "JSON":
-                return self._framed(schema, value, record)
         elif self._schemas and value[:1] not in (b"{", b"[") and "__value_schema_id" in dict(record.headers):
             return [Refused()]
         if value.startswith(b"\0") and value[5:6] in (b"{", b"[", b'"'):
@@ -116,16 +115,6 @@ class Reader:
             found = _parse(value)
         except ValueError:
             return [Refused()]
-        return self._held(found, record)
-
-    def _framed(self, schema: Schema, value: bytes, record: AuditRecord) -> list[Thing]:
-        try:
-            found = datum_of(schema)(value)
-        except ValueError:
-            return [Refused()]
-        return self._held(found, record)
-
-    def _held(self, found: Any, record: AuditRecord) -> list[Thing]:
         headers = _texts((name[3:], text) for name, text in record.headers if name.startswith("ce_") and text)
         around: list[Scope] = [headers] if "specversion" in headers else []
         things = list(self._things(found, around, record, 6)) or [Ignored()]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from clickwarden.errors import ClickError, SchemasMissing
-from clickwarden.formats import avro
+from clickwarden.formats import avro, protobuf
 from clickwarden.formats.fields import Record
 from clickwarden.formats.json import FRAME
 from clickwarden.formats.records import Fault
@@ -30,6 +30,7 @@ def _bare(value: bytes) -> bytes:
 
 _KINDS: dict[str, Callable[[Schema], _Reader]] = {
     "AVRO": avro.reader,
+    "PROTOBUF": protobuf.reader,
     "JSON": lambda _: _bare,
 }
 

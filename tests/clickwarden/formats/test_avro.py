@@ -170,7 +170,7 @@ def test_paths_lead_through_records_maps_and_lists() -> None:
         kinds={"type": "array", "items": "string"},
         timestamp="long",
     )
-    given = {"field_user_id": "context.traits.id|anonymousId", "field_event": "kinds.0"}
+    given: dict[str, Any] = {"field_user_id": "context.traits.id|anonymousId", "field_event": "kinds.0"}
 
     def found(**fields: Any) -> list[str]:
         plain = {"context": None, "anonymousId": None, "kinds": ["view"], "timestamp": T}
