@@ -135,8 +135,9 @@ def _protobuf(schema: Schema) -> Callable[[bytes], bytes]:
     def read(value: bytes) -> bytes:
         data = io.BytesIO(value)
         try:
-            first, *path = [_varint(data) for _ in range(_varint(data))] or [0]
-            if min(first, *path, 0) < 0:
+            count = _varint(data)
+            first, *path = [_varint(data) for _ in range(count)] or [0]
+            if min(count, first, *path) < 0:
                 raise ValueError("an index below 0")
             kind = classes[".".join(filter(None, (file.package, file.message_type[first].name)))].DESCRIPTOR
             for index in path:

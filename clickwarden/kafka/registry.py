@@ -82,6 +82,7 @@ class Registry:
             now: the time, epoch seconds.
         """
         pause, asked, told = SOON, monotonic(), ""
+        awaited = [number for number in newest if self._known(number) is None]
         while True:
             try:
                 found = await asyncio.to_thread(lambda: {number: self.answer(number) for number in newest})
@@ -94,7 +95,7 @@ class Registry:
                 if self.trouble:
                     self.trouble = ""
                     log.warning("The schema registry answers again after %.0f s", monotonic() - asked)
-                unknown = [number for number, answer in found.items() if isinstance(answer, Fault)]
+                unknown = [number for number in awaited if isinstance(found[number], Fault)]
                 latest = max((newest[number] for number in unknown), default=0.0)
                 if now() - latest > LATE_SECONDS or monotonic() - asked > LATE_SECONDS:
                     return found
@@ -109,11 +110,8 @@ class Registry:
         Raises:
             RegistryError: it does not answer.
         """
-        if number in self._schemas:
-            return self._schemas[number]
-        since, fault = self._unknown.get(number, (0.0, None))
-        if fault is not None and monotonic() - since < FORGET_SECONDS:
-            return fault
+        if (known := self._known(number)) is not None:
+            return known
         try:
             if number >= NUMBERS:
                 raise _Unknown("no registry gives out such a number")
@@ -125,6 +123,13 @@ class Registry:
             self._unknown[number] = monotonic(), fault
             return fault
         return schema
+
+    def _known(self, number: int) -> Schema | Fault | None:
+        """What it has said before, as long as that is good."""
+        if number in self._schemas:
+            return self._schemas[number]
+        since, fault = self._unknown.get(number, (0.0, None))
+        return fault if monotonic() - since < FORGET_SECONDS else None
 
     def schema(self, number: int) -> Schema | None:
         """A schema; None where the registry knows none.

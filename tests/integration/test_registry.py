@@ -159,7 +159,7 @@ def test_while_the_registry_is_away_clicks_wait_and_none_is_rejected(
     registry.stop()
     here.send(*values[30:])
     here.until(lambda: away(worker), worker)
-    assert worker.partitions()[0]["accepted"] == 55
+    assert worker.partitions()[0]["accepted"] == 30
     registry.resume()
     here.await_counted(worker)
     verdict = here.verdict()

@@ -4,7 +4,6 @@ import io
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,27 +11,14 @@ from typing import Any
 import fastavro
 import pytest
 
-from clickwarden.audit import reading
-from clickwarden.audit.reading import Reader
-from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import SchemasMissing
 from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.records import Fault
 from clickwarden.formats.schema import Schema
-from clickwarden.settings import Settings
+from tests.framed import Record, avro, decode, framed, settings, users
 
 T = 1_600_000_000
 AT = datetime.fromtimestamp(T, UTC)
-
-
-@dataclass(frozen=True)
-class Record:
-    value: bytes | None
-    offset: int = 0
-    timestamp: int = 1_700_000_000_000
-    timestamp_type: int = 1
-    key: bytes | None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def record(name: str, **fields: Any) -> dict[str, Any]:
@@ -47,11 +33,6 @@ CLICK = record("Click", user_id="string", event="string", timestamp="double")
 FIELDS = {"user_id": "ann", "event": "view", "timestamp": float(T)}
 
 
-def schema(written: Any, **references: Any) -> Schema:
-    named = tuple((name, json.dumps(text)) for name, text in references.items())
-    return Schema("AVRO", json.dumps(written), named)
-
-
 def datum(written: Any, found: Any, *referred: Any) -> bytes:
     named: dict[str, Any] = {}
     for one in referred:
@@ -62,41 +43,14 @@ def datum(written: Any, found: Any, *referred: Any) -> bytes:
     return data.getvalue()
 
 
-def framed(value: bytes, number: int = 1) -> bytes:
-    return b"\0" + number.to_bytes(4) + value
-
-
-def settings(**given: Any) -> Settings:
-    return Settings(_env_file=None, registry_url="http://registry.example", **given)
-
-
-def decode(answers: Mapping[int, Schema | Fault], *records: Record, **given: Any) -> Clicks:
-    decoder = decoder_of(settings(**given))()
-    with decoder.knowing(answers):
-        return decoder.decode(records)
-
-
-def users(answers: Mapping[int, Schema | Fault], value: bytes | Record, **given: Any) -> list[str]:
-    """The users that a record holds, or why there is none; the recount must say the same."""
-    whole = value if isinstance(value, Record) else Record(value)
-    clicks = decode(answers, whole, **given)
-    known = {number: answer for number, answer in answers.items() if isinstance(answer, Schema)}
-    again = Reader(settings(**given), known.get).read(whole)
-    times = dict(zip(clicks.users, clicks.times.tolist(), strict=True))
-    assert times == {found.user: found.time for found in again if isinstance(found, reading.Click)}
-    assert len(clicks.rejected) == sum(isinstance(found, reading.Refused) for found in again)
-    assert clicks.ignored == sum(isinstance(found, reading.Ignored) for found in again)
-    return [*clicks.users, *(bad.reason for bad in clicks.rejected)]
-
-
 def one(written: Any, found: Any, *, references: Mapping[str, Any] | None = None, **given: Any) -> list[str]:
     referred = references or {}
-    answers = {1: schema(written, **referred)}
+    answers = {1: avro(written, **referred)}
     return users(answers, framed(datum(written, found, *referred.values())), **given)
 
 
 def test_a_click_is_what_was_written() -> None:
-    clicks = decode({1: schema(CLICK)}, Record(framed(datum(CLICK, FIELDS))))
+    clicks = decode({1: avro(CLICK)}, Record(framed(datum(CLICK, FIELDS))))
     assert (clicks.users, clicks.events, clicks.times.tolist()) == (["ann"], ["view"], [T])
     assert one(CLICK, FIELDS) == ["ann"]
 
@@ -158,8 +112,8 @@ def test_a_user_may_be_of_many_types(kind: Any, written: Any, user: str) -> None
 def test_a_time_may_be_of_many_types(kind: Any, written: Any) -> None:
     shape = record("Click", user_id="string", event="string", timestamp=kind)
     value = framed(datum(shape, FIELDS | {"timestamp": written}))
-    assert decode({1: schema(shape)}, Record(value)).times.tolist() == [T]
-    assert users({1: schema(shape)}, value) == ["ann"]
+    assert decode({1: avro(shape)}, Record(value)).times.tolist() == [T]
+    assert users({1: avro(shape)}, value) == ["ann"]
 
 
 def test_paths_lead_through_records_maps_and_lists() -> None:
@@ -203,7 +157,7 @@ def test_schemas_refer_to_others() -> None:
     plain = {"user": {"id": "ann"}, "other": {"id": "bob"}, "event": "view", "timestamp": T}
     given: dict[str, Any] = {"field_user_id": "user.id"}
     assert one(shape, plain, references={name: user}, **given) == ["ann"]
-    assert users({1: schema(shape)}, framed(datum(shape, plain, user)), **given) == ["unusable_schema"]
+    assert users({1: avro(shape)}, framed(datum(shape, plain, user)), **given) == ["unusable_schema"]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +178,7 @@ def test_schemas_refer_to_others() -> None:
     ],
 )
 def test_what_could_be_of_any_depth_or_length_is_not_read(shape: Any) -> None:
-    assert users({1: schema(shape)}, framed(b"\2" * 100_000)) == ["unusable_schema"]
+    assert users({1: avro(shape)}, framed(b"\2" * 100_000)) == ["unusable_schema"]
 
 
 @pytest.mark.parametrize(
@@ -239,15 +193,15 @@ def test_what_could_be_of_any_depth_or_length_is_not_read(shape: Any) -> None:
     ],
 )
 def test_what_is_not_as_its_schema_says_is_rejected_whole(value: bytes) -> None:
-    (bad,) = decode({1: schema(CLICK)}, Record(framed(value), 7, key=b"k")).rejected
+    (bad,) = decode({1: avro(CLICK)}, Record(framed(value), 7, key=b"k")).rejected
     assert (bad.reason, bad.offset, bad.key, bad.value) == ("not_as_schema", 7, b"k", framed(value))
-    assert users({1: schema(CLICK)}, framed(value)) == ["not_as_schema"]
+    assert users({1: avro(CLICK)}, framed(value)) == ["not_as_schema"]
 
 
 def test_a_long_decimal_takes_no_time() -> None:
     shape = record("Click", user_id={"type": "bytes", "logicalType": "decimal", "precision": 9})
     length = datum("long", 1_000_000)
-    assert users({1: schema(shape)}, framed(length + b"\1" * 1_000_000)) == ["not_as_schema"]
+    assert users({1: avro(shape)}, framed(length + b"\1" * 1_000_000)) == ["not_as_schema"]
 
 
 def test_two_schemas_and_bare_json_lie_among_each_other() -> None:
@@ -264,7 +218,7 @@ def test_two_schemas_and_bare_json_lie_among_each_other() -> None:
         framed(b"", 2),
         framed(b"anything", 4),
     ]
-    answers = {1: schema(CLICK), 2: schema(newer), 3: Schema("JSON", "{}"), 4: Schema("XML", "")}
+    answers = {1: avro(CLICK), 2: avro(newer), 3: Schema("JSON", "{}"), 4: Schema("XML", "")}
     clicks = decode(answers, *(Record(value, offset) for offset, value in enumerate(values)))
     assert clicks.users == ["u-1", "2", "u-3", "u-4", "u-5"]
     assert [(bad.offset, bad.reason) for bad in clicks.rejected] == [
@@ -297,7 +251,7 @@ def test_schemas_are_asked_for_before_anything_is_decoded() -> None:
         decoder.decode(records)
     assert missing.value.newest == {7: 1_700_000_002.0, 8: 1_700_000_000.0}
     unknown = Fault("unknown_schema", "schema 8: not found")
-    with decoder.knowing({7: schema(CLICK), 8: unknown}):
+    with decoder.knowing({7: avro(CLICK), 8: unknown}):
         clicks = decoder.decode(records)
     assert clicks.users == ["ann"] * 3
     assert [(bad.offset, bad.reason, bad.detail) for bad in clicks.rejected] == [(3, *unknown)]

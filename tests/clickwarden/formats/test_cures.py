@@ -30,7 +30,7 @@ def without(name: str, **fields: Any) -> bytes:
         ("not_json", b"\0\0\0\0\x2a{", "must be JSON"),
         ("not_json", b"\0\0\0\1\0\x0cann", "Avro or Protobuf behind the five bytes of a schema registry"),
         ("not_json", b"\0\0\0\1\0\x0cann", "(schema 256): CLICKWARDEN_REGISTRY_URL says where that is"),
-        ("unknown_schema", b"\0\0\0\1\0\x0cann", "The registry at CLICKWARDEN_REGISTRY_URL has no schema 256:"),
+        ("unknown_schema", b"\0\0\0\1\0\x0cann", "at CLICKWARDEN_REGISTRY_URL has no schema 256:"),
         ("unknown_schema", b"\x0cann", "before the value, and not into a header"),
         ("unusable_schema", b"\0\0\0\1\0\x0cann", "Values of schema 256 are not read"),
         ("not_as_schema", b"\0\0\0\1\0\x0cann", "It was not written by schema 256, which it names"),

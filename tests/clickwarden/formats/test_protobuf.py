@@ -4,7 +4,6 @@ import base64
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,23 +13,10 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-from clickwarden.audit import reading
-from clickwarden.audit.reading import Reader
-from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.schema import Schema
-from clickwarden.settings import Settings
+from tests.framed import framed, users
 
 T = 1_600_000_000
-
-
-@dataclass(frozen=True)
-class Record:
-    value: bytes | None
-    offset: int = 0
-    timestamp: int = 1_700_000_000_000
-    timestamp_type: int = 1
-    key: bytes | None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def add(message: DescriptorProto, name: str, kind: int | str, **more: Any) -> Field:
@@ -86,28 +72,14 @@ def message(name: str, /, file: FileDescriptorProto | None = None, **fields: Any
     return data
 
 
-def framed(value: bytes, indexes: bytes = b"\2\2") -> bytes:
+def shopped(value: bytes, indexes: bytes = b"\2\2") -> bytes:
     """Of the second message, if no other indexes are given."""
-    return b"\0\0\0\0\1" + indexes + value
-
-
-def users(schema: Schema, value: bytes, **given: Any) -> list[str]:
-    """The users that a record holds, or why there is none; the recount must say the same."""
-    settings = Settings(_env_file=None, registry_url="http://registry.example", **given)
-    decoder = decoder_of(settings)()
-    answers: Mapping[int, Schema] = {1: schema}
-    with decoder.knowing(answers):
-        clicks = decoder.decode([Record(value)])
-    again = Reader(settings, answers.get).read(Record(value))
-    times = dict(zip(clicks.users, clicks.times.tolist(), strict=True))
-    assert times == {found.user: found.time for found in again if isinstance(found, reading.Click)}
-    assert len(clicks.rejected) == sum(isinstance(found, reading.Refused) for found in again)
-    return [*clicks.users, *(bad.reason for bad in clicks.rejected)]
+    return framed(indexes + value)
 
 
 def one(*, given: Mapping[str, Any] | None = None, **fields: Any) -> list[str]:
     plain = {"user_id": "ann", "timestamp": T}
-    return users(schema(shop()), framed(message("shop.Click", **plain | fields)), **given or {})
+    return users({1: schema(shop())}, shopped(message("shop.Click", **plain | fields)), **given or {})
 
 
 def test_a_click_is_what_was_written() -> None:
@@ -144,8 +116,8 @@ def test_fields_may_be_of_many_types(given: dict[str, Any], fields: dict[str, An
 
 def test_several_clicks_may_be_in_a_message() -> None:
     several = [{"user_id": "ann", "timestamp": T}, {"user_id": "", "timestamp": T}, {"user_id": "bob"}]
-    value = framed(message("shop.Batch", records=several), b"\2\4")
-    assert users(schema(shop()), value) == ["ann", "empty_user_id", "bad_timestamp"]
+    value = shopped(message("shop.Batch", records=several), b"\2\4")
+    assert users({1: schema(shop())}, value) == ["ann", "empty_user_id", "bad_timestamp"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +136,7 @@ def test_several_clicks_may_be_in_a_message() -> None:
 )
 def test_the_indexes_say_which_message_it_is(indexes: bytes, name: str, found: list[str]) -> None:
     fields = {} if name == "shop.Other" else {"user_id": "ann", "timestamp": T}
-    assert users(schema(shop()), framed(message(name, **fields), indexes)) == found
+    assert users({1: schema(shop())}, shopped(message(name, **fields), indexes)) == found
 
 
 def test_schemas_refer_to_others() -> None:
@@ -175,26 +147,26 @@ def test_schemas_refer_to_others() -> None:
     add(click, "user", ".base.User", type=Field.TYPE_MESSAGE)
     add(click, "event", Field.TYPE_STRING)
     add(click, "timestamp", Field.TYPE_DOUBLE)
-    value = framed(b"\x0a\5\x0a\3ann" + b"\x12\4view" + b"\x19" + b"\0\0\0\0\xc8\x17\xd8A", b"\0")
+    value = shopped(b"\x0a\5\x0a\3ann" + b"\x12\4view" + b"\x19" + b"\0\0\0\0\xc8\x17\xd8A", b"\0")
     given = {"field_user_id": "user.id"}
-    assert users(schema(file, base), value, **given) == ["ann"]
-    assert users(schema(file), value, **given) == ["unusable_schema"]
+    assert users({1: schema(file, base)}, value, **given) == ["ann"]
+    assert users({1: schema(file)}, value, **given) == ["unusable_schema"]
 
 
 @pytest.mark.parametrize("text", ["", "no base64", base64.b64encode(b"\xff").decode(), 'syntax = "proto3";'])
 def test_what_is_no_schema_is_said_to_be_none(text: str) -> None:
-    assert users(Schema("PROTOBUF", text), framed(b"")) in (["unusable_schema"], ["not_as_schema"])
+    assert users({1: Schema("PROTOBUF", text)}, shopped(b"")) in (["unusable_schema"], ["not_as_schema"])
 
 
 @pytest.mark.parametrize(
     "value", [b"\xff", b"\x0a\x05ab", b"\x0a\2\xff\xfe", b"\x4a\2" * 300, b"\x0b" * 1_000_000]
 )
 def test_what_is_not_as_its_schema_says_is_rejected(value: bytes) -> None:
-    assert users(schema(shop()), framed(value)) == ["not_as_schema"]
+    assert users({1: schema(shop())}, shopped(value)) == ["not_as_schema"]
 
 
 def test_json_schema_is_json() -> None:
     value = b"\0\0\0\0\1" + json.dumps({"user_id": "ann", "event": "view", "timestamp": T}).encode()
-    assert users(Schema("JSON", '{"type": "object"}'), value) == ["ann"]
-    assert users(Schema("JSON", "no JSON"), value) == ["ann"]
-    assert users(Schema("JSON", "{}"), value[:-1]) == ["not_json"]
+    assert users({1: Schema("JSON", '{"type": "object"}')}, value) == ["ann"]
+    assert users({1: Schema("JSON", "no JSON")}, value) == ["ann"]
+    assert users({1: Schema("JSON", "{}")}, value[:-1]) == ["not_json"]
