@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 USER, PASSWORD = "clickwarden", "secret-of-the-registry"
 
@@ -77,7 +78,7 @@ class SchemaRegistry:
                 return 404, {"error_code": 40403, "message": f"Schema {number} not found"}
             return 200, self._shown(number, query)
         if found := re.fullmatch(r"/subjects/([^/]+)(?:/versions(?:/(\d+|latest))?)?", where):
-            subject = found[1]
+            subject = unquote(found[1])
             if method == "POST":
                 number = self.register(subject, body)
                 version = self._versions[subject].index(number) + 1

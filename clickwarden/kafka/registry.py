@@ -40,6 +40,7 @@ SOON, SELDOM = 0.2, 5.0
 #: A number that the registry does not know is not asked for again so soon, seconds; and so many of them.
 FORGET_SECONDS = 10.0
 UNKNOWN_MAX = 10_000
+TROUBLE = "The schema registry does not answer, and clicks wait; the worker's log says why"
 #: No registry gives out such a number.
 NUMBERS = 2**31
 
@@ -56,7 +57,7 @@ class Registry:
         settings: where it is.
 
     Attributes:
-        trouble: why it does not answer, while somebody waits for it; else empty.
+        trouble: while somebody waits for it, that it does not answer, in words that name no address.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -81,15 +82,15 @@ class Registry:
             newest: by the schema's number, the time stamp of the newest record of it, epoch seconds.
             now: the time, epoch seconds.
         """
-        pause, asked, told = SOON, monotonic(), ""
+        pause, asked, told, silent = SOON, monotonic(), "", False
         awaited = [number for number in newest if self._known(number) is None]
         while True:
             try:
                 found = await asyncio.to_thread(lambda: {number: self.answer(number) for number in newest})
             except RegistryError as error:
-                self.trouble = str(error)
-                if told != self.trouble:
-                    told = self.trouble
+                self.trouble = TROUBLE
+                if told != str(error):
+                    told = str(error)
                     log.warning("%s; counting waits and goes on when it is back", told)
             else:
                 if self.trouble:
@@ -99,6 +100,14 @@ class Registry:
                 latest = max((newest[number] for number in unknown), default=0.0)
                 if now() - latest > LATE_SECONDS or monotonic() - asked > LATE_SECONDS:
                     return found
+                if not silent:
+                    silent = True
+                    which = ", ".join(map(str, unknown[:3]))
+                    log.info(
+                        "Schema %s is not in the registry; it is waited for, %g s at most",
+                        which,
+                        LATE_SECONDS,
+                    )
                 for number in unknown:
                     self._unknown.pop(number, None)
             await asyncio.sleep(pause)

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.json_schema import JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from google.protobuf import json_format, timestamp_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 
 from tests.registry import PASSWORD, USER, SchemaRegistry, schema_registry
 from tests.site import Site, Worker, click, window_before
@@ -60,6 +66,73 @@ class Writer:
         value = self._serialize(fields, SerializationContext("clicks", MessageField.VALUE))
         assert isinstance(value, bytes)
         return value
+
+
+def protobuf(registry: SchemaRegistry) -> Callable[[str, float], bytes]:
+    """Writes clicks of a message that is the second of its file, which imports another."""
+    user = {"name": "registry_user.proto", "package": "shop", "messageType": [{"name": "User"}]}
+    user["messageType"][0]["field"] = [{"name": "id", "number": 1, "type": "TYPE_STRING"}]  # type: ignore[index]
+    fields = [
+        {"name": "user", "number": 1, "type": "TYPE_MESSAGE", "typeName": ".shop.User"},
+        {"name": "event", "number": 2, "type": "TYPE_STRING"},
+        {"name": "timestamp", "number": 3, "type": "TYPE_MESSAGE", "typeName": ".google.protobuf.Timestamp"},
+    ]
+    click = {
+        "name": "registry_click.proto",
+        "package": "shop",
+        "syntax": "proto3",
+        "dependency": ["registry_user.proto", "google/protobuf/timestamp.proto"],
+        "messageType": [{"name": "Other"}, {"name": "Click", "field": fields}],
+    }
+    pool = DescriptorPool()
+    pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
+    for file in (user, click):
+        pool.Add(json_format.ParseDict(file, FileDescriptorProto()))
+    made = GetMessageClass(pool.FindMessageTypeByName("shop.Click"))
+    serialize = ProtobufSerializer(
+        made, SchemaRegistryClient(registry.client), {"use.deprecated.format": False}
+    )
+
+    def write(user: str, moment: float) -> bytes:
+        about = {"user": {"id": user}, "event": "view", "timestamp": {"seconds": int(moment)}}
+        value = serialize(made(**about), SerializationContext("clicks-protobuf", MessageField.VALUE))
+        assert isinstance(value, bytes)
+        return value
+
+    return write
+
+
+def json_schema(registry: SchemaRegistry) -> Callable[[str, float], bytes]:
+    """Writes clicks by a JSON Schema."""
+    schema = {"title": "Click", "type": "object", "properties": {"user_id": {"type": "string"}}}
+    serialize = JSONSerializer(json.dumps(schema), SchemaRegistryClient(registry.client))
+
+    def write(user: str, moment: float) -> bytes:
+        about = {"user_id": user, "event": "view", "timestamp": moment}
+        value = serialize(about, SerializationContext("clicks-json", MessageField.VALUE))
+        assert isinstance(value, bytes)
+        return value
+
+    return write
+
+
+def test_each_kind_of_schema_is_read(site: Callable[..., Site], registry: SchemaRegistry) -> None:
+    here = site(
+        registry_url=registry.url,
+        registry_username=USER,
+        registry_password=PASSWORD,
+        field_user_id="user.id|user_id",
+        idle_timeout=3600,
+    )
+    worker = here.start()
+    writers = (protobuf(registry), json_schema(registry), Writer(registry, OLD))
+    here.send(*(write("bot", T + second) for second in range(20) for write in writers))
+    here.send(*(write("ann", T + 66) for write in writers * 2))
+    here.await_counted(worker)
+    verdict = here.verdict()
+    assert (verdict.ok, verdict.accepted, verdict.rejected) == (True, 66, 0), verdict.examples
+    (told,) = (each for each in here.anomalies() if each["status"] == "closed")
+    assert (told["user_id"], told["count"]) == ("bot", 60)
 
 
 def number_of(value: bytes) -> int:
@@ -144,9 +217,12 @@ def test_while_the_registry_is_away_clicks_wait_and_none_is_rejected(
         here.send(*values[:30])
         here.until(lambda: away(worker), worker)
         said = f"The schema registry does not answer at {registry.url} ("
-        assert worker.ask("/api/v1/status")[1]["detail"].startswith(said)
-        assert worker.ask("/ready")[0] == 503
         assert worker.log.count(said) == 1
+        status, answer = worker.ask("/ready")
+        waits = "The schema registry does not answer, and clicks wait; the worker's log says why"
+        assert (status, answer["detail"]) == (503, waits)
+        here.until(lambda: worker.ask("/api/v1/now")[1]["verdict"]["text"] == waits, worker)
+        assert waits in worker.ask("/api/v1/now")[1]["health"]["impaired"]
         # It can end while it waits, and another goes on where it was.
         assert worker.terminate() < 6
         assert here.behind() == {0: 30}
