@@ -209,8 +209,8 @@ class Settings(BaseSettings):
         "",
         pattern=r"^(https?://[^/@?#]+(/[^?#]*)?)?$",
         description="Schema registry of a topic in Avro, Protobuf or JSON Schema: Confluent's, or one with "
-        "its API; the certificates of ssl_cafile are good for it, too. Needs pip install "
-        "'clickwarden[registry]'",
+        "its API; the certificates of ssl_cafile are good for it, too. Needs the extra "
+        "clickwarden[registry]: pip install fastavro protobuf",
     )
     registry_username: str = Field("", description="User at the schema registry; Confluent Cloud's API key")
     registry_password: SecretStr = Field(
@@ -293,8 +293,7 @@ class Settings(BaseSettings):
             raise ValueError(f"ssl_keyfile: is of no use without the certificate; set {PREFIX}SSL_CERTFILE")
         if self.registry_url and not all(map(find_spec, ("fastavro", "google", "google.protobuf"))):
             raise ValueError(
-                "registry_url: what reads Avro and Protobuf is not installed; pip install "
-                "'clickwarden[registry]'"
+                "registry_url: what reads Avro and Protobuf is not installed: pip install fastavro protobuf"
             )
         if self.registry_password.get_secret_value() and not self.registry_username:
             raise ValueError(f"registry_username: is needed with a password; set {PREFIX}REGISTRY_USERNAME")

@@ -27,11 +27,15 @@ class Topic(Protocol):
         """How a time in text is written, if not as usual."""
 
 
+def bare_decoder_of(topic: Topic) -> Callable[[], Decoder]:
+    """Makes the decoder of clicks that no registry has to do with, as those in a file; can be pickled."""
+    return partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format)
+
+
 def decoder_of(topic: Topic) -> Callable[[], Decoder]:
     """Makes the decoder; can be pickled, for the process that decodes."""
-    decoder = partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format)
     if not topic.registry_url:
-        return decoder
+        return bare_decoder_of(topic)
     from clickwarden.formats.framing import Framing  # whose packages only a topic with a registry needs
 
-    return partial(decoder, Framing)
+    return partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format, Framing)

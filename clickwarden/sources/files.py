@@ -20,7 +20,7 @@ import zstandard
 
 from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickwardenError
-from clickwarden.formats.choice import decoder_of
+from clickwarden.formats.choice import bare_decoder_of
 from clickwarden.formats.lines import Block, Parser
 from clickwarden.formats.recognition import Reading, parser_of
 from clickwarden.settings import Settings
@@ -211,7 +211,7 @@ def _behind_lines(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _parser(path: Path, head: bytes, settings: Settings, reading: Reading) -> Parser:
-    found = parser_of(head, reading, decoder_of(settings), settings.field_names)
+    found = parser_of(head, reading, bare_decoder_of(settings), settings.field_names)
     if isinstance(found, str):
         raise ClickwardenError(f"{path}: {found}")
     return found

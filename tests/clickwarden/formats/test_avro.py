@@ -12,7 +12,7 @@ import fastavro
 import pytest
 
 from clickwarden.errors import SchemasMissing
-from clickwarden.formats.choice import decoder_of
+from clickwarden.formats.choice import bare_decoder_of, decoder_of
 from clickwarden.formats.records import Fault
 from clickwarden.formats.schema import Schema
 from tests.framed import Record, avro, decode, framed, settings, users
@@ -259,6 +259,11 @@ def test_schemas_are_asked_for_before_anything_is_decoded() -> None:
     with pytest.raises(SchemasMissing) as missing:
         decoder.decode(records)
     assert list(missing.value.newest) == [8]
+
+
+def test_a_line_of_a_file_has_no_schema() -> None:
+    (bad,) = bare_decoder_of(settings())().decode([Record(framed(datum(CLICK, FIELDS)))]).rejected
+    assert bad.reason == "not_json"
 
 
 def test_a_schema_named_in_a_header_is_said_to_be() -> None:
