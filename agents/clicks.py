@@ -6,11 +6,14 @@ from agents.decoding import Decoding
 from agents.partitions import Partitions
 from app.main import app, settings
 from app.transport import RunSchema
+from clickwarden.errors import SchemasMissing
 from clickwarden.formats.choice import decoder_of
+from clickwarden.kafka.registry import Registry
 from tables.activity import activity
 from tables.snapshots import snapshots
 
 decoding = Decoding(decoder_of(settings), settings.seed, patience=settings.session_timeout / 2)
+registry = Registry(settings)
 partitions = Partitions(app, snapshots, activity, decoding)
 app.sources[settings.clicks_topic] = partitions
 
@@ -21,8 +24,15 @@ async def clicks(stream: Any) -> None:
     async for event in stream.noack().events():
         async with app.crash_on_error():
             run = event.value
-            if not app.consumer.is_stale(run):
-                await partitions.count(event.message.partition, run)
+            while not app.consumer.is_stale(run):
+                try:
+                    await partitions.count(event.message.partition, run)
+                except SchemasMissing as missing:
+                    # Not while it is counted: a partition that waits can be checkpointed, and revoked.
+                    run.answers = {**run.answers, **await registry.answers(missing.newest, app.clock.now)}
+                    partitions.prepare(run)
+                else:
+                    break
 
 
 @snapshots.on_recover

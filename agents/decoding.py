@@ -22,24 +22,36 @@ from typing import Any
 
 from agents import garbage
 from clickwarden.detection.batch import Batch
-from clickwarden.errors import DecodingError
+from clickwarden.errors import DecodingError, SchemasMissing
 from clickwarden.formats.clicks import Decoder
 from clickwarden.formats.fields import Record
 from clickwarden.kafka.runs import RUN_RECORDS, Run
 
 #: A batch of clicks, and the offset to read on from behind it.
 Decoded = tuple[Batch, int]
+#: What the process says of a run; None: that was all.
+_Answer = Decoded | SchemasMissing | None
 
 #: More of a run's records, or of the things that they hold, become several batches.
 BATCH_RECORDS = 2 * RUN_RECORDS
 
-#: Of a request: its length, first and next offset; of an answer: its length, 0 at the end of a run.
-_REQUEST = struct.Struct("!QQQ")
+#: Of a request: lengths of what a registry has answered and of the run, its first and next offset; of an
+#: answer: its length, 0 at the end of a run.
+_REQUEST = struct.Struct("!QQQQ")
 _ANSWER = struct.Struct("!Q")
 
 
 def decode(run: Run, decoder: Decoder, seed: int) -> Iterator[Decoded]:
-    """The clicks of a run, hashed with ``seed``."""
+    """The clicks of a run, hashed with ``seed``.
+
+    Raises:
+        SchemasMissing: records behind what was yielded are of schemas that are not known.
+    """
+    with decoder.knowing(run.answers):
+        yield from _decode(run, decoder, seed)
+
+
+def _decode(run: Run, decoder: Decoder, seed: int) -> Iterator[Decoded]:
     unpacked = run.unpack()
     records = list(islice(unpacked, BATCH_RECORDS))
     while records:
@@ -71,7 +83,7 @@ class Decoding:
         self._answers = 0
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._waiting: deque[asyncio.Queue[Decoded | None]] = deque()
+        self._waiting: deque[asyncio.Queue[_Answer]] = deque()
 
     async def run(self) -> None:
         """Serve until cancelled.
@@ -85,7 +97,7 @@ class Decoding:
             self._process = await asyncio.create_subprocess_exec(*command, pass_fds=[far.fileno()])
         reader, self._writer = await asyncio.open_connection(sock=near)
         try:
-            self._writer.write(_REQUEST.pack(len(self._setup), 0, 0) + self._setup)
+            self._writer.write(_REQUEST.pack(len(self._setup), 0, 0, 0) + self._setup)
             while True:
                 (size,) = _ANSWER.unpack(await reader.readexactly(_ANSWER.size))
                 answer = await reader.readexactly(size)
@@ -117,10 +129,14 @@ class Decoding:
 
     def submit(self, run: Run) -> None:
         """Decode a run ahead of its counting."""
+        with self._decoder.knowing(run.answers):
+            pass  # so that elements can be taken out of it here, too
         if self._writer is not None:
             run.decoded = asyncio.Queue()
             self._waiting.append(run.decoded)
-            self._writer.write(_REQUEST.pack(len(run.raw), run.first, run.next_offset) + run.raw)
+            answers = pickle.dumps(run.answers) if run.answers else b""
+            sizes = len(answers), len(run.raw)
+            self._writer.write(_REQUEST.pack(*sizes, run.first, run.next_offset) + answers + run.raw)
 
     async def decoded(self, run: Run) -> AsyncIterator[Decoded]:
         """What a run says: decoded here and now where it was not submitted.
@@ -129,15 +145,19 @@ class Decoding:
             DecodingError: the process does not answer. It has to be noticed before
                 Kafka gives the partition, which cannot be checkpointed while a run
                 is being counted, to another worker.
+            SchemasMissing: records behind what was yielded are of schemas that are
+                not known.
         """
         if run.decoded is None:
             for decoded in decode(run, self._decoder, self._seed):
                 yield decoded
             return
         while (found := await self._next(run.decoded)) is not None:
+            if isinstance(found, SchemasMissing):
+                raise found
             yield found
 
-    async def _next(self, decoded: asyncio.Queue[Decoded | None]) -> Decoded | None:
+    async def _next(self, decoded: asyncio.Queue[_Answer]) -> _Answer:
         while True:
             answers = self._answers
             try:
@@ -164,18 +184,27 @@ def _read(connection: Any, size: int) -> bytes:
 
 
 def _serve(connection: Any) -> None:
-    (size, *_) = _REQUEST.unpack(_read(connection, _REQUEST.size))
+    (size, _, _, _) = _REQUEST.unpack(_read(connection, _REQUEST.size))
     make, seed = pickle.loads(_read(connection, size))
     decoder = make()
     while True:
-        size, first, next_offset = _REQUEST.unpack(_read(connection, _REQUEST.size))
+        answered, size, first, next_offset = _REQUEST.unpack(_read(connection, _REQUEST.size))
+        answers = pickle.loads(_read(connection, answered)) if answered else {}
         run = Run(_read(connection, size), first, next_offset)
-        for decoded in decode(run, decoder, seed):
-            answer = pickle.dumps(decoded, pickle.HIGHEST_PROTOCOL)
-            connection.write(_ANSWER.pack(len(answer)))
-            connection.write(answer)
+        run.answers = answers
+        for answer in _answers(run, decoder, seed):
+            pickled = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+            connection.write(_ANSWER.pack(len(pickled)))
+            connection.write(pickled)
         connection.write(_ANSWER.pack(0))
         connection.flush()
+
+
+def _answers(run: Run, decoder: Decoder, seed: int) -> Iterator[Decoded | SchemasMissing]:
+    try:
+        yield from decode(run, decoder, seed)
+    except SchemasMissing as missing:
+        yield missing
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from clickwarden.detection import snapshot
 from clickwarden.detection.activity import Activity
 from clickwarden.detection.detection import Findings
 from clickwarden.detection.intake import Counts, Intake
-from clickwarden.errors import SnapshotError
+from clickwarden.errors import SchemasMissing, SnapshotError
 from clickwarden.kafka.runs import Run
 from clickwarden.times import isotime
 from tables.partitioned import PartitionedTable
@@ -112,6 +112,8 @@ class Partition:
         self._changed = False
         # Whether all is said that counting has brought up: not if it was cut short.
         self._whole = True
+        # The run whose rest is counted next, when it is known of which schemas its records are.
+        self._waiting: Run | None = None
 
     @property
     def tp(self) -> TP:
@@ -126,19 +128,27 @@ class Partition:
         return Sight.of(self.intake, total, self._settings.field_names)
 
     async def count(self, run: Run, decoding: Decoding) -> None:
-        """Count a run of records, which may begin with ones already counted."""
+        """Count a run of records, which may begin with ones already counted.
+
+        Raises:
+            SchemasMissing: its rest is of schemas that are not known, and has to be counted next.
+        """
         async with self._counting:
-            if not self._whole:
+            if not self._whole or self._waiting not in (None, run):
                 # Faust restarts its agent while the worker ends, behind what was not counted.
                 raise RuntimeError(f"{self.tp}: the run before was cut short")
-            self._whole = False
+            self._whole, self._waiting = False, None
             begin = await self._begin(run)
             if begin < run.next_offset:
                 self._last_arrival = monotonic()
             while begin < run.next_offset:
                 change = self.detection.adopt(begin)
                 end = run.next_offset if change is None else min(change, run.next_offset)
-                await self._count(run.between(begin, end), decoding)
+                try:
+                    await self._count(run.between(begin, end), decoding)
+                except SchemasMissing:  # before a batch, so that all that was counted is said
+                    self._whole, self._waiting = True, run
+                    raise
                 begin = end
             self._whole = True
 
@@ -438,7 +448,11 @@ class Partitions:
         self._decoding.submit(run)
 
     async def count(self, partition: int, run: Run) -> None:
-        """Count a run, unless its partition was revoked since it was fetched."""
+        """Count a run, unless its partition was revoked since it was fetched.
+
+        Raises:
+            SchemasMissing: see :meth:`Partition.count`.
+        """
         if partition in self._partitions:
             await self._partitions[partition].count(run, self._decoding)
         elif not self._app.rebalancing:

@@ -79,9 +79,9 @@ class Status(msgspec.Struct):
         worker: its name in the consumer group.
         version: of Clickwarden.
         state: ``ready`` to count, ``blind`` where too much of what comes cannot be counted,
-            ``recovering`` its tables, ``rebalancing`` with other workers, or waiting for Kafka, which
-            is ``away``.
-        detail: why it is blind, or Kafka is taken for away, in words; else empty.
+            ``recovering`` its tables, ``rebalancing`` with other workers, or waiting for Kafka or the
+            schema registry, which is ``away``.
+        detail: why it is blind, or which of the two is away, in words; else empty.
         uptime: seconds.
         time: Kafka's clock, ISO-8601 UTC.
         clock_ahead: seconds that the worker's own is ahead of it; negative: behind.

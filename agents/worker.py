@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from agents import garbage
-from agents.clicks import partitions
+from agents.clicks import partitions, registry
 from agents.status import PartitionStatus, State, Status, partition_status
 from agents.telling import Telling
 from agents.throughput import Throughput
@@ -165,6 +165,8 @@ def _condition(blindness: Blindness | None) -> Condition:
         return Condition("away", trouble)
     if app.rebalancing:
         return Condition("rebalancing", "")
+    if registry.trouble:
+        return Condition("away", registry.trouble)
     if app.in_recovery or not app.tables.recovery.completed.is_set() or not app.pulse.begun:
         return Condition("recovering", "")
     if blindness is not None:

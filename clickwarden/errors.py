@@ -7,10 +7,14 @@
     ├── ClickError         a record cannot be counted (see clickwarden.formats.clicks)
     ├── OutboxError        the outbox cannot be used
     ├── SnapshotError      a snapshot cannot be used
+    ├── RegistryError      the schema registry does not answer, or refuses us
+    ├── SchemasMissing     records are of schemas that are not known yet
     └── DecodingError      the decoding process of a worker has ended
 
 Each message says what is wrong, with which value, and what to do about it.
 """
+
+from collections.abc import Mapping
 
 
 class ClickwardenError(Exception):
@@ -55,6 +59,22 @@ class OutboxError(ClickwardenError):
 
 class SnapshotError(ClickwardenError):
     """A snapshot is broken, from a newer version, or of records that Kafka does not have."""
+
+
+class RegistryError(ClickwardenError):
+    """The schema registry does not answer, or refuses us."""
+
+
+class SchemasMissing(ClickwardenError):
+    """Records are of schemas that whoever decodes does not know yet.
+
+    Attributes:
+        newest: by the schema's number, the time stamp of the newest record of it, epoch seconds.
+    """
+
+    def __init__(self, newest: Mapping[int, float]) -> None:
+        super().__init__(newest)  # as pickle has it
+        self.newest = newest
 
 
 class DecodingError(ClickwardenError):

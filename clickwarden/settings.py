@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -206,6 +207,18 @@ class Settings(BaseSettings):
     ssl_certfile: Path | None = Field(None, description="Client certificate (PEM)")
     ssl_keyfile: Path | None = Field(None, description="Key of the client certificate (PEM, not encrypted)")
 
+    registry_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/@?#]+(/[^?#]*)?)?$",
+        description="Schema registry of a topic in Avro, Protobuf or JSON Schema: Confluent's, or one with "
+        "its API; the certificates of ssl_cafile are good for it, too. Needs the extra "
+        "clickwarden[registry]: pip install fastavro protobuf",
+    )
+    registry_username: str = Field("", description="User at the schema registry; Confluent Cloud's API key")
+    registry_password: SecretStr = Field(
+        SecretStr(""), description="Password at the schema registry; Confluent Cloud's API secret"
+    )
+
     @classmethod
     def load(cls) -> Self:
         """The settings of the environment and of ``.env`` in the working directory.
@@ -280,6 +293,12 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name}: no such file: {path}")
         if self.ssl_keyfile is not None and self.ssl_certfile is None:
             raise ValueError(f"ssl_keyfile: is of no use without the certificate; set {PREFIX}SSL_CERTFILE")
+        if self.registry_url and not all(map(find_spec, ("fastavro", "google", "google.protobuf"))):
+            raise ValueError(
+                "registry_url: what reads Avro and Protobuf is not installed: pip install fastavro protobuf"
+            )
+        if self.registry_password.get_secret_value() and not self.registry_username:
+            raise ValueError(f"registry_username: is needed with a password; set {PREFIX}REGISTRY_USERNAME")
         if self._is_by_token and not self.sasl_token_url:
             raise ValueError("sasl_token_url: is needed with sasl_mechanism OAUTHBEARER; set it")
         if "SSL" in self.security_protocol:

@@ -18,7 +18,7 @@ from app.main import app, settings
 from clickwarden.alerts import surveying
 from clickwarden.alerts.survey import OWN, SURVEYED, Survey
 from clickwarden.errors import SettingsError
-from clickwarden.formats.choice import decoder_of
+from clickwarden.formats.choice import bare_decoder_of
 from clickwarden.formats.prefixes import peeled
 from clickwarden.formats.recognition import Reading, recognised
 from clickwarden.settings import PREFIX
@@ -89,7 +89,7 @@ def survey_of_file(path: Path) -> Survey:
     lines = head.split(b"\n")
     if not head.strip():
         return Survey(f"{path}", 0, warnings=[f"{path} is empty"])
-    found = recognised(head, Reading(), decoder_of(settings), settings.field_names)
+    found = recognised(head, Reading(), bare_decoder_of(settings), settings.field_names)
     source = f"{path}: the first {sum(map(bool, lines)):,} lines"
     survey = surveying.of_file(source, peeled(lines)[0], time.time(), app.rules, settings)
     if not isinstance(found, str) and found.is_log and not _has_users(survey):

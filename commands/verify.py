@@ -23,10 +23,10 @@ from clickwarden.detection import rulesfile
 from clickwarden.detection.intake import FATES, WINDOWS, Commonest, Counts, Intake
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import BrokerError, ClickwardenError
-from clickwarden.formats.choice import decoder_of
 from clickwarden.kafka.findings import is_compacted
 from clickwarden.kafka.inspection import configuration
 from clickwarden.kafka.reader import reader, to_end
+from clickwarden.kafka.registry import TopicDecoder
 from clickwarden.kafka.runs import RUN_RECORDS
 from commands.command import BLIND, AsyncCommand
 from commands.terminal import show_sight
@@ -86,10 +86,10 @@ class Verify(AsyncCommand):
 class _Topic:
     """The clicks topic as far as it was read: what the recount made of its records, and why."""
 
-    def __init__(self, recount: Recount, watched: Sequence[Rule]) -> None:
+    def __init__(self, recount: Recount, watched: Sequence[Rule], decoder: TopicDecoder) -> None:
         self._recount = recount
         self._watched = watched
-        self._decode = decoder_of(settings)().decode
+        self._decode = decoder.decode
         self._intakes: dict[int, Intake] = {}
         self._fates: dict[int, Counter[str]] = {}
 
@@ -137,6 +137,7 @@ async def _verify(progress: Progress) -> tuple[Judgement, Sight, Sequence[Rule]]
         newest = (rules for told in adoptions.values() for rules in told[-1][1])
         # Nothing is told before a worker of this release has run.
         watched = tuple(dict.fromkeys(newest)) if adoptions else rulesfile.load(settings.rules)
+        decoder = TopicDecoder(settings)
         recount = Recount(
             settings,
             watched,
@@ -144,8 +145,9 @@ async def _verify(progress: Progress) -> tuple[Judgement, Sight, Sequence[Rule]]
             begins={tp.partition: offset for tp, offset in begins.items()},
             adoptions=adoptions,
             compacted=is_compacted(await configuration(settings)),
+            schemas=decoder.registry.schema,
         )
-        topic = _Topic(recount, watched)
+        topic = _Topic(recount, watched, decoder)
         async for partition, run in _read(consumer, "Clicks", progress):
             topic.take(partition, run)
     async with reader(settings, settings.anomalies_topic) as consumer:

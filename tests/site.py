@@ -29,6 +29,7 @@ from confluent_kafka.admin import (
     NewTopic,
     ResourceType,
 )
+from pydantic import SecretStr
 
 from clickwarden.audit.adoptions import adoptions_told
 from clickwarden.audit.oracle import Judgement, judge
@@ -36,6 +37,7 @@ from clickwarden.audit.recount import Recount, excuses
 from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import Rule
 from clickwarden.kafka.reader import reader, to_end
+from clickwarden.kafka.registry import Registry
 from clickwarden.kafka.rulestopic import RulesTopic, change_of
 from clickwarden.settings import PREFIX, Settings
 
@@ -87,7 +89,11 @@ def window_before(now: float, size: int = 60) -> int:
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """The settings that were given, as a command takes them."""
-    return {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.model_fields_set}
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {
+        PREFIX + name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in given.items()
+    }
 
 
 def inherited() -> dict[str, str]:
@@ -452,7 +458,9 @@ class Site:
         begins = {number: first for number, (first, _) in self.bounds().items()}
         late = excuses(self.late(), settings.clicks_topic)
         adoptions = adoptions_told(self.read(settings.rules_topic))
-        truth = Recount(settings, rulesfile.load(settings.rules), late, begins, adoptions=adoptions)
+        schemas = Registry(settings).schema
+        rules = rulesfile.load(settings.rules)
+        truth = Recount(settings, rules, late, begins, adoptions=adoptions, schemas=schemas)
         records = self.clicks()
         for number in begins:
             truth.add(number, [record for record in records if record.partition == number])

@@ -47,7 +47,8 @@ def services() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("file", "extras"), [("constraints.txt", ["broker"]), ("constraints-dev.txt", ["broker", "dev", "files"])]
+    ("file", "extras"),
+    [("constraints.txt", ["broker"]), ("constraints-dev.txt", ["broker", "dev", "files", "registry"])],
 )
 def test_the_lock_covers_what_pyproject_asks_for(file: str, extras: list[str]) -> None:
     for requirement in asked(*extras):
@@ -98,9 +99,10 @@ def test_users_install_all_that_is_imported() -> None:
     }
     foreign = imported - sys.stdlib_module_names - set(ours) - BACKPORTED
     assert "rocksdict" in foreign
-    provided, pinned = packages_distributions(), pins("constraints.txt")
-    pinned |= {canonicalize_name(requirement.name): "" for requirement in asked("files")}  # for such files
-    assert [name for name in foreign if not {*map(canonicalize_name, provided[name])} & pinned.keys()] == []
+    provided = packages_distributions()
+    optional = {canonicalize_name(one.name) for one in asked("files", "registry")}
+    installed = pins("constraints.txt").keys() | optional
+    assert [name for name in foreign if not {*map(canonicalize_name, provided[name])} & installed] == []
 
 
 @pytest.mark.parametrize("target", ["setup", "demo", "test", "lint", "chaos", "bench", "scorecard"])

@@ -164,6 +164,8 @@ def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
         if health.blindness is not None:
             text += f". {health.blindness.summary}"
         return Verdict("attack", text, worst)
+    if waiting := next(_waiting(health), ""):
+        return Verdict("unknown", waiting, None)
     if not any(worker.state in COUNTING for worker in health.workers):
         return Verdict("unknown", "No worker counts clicks", None)
     if health.blindness is not None:
@@ -210,6 +212,11 @@ def _health() -> Health:
     return health
 
 
+def _waiting(health: Health) -> Iterator[str]:
+    """What workers wait for, in words."""
+    return (worker.detail for worker in health.workers if worker.state == "away")
+
+
 def _impaired(health: Health) -> Iterator[str]:
     """What is wrong with the watcher."""
     if health.blindness is not None:
@@ -219,6 +226,7 @@ def _impaired(health: Health) -> Iterator[str]:
         yield "Kafka does not answer"
     if not any(worker.state in COUNTING for worker in health.workers):
         yield "no worker counts"
+    yield from dict.fromkeys(_waiting(health))
     gone = sum(len(worker.partitions) for worker in health.workers if worker.state == "gone")
     if gone:
         yield f"{plural(gone, 'partition')} of a gone worker not counted"

@@ -33,6 +33,7 @@ class WorkerStatus(msgspec.Struct):
         version: of Clickwarden.
         clicks_per_second: records counted, over the last five seconds; None until known.
         partitions: those it counted last and nobody has taken over since.
+        detail: why it is blind, or what it waits for, in words; else empty.
     """
 
     worker: str
@@ -41,6 +42,7 @@ class WorkerStatus(msgspec.Struct):
     version: str
     clicks_per_second: float | None
     partitions: list[AssignedPartition]
+    detail: str = ""
 
 
 class _Word(NamedTuple):
@@ -95,4 +97,5 @@ class Workers:
                 for partition in status.partitions
                 if self._owners[partition.partition] == status.worker
             ],
+            detail="" if gone else status.detail,
         )

@@ -11,9 +11,10 @@ from clickwarden.alerts.sight import EXAMPLE_MAX, MEANINGS, shortened
 from clickwarden.alerts.words import plural, visible
 from clickwarden.detection.clicks import Clicks, Rejected
 from clickwarden.detection.rules import Rule
-from clickwarden.formats.clicks import LOG_APPEND_TIME, Decoder
+from clickwarden.formats.clicks import Decoder
 from clickwarden.formats.cures import cure
 from clickwarden.formats.fields import Record
+from clickwarden.formats.gathered import LOG_APPEND_TIME
 from clickwarden.formats.inference import ORDER, Inference, infer
 from clickwarden.formats.specimens import Opened, opened
 from clickwarden.kafka.findings import Finding, Sampled

@@ -3,8 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
+
+from aiokafka import ConsumerRecord
 
 from clickwarden.alerts.sight import shortened
 from clickwarden.alerts.survey import (
@@ -21,10 +24,12 @@ from clickwarden.alerts.survey import (
 from clickwarden.alerts.words import plural, visible
 from clickwarden.detection.rules import Rule
 from clickwarden.formats.cures import cure
+from clickwarden.formats.json import FRAME, is_framed
 from clickwarden.formats.lines import Block
 from clickwarden.formats.recognition import Recognised
 from clickwarden.kafka import inspection
 from clickwarden.kafka.findings import WatchedTopic, findings
+from clickwarden.kafka.registry import TopicDecoder
 from clickwarden.settings import Settings
 from clickwarden.times import isotime
 
@@ -46,27 +51,47 @@ async def of_topic(settings: Settings, rules: Sequence[Rule]) -> Survey:
     Raises:
         BrokerError: Kafka does not answer, or has no such topic.
         AccessError: it refuses us, or the right to read it.
+        RegistryError: the schema registry does not answer.
     """
     partitions, runs = await inspection.newest(settings, SURVEYED)
     config = await inspection.configuration(settings)
-    name = settings.clicks_topic
+    name, decoder = settings.clicks_topic, TopicDecoder(settings)
     if not any(runs.values()):
         return Survey(
             f"topic {name}", 0, warnings=[f"topic {name} is empty: send some records, then look again"]
         )
 
     def survey() -> Survey:
-        surveyed = Surveyed(runs, rules, settings, in_kafka=True)
+        opened = {partition: _opened(run, decoder) for partition, run in runs.items()}
+        surveyed = Surveyed(opened, rules, settings, in_kafka=True)
         records = sum(map(len, runs.values()))
         found = surveyed.survey(
             f"topic {name}: the newest {plural(records, 'record')} of {plural(partitions, 'partition')}"
         )
+        if settings.registry_url and (schemas := _schemas(runs.values())):
+            found.facts["framing"] = f"five bytes of a schema registry: {plural(len(schemas), 'schema')} " + (
+                ", ".join(map(str, schemas[:SHOWN]))
+            )
         sample = list(surveyed.sample())
         topic = WatchedTopic(name, settings.bootstrap, partitions, config, sample)
         found.findings = findings(topic, max(rule.window for rule in rules), partitions)
         return found
 
     return await asyncio.to_thread(survey)
+
+
+def _schemas(runs: Iterable[Sequence[ConsumerRecord]]) -> list[int]:
+    """Numbers of the schemas that the records say they are of, ascending."""
+    values = (record.value for run in runs for record in run if record.value and is_framed(record.value))
+    return sorted({int.from_bytes(value[1:FRAME]) for value in values})
+
+
+def _opened(run: Sequence[ConsumerRecord], decoder: TopicDecoder) -> list[ConsumerRecord]:
+    """The records with their values as JSON, where a registry says how."""
+    contents = zip(run, decoder.contents(run), strict=True)
+    return [
+        replace(record, value=value) if isinstance(value, bytes) else record for record, value in contents
+    ]
 
 
 def of_file(

@@ -7,11 +7,13 @@ import base64
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
+from clickwarden.audit.framed import json_of
+from clickwarden.formats.schema import Schema
 from clickwarden.formats.snowplow import COLUMNS
 from clickwarden.settings import Settings
 
@@ -79,10 +81,16 @@ Scope = Mapping[str, Any]
 
 
 class Reader:
-    """Reads the records of a topic with these settings."""
+    """Reads the records of a topic with these settings.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: of the topic.
+        schemas: finds a schema of its registry by the number; None where that knows none.
+    """
+
+    def __init__(self, settings: Settings, schemas: Callable[[int], Schema | None] | None = None) -> None:
         self._settings = settings
+        self._schemas = schemas if settings.registry_url else None
         self._fields = {name: written.split("|") for name, written in settings.field_names.items()}
 
     def read(self, record: AuditRecord) -> list[Thing]:
@@ -90,6 +98,14 @@ class Reader:
         value = record.value
         if value is None:
             return [Ignored()]
+        if self._schemas and value.startswith(b"\0") and len(value) >= 5:
+            schema = self._schemas(int.from_bytes(value[1:5]))
+            try:
+                value = json_of(schema)(value[5:]) if schema else b""
+            except ValueError:
+                return [Refused()]
+        elif self._schemas and value[:1] not in (b"{", b"[") and "__value_schema_id" in dict(record.headers):
+            return [Refused()]
         if value.startswith(b"\0") and value[5:6] in (b"{", b"[", b'"'):
             value = value[5:]
         columns = value.split(b"\t")

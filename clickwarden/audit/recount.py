@@ -8,7 +8,7 @@ open window.
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from clickwarden.formats.aside import (
     HEADER_TOPIC,
     HEADER_UNCOUNTED,
 )
+from clickwarden.formats.schema import Schema
 from clickwarden.settings import Settings
 
 
@@ -91,6 +92,7 @@ class Recount:
         begins: first offset the topic still holds, by partition; 0 where not
             given. What came before it is lost to the recount, so windows it
             may have reached into are not judged.
+        schemas: finds a schema of the topic's registry by its number; None where that knows none.
 
     Attributes:
         accepted: clicks that every rule they match counted in time.
@@ -111,6 +113,7 @@ class Recount:
         *,
         adoptions: Mapping[int, Sequence[tuple[int, Sequence[Rule]]]] | None = None,
         compacted: bool = False,
+        schemas: Callable[[int], Schema | None] | None = None,
     ) -> None:
         self._rules = list(rules)
         self._adoptions = adoptions or {}
@@ -118,7 +121,7 @@ class Recount:
         self.accepted = self.late = self.excused = self.uncounted = self.rejected = self.ignored = 0
         self.further = 0
         self._settings = settings
-        self._read = Reader(settings).read
+        self._read = Reader(settings, schemas).read
         self._excused = excused or {}
         self._compacted = compacted
         self._partitions = {number: self._partition(number) for number in self.begins}

@@ -19,10 +19,23 @@ class Topic(Protocol):
         """Seconds that a click may be ahead of Kafka's clock."""
 
     @property
+    def registry_url(self) -> str:
+        """Where the schema registry is; empty where there is none."""
+
+    @property
     def timestamp_format(self) -> str:
         """How a time in text is written, if not as usual."""
 
 
+def bare_decoder_of(topic: Topic) -> Callable[[], Decoder]:
+    """Makes the decoder of clicks that no registry has to do with, as those in a file; can be pickled."""
+    return partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format)
+
+
 def decoder_of(topic: Topic) -> Callable[[], Decoder]:
     """Makes the decoder; can be pickled, for the process that decodes."""
-    return partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format)
+    if not topic.registry_url:
+        return bare_decoder_of(topic)
+    from clickwarden.formats.framing import Framing  # whose packages only a topic with a registry needs
+
+    return partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format, Framing)

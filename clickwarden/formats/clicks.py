@@ -1,8 +1,8 @@
 """What a click may look like, and how a run of records becomes columns."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from clickwarden.formats.gathered import Gathered, Piece
 from clickwarden.formats.json import DEPTH_MAX, THINGS_MAX, UNREADABLE
 from clickwarden.formats.records import Fault, Held, Unwrapping
 from clickwarden.formats.scalars import Number
+from clickwarden.formats.schema import Schema
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, Click, OtherShape, Sweep, bare, sweeps
 from clickwarden.formats.timestamps import EARLIEST, LATEST, seconds
 
@@ -29,6 +30,9 @@ PARTS = 32
 
 #: Why a record cannot be counted.
 REASONS: dict[str, str] = {
+    "unknown_schema": "the schema registry does not know the schema that the value names",
+    "unusable_schema": "values of the schema cannot be read",
+    "not_as_schema": "the value is not what its schema says",
     "not_json": f"the value is not UTF-8 JSON, or nested more than {DEPTH_MAX} deep",
     "not_object": "the value is JSON, but not an object",
     "too_many": f"the record holds more than {THINGS_MAX:,} clicks",
@@ -42,6 +46,16 @@ REASONS: dict[str, str] = {
 }
 
 
+class Framing(Protocol):
+    """Opens values of a schema registry: :class:`clickwarden.formats.framing.Framing`, with its packages."""
+
+    def knowing(self, answers: Mapping[int, Schema | Fault]) -> AbstractContextManager[None]:
+        """See :meth:`Decoder.knowing`."""
+
+    def contents(self, records: Sequence[Record]) -> list[bytes | Fault | None]:
+        """The values as JSON, or why they are none."""
+
+
 class Decoder:
     """Turns records into :class:`Clicks`, or says why not.
 
@@ -52,29 +66,62 @@ class Decoder:
         names: where the topic's fields stand, by our own names; see :mod:`~clickwarden.formats.fields`.
         skew: seconds that a click may be ahead of Kafka's clock.
         pattern: of times in text; see :func:`~clickwarden.formats.timestamps.seconds`.
+        framing: makes what opens values of a schema registry; None where there is none.
     """
 
-    def __init__(self, names: Mapping[str, str], skew: float, pattern: str = "") -> None:
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        skew: float,
+        pattern: str = "",
+        framing: Callable[[], Framing] | None = None,
+    ) -> None:
         self._names = names
         self._skew = skew
         self._pattern = pattern
         fields = places_of(names)
+        self._framing = framing() if framing else None
         self._unwrapping = Unwrapping(fields)
         self._sweeps = sweeps(fields, pattern)
 
+    def knowing(self, answers: Mapping[int, Schema | Fault]) -> AbstractContextManager[None]:
+        """Decode with what a schema registry has answered: schemas, for good, or why there is none.
+
+        Args:
+            answers: by the schema's number.
+        """
+        return self._framing.knowing(answers) if self._framing else nullcontext()
+
     def decode(self, records: Sequence[Record]) -> Clicks:
-        """Decode one run of records of one partition."""
+        """Decode one run of records of one partition.
+
+        Raises:
+            SchemasMissing: some are of schemas that are not known.
+        """
         (clicks,) = self.parts(records)
         return clicks
 
     def parts(self, records: Sequence[Record], size: int | None = None) -> Iterator[Clicks]:
-        """Decode one run in parts of whole records, each as soon as it holds ``size`` things."""
-        values: list[Any] = [record.value for record in records]
-        gathered = Gathered(records)
+        """Decode one run in parts of whole records, each as soon as it holds ``size`` things.
+
+        Raises:
+            SchemasMissing: some are of schemas that are not known; of none there is a part.
+        """
+        contents = self.contents(records)
+        gathered = Gathered(records, contents)
+        values: list[Any] = [None if isinstance(content, Fault) else content for content in contents]
         for end in self._gather(gathered, values, np.arange(len(records))):
             if size is not None and gathered.things >= size and end < len(records):
                 yield from gathered.take(end).split(size)
         yield from gathered.take(len(records)).split(size)
+
+    def contents(self, records: Sequence[Record]) -> list[Any]:
+        """The values of records, as JSON where a registry says how; or a :class:`Fault`.
+
+        Raises:
+            SchemasMissing: some are of schemas that are not known.
+        """
+        return self._framing.contents(records) if self._framing else [record.value for record in records]
 
     def _gather(self, gathered: Gathered, values: list[Any], positions: NDArray[np.int64]) -> Iterator[int]:
         """Read the records at these positions, which follow each other: most at once, the rest one by one.
@@ -161,7 +208,7 @@ class Decoder:
     def _read(self, gathered: Gathered, position: int) -> None:
         """Read a record by itself."""
         record = gathered.records[position]
-        held = self._held(record)
+        held = self._held(record, gathered.values[position])
         gathered.hold(position, len(held))
         for element, one in enumerate(held):
             if one.ignored:
@@ -178,10 +225,11 @@ class Decoder:
                 rejected = Rejected(record.offset, record.key, value, *fault, position, which, record.headers)
                 gathered.reject(rejected)
 
-    def _held(self, record: Record) -> Sequence[Held | FlatClick]:
-        value = record.value
+    def _held(self, record: Record, value: bytes | Fault | None) -> Sequence[Held | FlatClick]:
         if value is None:
             return [Held(b"", ignored=True)]
+        if isinstance(value, Fault):
+            return [Held(record.value or b"", fault=value)]
         try:
             return self._unwrapping.held(value, record)
         except ClickError as error:
@@ -189,7 +237,8 @@ class Decoder:
 
     def elements(self, record: Record) -> list[bytes]:
         """The things that a record holds, each as it stands there."""
-        return [held.value for held in self._held(record)]
+        (value,) = self.contents([record])
+        return [held.value for held in self._held(record, value)]
 
     def _click(self, held: Held | FlatClick, record: Record) -> Click:
         user, event = self._needed("user_id", held), self._needed("event", held)

@@ -76,10 +76,9 @@ def _not_json(value: bytes, _: Names) -> str:
     if is_framed(value):
         value = value[FRAME:]
     elif value[:1] == b"\0" and len(value) > FRAME:
-        schema = int.from_bytes(value[1:FRAME])
         return (
-            f"It is Avro or Protobuf behind the five bytes of a schema registry (schema {schema}): "
-            "have the producer write JSON."
+            f"It is Avro or Protobuf behind the five bytes of a schema registry (schema {_schema(value)}): "
+            "CLICKWARDEN_REGISTRY_URL says where that is."
         )
     for magic, codec in COMPRESSED.items():
         if value.startswith(magic):
@@ -95,6 +94,34 @@ def _not_json(value: bytes, _: Names) -> str:
     if value.startswith(b"{'"):
         return "It is what Python prints of a dict: send JSON, with double quotes."
     return f"A record must be JSON in UTF-8, a click or an array of them, nested at most {DEPTH_MAX} deep."
+
+
+def _schema(value: bytes) -> int:
+    """The number of its schema, in front of a value."""
+    return int.from_bytes(value[1:FRAME])
+
+
+def _unknown_schema(value: bytes, _: Names) -> str:
+    if value[:1] != b"\0":
+        return "Have its producer write the number of the schema before the value, and not into a header."
+    return (
+        f"The registry at CLICKWARDEN_REGISTRY_URL has no schema {_schema(value)}: name the one that the "
+        "producer writes to, or have the producer register what it sends."
+    )
+
+
+def _unusable_schema(value: bytes, _: Names) -> str:
+    return (
+        f"Values of schema {_schema(value)} are not read: write clicks by one of Avro that does not refer to "
+        "itself, by one of Protobuf with all that it imports, or by JSON Schema."
+    )
+
+
+def _not_as_schema(value: bytes, _: Names) -> str:
+    return (
+        f"It was not written by schema {_schema(value)}, which it names, or was damaged: have the producer "
+        "send what its serializer makes."
+    )
 
 
 def _not_object(value: bytes, _: Names) -> str:
@@ -222,6 +249,9 @@ def _no_client(_: bytes, __: Names) -> str:
 
 
 _CURES: dict[str, Callable[[bytes, Names], str]] = {
+    "unknown_schema": _unknown_schema,
+    "unusable_schema": _unusable_schema,
+    "not_as_schema": _not_as_schema,
     "not_json": _not_json,
     "not_object": _not_object,
     "too_many": _too_many,

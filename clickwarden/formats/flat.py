@@ -55,9 +55,9 @@ class Flat:
     def of(cls, fields: Mapping[str, Places], envelopes: Collection[str]) -> Self | None:
         """For clicks whose fields stand there; None where one may stand elsewhere."""
         names = {
-            field: place.names[0]
-            for field, (place, *others) in fields.items()
-            if isinstance(place, Path) and not others
+            field: places[0].names[0]
+            for field, places in fields.items()
+            if len(places) == 1 and isinstance(places[0], Path)
         }
         known = {*names.values(), *envelopes}
         return cls(names, envelopes) if len(known) == len(fields) + len(envelopes) else None

@@ -1,6 +1,7 @@
 """What the records of a run say, put together from what was read at once and what was read one by one."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,13 +86,15 @@ class Gathered:
 
     Attributes:
         records: of the run.
+        values: of each, as JSON, or why it is none.
         stamps: their time stamps, epoch seconds.
         things: how many things those hold that were read.
         ignored: tombstones among them, and what else says that nothing was clicked.
     """
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], values: Sequence[Any]) -> None:
         self.records = records
+        self.values = values
         self.stamps = np.array([record.timestamp for record in records], np.int64) / 1000.0
         self.things = self.ignored = 0
         self._received = _received(records, self.stamps)

@@ -186,10 +186,17 @@ class Unwrapping:
         Raises:
             ClickError: it is nothing that is known here.
         """
-        if is_framed(value):
-            value = value[FRAME:]
-        if self._flat is not None and (click := self._flat.click(value, bare=not record.headers)):
+        bare = value[FRAME:] if is_framed(value) else value
+        if self._flat is not None and (click := self._flat.click(bare, bare=not record.headers)):
             return [click]
+        return self.unwrapped(bare, record)
+
+    def unwrapped(self, value: bytes, record: Record) -> list[Held]:
+        """The same of a value with nothing before it, and each thing with all its envelopes.
+
+        Raises:
+            ClickError: it is nothing that is known here.
+        """
         around = Surroundings(record)
         if b"\t" in value and _SNOWPLOW.match(value):
             return [Held(value, (Scope(self._line(value), self._fields, around),))]

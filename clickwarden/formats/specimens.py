@@ -75,7 +75,8 @@ def opened(records: Sequence[Record]) -> Opened:
             found.forms[MORE] += 1
             continue
         try:
-            held = unwrapping.held(record.value, record)
+            bare = record.value[FRAME:] if is_framed(record.value) else record.value
+            held = unwrapping.unwrapped(bare, record)
         except ClickError as error:
             found.closed[cure(error.reason, record.value, {})] += 1
             continue
@@ -83,7 +84,7 @@ def opened(records: Sequence[Record]) -> Opened:
         things = [one for one in held if not one.ignored]
         layers = list(filter(None, map(_layers, things)))
         if things and not layers:  # what looks like a list of clicks may be something else's
-            alone = _decoded(record.value[FRAME:] if is_framed(record.value) else record.value)
+            alone = _decoded(bare)
             layers = [(dict(leaves(alone)),)] if isinstance(alone, dict) else []
         if things and not layers:
             found.closed[cure("not_object", record.value, {})] += 1

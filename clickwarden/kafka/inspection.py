@@ -18,11 +18,11 @@ from aiokafka.errors import (
 
 from clickwarden.detection.clicks import Clicks
 from clickwarden.errors import ClickwardenError
-from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.fields import Record
 from clickwarden.kafka.diagnosis import unreachable
 from clickwarden.kafka.findings import CONFIGS, Finding, Sampled, WatchedTopic, findings
 from clickwarden.kafka.reader import poll, reader
+from clickwarden.kafka.registry import TopicDecoder
 from clickwarden.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ async def _newest(
 
 def _sampled(records: Mapping[int, list[ConsumerRecord]], settings: Settings) -> Iterator[Sampled]:
     """The clicks that the records hold."""
-    decoder = decoder_of(settings)()
+    decoder = TopicDecoder(settings)
     for partition, run in records.items():
         yield from sampled(partition, run, decoder.decode(run))
 

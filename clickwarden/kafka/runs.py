@@ -1,7 +1,7 @@
 """Runs: consecutive records of one partition, as Kafka keeps them."""
 
 from asyncio import Queue
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -9,6 +9,8 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
 from clickwarden.formats.fields import Record
+from clickwarden.formats.records import Fault
+from clickwarden.formats.schema import Schema
 
 #: Records to make a run of. Longer runs make users of one run share more cells
 #: of a sketch, which are then updated one by one; shorter ones pay the cost a
@@ -23,9 +25,10 @@ class Run:
         raw: their record batches, whole, so that there may be records of other offsets in them.
         epoch: of the consumer that fetched it.
         decoded: what they say, piece by piece, if somebody decodes them ahead.
+        answers: what a schema registry has said of schemas that they name, by the schema's number.
     """
 
-    __slots__ = ("_records", "decoded", "epoch", "first", "next_offset", "raw")
+    __slots__ = ("_records", "answers", "decoded", "epoch", "first", "next_offset", "raw")
 
     def __init__(self, raw: bytes, first: int, next_offset: int) -> None:
         self.raw = raw
@@ -33,6 +36,7 @@ class Run:
         self.next_offset = next_offset
         self.epoch = 0
         self.decoded: Queue[Any] | None = None
+        self.answers: Mapping[int, Schema | Fault] = {}
         self._records: list[Record] | None = None
 
     def unpack(self) -> Iterator[Record]:
@@ -65,4 +69,6 @@ class Run:
         """The part of the run with these offsets."""
         if (first, next_offset) == (self.first, self.next_offset):
             return self
-        return Run(self.raw, first, next_offset)
+        part = Run(self.raw, first, next_offset)
+        part.answers = self.answers
+        return part

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from clickwarden import zstd
 from clickwarden.errors import ClickwardenError, SettingsError
 from clickwarden.formats import tables
-from clickwarden.formats.choice import decoder_of
+from clickwarden.formats.choice import bare_decoder_of
 from clickwarden.formats.lines import Block, Parser
 from clickwarden.formats.parts import unfinished
 from clickwarden.formats.recognition import Reading, recognised, recognised_rows
@@ -255,7 +255,7 @@ def parser(
     Raises:
         ClickwardenError: there is none.
     """
-    how = reading, decoder_of(settings), settings.field_names
+    how = reading, bare_decoder_of(settings), settings.field_names
     found = recognised(head, *how) if table is None else recognised_rows(table.columns, head, *how)
     if isinstance(found, str):
         raise ClickwardenError(f"{path}: {found}")

@@ -65,6 +65,8 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(
         ("WEB_BIND", "0.0.0.0", "set CLICKWARDEN_WEB_TOKEN to a secret, or bind to 127.0.0.1"),
         ("SECURITY_PROTOCOL", "TLS", "'PLAINTEXT', 'SSL'"),
         ("SSL_CAFILE", "absent.pem", "no such file: absent.pem"),
+        ("REGISTRY_URL", "registry:8081", "pattern"),
+        ("REGISTRY_URL", "https://registry.example/?format=x", "pattern"),
         ("SSL_KEYFILE", __file__, "of no use without the certificate; set CLICKWARDEN_SSL_CERTFILE"),
     ],
 )
@@ -100,6 +102,26 @@ def test_a_name_that_is_no_setting_is_refused_with_the_nearest(monkeypatch: pyte
 def test_a_name_like_none_is_refused_too(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("CLICKWARDEN_XYZZY=5\n")
     with pytest.raises(SettingsError, match=r"CLICKWARDEN_XYZZY is no setting .* table of settings"):
+        Settings.load()
+
+
+def test_a_registry_needs_what_reads_its_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKWARDEN_REGISTRY_URL", "https://registry.example")
+    assert Settings.load().registry_url == "https://registry.example"
+    monkeypatch.setitem(sys.modules, "fastavro", None)
+    with pytest.raises(SettingsError, match=r"^CLICKWARDEN_REGISTRY_URL=.* pip install fastavro protobuf"):
+        Settings.load()
+
+
+def test_no_password_of_a_registry_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKWARDEN_REGISTRY_URL", "https://ann:secret@registry.example")
+    monkeypatch.setenv("CLICKWARDEN_REGISTRY_PASSWORD", "hush")
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+    assert "secret" not in str(refused.value)
+    assert "hush" not in str(refused.value)
+    monkeypatch.setenv("CLICKWARDEN_REGISTRY_URL", "https://registry.example")
+    with pytest.raises(SettingsError, match="CLICKWARDEN_REGISTRY_USERNAME: is needed with a password"):
         Settings.load()
 
 

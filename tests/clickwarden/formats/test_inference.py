@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from clickwarden.formats.clicks import LOG_APPEND_TIME, Decoder
+from clickwarden.formats.clicks import Decoder
+from clickwarden.formats.gathered import LOG_APPEND_TIME
 from clickwarden.formats.inference import Inference, infer
 from clickwarden.formats.specimens import opened
 

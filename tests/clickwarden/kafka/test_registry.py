@@ -1,0 +1,148 @@
+"""The client of a schema registry: what it asks, what it keeps, and what it says where there is no answer."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from clickwarden.errors import RegistryError
+from clickwarden.formats.records import Fault
+from clickwarden.formats.schema import Schema
+from clickwarden.kafka.registry import Registry, TopicDecoder
+from clickwarden.settings import Settings
+from tests.framed import Record, avro, framed
+from tests.registry import PASSWORD, USER, SchemaRegistry, schema_registry
+
+
+@pytest.fixture
+def registry() -> Iterator[SchemaRegistry]:
+    with schema_registry() as registry:
+        yield registry
+
+
+def client(registry: SchemaRegistry, **given: Any) -> Registry:
+    own = {"registry_url": registry.url, "registry_username": USER, "registry_password": PASSWORD}
+    return Registry(Settings(_env_file=None, **own | given))
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_schema_is_asked_for_once_with_all_that_it_refers_to(registry: SchemaRegistry) -> None:
+    registry.register("a", {"schema": '"string"'})
+    above = [{"name": "A", "subject": "a", "version": 1}]
+    registry.register("b/c", {"schema": '"int"', "references": above})
+    references = [{"name": "B", "subject": "b/c", "version": 1}, *above]
+    number = registry.register("d", {"schema": '"long"', "references": references})
+    asking = client(registry)
+    assert asking.answer(number) == Schema("AVRO", '"long"', (("A", '"string"'), ("B", '"int"')))
+    asked = len(registry.asked)
+    assert asking.schema(number) is not None
+    assert len(registry.asked) == asked == 3
+
+
+def test_protobuf_comes_serialized(registry: SchemaRegistry) -> None:
+    base = registry.register("base", {"schema": "QQ==", "schemaType": "PROTOBUF"})
+    references = [{"name": "base.proto", "subject": "base", "version": base}]
+    number = registry.register("p", {"schema": "Qg==", "schemaType": "PROTOBUF", "references": references})
+    assert client(registry).answer(number) == Schema("PROTOBUF", "Qg==", (("base.proto", "QQ=="),))
+
+
+def test_what_the_registry_does_not_know_is_known_for_a_while(registry: SchemaRegistry) -> None:
+    asking = client(registry)
+    unknown = Fault("unknown_schema", "schema 1: Schema 1 not found")
+    assert asking.answer(1) == asking.answer(1) == unknown
+    assert registry.asked == ["/schemas/ids/1"]
+    assert asking.schema(1) is None
+    assert asking.answer(2**32 - 1) == Fault(
+        "unknown_schema", "schema 4294967295: no registry gives out such a number"
+    )
+    assert len(registry.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"registry_password": "wrong-password"}, "(401): set CLICKWARDEN_REGISTRY_USERNAME and "),
+        ({"registry_username": "", "registry_password": ""}, "refuses this user (401)"),
+        ({"registry_url": "http://127.0.0.1:1"}, "does not answer at http://127.0.0.1:1 ([Errno 111]"),
+        ({"registry_url": "http://registry.invalid"}, "does not answer at http://registry.invalid ("),
+    ],
+)
+def test_where_there_is_no_answer_a_sentence_says_why(
+    registry: SchemaRegistry, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RegistryError) as error:
+        client(registry, **given).answer(1)
+    assert said in str(error.value)
+    assert "wrong-password" not in str(error.value)
+
+
+def test_another_server_is_no_registry(registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[tuple[int, Any]] = [
+        (404, {"message": "no page"}),
+        (200, {}),
+        (200, []),
+        (200, {"schema": 7}),
+    ]
+    for answer in answers:
+        monkeypatch.setattr(registry, "answer", lambda *_, answer=answer: answer)
+        with pytest.raises(RegistryError, match=r"is no schema registry.*set CLICKWARDEN_REGISTRY_URL"):
+            client(registry).answer(1)
+    monkeypatch.setattr(registry, "answer", lambda *_: (503, {}))
+    with pytest.raises(RegistryError, match=r"does not answer at .* \(503 "):
+        client(registry).answer(1)
+
+
+async def test_a_schema_that_comes_late_is_waited_for(registry: SchemaRegistry) -> None:
+    number = registry.register("a", {"schema": '"string"'})
+    registry.hidden.add(number)
+    asking = asyncio.create_task(client(registry).answers({number: time.time()}, time.time))
+    await asyncio.to_thread(until, lambda: len(registry.asked) > 2)
+    assert not asking.done()
+    registry.hidden.clear()
+    assert await asking == {number: Schema("AVRO", '"string"')}
+
+
+async def test_one_of_an_old_record_is_not(registry: SchemaRegistry) -> None:
+    answers = await client(registry).answers({1: time.time() - 11}, time.time)
+    assert isinstance(answers[1], Fault)
+    assert registry.asked == ["/schemas/ids/1"]
+
+
+async def test_a_registry_that_is_away_is_waited_for_and_said_to_be_once(
+    registry: SchemaRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = registry.register("a", {"schema": '"string"'})
+    asking = client(registry)
+    registry.stop()
+    with caplog.at_level(logging.WARNING):
+        waiting = asyncio.create_task(asking.answers({number: 0.0}, time.time))
+        await asyncio.to_thread(until, lambda: asking.trouble)
+        registry.resume()
+        assert (await waiting)[number] == Schema("AVRO", '"string"')
+    assert asking.trouble == ""
+    away, back = (record.getMessage() for record in caplog.records)
+    assert away.startswith(f"The schema registry does not answer at {registry.url} ([Errno 111] ")
+    assert away.endswith("; counting waits and goes on when it is back")
+    assert back.startswith("The schema registry answers again after ")
+
+
+def test_who_decodes_by_itself_asks_on_the_way(registry: SchemaRegistry) -> None:
+    number = registry.register("a", {"schema": avro("string").text})
+    given: dict[str, Any] = {"registry_url": registry.url, "registry_username": USER}
+    given["registry_password"] = PASSWORD
+    decoder = TopicDecoder(Settings(_env_file=None, **given))
+    text = json.dumps({"user_id": "ann", "event": "view", "timestamp": 1_600_000_000}).encode()
+    known = framed(bytes([2 * len(text) % 128 | 128, 2 * len(text) // 128]) + text, number)
+    clicks = decoder.decode([Record(known), Record(framed(b"", 7), 1)])
+    assert clicks.users == ["ann"]
+    assert [(bad.offset, bad.reason) for bad in clicks.rejected] == [(1, "unknown_schema")]
