@@ -10,16 +10,8 @@ from clickwarden.formats.logformat import layout_of
 from clickwarden.formats.recognition import Reading
 from clickwarden.sources.files import STDIN
 
-#: Arguments and options of a command that reads files; see :func:`reading_of`.
-OPTIONS = [
-    argument("files", nargs=-1, required=True, type=click.Path(path_type=Path)),
-    option(
-        "--format",
-        "log_format",
-        metavar="FORMAT",
-        help="The log's own format, if it is not recognised: the string of nginx' log_format or Apache's "
-        "LogFormat, as it stands in the server's configuration.",
-    ),
+#: Options that say who a client is; see :func:`networks`.
+CLIENTS = [
     option(
         "--trusted-proxies",
         metavar="NETWORKS",
@@ -36,6 +28,18 @@ OPTIONS = [
         show_default=True,
         help="Take all IPv6 addresses with the same first bits for one client; 64 is what a household has.",
     ),
+]
+#: Arguments and options of a command that reads files; see :func:`reading_of`.
+OPTIONS = [
+    argument("files", nargs=-1, required=True, type=click.Path(path_type=Path)),
+    option(
+        "--format",
+        "log_format",
+        metavar="FORMAT",
+        help="The log's own format, if it is not recognised: the string of nginx' log_format or Apache's "
+        "LogFormat, as it stands in the server's configuration.",
+    ),
+    *CLIENTS,
     option(
         "--ignore",
         "ignored",
@@ -61,16 +65,19 @@ def reading_of(
     Raises:
         SettingsError: one is wrong; with its name.
     """
-    proxies = [proxy.strip() for proxy in trusted_proxies.split(",") if proxy.strip()]
-    reading = Reading(
-        layout_of(log_format) if log_format is not None else None, proxies, ipv6_prefix, ignored, everything
-    )
+    layout = layout_of(log_format) if log_format is not None else None
+    reading = Reading(layout, networks(trusted_proxies), ipv6_prefix, ignored, everything)
     for name, check in (("--trusted-proxies", reading.clients), ("--ignore", reading.sieve)):
         try:
             check()
         except SettingsError as error:
             raise SettingsError(f"{name}: {error}") from None
     return reading
+
+
+def networks(written: str) -> list[str]:
+    """The networks that stand in an option, with commas between."""
+    return [network.strip() for network in written.split(",") if network.strip()]
 
 
 def size(files: tuple[Path, ...]) -> int | None:
