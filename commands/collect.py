@@ -1,6 +1,7 @@
 """``faust -A app collect``: clicks over HTTP into the topic."""
 
 import asyncio
+import os
 import signal
 from contextlib import suppress
 
@@ -110,7 +111,7 @@ async def _listen(runner: web.BaseRunner) -> None:
     except OSError as error:
         raise SettingsError(
             f"{PREFIX}COLLECT_BIND={settings.collect_bind}, {PREFIX}COLLECT_PORT={settings.collect_port}: "
-            f"nothing can be taken there: {error.strerror or error}; choose another"
+            f"nothing can be taken there: {os.strerror(error.errno or 0)}; choose another"
         ) from None
 
 
