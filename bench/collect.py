@@ -122,14 +122,14 @@ def _run(bootstrap: str, folder: Path, core: int, size: int, seconds: int) -> tu
     command = ["taskset", "-c", str(core), sys.executable, "-m", "faust", "-A", "app", "collect"]
     with Process(command, folder / "log", environment) as collector:
         until(_answers, "the collector answers", [collector])
-        uvloop.run(_send(size, 1))  # it has met its topic, and every line of code was run
+        before = uvloop.run(_send(size, 1)) * size  # it has met its topic, and every line of code was run
+        until(lambda: _acknowledged() == before, "Kafka has the first clicks", [collector])
         begin = collector.mark()
-        before = _acknowledged()
         clicks = uvloop.run(_send(size, seconds)) * size
         sent = collector.mark()
-        until(lambda: _acknowledged() - before >= clicks, "Kafka has all clicks", [collector])
+        until(lambda: _acknowledged() == before + clicks, "Kafka has all clicks", [collector])
         cpu = collector.mark().cpu - begin.cpu
-        arrived = asyncio.run(_arrived(settings)) - int(before)
+        arrived = asyncio.run(_arrived(settings)) - before
     return _Run(clicks, sent.time - begin.time, cpu), arrived
 
 

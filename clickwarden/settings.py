@@ -88,8 +88,8 @@ class Settings(BaseSettings):
     outbox_quota: int = Field(
         1024,
         ge=1,
-        description="Disk space for the clicks that wait for Kafka in simulate, replay or a producer of "
-        "yours, MiB; where it is used up, sending is an error",
+        description="Disk space for the clicks that wait for Kafka in simulate, replay, collect or a "
+        "producer of yours, MiB; where it is used up, sending is an error",
     )
     worker_id: str = Field(
         "",

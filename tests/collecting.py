@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 from clickwarden.kafka.reader import reader, to_end
@@ -16,6 +16,7 @@ from clickwarden.settings import PREFIX, Settings
 from tests.site import environment_of, faust
 
 START_SECONDS = 60.0
+ACKNOWLEDGED = "clickwarden_collect_acknowledged_total "
 
 
 def own(bootstrap: str, folder: Path, **more: Any) -> Settings:
@@ -38,6 +39,15 @@ async def arrived(settings: Settings) -> list[dict[str, Any]]:
     """The clicks in the topic, each user's in order."""
     async with reader(settings, settings.clicks_topic) as consumer:
         return [json.loads(record.value) async for _, run in to_end(consumer) for record in run]
+
+
+def acknowledged(settings: Settings) -> int:
+    """Clicks that Kafka has, as a collector says."""
+    headers = {"Authorization": f"Bearer {settings.collect_token.get_secret_value()}"}
+    request = Request(f"http://127.0.0.1:{settings.collect_port}/metrics", headers=headers)
+    with urlopen(request, timeout=10) as answer:
+        (line,) = (line for line in answer.read().decode().splitlines() if line.startswith(ACKNOWLEDGED))
+    return int(float(line.split()[1]))
 
 
 @contextmanager

@@ -27,6 +27,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from app.visitors import STRANGERS
 from clickwarden.formats.clients import Clients
 from clickwarden.guesses import BURST
 from clickwarden.settings import Settings
@@ -401,6 +402,22 @@ async def test_told_to_end_it_answers_sends_what_it_has_and_exits_with_0(kafka: 
         assert last.left == waiting
     found = Counter((click["user_id"], click["product_id"]) for click in await arrived(settings))
     assert found == Counter(shoppers.promised)
+
+
+async def test_who_connects_and_says_nothing_keeps_no_room(tmp_path: Path) -> None:
+    settings = own(NOWHERE, tmp_path)
+    with command(settings, tmp_path):
+        idle = [
+            await asyncio.open_connection("127.0.0.1", settings.collect_port) for _ in range(STRANGERS + 50)
+        ]
+        async with aiohttp.ClientSession() as asked:
+            url = f"http://127.0.0.1:{settings.collect_port}/clicks"
+            for _ in range(2):
+                async with asked.post(url, json={"user_id": "u", "event": "view"}) as answer:
+                    assert answer.status == 204
+        await asyncio.wait_for(asyncio.gather(*(stream.read() for stream, _ in idle[:50])), 30)
+        for _, writer in idle:
+            writer.close()
 
 
 def await_said(log: Path, words: str) -> None:
