@@ -199,6 +199,8 @@ async def _body(request: web.Request) -> bytes:
         raise Refused(HTTPStatus.REQUEST_TIMEOUT, "slow", error) from None
     except web.HTTPRequestEntityTooLarge:
         raise _too_large() from None
+    except web.RequestPayloadError as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, "no_body", f"the body is broken: {error}") from None
 
 
 def _too_large() -> Refused:

@@ -1,5 +1,6 @@
 """Who may send clicks over HTTP, and how many."""
 
+import logging
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ from clickwarden.formats.clients import Clients
 from clickwarden.guesses import Guesses, TooManyGuesses
 from clickwarden.settings import Settings
 from clickwarden.sources.keys import Keys
+
+log = logging.getLogger(__name__)
 
 #: Seconds of its rate that a client may use at once.
 BURST_SECONDS = 10
@@ -55,11 +58,19 @@ class Door:
         self.guesses = Guesses(self._token, "collector")
         self._keys = Keys(self._token)
         self._clients = clients
+        self._warned = False
         self._allowance = Allowance(settings.collect_rate * BURST_SECONDS, settings.collect_rate)
 
     def client(self, request: web.Request) -> str:
         """Who sends this: an address, a host name, or nobody who is known."""
         forwarded = ", ".join(request.headers.getall("X-Forwarded-For", ()))
+        if forwarded and not self._clients.trusting and not self._warned:
+            self._warned = True
+            log.warning(
+                "%s sends X-Forwarded-For, which is not read: if that is a proxy of yours, name it with "
+                "--trusted-proxies, or all who come through it are one client",
+                request.remote,
+            )
         (client,) = self._clients.of([request.remote or ""], [forwarded])
         return client
 

@@ -256,11 +256,18 @@ async def test_a_client_has_a_rate_and_others_have_theirs(kafka: str, tmp_path: 
     }
 
 
-async def test_the_client_is_found_by_the_rules_of_logs(kafka: str, tmp_path: Path) -> None:
+async def test_the_client_is_found_by_the_rules_of_logs(
+    kafka: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = own(kafka, tmp_path)
     made_up = {"X-Forwarded-For": "203.0.113.9"}
     async with collecting(settings) as port:
-        assert (await port.post({"event": "view"}, **made_up))[0] == 204
+        for _ in range(2):
+            assert (await port.post({"event": "view"}, **made_up))[0] == 204
+    assert [told for told in caplog.messages if "--trusted-proxies" in told] == [
+        "127.0.0.1 sends X-Forwarded-For, which is not read: if that is a proxy of yours, name it with "
+        "--trusted-proxies, or all who come through it are one client"
+    ]
     async with collecting(settings, "127.0.0.1", ipv6_prefix=56) as port:
         assert (await port.post({"event": "view"}, **{"X-Forwarded-For": "2001:db8:0:1ff::1"}))[0] == 204
     assert {click["user_id"] for click in await arrived(settings)} == {"127.0.0.1", "2001:db8:0:100::/56"}
