@@ -162,7 +162,7 @@ class Collector:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "no_room", told, FULL_SECONDS) from error
         finally:
             if pays:
-                self._door.pay(client, things - 1)
+                self._door.pay(client, max(0, things - 1))
         self._admit(request)
 
     @contextmanager

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds of its rate that a client may use at once.
 BURST_SECONDS = 10
+#: Characters of X-Forwarded-For that are read, from its end: what stands there is remembered.
+FORWARDED_MAX = 256
 #: Where a request keeps the origin whose pages may read the answer.
 READER = web.RequestKey("reader", str)
 
@@ -71,6 +73,8 @@ class Door:
                 "--trusted-proxies, or all who come through it are one client",
                 request.remote,
             )
+        if len(forwarded) > FORWARDED_MAX:
+            forwarded = forwarded[-FORWARDED_MAX:].partition(",")[2]
         (client,) = self._clients.of([request.remote or ""], [forwarded])
         return client
 

@@ -269,7 +269,8 @@ async def test_the_client_is_found_by_the_rules_of_logs(
         "--trusted-proxies, or all who come through it are one client"
     ]
     async with collecting(settings, "127.0.0.1", ipv6_prefix=56) as port:
-        assert (await port.post({"event": "view"}, **{"X-Forwarded-For": "2001:db8:0:1ff::1"}))[0] == 204
+        made_up = {"X-Forwarded-For": f"{'192.0.2.6, ' * 600}2001:db8:0:1ff::1"}
+        assert (await port.post({"event": "view"}, **made_up))[0] == 204
     assert {click["user_id"] for click in await arrived(settings)} == {"127.0.0.1", "2001:db8:0:100::/56"}
 
 
@@ -425,6 +426,28 @@ async def test_who_connects_and_says_nothing_keeps_no_room(tmp_path: Path) -> No
         await asyncio.wait_for(asyncio.gather(*(stream.read() for stream, _ in idle[:50])), 30)
         for _, writer in idle:
             writer.close()
+
+
+async def test_a_producer_that_is_refused_ends_the_collector(kafka: str, tmp_path: Path) -> None:
+    settings = own(kafka, tmp_path)
+    async with ClickProducer(settings) as producer:
+        await producer.send("u", "view", None, 1_600_000_001.0)
+    (file,) = (tmp_path / "data" / "outbox").iterdir()
+    copy = file.read_bytes()
+    async with ClickProducer(settings) as producer:
+        await producer.send("u", "view", None, 1_600_000_002.0)
+    file.write_bytes(copy)  # as a backup would
+    statuses = []
+    with command(settings, tmp_path) as process:
+        async with aiohttp.ClientSession() as asked:
+            with contextlib.suppress(aiohttp.ClientError):
+                while process.poll() is None:
+                    url = f"http://127.0.0.1:{settings.collect_port}/clicks"
+                    async with asked.post(url, json={"user_id": "u", "event": "view"}) as answer:
+                        statuses.append(answer.status)
+        assert await asyncio.to_thread(process.wait, 30) == 1
+    assert set(statuses) <= {204, 429, 503}
+    assert re.search(r"^clickwarden: CLICKWARDEN_DATA_DIR=.*old copy", (tmp_path / "log").read_text(), re.M)
 
 
 def await_said(log: Path, words: str) -> None:
