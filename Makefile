@@ -61,8 +61,9 @@ adversary: ## an adversary with any clocks in 10,000 made-up streams, who must h
 fuzz: ## made-up and damaged records of a schema registry, 10,000 of each format, judged by decoder and recount (RECORDS=, SEED=)
 	RECORDS=$(or $(RECORDS),10000) $(BIN)/python -m pytest -q --timeout 3600 tests/clickwarden/formats/test_damaged.py
 
-chaos: ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS= NODES= (3: the network's too) RATE=; a producer killed 20 times, a worker that moves 20 times
+chaos: ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS= NODES= (3: the network's too) RATE=; a producer and a collector killed 20 times each, a worker that moves 20 times
 	KILLS=20 $(BIN)/python -m pytest -q -s tests/integration/test_outbox.py -k killed_again_and_again
+	KILLS=20 $(BIN)/python -m pytest -q -s --timeout 1200 tests/integration/test_collect.py -k killed_under_load
 	RECREATIONS=20 $(BIN)/python -m pytest -q -s tests/integration/test_identity.py -k another_address
 	$(BIN)/python -m tests.chaos $(foreach given,SEED ROUNDS WORKERS NODES RATE,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
 
@@ -85,6 +86,7 @@ performance: ## measure everything anew (an hour) and put it into docs/performan
 	$(BIN)/python -m bench latency
 	$(BIN)/python -m bench backlog
 	$(BIN)/python -m bench records
+	$(BIN)/python -m bench collect
 	$(BIN)/python -m bench docs
 
 constraints: ## pin, with hashes, what pyproject.toml asks for: constraints.txt to run, constraints-dev.txt for everything

@@ -49,6 +49,11 @@ def make_room(partitions: int) -> int:
     return min(CONNECTIONS, allowed - counting)
 
 
+def connections() -> int:
+    """Have the system let this process hold as many connections as a port does; how many it lets it."""
+    return max(1, min(CONNECTIONS, _raise_limit(FILES + CONNECTIONS) - FILES))
+
+
 def _raise_limit(wanted: int) -> int:
     """Raise the soft limit on open files as far as wanted and possible; what it is then."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

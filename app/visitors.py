@@ -92,10 +92,11 @@ class Runner(web.AppRunner):
     Args:
         app: the application.
         visitors: keeps its connections.
+        options: more of aiohttp's.
     """
 
-    def __init__(self, app: web.Application, visitors: Visitors) -> None:
-        super().__init__(app, access_log=None, logger=log, keepalive_timeout=ASK_SECONDS)
+    def __init__(self, app: web.Application, visitors: Visitors, **options: Any) -> None:
+        super().__init__(app, access_log=None, logger=log, keepalive_timeout=ASK_SECONDS, **options)
         self._visitors = visitors
 
     async def _make_server(self) -> web.Server:

@@ -173,6 +173,18 @@ def scorecard() -> None:
 
 
 @main.command()
+@click.option("--seconds", type=number, default=10, help="Seconds of each run.")
+@click.option("--runs", type=number, default=3, help="Runs of each size of request.")
+@broker
+def collect(broker: str | None, seconds: int, runs: int) -> None:
+    """Clicks a second that one core takes over HTTP."""
+    from bench import collect
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(collect.measure(bootstrap, folder, seconds, runs))
+
+
+@main.command()
 @click.option("--lines", type=click.IntRange(min=10_000), default=1_000_000, help="Lines of the access log.")
 @click.option("--runs", type=number, default=3, help="Runs.")
 def scan(lines: int, runs: int) -> None:

@@ -29,6 +29,8 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 WILDCARDS = ("0.0.0.0", "::")
 #: NIST SP 800-63B, 5.1.1.1, where guesses are limited.
 TOKEN_LENGTH = 8
+#: Whoever has what a secret signs can try secrets at leisure: 128 bits in hexadecimal digits.
+SECRET_LENGTH = 32
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -87,8 +89,8 @@ class Settings(BaseSettings):
     outbox_quota: int = Field(
         1024,
         ge=1,
-        description="Disk space for the clicks that wait for Kafka in simulate, replay or a producer of "
-        "yours, MiB; where it is used up, sending is an error",
+        description="Disk space for the clicks that wait for Kafka in simulate, replay, collect or a "
+        "producer of yours, MiB; where it is used up, sending is an error",
     )
     worker_id: str = Field(
         "",
@@ -187,6 +189,20 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Token that guards the page, at least 8 characters; needed when web_bind is not loopback",
     )
+    collect_port: int = Field(6067, ge=1, le=65535, description="Port that collect takes clicks at")
+    collect_bind: str = Field("127.0.0.1", description="Address that collect takes clicks at")
+    collect_token: SecretStr = Field(
+        SecretStr(""),
+        description="Token that servers send clicks with, and that signs the keys of pages, at least "
+        f"{SECRET_LENGTH} characters; needed when collect_bind is not loopback",
+    )
+    collect_rate: float = Field(
+        50.0,
+        gt=0,
+        le=1e6,
+        description="Clicks a second that collect takes of an IPv4 address, or a /64 of IPv6, without the "
+        "token; ten times as many at once",
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to talk to Kafka"
     )
@@ -244,7 +260,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
-        """Addresses are some, and the page has a lock."""
+        """Addresses are some, and the page and the collector have a lock."""
         for address in self.broker.removeprefix("kafka://").split(","):
             if "@" in address:
                 raise ValueError(
@@ -255,16 +271,19 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"broker: {address!r} is not host:port; write kafka://host:port[,host:port…]"
                 )
-        if self.web_bind not in LOOPBACK and not self.web_token.get_secret_value():
-            raise ValueError(
-                f"web_bind: {self.web_bind!r} can be reached from other machines; "
-                f"set {PREFIX}WEB_TOKEN to a secret, or bind to 127.0.0.1"
-            )
-        if 0 < len(self.web_token.get_secret_value()) < TOKEN_LENGTH:
-            raise ValueError(
-                f"web_token: is shorter than {TOKEN_LENGTH} characters and could be guessed; "
-                "'openssl rand -hex 16' makes one"
-            )
+        for door, length in (("web", TOKEN_LENGTH), ("collect", SECRET_LENGTH)):
+            bind = getattr(self, f"{door}_bind")
+            token = getattr(self, f"{door}_token").get_secret_value()
+            if bind not in LOOPBACK and not token:
+                raise ValueError(
+                    f"{door}_bind: {bind!r} can be reached from other machines; "
+                    f"set {PREFIX}{door.upper()}_TOKEN to a secret, or bind to 127.0.0.1"
+                )
+            if 0 < len(token) < length:
+                raise ValueError(
+                    f"{door}_token: is shorter than {length} characters and could be guessed; "
+                    "'openssl rand -hex 16' makes one"
+                )
         return self
 
     @model_validator(mode="after")

@@ -20,6 +20,25 @@ PLACES = {
     "product": ("field_product_id", "the product"),
     "time": ("field_timestamp", "the time"),
 }
+#: Options that say who a client is; see :func:`networks`.
+CLIENTS = [
+    option(
+        "--trusted-proxies",
+        metavar="NETWORKS",
+        default="",
+        help="Your own proxies, addresses or networks with commas between, unix: for a socket. The client is "
+        "then the last in X-Forwarded-For that is none of them. Without, the header is not read: anybody can "
+        "write it.",
+    ),
+    option(
+        "--ipv6-prefix",
+        metavar="BITS",
+        type=click.IntRange(16, 128),
+        default=128,
+        show_default=True,
+        help="Take all IPv6 addresses with the same first bits for one client; 64 is what a household has.",
+    ),
+]
 #: Arguments and options of a command that reads files; see :func:`reading_of`.
 OPTIONS = [
     argument("files", nargs=-1, required=True, type=click.Path(path_type=Path)),
@@ -39,22 +58,7 @@ OPTIONS = [
         help="The log's own format, if it is not recognised: the string of nginx' log_format or Apache's "
         "LogFormat, as it stands in the server's configuration.",
     ),
-    option(
-        "--trusted-proxies",
-        metavar="NETWORKS",
-        default="",
-        help="Your own proxies, addresses or networks with commas between, unix: for a socket. The client is "
-        "then the last in X-Forwarded-For that is none of them. Without, the header is not read: anybody can "
-        "write it.",
-    ),
-    option(
-        "--ipv6-prefix",
-        metavar="BITS",
-        type=click.IntRange(16, 128),
-        default=128,
-        show_default=True,
-        help="Take all IPv6 addresses with the same first bits for one client; 64 is what a household has.",
-    ),
+    *CLIENTS,
     option(
         "--ignore",
         "ignored",
@@ -93,13 +97,12 @@ def reading_of(
     Raises:
         SettingsError: one is wrong; with its name.
     """
-    proxies = [proxy.strip() for proxy in trusted_proxies.split(",") if proxy.strip()]
     fields = {
         PLACES[name][0]: _place(f"--{name}", given) for name, given in places.items() if given is not None
     }
     reading = Reading(
         layout_of(log_format) if log_format is not None else None,
-        proxies,
+        networks(trusted_proxies),
         ipv6_prefix,
         ignored,
         everything,
@@ -111,6 +114,11 @@ def reading_of(
         except SettingsError as error:
             raise SettingsError(f"{name}: {error}") from None
     return settings.model_copy(update=fields), reading
+
+
+def networks(written: str) -> list[str]:
+    """The networks that stand in an option, with commas between."""
+    return [network.strip() for network in written.split(",") if network.strip()]
 
 
 def _place(option: str, given: str) -> str:

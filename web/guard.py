@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from app.main import app, settings
+from clickwarden.guesses import Guesses, TooManyGuesses, encoded
 from clickwarden.settings import LOOPBACK, Settings
-from web.guesses import Guesses, TooManyGuesses, encoded
 
 COOKIE = "clickwarden"
 #: Open without the token: they say nothing about the clicks.
@@ -98,6 +98,6 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     response.headers.setdefault("Cache-Control", "no-store")
 
 
-guesses = Guesses(settings.web_token.get_secret_value())
+guesses = Guesses(settings.web_token.get_secret_value(), "page")
 app.web.web_app.middlewares.append(guard(settings, guesses, app.web.visitors.admit))
 app.web.web_app.on_response_prepare.append(add_headers)

@@ -7,9 +7,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from app.main import app
+from clickwarden.guesses import TooManyGuesses
 from web import files, now
 from web.guard import COOKIE, cookie, guesses
-from web.guesses import TooManyGuesses
 
 routes = web.RouteTableDef()
 

@@ -24,7 +24,7 @@ from clickwarden.alerts.survey import (
 from clickwarden.alerts.words import plural, visible
 from clickwarden.detection.rules import Rule
 from clickwarden.formats.cures import cure
-from clickwarden.formats.json import FRAME, is_framed
+from clickwarden.formats.json import FRAME
 from clickwarden.formats.lines import Block
 from clickwarden.formats.recognition import Recognised
 from clickwarden.kafka import inspection
@@ -82,15 +82,15 @@ async def of_topic(settings: Settings, rules: Sequence[Rule]) -> Survey:
 
 def _schemas(runs: Iterable[Sequence[ConsumerRecord]]) -> list[int]:
     """Numbers of the schemas that the records say they are of, ascending."""
-    values = (record.value for run in runs for record in run if record.value and is_framed(record.value))
-    return sorted({int.from_bytes(value[1:FRAME]) for value in values})
+    values = (record.value or b"" for run in runs for record in run)
+    return sorted({int.from_bytes(value[1:FRAME]) for value in values if value[:1] == b"\0"})
 
 
 def _opened(run: Sequence[ConsumerRecord], decoder: TopicDecoder) -> list[ConsumerRecord]:
     """The records with their values as JSON, where a registry says how."""
-    contents = zip(run, decoder.contents(run), strict=True)
     return [
-        replace(record, value=value) if isinstance(value, bytes) else record for record, value in contents
+        replace(record, value=content) if isinstance(content, bytes) else record
+        for record, content in zip(run, decoder.contents(run), strict=True)
     ]
 
 

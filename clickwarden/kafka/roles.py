@@ -22,7 +22,10 @@ def worker(settings: Settings) -> list[Right]:
 
 
 def producer(settings: Settings, outbox: str) -> list[Right]:
-    """What ``simulate``, ``replay`` and a ClickProducer need; ``outbox`` is the transactional id."""
+    """What ``simulate``, ``replay``, ``collect`` and a ClickProducer need.
+
+    ``outbox`` is the transactional id.
+    """
     prefix = f"{settings.app_id}-outbox-"
     others = (
         settings.rejected_topic,
@@ -59,7 +62,7 @@ def table() -> str:
     settings = Settings(_env_file=None)
     roles = {
         "`worker`": worker(settings),
-        "`simulate`, `replay`, a `ClickProducer`": producer(settings, ""),
+        "`simulate`, `replay`, `collect`, a `ClickProducer`": producer(settings, ""),
         "`verify`": reader(
             settings.clicks_topic, settings.rules_topic, settings.late_topic, settings.anomalies_topic
         ),

@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from bench import (
     backlog,
+    collect,
     curves,
     docs,
     environments,
@@ -71,6 +72,16 @@ def test_throughput_compares_and_judges(kafka: str, folder: Path) -> None:
     assert min(ours["start"], ours["reading"], ours["settling"], ours["cpu"], ours["changelog"]) > 0
     assert ours["peak"] > bare["peak"] > 10_000_000
     assert {path.suffix for path in (folder / "results").iterdir()} == {".json", ".txt", ".svg"}
+
+
+def test_a_collector_is_held_to_what_it_acknowledged(kafka: str, folder: Path) -> None:
+    assert collect.measure(kafka, folder, seconds=1, runs=1)
+    figures = kept(folder)["figures"]
+    assert figures["right"]
+    ((single,), (several,)) = figures["runs"].values()
+    assert single["clicks"] > 100
+    assert several["clicks"] % 50 == 0
+    assert single["clicks"] / single["cpu"] < several["clicks"] / several["cpu"]
 
 
 def test_two_workers_count_together(kafka: str, folder: Path) -> None:

@@ -147,6 +147,7 @@ def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SEED", "-123454321", "CLICKWARDEN_SEED: Input should be greater than or equal to 0"),
         ("SEED", "123454321.5", "CLICKWARDEN_SEED: Input should be a valid integer"),
         ("WEB_TOKEN", "1234543", "CLICKWARDEN_WEB_TOKEN: is shorter than 8 characters"),
+        ("COLLECT_TOKEN", "1234543", "CLICKWARDEN_COLLECT_TOKEN: is shorter than 32 characters"),
         ("BROKER", "kafka://me:123454321@kafka:9092", "CLICKWARDEN_BROKER=kafka://…@kafka:9092: an address"),
         ("BROKER", "me:12345432/1@kafka:9092,b", "set CLICKWARDEN_SASL_USERNAME and CLICKWARDEN_SASL_"),
         ("PARTITIONS", "me:123454321@kafka", "CLICKWARDEN_PARTITIONS=…@kafka: Input"),
@@ -176,6 +177,14 @@ def test_bound_to_every_address_with_a_token(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CLICKWARDEN_WEB_BIND", "0.0.0.0")
     monkeypatch.setenv("CLICKWARDEN_WEB_TOKEN", "psst psst")
     assert Settings.load().web_bind == "0.0.0.0"
+
+
+def test_the_collector_is_not_open_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKWARDEN_COLLECT_BIND", "0.0.0.0")
+    with pytest.raises(SettingsError, match=r"COLLECT_BIND=0\.0\.0\.0: .*set CLICKWARDEN_COLLECT_TOKEN"):
+        Settings.load()
+    monkeypatch.setenv("CLICKWARDEN_COLLECT_TOKEN", "s" * 32)
+    assert Settings.load().collect_bind == "0.0.0.0"
 
 
 def test_several_brokers(monkeypatch: pytest.MonkeyPatch) -> None:

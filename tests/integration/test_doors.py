@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from clickwarden import zstd
+from clickwarden.guesses import BURST
 from tests.site import Site, Worker, clicks, window_before
-from web.guesses import BURST
 
 T = window_before(time.time())
 SEED = 0xC0FFEE_C0FFEE_C0FF

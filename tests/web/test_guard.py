@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from clickwarden.guesses import BURST, Guesses
 from clickwarden.settings import Settings
 from web.guard import COOKIE, HEADERS, add_headers, cookie, guard
-from web.guesses import BURST, Guesses
 
 TOKEN = "täken täken"
 
@@ -31,7 +31,7 @@ async def serve(**given: Any) -> AsyncIterator[TestClient[web.Request, web.Appli
         return web.Response(text="hello")
 
     settings = Settings(_env_file=None, **given)
-    guesses = Guesses(settings.web_token.get_secret_value())
+    guesses = Guesses(settings.web_token.get_secret_value(), "page")
     app = web.Application(middlewares=[guard(settings, guesses, admitted.append)])
     app.on_response_prepare.append(add_headers)
     for path in ("/", "/api/v1/status", "/table/", "/health", "/ready", "/login"):

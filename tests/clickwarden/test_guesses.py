@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from web.guesses import ADDRESSES, BURST, PER_SECOND, TELL_SECONDS, Guesses, TooManyGuesses
+from clickwarden.allowance import ADDRESSES
+from clickwarden.guesses import BURST, PER_SECOND, TELL_SECONDS, Guesses, TooManyGuesses
 
 
 class Site:
@@ -12,7 +13,7 @@ class Site:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.guesses = Guesses("right", lambda: self.now)
+        self.guesses = Guesses("right", "page", lambda: self.now)
 
     def guess(self, address: str, times: int = 10_000) -> int:
         """How many of these guesses were looked at."""
