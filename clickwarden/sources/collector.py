@@ -28,7 +28,7 @@ from clickwarden.errors import ClickwardenError, OutboxError
 from clickwarden.formats import ndjson
 from clickwarden.formats.clients import Clients
 from clickwarden.settings import Settings
-from clickwarden.sources.door import READER, Door, Refused
+from clickwarden.sources.door import READER, Door, TurnedAway
 from clickwarden.sources.producer import ClickProducer
 from clickwarden.sources.reception import Received, Reception, WrongClick
 from clickwarden.sources.takings import Takings
@@ -94,13 +94,13 @@ class Collector:
         """Turn what is refused into an answer, which the page may read that has the key."""
         try:
             response = await handler(request)
-        except Refused as refused:
+        except TurnedAway as refused:
             self._takings.refuse(refused.reason, str(refused.__cause__ or refused))
             response = _refusal(refused)
         except web.HTTPException as error:  # of aiohttp, about the path or the method
             self._takings.refuse("no_request", f"{request.method} {request.path}")
             told = "there are POST /clicks, GET /pixel.gif, /health and /metrics"
-            response = _refusal(Refused(HTTPStatus(error.status), "no_request", told))
+            response = _refusal(TurnedAway(HTTPStatus(error.status), "no_request", told))
         reader = request.get(READER)
         if reader is not None:
             response.headers["Access-Control-Allow-Origin"] = reader
@@ -142,24 +142,24 @@ class Collector:
         """Put clicks on the disk.
 
         Raises:
-            Refused: none of them is there.
+            TurnedAway: none of them is there.
         """
         if len(texts) > CLICKS_MAX:
             error = f"a request holds {CLICKS_MAX:,} clicks at most, this one {len(texts):,}"
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many", error)
+            raise TurnedAway(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many", error)
         now, key = int(time.time() * 1000), client.encode() or None
         things = 1
         try:
             things = await self._reception.take([Received(text, key, now) for text in texts])
         except WrongClick as wrong:
             things = wrong.things
-            raise Refused(HTTPStatus.BAD_REQUEST, wrong.reason, str(wrong), click=wrong.number) from None
+            raise TurnedAway(HTTPStatus.BAD_REQUEST, wrong.reason, str(wrong), click=wrong.number) from None
         except ClickwardenError as error:
             if not isinstance(error, OutboxError) and not self.ended.done():
                 self.ended.set_exception(error)
             # What is wrong with us is no business of whoever clicks.
             told = "clicks cannot be kept now"
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "no_room", told, FULL_SECONDS) from error
+            raise TurnedAway(HTTPStatus.SERVICE_UNAVAILABLE, "no_room", told, FULL_SECONDS) from error
         finally:
             if pays:
                 self._door.pay(client, max(0, things - 1))
@@ -170,7 +170,7 @@ class Collector:
         """Room in memory for a request's body.
 
         Raises:
-            Refused: it may be too large, or there is no room.
+            TurnedAway: it may be too large, or there is no room.
         """
         size = request.content_length
         if size is None:
@@ -179,10 +179,10 @@ class Collector:
             raise _too_large()
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             error = "bodies are not unpacked: send it without a Content-Encoding"
-            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "packed", error)
+            raise TurnedAway(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "packed", error)
         if self._held + size > BODIES_MAX:
             error = "too many requests at once"
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "busy", error, BUSY_SECONDS)
+            raise TurnedAway(HTTPStatus.SERVICE_UNAVAILABLE, "busy", error, BUSY_SECONDS)
         self._held += size
         try:
             yield
@@ -196,19 +196,19 @@ async def _body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError:
         error = f"the body did not come within {BODY_SECONDS:.0f} s"
-        raise Refused(HTTPStatus.REQUEST_TIMEOUT, "slow", error) from None
+        raise TurnedAway(HTTPStatus.REQUEST_TIMEOUT, "slow", error) from None
     except web.HTTPRequestEntityTooLarge:
         raise _too_large() from None
     except web.RequestPayloadError as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, "no_body", f"the body is broken: {error}") from None
+        raise TurnedAway(HTTPStatus.BAD_REQUEST, "no_body", f"the body is broken: {error}") from None
 
 
-def _too_large() -> Refused:
+def _too_large() -> TurnedAway:
     error = f"a body has {BODY_MAX // 1024} KiB at most"
-    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", error)
+    return TurnedAway(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", error)
 
 
-def _refusal(refused: Refused) -> web.Response:
+def _refusal(refused: TurnedAway) -> web.Response:
     told: dict[str, str | int] = {"error": str(refused), "reason": refused.reason}
     if refused.click is not None:
         told["click"] = refused.click

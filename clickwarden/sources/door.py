@@ -22,7 +22,7 @@ FORWARDED_MAX = 256
 READER = web.RequestKey("reader", str)
 
 
-class Refused(Exception):
+class TurnedAway(Exception):
     """A request is not taken, and nothing of what it holds.
 
     Attributes:
@@ -82,7 +82,7 @@ class Door:
         """Let a request in; whether what it holds is to be paid for.
 
         Raises:
-            Refused: it is not let in.
+            TurnedAway: it is not let in.
         """
         if self._token and "Authorization" in request.headers:
             self.check_token(request, client)
@@ -90,7 +90,7 @@ class Door:
         self._check_key(request)
         payer = network(client)
         if self._allowance.left(payer) < 1:
-            raise Refused(
+            raise TurnedAway(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "too_often",
                 f"{client} sends more clicks than CLICKWARDEN_COLLECT_RATE allows",
@@ -108,17 +108,17 @@ class Door:
         """Let in whoever has the token.
 
         Raises:
-            Refused: who has not, or tries many.
+            TurnedAway: who has not, or tries many.
         """
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         try:
             right = scheme.lower() == "bearer" and self.guesses.is_right(credentials.strip(), client)
         except TooManyGuesses:
             error = "too many wrong tokens came from this address, so that this one was not looked at"
-            raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "too_many_guesses", error, wait=1) from None
+            raise TurnedAway(HTTPStatus.TOO_MANY_REQUESTS, "too_many_guesses", error, wait=1) from None
         if not right:
             error = "that is not the token: Authorization: Bearer TOKEN"
-            raise Refused(HTTPStatus.UNAUTHORIZED, "wrong_token", error)
+            raise TurnedAway(HTTPStatus.UNAUTHORIZED, "wrong_token", error)
 
     def _check_key(self, request: web.Request) -> None:
         """Let in the pages of an origin that has a key, and let them read the answer."""
@@ -130,12 +130,12 @@ class Door:
         key = request.query.get("key")
         if key is None:
             error = "needs the token, Authorization: Bearer TOKEN, or of a page its key, ?key=KEY"
-            raise Refused(HTTPStatus.UNAUTHORIZED, "no_key", error)
+            raise TurnedAway(HTTPStatus.UNAUTHORIZED, "no_key", error)
         # A picture is asked for without an Origin.
         origin = origin or _origin(request.headers.get("Referer", ""))
         if not self._keys.is_good(key, origin):
             error = f"the key is not for pages of {origin[:100]!r}, or too old: collect --key makes one"
-            raise Refused(HTTPStatus.FORBIDDEN, "wrong_key", error)
+            raise TurnedAway(HTTPStatus.FORBIDDEN, "wrong_key", error)
         request[READER] = origin
 
 
