@@ -251,7 +251,7 @@ def test_a_click_the_wall_clock_made_late_is_excused_and_said_so() -> None:
     runs = {0: run(*[click("u", T)] * 4, click("u", T + 1))}
     excused = excuses([late_record(4), late_record(4)], "clicks")
     truth = recount(runs, SETTINGS, [BOT], excused)
-    assert excused == {(0, 4, 0): Missed(frozenset({"bot", "login"}), frozenset())}
+    assert excused == {(0, 4, 0): Missed(frozenset({("bot", None), ("login", None)}), frozenset())}
     assert (over(truth), truth.accepted, truth.late, truth.excused) == ({("bot", "u", 0): 4}, 4, 1, 1)
 
 
@@ -260,7 +260,7 @@ def test_a_click_late_by_the_watermark_needs_no_excuse() -> None:
         {0: run(click("u", T), click("u", T + 65), click("u", T))},
         SETTINGS,
         [BOT],
-        {(0, 2, 0): Missed(frozenset({"bot"}), frozenset())},
+        {(0, 2, 0): Missed(frozenset({("bot", T)}), frozenset())},
     )
     assert (truth.late, truth.excused) == (1, 0)
 
@@ -430,7 +430,7 @@ def late() -> Recount:
     runs = run(*in_time)
     runs += [Record(value, len(runs) + number, 1000 * (T + 65)) for number, value in enumerate(behind)]
     runs += [Record(click("ann", LATER), len(runs), 1000 * LATER)]
-    bot = frozenset({"bot"})
+    bot = frozenset({("bot", T)})
     missed = {(0, offset, 0): Missed(bot, bot) for offset in (12, 13)}
     return recount({0: runs}, SETTINGS, [BOT], missed)
 
