@@ -22,7 +22,7 @@ OWASP: dict[str, str] = {
 }
 
 #: Windows of one rule that a click may fall into.
-OVERLAP_MAX = 60
+OVERLAP_MAX = 12
 #: Names of events that are spelled out where a rule is explained.
 SPELLED = 2
 

@@ -61,7 +61,10 @@ def test_the_rules_we_ship_are_right() -> None:
         (GOOD + "slide = 7\n", "slide: 7 of rule bot must divide its window of 60 s; choose one that does"),
         (GOOD + "slide = 120\n", "slide: 120 of rule bot must divide its window of 60 s"),
         (GOOD + "slide = -10\n", "slide: -10 of rule bot must divide its window of 60 s"),
-        (GOOD.replace("60", "3600") + "slide = 1\n", "fall into 3600 windows, and 60 are the most: choose"),
+        (
+            GOOD.replace("60", "3600") + "slide = 1\n",
+            "fall into 3600 windows, and 12 are the most: choose at least 300",
+        ),
         (GOOD + 'category = "human"\n', "human"),
         (GOOD + 'events = "view"\n', "array"),
     ],
