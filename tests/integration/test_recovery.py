@@ -235,7 +235,7 @@ def test_wall_clock_and_late_clicks_where_windows_overlap(site: Sites) -> None:
     slide(topic)
     worker = topic.start()
     topic.send(*clicks("eve", 50, T + 40, T + 60))
-    topic.until(lambda: worker.partitions()[0]["open_windows"] < 6, worker)
+    topic.until(lambda: 0 < worker.partitions()[0]["open_windows"] < 6, worker)
     topic.send(click("eve", T + 59.5), *clicks("ann", 60, T + 60, T + 70))
     topic.until(lambda: topic.anomalies("corrected"), worker)
     topic.await_counted(worker)
