@@ -98,8 +98,14 @@ class Feed:
         return len(self._live.users)
 
     def worst(self, count: int) -> list[Entry]:
-        """At most so many anomalies whose window is open, the largest excess first."""
-        return [self._latest[alert_id] for _, alert_id in reversed(self._live.ranks[-count:])]
+        """At most so many anomalies whose window is open, the largest excess first; one of a user and rule."""
+        found: dict[tuple[str, str], Entry] = {}
+        for _, alert_id in reversed(self._live.ranks):
+            entry = self._latest[alert_id]
+            found.setdefault((entry.rule, entry.user_id), entry)
+            if len(found) == count:
+                break
+        return list(found.values())
 
     def fired(self, rule: str) -> int:
         """How many anomalies of a rule are kept."""

@@ -21,6 +21,8 @@ OWASP: dict[str, str] = {
     "credential_stuffing": "OAT-008",
 }
 
+#: Cells a row of a sketch, at least.
+WIDTH_MIN = 1024
 #: Windows of one rule that a click may fall into.
 OVERLAP_MAX = 12
 #: Names of events that are spelled out where a rule is explained.
@@ -72,8 +74,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise ValueError(f"threshold: {self.threshold} must be at least 1")
         if not 0 <= self.promote <= self.threshold:
             raise ValueError(f"promote: {self.promote} must be 1 to the threshold, or left out")
-        if self.width < 1024 or self.width > 2**24 or self.width & (self.width - 1):
-            raise ValueError(f"width: {self.width} must be a power of two from 1024 to {2**24}")
+        if self.width < WIDTH_MIN or self.width > 2**24 or self.width & (self.width - 1):
+            raise ValueError(f"width: {self.width} must be a power of two from {WIDTH_MIN} to {2**24}")
 
     @property
     def step(self) -> int:
@@ -84,6 +86,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def overlapping(self) -> bool:
         """Whether a click falls into more windows than one."""
         return self.step < self.window
+
+    @property
+    def cells(self) -> int:
+        """Cells a row that the sketch of a window begins with: windows that overlap share the width out."""
+        share = math.ceil(self.width * self.step / self.window)
+        return max(WIDTH_MIN, 1 << (share - 1).bit_length())
 
     @property
     def level(self) -> int:

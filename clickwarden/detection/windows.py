@@ -36,7 +36,7 @@ class Window:
         self.seed = seed
         self.max_suspects = max_suspects
         self.clicks = 0
-        self.sketch = Sketch(rule.width, ceiling=rule.threshold + 1)
+        self.sketch = Sketch(rule.cells, ceiling=rule.threshold + 1)
         self.suspects = Suspects(rule.threshold)
 
     @property
