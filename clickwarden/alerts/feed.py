@@ -98,7 +98,7 @@ class Feed:
         return len(self._live.users)
 
     def worst(self, count: int) -> list[Entry]:
-        """At most so many anomalies whose window is open, the largest excess first; one of a user and rule."""
+        """At most so many anomalies whose window is open, the largest excess first, one a user and rule."""
         found: dict[tuple[str, str], Entry] = {}
         for _, alert_id in reversed(self._live.ranks):
             entry = self._latest[alert_id]

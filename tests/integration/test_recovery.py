@@ -207,9 +207,7 @@ def slide(topic: Site) -> None:
     rules.write_text(rules.read_text().replace("threshold = 50", "threshold = 50\nslide = 10"))
 
 
-def test_who_clicks_across_the_edge_of_a_minute_is_found_and_a_crash_tells_the_same_story(
-    site: Sites,
-) -> None:
+def test_who_clicks_across_the_edge_of_a_minute_is_found_and_a_crash_tells_the_same(site: Sites) -> None:
     topic = site()
     slide(topic)
     worker = topic.start(checkpoint_interval=NEVER)
