@@ -7,6 +7,7 @@ from app.delivery import Deliveries, Outgoing
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.detection import Findings
+from clickwarden.detection.windows import WindowName
 from clickwarden.formats.aside import (
     HEADER_DETAIL,
     HEADER_ELEMENT,
@@ -16,6 +17,8 @@ from clickwarden.formats.aside import (
     HEADER_RULES,
     HEADER_TOPIC,
     HEADER_UNCOUNTED,
+    HEADER_UNCOUNTED_WINDOWS,
+    HEADER_WINDOWS,
     carried,
 )
 from clickwarden.formats.fields import Record
@@ -55,10 +58,13 @@ class Aside:
             elements_of: takes a record that holds several things apart.
         """
         opened, elements = -1, []
-        for click, rules in findings.late.items():
-            headers = {HEADER_REASON: "late", HEADER_RULES: ",".join(rules)}
-            if click in findings.uncounted:
-                headers[HEADER_UNCOUNTED] = ",".join(findings.uncounted[click])
+        for click, late in findings.late.items():
+            headers = {HEADER_REASON: "late", HEADER_RULES: _rules(late), HEADER_WINDOWS: _windows(late)}
+            if uncounted := findings.uncounted.get(click):
+                headers |= {
+                    HEADER_UNCOUNTED: _rules(uncounted),
+                    HEADER_UNCOUNTED_WINDOWS: _windows(uncounted),
+                }
             number, element = batch.record(click), batch.element(click)
             record, value = records[number], records[number].value
             if element is not None:
@@ -85,3 +91,11 @@ class Aside:
         told = carried(record.headers, whole=element is None)
         told += [(name, text.encode()) for name, text in (origin | headers).items()]
         await self._deliveries.send(Outgoing(topic, record.key, value, self._partition, told))
+
+
+def _rules(windows: Sequence[WindowName]) -> str:
+    return ",".join(dict.fromkeys(window.rule for window in windows))
+
+
+def _windows(windows: Sequence[WindowName]) -> str:
+    return ",".join(f"{window.rule}/{window.start}" for window in windows)

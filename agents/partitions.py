@@ -343,12 +343,12 @@ class Partition:
     def _patience(self) -> float:
         """Seconds of silence after which nothing is on its way any more.
 
-        Where clicks came unevenly, some later than others by more than a
-        window, a collector ships them in pieces: the next piece may take as
+        Where clicks came unevenly, some later than others by more than from one
+        window to the next, a collector ships them in pieces: the next piece may take as
         long as the last one did.
         """
         spread = self.detection.delays.spread
-        uneven = spread > min((rule.window for rule in self._app.rules), default=math.inf)
+        uneven = spread > min((rule.step for rule in self._app.rules), default=math.inf)
         return self._settings.idle_timeout + (min(spread, PIECE_SECONDS) if uneven else 0.0)
 
     @property

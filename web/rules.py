@@ -23,6 +23,7 @@ class RuleStatus(msgspec.Struct):
         words: what it takes to break it.
         events: clicks that count; empty: all.
         window: seconds.
+        slide: seconds from the start of one window to the next; less than ``window`` where they overlap.
         threshold: more clicks than this are an anomaly.
         category: bot, scraper or credential_stuffing.
         owasp: OWASP automated threat, OAT-….
@@ -38,6 +39,7 @@ class RuleStatus(msgspec.Struct):
     words: str
     events: list[str]
     window: int
+    slide: int
     threshold: int
     category: str
     owasp: str
@@ -67,6 +69,7 @@ def _rule(rule: Rule, watermarks: dict[int, str], warning: str) -> RuleStatus:
         words=limit(rule),
         events=list(rule.events),
         window=rule.window,
+        slide=rule.step,
         threshold=rule.threshold,
         category=rule.category,
         owasp=rule.threat,

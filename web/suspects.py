@@ -66,7 +66,8 @@ class KnownSuspects:
                 found = _Open(
                     window.count_high / max(1, window.threshold), row.user_id, row.partition, window
                 )
-                self._open.setdefault(window.rule, {})[row.user_id] = found
+                of_rule = self._open.setdefault(window.rule, {})
+                of_rule[row.user_id] = max(found, of_rule.get(row.user_id, found), key=lambda one: one.share)
                 self._progress(
                     row.user_id, window.rule, window.window_start, window.count_low, window.count_high
                 )

@@ -1,5 +1,7 @@
 """All that is known of one user."""
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +9,7 @@ import msgspec
 
 from app.main import app
 from clickwarden.alerts.feed import Entry
-from clickwarden.alerts.incidents import Incident, incidents
+from clickwarden.alerts.incidents import Incident, apart, incidents
 from clickwarden.alerts.words import Count, counterfactual
 from clickwarden.detection.activity import Row
 from clickwarden.detection.rules import Rule
@@ -121,13 +123,18 @@ def _fields(counted: Any) -> dict[str, Any]:
 
 def _events(windows: list[UserWindow]) -> dict[str, int]:
     """Clicks by event, of the rule that saw most of them: the other rules saw the same clicks."""
-    by_rule: dict[str, dict[str, int]] = {}
+    by_rule: dict[str, list[UserWindow]] = {}
+    for window in reversed(windows):
+        by_rule.setdefault(window.rule, []).append(window)
+    mixes = [_mix(apart(of_rule)) for of_rule in by_rule.values()]
+    return dict(max(mixes, key=Counter.total).most_common())
+
+
+def _mix(windows: Iterable[UserWindow]) -> Counter[str]:
+    mix: Counter[str] = Counter()
     for window in windows:
-        events = by_rule.setdefault(window.rule, {})
-        for event, clicks in window.events.items():
-            events[event] = events.get(event, 0) + clicks
-    mix = max(by_rule.values(), key=lambda events: sum(events.values()))
-    return dict(sorted(mix.items(), key=lambda event: -event[1]))
+        mix.update(window.events)
+    return mix
 
 
 def _counterfactual(windows: list[UserWindow]) -> str | None:

@@ -41,6 +41,7 @@ class Entry(msgspec.Struct, gc=False):
     low: int
     high: int
     threshold: int
+    incident_id: str
     record: msgspec.Raw
 
     @property
@@ -97,8 +98,14 @@ class Feed:
         return len(self._live.users)
 
     def worst(self, count: int) -> list[Entry]:
-        """At most so many anomalies whose window is open, the largest excess first."""
-        return [self._latest[alert_id] for _, alert_id in reversed(self._live.ranks[-count:])]
+        """At most so many anomalies whose window is open, the largest excess first, one a user and rule."""
+        found: dict[tuple[str, str], Entry] = {}
+        for _, alert_id in reversed(self._live.ranks):
+            entry = self._latest[alert_id]
+            found.setdefault((entry.rule, entry.user_id), entry)
+            if len(found) == count:
+                break
+        return list(found.values())
 
     def fired(self, rule: str) -> int:
         """How many anomalies of a rule are kept."""
@@ -233,17 +240,23 @@ def _entry(anomaly: Anomaly, record: msgspec.Raw) -> Entry:
         low=anomaly.count_low,
         high=anomaly.count_high,
         threshold=anomaly.threshold,
+        incident_id=anomaly.incident_id,
         record=record,
     )
 
 
 def series(entries: list[Entry]) -> Iterator[list[Entry]]:
-    """Entries of one user, cut into runs of windows of one rule that follow one another, oldest first."""
+    """Entries of one user, cut into incidents, each in the order of its windows.
+
+    Where an older release names no incident, those are one that follow one another.
+    """
+    runs: dict[tuple[str, str], list[Entry]] = {}
     run: list[Entry] = []
     for entry in sorted(entries, key=lambda entry: (entry.rule, entry.window_start)):
-        if run and (entry.rule != run[-1].rule or entry.window_start > run[-1].window_end):
-            yield run
-            run = []
+        incident_id = entry.incident_id
+        if not incident_id:
+            goes_on = run and entry.rule == run[-1].rule and entry.window_start <= run[-1].window_end
+            incident_id = (run[0].incident_id or run[0].alert_id) if goes_on else entry.alert_id
+        run = runs.setdefault((entry.rule, incident_id), [])
         run.append(entry)
-    if run:
-        yield run
+    yield from runs.values()

@@ -1,6 +1,7 @@
-"""Incidents: consecutive anomalies of one user under one rule, one story for people."""
+"""Incidents: anomalies of one user under one rule in an unbroken run of windows, one story for people."""
 
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -12,11 +13,21 @@ from clickwarden.detection.anomaly import Anomaly
 SPARK = 30
 
 
+class Span(Protocol):
+    """From when to when; ISO-8601 UTC."""
+
+    window_start: str
+    window_end: str
+
+
+S = TypeVar("S", bound=Span)
+
+
 class Incident(msgspec.Struct):
-    """One user under one rule, in windows that follow one another.
+    """One user under one rule, in windows that follow one another or overlap.
 
     Attributes:
-        incident_id: ``alert_id`` of its first window.
+        incident_id: ``alert_id`` of the window that it was first seen in.
         rule: the rule's name.
         user_id: as it stood in the click: an attacker's text.
         category: bot, scraper or credential_stuffing.
@@ -25,7 +36,7 @@ class Incident(msgspec.Struct):
         status: ``ongoing`` while one of its windows is open.
         since: first click counted exactly, ISO-8601 UTC.
         until: last one; None while ongoing.
-        windows: how many.
+        windows: how many; of those that overlap, as many as it takes to cover all of it.
         count: clicks in all of them, the best estimate: ``count_high``.
         count_low: certainly at least as many.
         count_high: certainly at most as many.
@@ -70,9 +81,10 @@ def incidents(entries: list[Entry]) -> list[Incident]:
 def _incident(run: list[Entry]) -> Incident:
     first, last = run[0].anomaly, run[-1].anomaly
     ongoing = any(entry.ongoing for entry in run)
-    high = sum(entry.high for entry in run)
+    covering = list(cover(run))
+    high = sum(entry.high for entry in covering)
     return Incident(
-        incident_id=first.alert_id,
+        incident_id=run[0].incident_id or first.alert_id,
         rule=last.rule,
         user_id=last.user_id,
         category=last.category,
@@ -81,9 +93,9 @@ def _incident(run: list[Entry]) -> Incident:
         status="ongoing" if ongoing else "closed",
         since=first.first_seen,
         until=None if ongoing else last.last_seen,
-        windows=len(run),
+        windows=len(covering),
         count=high,
-        count_low=sum(entry.low for entry in run),
+        count_low=sum(entry.low for entry in apart(run)),
         count_high=high,
         threshold=last.threshold,
         peak=max(entry.high for entry in run),
@@ -99,3 +111,28 @@ def _told_first(run: list[Entry]) -> Anomaly:
     """The newest that is not corrected: a correction says nothing of when its window was first told of."""
     first = [entry for entry in run if entry.status != "corrected"] or run
     return first[-1].anomaly
+
+
+def apart(windows: Iterable[S]) -> Iterator[S]:
+    """Of windows of one rule, the oldest first, some of which none overlaps another: their clicks add up."""
+    end = ""
+    for window in windows:
+        if window.window_start >= end:
+            end = window.window_end
+            yield window
+
+
+def cover(windows: Iterable[S]) -> Iterator[S]:
+    """Of windows of one rule, the oldest first, a few that hold what all of them hold."""
+    end, furthest = "", None
+    for window in windows:
+        if furthest is not None and window.window_start > end:
+            yield furthest
+            end, furthest = furthest.window_end, None
+        if window.window_start > end:
+            yield window
+            end = window.window_end
+        else:
+            furthest = window
+    if furthest is not None:
+        yield furthest

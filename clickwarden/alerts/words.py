@@ -76,8 +76,11 @@ def limit(rule: Rule) -> str:
     'more than 50 clicks in 1 minute'
     >>> limit(Rule(name="logins", window=600, threshold=1, events=("login", "login_failed")))
     'more than 1 click (login or login_failed) in 10 minutes'
+    >>> limit(Rule(name="bot", window=60, threshold=50, slide=10))
+    'more than 50 clicks in 1 minute, sliding by 10 seconds'
     """
-    return f"more than {_clicks(rule.threshold, rule.events)} in {duration(rule.window)}"
+    sliding = f", sliding by {duration(rule.slide)}" if rule.overlapping else ""
+    return f"more than {_clicks(rule.threshold, rule.events)} in {duration(rule.window)}{sliding}"
 
 
 def _clicks(count: int, events: Sequence[str]) -> str:

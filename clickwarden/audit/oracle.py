@@ -122,6 +122,7 @@ class _Statement:
     count: int
     low: int
     high: int
+    incident: str
     content: dict[str, Any]
 
     @classmethod
@@ -146,6 +147,7 @@ class _Statement:
             count=int(anomaly["count"]),
             low=int(anomaly["count_low"]),
             high=int(anomaly["count_high"]),
+            incident=str(anomaly.get("incident_id", "")),
             content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
         )
 
@@ -164,6 +166,7 @@ class _Hearing:
         self.repeats = 0
         self._contents: dict[tuple[str, str, int, int | None], dict[str, Any]] = {}
         self._final: dict[Case, _Statement] = {}
+        self._incidents: dict[Case, str] = {}
 
     def hear(self, record: AuditRecord) -> None:
         """Judge one record of the anomalies topic."""
@@ -174,6 +177,11 @@ class _Hearing:
             return
         self._compare(said)
         self._identify(said, record.key)
+        incident = self._incidents.get(said.case) or said.incident
+        self._incidents[said.case] = incident
+        if said.incident and said.incident != incident:
+            words = f"{said.case}: expected incident {incident}, found {said.incident}"
+            self._find("conflicting", said.name, words)
         if not self.truth.whole(said.case):
             self.unjudged.add(said.case)
             return
@@ -243,6 +251,54 @@ class _Hearing:
             told = count.in_time + count.settled
             if final is not None and final.status == "corrected" and final.high < told:
                 self._miss(final, told, f"at most {final.high}")
+        for run in self._runs():
+            for case, incident in self._incidents_of(run).items():
+                if self._incidents[case] != incident:
+                    words = f"{case}: expected incident {incident}, found {self._incidents[case]}"
+                    self._find("conflicting", _alert_id(case), words)
+
+    def _runs(self) -> Iterator[list[Case]]:
+        """Cases of one user under one rule whose windows overlap or adjoin one another."""
+        run: list[Case] = []
+        size = 0
+        for case in sorted(self._incidents):
+            rule = self.truth.rule(case)
+            if rule is None:
+                continue
+            if run and (case[:3] != run[-1][:3] or case.window > run[-1].window + size):
+                yield run
+                run = []
+            run.append(case)
+            size = rule.window
+        if run:
+            yield run
+
+    def _incidents_of(self, run: list[Case]) -> dict[Case, str]:
+        """The incident of each case of a run; none where the clicks alone do not tell.
+
+        They do where every count reported is the truth, so that each case went
+        over the threshold at the very click at which it did here, and none of
+        them came late; and under one rule, not one and what it was changed to.
+        """
+        rule, *others = {self.truth.rule(case) for case in run}
+        if rule is None or others:
+            return {}
+        crossings = [(crossed, case) for case in run if (crossed := self.truth.crossed(case)) is not None]
+        if len(crossings) < len(run) or not all(map(self._plain, run)):
+            return {}
+        size = rule.window
+        began: dict[Case, Case] = {}
+        for _, case in sorted(crossings):
+            known = [began[each] for each in sorted(began) if abs(each.window - case.window) <= size]
+            began[case] = known[0] if known else case
+        return {case: _alert_id(first) for case, first in began.items()}
+
+    def _plain(self, case: Case) -> bool:
+        """Whether all of a case came in time and is counted exactly, by a release that names incidents."""
+        count, final = self.over.get(case), self._final.get(case)
+        return bool(
+            count and final and final.incident and final.status == "closed" and final.count == count.total
+        )
 
     def _wanted(self, case: Case, count: Count) -> Iterator[str]:
         """What should have been said of somebody over the threshold, and was not."""

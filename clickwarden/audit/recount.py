@@ -21,6 +21,8 @@ from clickwarden.formats.aside import (
     HEADER_RULES,
     HEADER_TOPIC,
     HEADER_UNCOUNTED,
+    HEADER_UNCOUNTED_WINDOWS,
+    HEADER_WINDOWS,
 )
 from clickwarden.formats.schema import Schema
 from clickwarden.settings import Settings
@@ -61,15 +63,18 @@ class Count(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """What the topic of late clicks says of one click: names of rules.
+    """What the topic of late clicks says of one click: rule and start of windows.
+
+    Older releases named the rules alone, whose windows did not overlap: the
+    start is then None.
 
     Attributes:
-        late: whose window was closed.
+        late: that were closed.
         uncounted: that could not count it any more.
     """
 
-    late: frozenset[str]
-    uncounted: frozenset[str]
+    late: frozenset[tuple[str, int | None]]
+    uncounted: frozenset[tuple[str, int | None]]
 
 
 #: Of a click: partition, offset, and which of the things in its record it is, from 0.
@@ -175,19 +180,19 @@ class Recount:
         for tally in partition.tallies:
             if tally.events and event not in tally.events:
                 continue
-            start = int(time) // tally.window * tally.window
-            if not tally.since <= start < tally.until:
-                continue
-            by_the_clicks = start + tally.window <= watermark
-            if not by_the_clicks and tally.name not in missed.late:
-                tally.count(user, start, lateness)
-                continue
-            late = True
-            excused = excused or not by_the_clicks
-            if tally.name in missed.uncounted:
-                uncounted = True
-            else:
-                tally.count_late(user, start, partition.now)
+            for start in tally.starts_with(int(time)):
+                if not tally.since <= start < tally.until:
+                    continue
+                by_the_clicks = start + tally.window <= watermark
+                if not by_the_clicks and not _names(missed.late, tally.name, start):
+                    tally.count(user, start, lateness)
+                    continue
+                late = True
+                excused = excused or not by_the_clicks
+                if _names(missed.uncounted, tally.name, start):
+                    uncounted = True
+                else:
+                    tally.count_late(user, start, partition.now)
         self.late += late
         self.excused += excused
         self.uncounted += uncounted
@@ -244,6 +249,11 @@ class Recount:
         rule = self.rule(case)
         end = case.window + (rule.window if rule else 0)
         return end <= self._partitions[case.partition].watermark
+
+    def crossed(self, case: Case) -> int | None:
+        """How many of its rule and partition went over the threshold in time before; None: it never did."""
+        tally = self._tally(case)
+        return tally.crossed(case) if tally else None
 
     def leaders(self, number: int, rule: str, windows: int) -> list[tuple[str, int, int]]:
         """Who has most clicks in the last windows of a rule in a partition, the oldest window first.
@@ -349,14 +359,22 @@ class _Tally:
     def __init__(self, partition: int, rule: Rule, since: float, *, lost: bool) -> None:
         self.rule, self.since, self.until = rule, since, math.inf
         self.name, self.window, self.events = rule.name, rule.window, frozenset(rule.events)
+        self.slide = rule.slide or rule.window
         self.whole_from = math.inf if lost else -math.inf
         self._partition, self._threshold = partition, rule.threshold
         self._in_time: dict[int, dict[str, int]] = {}
+        self._crossed: dict[tuple[int, str], int] = {}
         self._late: dict[int, dict[str, list[float]]] = {}
 
     def holds(self, case: Case) -> bool:
         """Whether the case is of a window of its own."""
         return self.name == case.rule and self.since <= case.window < self.until
+
+    def starts_with(self, second: int) -> Iterator[int]:
+        """Starts of the windows that hold this second, the oldest first."""
+        start = second - second % self.slide
+        for back in reversed(range(0, self.window, self.slide)):
+            yield start - back
 
     def count(self, user: str, start: int, lateness: float) -> None:
         """Count a click that came in time."""
@@ -365,11 +383,17 @@ class _Tally:
             users = self._in_time[start] = {}
             # The first click was not late, so those lost before it were earlier than this.
             self.whole_from = min(self.whole_from, start + self.window + lateness)
-        users[user] = users.get(user, 0) + 1
+        users[user] = clicks = users.get(user, 0) + 1
+        if clicks == self._threshold + 1:
+            self._crossed[start, user] = len(self._crossed)
 
     def count_late(self, user: str, start: int, came: float) -> None:
         """Count a click that came, by Kafka's clock, when its window was closed."""
         self._late.setdefault(start, {}).setdefault(user, []).append(came)
+
+    def crossed(self, case: Case) -> int | None:
+        """How many cases went over the threshold in time before this one; None: it never did."""
+        return self._crossed.get((case.window, case.user_id))
 
     @property
     def starts(self) -> set[int]:
@@ -385,7 +409,8 @@ class _Tally:
 
     def leaders(self, windows: int) -> list[tuple[str, int, int]]:
         """Who has most clicks in the last windows: user, the user's clicks, and everybody's."""
-        counts = [Counter(self._in_time[start]) for start in sorted(self._in_time)[-windows:]]
+        apart = sorted(start for start in self._in_time if start % self.window == 0)
+        counts = [Counter(self._in_time[start]) for start in apart[-windows:]]
         return [(*users.most_common(1)[0], users.total()) for users in counts]
 
     def over(self, now: float, lateness: float) -> Iterator[tuple[Case, Count]]:
@@ -413,11 +438,23 @@ def excuses(records: Iterable[AuditRecord], topic: str) -> dict[Place, Missed]:
         try:
             element = int(headers.get(HEADER_ELEMENT, b"0"))
             place = int(headers[HEADER_PARTITION]), int(headers[HEADER_OFFSET]), element
-            late = frozenset(headers[HEADER_RULES].decode().split(","))
-            uncounted = frozenset(filter(None, headers.get(HEADER_UNCOUNTED, b"").decode().split(",")))
+            late = _named(headers[HEADER_RULES], headers.get(HEADER_WINDOWS))
+            uncounted = _named(headers.get(HEADER_UNCOUNTED, b""), headers.get(HEADER_UNCOUNTED_WINDOWS))
         except (KeyError, ValueError):
             continue  # what says not which click it is excuses none
         if headers.get(HEADER_TOPIC) == topic.encode():
             known = missed.get(place, NOTHING)
             missed[place] = Missed(known.late | late, known.uncounted | uncounted)
     return missed
+
+
+def _named(rules: bytes, windows: bytes | None) -> frozenset[tuple[str, int | None]]:
+    """Windows as the headers have them: rules and, but for older releases, ``RULE/START``."""
+    if windows is None:
+        return frozenset((rule, None) for rule in rules.decode().split(",") if rule)
+    pairs = (window.rpartition("/") for window in windows.decode().split(","))
+    return frozenset((rule, int(start)) for rule, _, start in pairs)
+
+
+def _names(windows: frozenset[tuple[str, int | None]], rule: str, start: int) -> bool:
+    return bool(windows) and ((rule, start) in windows or (rule, None) in windows)

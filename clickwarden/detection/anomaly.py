@@ -46,6 +46,9 @@ class Anomaly(msgspec.Struct, kw_only=True):
         worker: name of the worker that emitted it.
         caught_up: it was over for a minute when it was emitted, counted from a
             backlog or from clicks that came late: nothing to wake anybody for.
+        incident_id: ``alert_id`` of the window that the incident was first seen in, of which this window is
+            part: windows of one user and rule that overlap or adjoin one another. Empty in records of older
+            releases.
         revision: counts what is ``corrected`` from 1; 0 for every other status.
     """
 
@@ -72,6 +75,7 @@ class Anomaly(msgspec.Struct, kw_only=True):
     worker: str = ""
     caught_up: bool = False
     revision: int = 0
+    incident_id: str = ""
 
     @property
     def rank(self) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from clickwarden.detection.batch import Batch
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import DEPTH, cells_of
 from clickwarden.detection.suspects import Suspect
-from clickwarden.detection.windows import Window
+from clickwarden.detection.windows import Window, WindowName
 
 #: Of one partition: memory for the windows and what they had counted, and late users, once a window; beyond
 #: that the window used longest ago is forgotten.
@@ -120,9 +120,9 @@ class ClosedWindow:
         self._cells: NDArray[np.unsignedinteger] | None = None
 
     @property
-    def name(self) -> tuple[str, int]:
-        """Rule and start, which no other window of the partition has."""
-        return self.rule.name, self.start
+    def name(self) -> WindowName:
+        """What tells it from others of the partition."""
+        return WindowName(self.rule.name, self.start)
 
     @property
     def end(self) -> int:
@@ -151,6 +151,12 @@ class ClosedWindow:
                 self.until = now + self.rule.window
             self.changed[user_id] = None
             self.due = min(now + patience, self.until)
+
+    def suspect(self, user_id: str) -> Suspect | None:
+        """What is known of a user, in time or late; None if it is no suspect."""
+        if user_id in self.suspects or self.outcome is None:
+            return self.suspects.get(user_id)
+        return self.outcome.suspects.get(user_id)
 
     def _suspected(self, user_id: str, batch: Batch, click: int) -> Suspect | None:
         """The suspect that this click makes of its user, if it does."""
@@ -190,7 +196,7 @@ class ClosedWindow:
 
 
 class Spans:
-    """Stretches of time in which windows of one rule were forgotten, in whole seconds.
+    """Stretches of time in which forgotten windows of one rule begin, in whole seconds.
 
     Of :data:`SPANS` at most; beyond that the two closest to each other become
     one, with what lies between.
@@ -205,7 +211,7 @@ class Spans:
         self.bounds = list(bounds)
 
     def __contains__(self, second: int) -> bool:
-        """Whether a window of this second was forgotten."""
+        """Whether a window that begins in this second was forgotten."""
         at = bisect_right(self.bounds, (second, math.inf)) - 1
         return at >= 0 and second < self.bounds[at][1]
 
@@ -223,11 +229,11 @@ class Spans:
 
 
 class LateClick(NamedTuple):
-    """A click whose window is closed.
+    """A click of which a window is closed.
 
     Attributes:
         rule: that it matches.
-        start: of its window.
+        start: of that window.
         batch: that holds it.
         click: its position there.
         received: when it came, by Kafka's clock; -inf where that is not known.
@@ -241,6 +247,12 @@ class LateClick(NamedTuple):
     received: float
     now: float
 
+    @property
+    def user_id(self) -> str:
+        """Whose click it is."""
+        user_id: str = self.batch.users[self.batch.user[self.click]]
+        return user_id
+
 
 class ClosedWindows:
     """The windows of one partition that are over and can still be corrected.
@@ -253,17 +265,17 @@ class ClosedWindows:
     nobody has seen before can.
 
     Attributes:
-        forgotten: stretches of time whose windows were forgotten, by name of the rule.
+        forgotten: stretches of time in which forgotten windows begin, by name of the rule.
         gone: names of windows forgotten whose outcome is stored; emptied by whoever removes them there.
     """
 
     def __init__(self, keep: float) -> None:
         self.forgotten: dict[str, Spans] = {}
-        self.gone: list[tuple[str, int]] = []
+        self.gone: list[WindowName] = []
         self._keep = keep
-        self._windows: dict[tuple[str, int], ClosedWindow] = {}  # used longest ago first
-        self._ages: dict[tuple[str, int], float] = {}  # closed longest ago first
-        self._pending: dict[tuple[str, int], ClosedWindow] = {}
+        self._windows: dict[WindowName, ClosedWindow] = {}  # used longest ago first
+        self._ages: dict[WindowName, float] = {}  # closed longest ago first
+        self._pending: dict[WindowName, ClosedWindow] = {}
         self._told: list[tuple[ClosedWindow, Correction]] = []
         self._bytes = self._users = 0
 
@@ -287,15 +299,18 @@ class ClosedWindows:
         while self._bytes > MEMORY_BYTES and len(self._windows) > 1:
             self._forget(next(iter(self._windows)))
 
-    def count(self, late: "LateClick", patience: float) -> bool:
-        """Count a late click; False where its window was forgotten.
+    def get(self, name: WindowName) -> ClosedWindow | None:
+        """The window of that name; None where there is none."""
+        return self._windows.get(name)
+
+    def count(self, late: "LateClick", patience: float) -> ClosedWindow | None:
+        """Count a late click; returns its window, None where that was forgotten.
 
         What changed is told after ``patience`` seconds without another late click of the window.
         """
-        self.expire(late.received)
         window = self._use(late)
         if window is None:
-            return False
+            return None
         self._tell(window, late.now)
         before = window.users
         window.count(late.batch, late.click, late.now, patience)
@@ -304,10 +319,10 @@ class ClosedWindows:
             self._pending[window.name] = window
         while self._users > LATE_USERS and len(self._windows) > 1:
             self._forget(next(iter(self._windows)))
-        return True
+        return window
 
     def _use(self, late: "LateClick") -> ClosedWindow | None:
-        window = self._windows.pop((late.rule.name, late.start), None)
+        window = self._windows.pop(WindowName(late.rule.name, late.start), None)
         if window is not None:
             self._windows[window.name] = window
         elif late.start not in self.forgotten.get(late.rule.name, ()):
@@ -323,12 +338,14 @@ class ClosedWindows:
                 break
             self._forget(name)
 
-    def _forget(self, name: tuple[str, int]) -> None:
+    def _forget(self, name: WindowName) -> None:
         window = self._windows.pop(name)
         self._ages.pop(name, None)
         self._users -= window.users
         self._bytes -= window.size
-        self.forgotten.setdefault(window.rule.name, Spans()).add(window.start, window.end)
+        self.forgotten.setdefault(window.rule.name, Spans()).add(
+            window.start, window.start + window.rule.step
+        )
         if window.stored:
             self.gone.append(name)
         self._tell(window, math.inf)

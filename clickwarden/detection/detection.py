@@ -4,6 +4,7 @@ No Faust, no Kafka and no clock: clicks and time are handed in.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -14,29 +15,23 @@ from clickwarden.detection.anomaly import Anomaly, Status, alert_id
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clock import Delays, EventClock, Passage
 from clickwarden.detection.closed import ClosedWindow, ClosedWindows, LateClick, Outcome
+from clickwarden.detection.incidents import Incidents
+from clickwarden.detection.rule_windows import Counting, RuleWindows
 from clickwarden.detection.rules import Rule, spelled
 from clickwarden.detection.suspects import Suspect
-from clickwarden.detection.windows import Window
+from clickwarden.detection.windows import Window, WindowName
 from clickwarden.times import isotime
 
 #: A click this far ahead of what others say is taken for a wrong clock's until a longer silence, seconds.
 LEAP_SECONDS = 600.0
 
 
-class Parameters(Protocol):
+class Parameters(Counting, Protocol):
     """What detection has to know beside its rules; the settings of that name."""
 
     @property
     def lateness(self) -> float:
         """Seconds a click may be behind the newest one."""
-
-    @property
-    def seed(self) -> int:
-        """Of the users' hashes."""
-
-    @property
-    def max_suspects(self) -> int:
-        """Users profiled at once in one window."""
 
     @property
     def late_limit(self) -> float:
@@ -47,92 +42,39 @@ class Findings(NamedTuple):
     """What a batch of clicks brought to light.
 
     Attributes:
-        late: positions in the batch of the clicks whose window was closed
-            under at least one rule, and the names of those rules.
-        uncounted: those of them that such a rule could not count any more, and
-            the names of these rules.
+        late: positions in the batch of the clicks of which a window was
+            closed, and the names of those windows: rule and start.
+        uncounted: those of them that such a window could not count any more,
+            and the names of these windows.
         late_by_silence: how many of the late would have been in time, had not
             wall clock closed their window.
         anomalies: ``ongoing`` in the order of their clicks, then ``closed``, then ``corrected``.
         closed: the windows that are over.
     """
 
-    late: dict[int, list[str]]
-    uncounted: dict[int, list[str]]
+    late: dict[int, list[WindowName]]
+    uncounted: dict[int, list[WindowName]]
     late_by_silence: int
     anomalies: list[Anomaly]
     closed: list[Window]
 
 
-class Placement(NamedTuple):
-    """What a rule makes of the clicks of a batch, by their positions in it.
+class _Late(NamedTuple):
+    """A click at this position of the batch, of which the window that starts there was closed."""
 
-    Attributes:
-        windows: start of a window, and the clicks that it counts; ascending.
-        late: the clicks whose window was closed when they came.
-    """
-
-    windows: list[tuple[int, NDArray[np.intp]]]
-    late: NDArray[np.intp]
+    click: int
+    start: int
+    ruled: RuleWindows
 
 
-class RuleWindows:
-    """One rule: its open windows, and which windows are its own.
+class _Found(NamedTuple):
+    """Somebody who went over the threshold in an open window."""
 
-    Attributes:
-        rule: as it was when it took effect.
-        since: counts only windows that start here or later; -inf if always.
-        until: counts only windows that start before; +inf while in effect.
-        sealed: windows that end here or before were closed by wall clock.
-    """
-
-    def __init__(self, rule: Rule, since: float = -math.inf) -> None:
-        self.rule = rule
-        self.since = since
-        self.until = math.inf
-        self.sealed = -math.inf
-        self.windows: dict[int, Window] = {}
-
-    def place(self, batch: Batch, watermarks: NDArray[np.float64]) -> Placement:
-        """Find the windows of a batch's clicks; ``watermarks``, float64[n], are what each of them met."""
-        positions = batch.having(self.rule.events)
-        if not len(positions):
-            return Placement([], positions)
-        size = self.rule.window
-        first, last = batch.earliest // size * size, batch.latest // size * size
-        own = self.since <= first and last < self.until
-        if first == last and own and first + size > max(watermarks[-1], self.sealed):
-            return Placement([(first, positions)], positions[:0])
-
-        starts = batch.seconds[positions] // size * size
-        if not own:
-            mine = (starts >= self.since) & (starts < self.until)
-            starts, positions = starts[mine], positions[mine]
-        late = starts + size <= np.maximum(watermarks[positions], self.sealed)
-        return Placement(_grouped(starts[~late], positions[~late]), positions[late])
-
-    def end(self, batch: Batch, click: int) -> int:
-        """Where the window of a click ends, epoch seconds."""
-        size = self.rule.window
-        return (int(batch.seconds[click]) // size + 1) * size
-
-    def window(self, start: int, parameters: Parameters) -> Window:
-        """The window that starts there, opened if it is not open."""
-        window = self.windows.get(start)
-        if window is None:
-            window = Window(start, self.rule, parameters.seed, parameters.max_suspects)
-            self.windows[start] = window
-        return window
-
-    def close(self, watermark: float) -> list[Window]:
-        """Take out the windows that the watermark or wall clock has closed, in order."""
-        closed = max(watermark, self.sealed)
-        starts = sorted(start for start, window in self.windows.items() if window.end <= closed)
-        return [self.windows.pop(start) for start in starts]
-
-    def ended(self, watermark: float) -> bool:
-        """Whether the rule is out of effect, and every window of its own closed."""
-        return not self.windows and watermark >= self.until + self.rule.window
+    click: int
+    ruled: RuleWindows
+    window: Window
+    user_id: str
+    suspect: Suspect
 
 
 class _Closing(NamedTuple):
@@ -240,7 +182,7 @@ class Detection:
     def _next_window(self, rule: Rule) -> float:
         if math.isinf(self.newest):
             return -math.inf
-        return (int(self.newest) // rule.window + 1) * rule.window
+        return (int(self.newest) // rule.step + 1) * rule.step
 
     def count(self, batch: Batch) -> Findings:
         """Count a batch, in the order of its clicks, and close what it leaves behind."""
@@ -253,26 +195,30 @@ class Detection:
         self.delays.note(passage, batch.received)
         self.newest = max(self.newest, float(batch.times.max()))
         watermarks = passage.time - self._parameters.lateness
-        late: list[tuple[int, RuleWindows]] = []
-        ongoing: list[tuple[int, Anomaly]] = []
+        late: list[_Late] = []
+        found: list[_Found] = []
         for ruled in self.rule_windows:
             placement = ruled.place(batch, watermarks[:-1])
-            late += [(click, ruled) for click in placement.late.tolist()]
+            late += [_Late(click, start, ruled) for click, start in placement.late]
             for start, positions in placement.windows:
                 window = ruled.window(start, self._parameters)
-                for click, user_id, suspect in window.count(batch, positions):
-                    ongoing.append((click, anomaly_of(self.partition, "ongoing", window, user_id, suspect)))
-        ongoing.sort(key=lambda found: found[0])
+                found += [
+                    _Found(each.click, ruled, window, each.user_id, each.suspect)
+                    for each in window.count(batch, positions)
+                ]
+        found.sort(key=lambda one: one.click)
         closings = self._closings(watermarks, passage)
-        uncounted = self._count_late(batch, passage, sorted(late, key=lambda one: one[0]), closings)
+        uncounted = _by_click(self._settle(batch, passage, closings, late, found))
         missed = _by_click(late)
         self.late += len(missed)
         self.uncounted += len(uncounted)
         self.accepted += len(batch) - len(missed)
+        anomalies = [
+            anomaly_of(self.partition, "ongoing", one.window, one.user_id, one.suspect) for one in found
+        ]
         over = self._tell([closing.window for closing in closings])
-        anomalies = [anomaly for _, anomaly in ongoing] + over.anomalies
-        by_silence = {click for click, ruled in late if ruled.end(batch, click) > watermarks[click]}
-        return Findings(missed, uncounted, len(by_silence), anomalies, over.closed)
+        by_silence = {one.click for one in late if one.start + one.ruled.rule.window > watermarks[one.click]}
+        return Findings(missed, uncounted, len(by_silence), anomalies + over.anomalies, over.closed)
 
     def _closings(self, watermarks: NDArray[np.float64], passage: Passage) -> list[_Closing]:
         """The windows that the watermark passes in a batch, in the order in which it does."""
@@ -284,29 +230,45 @@ class Detection:
                 closings.append(_Closing(click, float(passage.received[max(0, click - 1)]), window))
         return sorted(closings, key=lambda closing: closing.click)
 
-    def _count_late(
+    def _settle(
         self,
         batch: Batch,
         passage: Passage,
-        late: list[tuple[int, RuleWindows]],
         closings: list[_Closing],
-    ) -> dict[int, list[str]]:
-        """Count the late clicks, each once the windows closed before it are; says which rules could not."""
-        uncounted: list[tuple[int, RuleWindows]] = []
-        closed = 0
-        for click, ruled in late:
-            while closed < len(closings) and closings[closed].click <= click:
-                self._keep(closings[closed])
-                closed += 1
-            start = ruled.end(batch, click) - ruled.rule.window
-            received, now = float(passage.received[click]), float(passage.now[click])
-            comer = LateClick(ruled.rule, start, batch, click, received, now)
-            if not self.closed.count(comer, self._parameters.lateness):
-                uncounted.append((click, ruled))
-        for closing in closings[closed:]:
-            self._keep(closing)
+        late: list[_Late],
+        found: list[_Found],
+    ) -> list[_Late]:
+        """Go through what a batch brought up, in the order of its clicks; returns what could not be counted.
+
+        Late clicks are counted, and who went over the threshold is given an
+        incident, each once the windows closed before it are.
+        """
+        uncounted: list[_Late] = []
+        waiting = deque(closings)
+        incidents = Incidents(self.rule_windows, self.closed)
+        events: list[_Late | _Found] = [*late, *found]
+        for one in sorted(events, key=lambda one: one.click):
+            while waiting and waiting[0].click <= one.click:
+                self._keep(waiting.popleft())
+            received = float(passage.received[one.click])
+            watermark = float(passage.time[one.click]) - self._parameters.lateness
+            self.closed.expire(received)
+            if isinstance(one, _Found):
+                one.suspect.incident = incidents.join(one.ruled, one.window, one.user_id, watermark)
+                continue
+            now = float(passage.now[one.click])
+            comer = LateClick(one.ruled.rule, one.start, batch, one.click, received, now)
+            window = self.closed.count(comer, self._parameters.lateness)
+            if window is None:
+                uncounted.append(one)
+            elif comer.user_id in window.changed:
+                incidents.join(one.ruled, window, comer.user_id, watermark)
+        for each in waiting:
+            self._keep(each)
         self.closed.expire(self.clock.received)
-        return _by_click(uncounted)
+        for ruled in self.rule_windows:
+            ruled.forget(self.watermark)
+        return uncounted
 
     def _keep(self, closing: _Closing) -> None:
         window = closing.window
@@ -387,6 +349,9 @@ def anomaly_of(
     events = suspect.event_mix
     return Anomaly(
         alert_id=alert_id(rule.name, user_id, window.start),
+        incident_id=alert_id(
+            rule.name, user_id, window.start if suspect.incident is None else suspect.incident
+        ),
         rule=rule.name,
         status=status,
         user_id=user_id,
@@ -408,28 +373,21 @@ def anomaly_of(
     )
 
 
-def _by_click(found: list[tuple[int, RuleWindows]]) -> dict[int, list[str]]:
-    """Names of the rules, by click."""
-    names: dict[int, list[str]] = {}
-    for click, ruled in found:
-        names.setdefault(click, []).append(ruled.rule.name)
+def _by_click(late: list[_Late]) -> dict[int, list[WindowName]]:
+    """Names of the windows, by click."""
+    names: dict[int, list[WindowName]] = {}
+    for one in late:
+        names.setdefault(one.click, []).append(WindowName(one.ruled.rule.name, one.start))
     return names
-
-
-def _grouped(starts: NDArray[np.int64], positions: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
-    """The positions that have the same start, in their order; by start, ascending."""
-    if not len(starts):
-        return []
-    order = np.argsort(starts, kind="stable")
-    present, at = np.unique(starts[order], return_index=True)
-    return list(zip(present.tolist(), np.split(positions[order], at[1:]), strict=True))
 
 
 def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[str]:
     """Why a suspect is an anomaly, in words, from figures that a replay repeats."""
     named = [event for event in rule.events if event in events]  # not those that others would have sent
     of = f" ({spelled(named, ', ')})" if named else ""
-    yield f"{suspect.count_high} clicks{of} in a window of {rule.window} s, threshold {rule.threshold}"
+    sliding = f" sliding by {rule.slide} s" if rule.overlapping else ""
+    counted = f"{suspect.count_high} clicks{of} in a window of {rule.window} s{sliding}"
+    yield f"{counted}, threshold {rule.threshold}"
     span = suspect.last - suspect.first
     if span >= 1:
         pace = suspect.exact / span

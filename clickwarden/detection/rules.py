@@ -1,6 +1,7 @@
 """What is abnormal: a rule."""
 
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -16,6 +17,10 @@ OWASP: dict[str, str] = {
     "credential_stuffing": "OAT-008",
 }
 
+#: Cells a row of a sketch, at least.
+WIDTH_MIN = 1024
+#: Windows of one rule that a click may fall into.
+OVERLAP_MAX = 12
 #: Names of events that are spelled out where a rule is explained.
 SPELLED = 2
 
@@ -23,8 +28,10 @@ SPELLED = 2
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """More than ``threshold`` matching clicks of one user in one window.
 
-    A window is ``[start, start + window)`` in event time, in whole seconds,
-    aligned to the epoch. ``events`` empty means every click matches.
+    A window is ``[start, start + window)`` in event time, in whole seconds. One
+    begins at each multiple of ``slide`` since the epoch, so that they overlap;
+    without it at each multiple of ``window``. ``events`` empty means every click
+    matches.
     """
 
     name: str
@@ -36,6 +43,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     promote: int = 0
     width: int = 65_536
     owasp: str = ""
+    slide: int = 0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -47,12 +55,39 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise ValueError("name: 1 to 64 letters, digits, - and _")
         if self.window < 1 or self.window > 86_400:
             raise ValueError(f"window: {self.window} must be 1 to 86400 seconds")
+        if self.slide and (self.slide < 1 or self.window % self.slide):
+            raise ValueError(
+                f"slide: {self.slide} of rule {self.name} must divide its window of {self.window} s; "
+                "choose one that does, or leave it out"
+            )
+        if self.slide and self.window > OVERLAP_MAX * self.slide:
+            raise ValueError(
+                f"slide: {self.slide} of rule {self.name} has each click fall into "
+                f"{self.window // self.slide} windows, and {OVERLAP_MAX} are the most: "
+                f"choose at least {math.ceil(self.window / OVERLAP_MAX)}"
+            )
         if self.threshold < 1 or self.threshold >= 2**31:
             raise ValueError(f"threshold: {self.threshold} must be at least 1")
         if not 0 <= self.promote <= self.threshold:
             raise ValueError(f"promote: {self.promote} must be 1 to the threshold, or left out")
-        if self.width < 1024 or self.width > 2**24 or self.width & (self.width - 1):
-            raise ValueError(f"width: {self.width} must be a power of two from 1024 to {2**24}")
+        if self.width < WIDTH_MIN or self.width > 2**24 or self.width & (self.width - 1):
+            raise ValueError(f"width: {self.width} must be a power of two from {WIDTH_MIN} to {2**24}")
+
+    @property
+    def step(self) -> int:
+        """Seconds from the start of one window to the start of the next."""
+        return self.slide or self.window
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether a click falls into more windows than one."""
+        return self.step < self.window
+
+    @property
+    def cells(self) -> int:
+        """Cells a row that the sketch of a window begins with: windows that overlap share the width out."""
+        share = math.ceil(self.width * self.step / self.window)
+        return max(WIDTH_MIN, 1 << (share - 1).bit_length())
 
     @property
     def level(self) -> int:

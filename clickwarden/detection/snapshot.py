@@ -10,16 +10,17 @@ import msgspec
 
 from clickwarden import zstd
 from clickwarden.detection.closed import ClosedWindow, Outcome, Spans
-from clickwarden.detection.detection import Detection, Parameters, RuleWindows
+from clickwarden.detection.detection import Detection, Parameters
+from clickwarden.detection.rule_windows import RuleWindows
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import digest_of
 from clickwarden.detection.suspects import Suspect, Suspects
-from clickwarden.detection.windows import Window
+from clickwarden.detection.windows import Window, WindowName
 from clickwarden.errors import SnapshotError
 from clickwarden.release import RELEASE
 
 #: Layout of a snapshot. Older ones are read, newer ones are refused.
-VERSION = 3
+VERSION = 4
 _MAGIC = b"CW"
 
 
@@ -43,6 +44,8 @@ class _RuleWindows(msgspec.Struct, array_like=True):
     until: float
     sealed: float
     windows: list[_Window]
+    # Since version 4.
+    told: dict[int, dict[str, int]] = {}
 
 
 class _ClosedWindow(msgspec.Struct, array_like=True):
@@ -126,6 +129,7 @@ def dump(detection: Detection) -> bytes:
                     )
                     for window in ruled.windows.values()
                 ],
+                told=ruled.told,
             )
             for ruled in detection.rule_windows
         ],
@@ -160,7 +164,7 @@ def dump(detection: Detection) -> bytes:
     return _encoder.encode(snapshot)
 
 
-def outcome_key(name: tuple[str, int]) -> bytes:
+def outcome_key(name: WindowName) -> bytes:
     """Key of the record that holds what a window had counted; ``name`` is its rule's and its start."""
     rule, start = name
     return f"closed/{rule}/{start}".encode()
@@ -240,6 +244,7 @@ def _restore(
         ruled = RuleWindows(saved.rule, saved.since)
         ruled.until = saved.until
         ruled.sealed = saved.sealed
+        ruled.told = saved.told
         for opened in saved.windows:
             _check(opened.seed, parameters)
             window = Window(opened.start, saved.rule, parameters.seed, opened.max_suspects)
@@ -288,7 +293,7 @@ def _restore_closed(
     rule = detection.rule_windows[kept.ruled].rule
     outcome = None
     if kept.counted:
-        saved = _outcome_decoder.decode(outcomes[outcome_key((rule.name, kept.start))])
+        saved = _outcome_decoder.decode(outcomes[outcome_key(WindowName(rule.name, kept.start))])
         _check(saved.seed, parameters)
         outcome = Outcome(parameters.seed, saved.cell_bytes, saved.cells, saved.suspects)
     window = ClosedWindow(kept.start, rule, outcome, kept.closed)

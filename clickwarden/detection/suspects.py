@@ -33,6 +33,7 @@ class Suspect(msgspec.Struct, array_like=True):
         products: hashes of the distinct products among them; dropped when
             they become 256, which is as far as they are counted; None without a full profile.
         many_products: they did.
+        incident: start of the window that its incident began with; None while it is no anomaly.
     """
 
     promoted: int
@@ -43,6 +44,7 @@ class Suspect(msgspec.Struct, array_like=True):
     other_events: int = 0
     products: set[int] | None = set()
     many_products: bool = False
+    incident: int | None = None
 
     @property
     def count_low(self) -> int:
@@ -179,6 +181,10 @@ class Suspects:
         """The suspects by user, with all their evidence."""
         self._fold()
         return self._suspects
+
+    def get(self, user_id: str) -> Suspect | None:
+        """A suspect, without its newest evidence; None if it is none."""
+        return self._suspects.get(user_id)
 
     def over(self, suspect: Suspect) -> bool:
         """Whether the suspect is an anomaly."""

@@ -1,5 +1,6 @@
 """Detection over clicks that are all there, as those of a file: none is late, whatever their order."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -9,7 +10,8 @@ import numpy as np
 from clickwarden import zstd
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
-from clickwarden.detection.detection import Parameters, RuleWindows, anomaly_of
+from clickwarden.detection.detection import Parameters, anomaly_of
+from clickwarden.detection.rule_windows import RuleWindows
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspects import Suspect, Suspects
 from clickwarden.detection.windows import Window
@@ -97,13 +99,14 @@ class WholeDetection:
     def close(self) -> Iterator[tuple[Window, list[Anomaly]]]:
         """Each window, in the order in which they end, and its anomalies: no more clicks come."""
         windows = self._places.keys() | self._open.keys()
+        incidents: dict[tuple[int, str], tuple[float, int]] = {}  # end of the newest window, begin
         for number, start in sorted(windows, key=lambda key: (key[1] + self._ruled[key[0]].rule.window, key)):
             window = self._open.pop((number, start), None) or self._restored(number, start, cells=False)
-            yield (
-                window,
-                [
-                    anomaly_of(0, "closed", window, user_id, suspect)
-                    for user_id, suspect in window.suspects.all().items()
-                    if window.suspects.over(suspect)
-                ],
-            )
+            anomalies = []
+            for user_id, suspect in window.suspects.all().items():
+                if window.suspects.over(suspect):
+                    end, begin = incidents.get((number, user_id), (-math.inf, start))
+                    suspect.incident = begin if start <= end else start
+                    incidents[number, user_id] = window.end, suspect.incident
+                    anomalies.append(anomaly_of(0, "closed", window, user_id, suspect))
+            yield window, anomalies

@@ -1,15 +1,24 @@
 """One window of one rule: a sketch, and the suspects it brought up."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.batch import Batch, Selection
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import SHARING, Sketch
-from clickwarden.detection.suspects import Crossing, Suspects
+from clickwarden.detection.suspects import Crossing, Suspect, Suspects
 
 #: Below so many clicks, one by one is faster than grouping.
 FEW = 128
+
+
+class WindowName(NamedTuple):
+    """Name of a rule and start of a window, which no other window of the partition has."""
+
+    rule: str
+    start: int
 
 
 class Window:
@@ -27,13 +36,17 @@ class Window:
         self.seed = seed
         self.max_suspects = max_suspects
         self.clicks = 0
-        self.sketch = Sketch(rule.width, ceiling=rule.threshold + 1)
+        self.sketch = Sketch(rule.cells, ceiling=rule.threshold + 1)
         self.suspects = Suspects(rule.threshold)
 
     @property
     def end(self) -> int:
         """First second behind the window."""
         return self.start + self.rule.window
+
+    def suspect(self, user_id: str) -> Suspect | None:
+        """What is known of a user but for the newest evidence; None if it is no suspect."""
+        return self.suspects.get(user_id)
 
     @property
     def full(self) -> bool:

@@ -15,6 +15,10 @@ HEADER_DETAIL = "detail"
 HEADER_RULES = "rules"
 #: Those of them that could not count the click any more; missing where there is none.
 HEADER_UNCOUNTED = "uncounted"
+#: Windows that were closed, and those of them that could not count the click any more, as ``RULE/START`` with
+#: epoch seconds, comma between; the second is missing where there is none.
+HEADER_WINDOWS = "windows"
+HEADER_UNCOUNTED_WINDOWS = "uncounted_windows"
 
 OURS = frozenset(
     {
@@ -26,6 +30,8 @@ OURS = frozenset(
         HEADER_DETAIL,
         HEADER_RULES,
         HEADER_UNCOUNTED,
+        HEADER_UNCOUNTED_WINDOWS,
+        HEADER_WINDOWS,
     }
 )
 #: Where the record had a header of one of these names, its name begins so.

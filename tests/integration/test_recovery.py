@@ -198,6 +198,54 @@ def test_partitions_move_to_a_worker_that_joins_and_back_when_it_leaves(site: Si
     right(topic)
 
 
+# -- windows that overlap -----------------------------------------------------------------------------
+
+
+def slide(topic: Site) -> None:
+    """Have windows of a minute begin every ten seconds."""
+    rules = topic.settings.rules
+    rules.write_text(rules.read_text().replace("threshold = 50", "threshold = 50\nslide = 10"))
+
+
+def test_who_clicks_across_the_edge_of_a_minute_is_found_and_a_crash_tells_the_same(site: Sites) -> None:
+    topic = site()
+    slide(topic)
+    worker = topic.start(checkpoint_interval=NEVER)
+    topic.send(*clicks("eve", 50, T + 50, T + 60), *clicks("eve", 50, T + 60, T + 70))
+    topic.send(*minutes(2, 4), closing(3))
+    topic.until(lambda: topic.anomalies("closed"), worker)
+    worker.kill()
+    worker = topic.start()
+    topic.send(*minutes(4, 6), *clicks("eve", 60, T + 360, T + 420), closing(7))
+    topic.await_counted(worker)
+    right(topic)
+    assert topic.verdict().repeats > 0
+    incidents: dict[str, set[str]] = {}
+    for each in topic.anomalies():
+        incidents.setdefault(each["user_id"], set()).add(each["incident_id"])
+    assert {user: len(ids) for user, ids in incidents.items()} == {"eve": 2} | {
+        f"bot-{number}": 1 for number in range(5)
+    }
+
+
+def test_wall_clock_and_late_clicks_where_windows_overlap(site: Sites) -> None:
+    topic = site(idle_timeout=1, lateness=0)
+    slide(topic)
+    worker = topic.start()
+    topic.send(*clicks("eve", 50, T + 40, T + 60))
+    topic.until(lambda: 0 < worker.partitions()[0]["open_windows"] < 6, worker)
+    topic.send(click("eve", T + 59.5), *clicks("ann", 60, T + 60, T + 70))
+    topic.until(lambda: topic.anomalies("corrected"), worker)
+    topic.await_counted(worker)
+    worker.kill()
+    topic.await_counted(topic.start())
+    (late,) = (each.about for each in topic.late() if b"59.5" in (each.value or b""))
+    assert late["rules"] == "bot"
+    assert f"bot/{int(T)}" in late["windows"].split(",")
+    assert f"bot/{int(T) + 50}" not in late["windows"]
+    right(topic)
+
+
 # -- a change of the rules ----------------------------------------------------------------------------
 
 

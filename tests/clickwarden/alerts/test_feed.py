@@ -193,7 +193,7 @@ def test_the_worst_come_first_and_each_user_is_live_once_for_a_rule() -> None:
                 count_high=high,
             )
         )
-    assert [entry.alert_id for entry in feed.worst(3)] == ["b", "c", "a"]
+    assert [entry.alert_id for entry in feed.worst(3)] == ["b", "c", "d"]
     assert (feed.ongoing, feed.live, feed.live_of("bot"), feed.live_of("slow")) == (4, 3, 4, 0)
     feed.progress("w", "bot", MINUTES[0], 400, 424)
     feed.take(record("b", "closed", MINUTES[2], window_start=MINUTES[1]))
@@ -208,3 +208,12 @@ def test_the_worst_come_first_and_each_user_is_live_once_for_a_rule() -> None:
         0,
         4,
     )
+
+
+def test_windows_of_one_user_that_overlap_push_nobody_out_of_the_worst() -> None:
+    feed = Feed()
+    for number in range(6):
+        feed.take(record(f"eve-{number}", "ongoing", MINUTES[9], user_id="eve", count_high=500 + number))
+    feed.take(record("bob", "ongoing", MINUTES[9], user_id="bob", count_high=60))
+    assert [entry.alert_id for entry in feed.worst(2)] == ["eve-5", "bob"]
+    assert (feed.live, feed.ongoing) == (2, 7)

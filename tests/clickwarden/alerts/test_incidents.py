@@ -61,6 +61,38 @@ def test_a_window_without_an_anomaly_ends_it() -> None:
     assert found == [("bot-6", 2), ("slow-5", 1), ("bot-4", 1)]
 
 
+def sliding(feed: Feed, start: int, high: int, incident_id: str) -> None:
+    """An anomaly in the 60 s that begin so many tens of seconds after midnight."""
+    begin, end = (
+        f"2026-01-01T00:{second // 60:02}:{second % 60:02}Z" for second in (10 * start, 10 * start + 60)
+    )
+    feed.take(
+        record(
+            f"at-{start}", "closed", end, window_start=begin, count=high, count_low=high - 4, count_high=high,
+            incident_id=incident_id,
+        )
+    )  # fmt: skip
+
+
+def test_no_click_is_counted_in_two_windows_that_overlap() -> None:
+    feed = Feed()
+    for start in range(10):  # from 0 s to 150 s
+        sliding(feed, start, 60 + start, "at-0")
+    (incident,) = incidents(feed.of("u"))
+    assert (incident.incident_id, incident.windows, incident.peak) == ("at-0", 3, 69)
+    assert incident.count_low == 56 + 62  # from 0 s and from 60 s
+    assert incident.count == incident.count_high == 60 + 66 + 69
+    assert incident.spark == list(range(60, 70))
+
+
+def test_the_word_of_the_worker_says_what_is_one_incident() -> None:
+    feed = Feed()
+    for start, incident_id in ((0, "at-1"), (1, "at-1"), (7, "at-7"), (8, "at-1")):
+        sliding(feed, start, 60, incident_id)
+    found = {incident.incident_id: incident.spark for incident in incidents(feed.of("u"))}
+    assert found == {"at-1": [60, 60, 60], "at-7": [60]}
+
+
 def test_the_spark_line_shows_the_newest_windows() -> None:
     feed = Feed()
     for minute in range(SPARK + 9):

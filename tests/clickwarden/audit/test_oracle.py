@@ -5,16 +5,19 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clickwarden.audit.oracle import FAULTS, Judgement, judge, recount
 from clickwarden.audit.recount import Case, Count, Missed, Recount, excuses
 from clickwarden.detection.anomaly import Anomaly, alert_id
+from clickwarden.detection.batch import Batch
+from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule
 from clickwarden.formats.clicks import Decoder
 from clickwarden.settings import Settings
@@ -251,7 +254,7 @@ def test_a_click_the_wall_clock_made_late_is_excused_and_said_so() -> None:
     runs = {0: run(*[click("u", T)] * 4, click("u", T + 1))}
     excused = excuses([late_record(4), late_record(4)], "clicks")
     truth = recount(runs, SETTINGS, [BOT], excused)
-    assert excused == {(0, 4, 0): Missed(frozenset({"bot", "login"}), frozenset())}
+    assert excused == {(0, 4, 0): Missed(frozenset({("bot", None), ("login", None)}), frozenset())}
     assert (over(truth), truth.accepted, truth.late, truth.excused) == ({("bot", "u", 0): 4}, 4, 1, 1)
 
 
@@ -260,7 +263,7 @@ def test_a_click_late_by_the_watermark_needs_no_excuse() -> None:
         {0: run(click("u", T), click("u", T + 65), click("u", T))},
         SETTINGS,
         [BOT],
-        {(0, 2, 0): Missed(frozenset({"bot"}), frozenset())},
+        {(0, 2, 0): Missed(frozenset({("bot", T)}), frozenset())},
     )
     assert (truth.late, truth.excused) == (1, 0)
 
@@ -307,6 +310,93 @@ def test_a_compacted_partition_that_lacks_clicks_is_not_judged() -> None:
     assert (verdict.missing, verdict.invented, verdict.interval_misses, verdict.conflicting) == (0, 0, 1, 1)
     lacking = recount({0: attack[3:]}, SETTINGS, [BOT])
     assert (judge(lacking, said[:1]).gone, judge(lacking, said[:1]).invented) == ({}, 1)
+
+
+# -- windows that overlap ---------------------------------------------------------------------------
+
+SLIDING = Rule(name="bot", window=60, threshold=3, slide=20)
+
+
+def test_a_click_counts_in_every_window_that_holds_it() -> None:
+    values = [click("across", T + second) for second in (41, 59, 61, 79)]
+    truth = recount({0: run(*values, click("ann", T + 300))}, SETTINGS, [SLIDING])
+    assert over(truth) == {("bot", "across", 20): 4, ("bot", "across", 40): 4}
+
+
+def test_a_click_is_late_in_some_of_its_windows_and_in_time_in_others() -> None:
+    in_time = [*[click("eve", T + 30)] * 3, click("ann", T + 45)]
+    truth = recount(
+        {0: [*run(*in_time), Record(click("eve", T + 30), 4, 1000 * (T + 45))]}, SETTINGS, [SLIDING]
+    )
+    counts = {case.window - T: count for case, count in truth.over().items()}
+    assert counts == {-20: Count(3, 1, 0), 0: Count(4, 0, 0), 20: Count(4, 0, 0)}
+    assert (truth.accepted, truth.late) == (4, 1)
+
+
+def test_the_wall_clock_excuses_the_windows_that_it_has_closed() -> None:
+    windows = b"bot/%d,bot/%d" % (T - 20, T)
+    excused = excuses(
+        [late_record(3, rules=b"bot", windows=windows, uncounted_windows=b"bot/%d" % T)], "clicks"
+    )
+    truth = recount({0: run(*[click("eve", T + 30)] * 4)}, SETTINGS, [SLIDING], excused)
+    assert (truth.late, truth.excused, truth.uncounted) == (1, 1, 1)
+    assert {case.window - T: count for case, count in truth.over().items()} == {
+        -20: Count(3, 1, 0),
+        20: Count(4, 0, 0),
+    }
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from([0.0, 4.0, 30.0]))
+@settings(max_examples=60, deadline=None)
+def test_what_detection_says_of_overlapping_windows_is_right(random: Random, disorder: float) -> None:
+    happened = sorted(random.uniform(0, 400) for _ in range(random.randint(1, 300)))
+    arriving = sorted((time + random.uniform(0, disorder), time) for time in happened)
+    records = [
+        Record(click(f"u{random.choice([0, 0, 1, 2, 3])}", T + time), offset, math.ceil(1000 * (T + came)))
+        for offset, (came, time) in enumerate(arriving)
+    ]
+    rules = (sliding_by(12), sliding_by(0))
+    detection, said = Detection(0, rules, SETTINGS), []
+    decode = Decoder(SETTINGS.field_names, SETTINGS.max_skew).decode
+    for first in range(0, len(records), 40):
+        said += detection.count(Batch(decode(records[first : first + 40]))).anomalies
+    detection.decide(math.inf)
+    said += detection.close().anomalies
+    told = [Record(msgspec.json.encode(anomaly), key=anomaly.alert_id.encode()) for anomaly in said]
+    verdict = judge(recount({0: records}, SETTINGS, rules), told)
+    assert verdict.ok, verdict.examples
+
+
+def sliding_by(slide: int) -> Rule:
+    return Rule(name=f"by-{slide}", window=60, threshold=8, slide=slide)
+
+
+RUN = [Case(0, "bot", "eve", T + start) for start in (-40, -20, 0, 20)]
+FIRST, SECOND = (alert_id("bot", "eve", case.window) for case in RUN[:2])
+
+
+@pytest.mark.parametrize(
+    ("incidents", "expected"),
+    [
+        ([FIRST] * 4, {}),
+        ([""] * 4, {}),  # of an older release
+        ([SECOND] * 4, {"conflicting": 4}),
+        ([FIRST, FIRST, FIRST, alert_id("bot", "eve", T + 20)], {"conflicting": 1}),
+    ],
+)
+def test_an_incident_is_named_after_its_first_window(incidents: list[str], expected: dict[str, int]) -> None:
+    values = [*[click("eve", T)] * 4, *[click("eve", T + 25)] * 4, click("ann", T + 300)]
+    truth = recount({0: run(*values)}, SETTINGS, [SLIDING])
+    said = [
+        report(case, truth.over()[case].total, incident_id=incident)
+        for case, incident in zip(RUN, incidents, strict=True)
+    ]
+    assert faults(judge(truth, said)) == expected
+
+
+def test_one_window_has_one_incident(truth: Recount) -> None:
+    said = [report(CLOSED, 4, "ongoing", incident_id="a"), report(CLOSED, 4, incident_id="b")]
+    assert judge(truth, [*said, *good()[2:]]).conflicting == 1
 
 
 # -- the verdict ------------------------------------------------------------------------------------
@@ -430,7 +520,7 @@ def late() -> Recount:
     runs = run(*in_time)
     runs += [Record(value, len(runs) + number, 1000 * (T + 65)) for number, value in enumerate(behind)]
     runs += [Record(click("ann", LATER), len(runs), 1000 * LATER)]
-    bot = frozenset({"bot"})
+    bot = frozenset({("bot", T)})
     missed = {(0, offset, 0): Missed(bot, bot) for offset in (12, 13)}
     return recount({0: runs}, SETTINGS, [BOT], missed)
 

@@ -26,15 +26,26 @@ def batch_of(rows: Iterable[Click], received: Iterable[float] | None = None) -> 
     return Batch(Clicks(users, events, products, np.array(times, np.float64), np.array(arrivals, np.float64)))
 
 
+def starts_with(time: float, rule: Rule) -> list[int]:
+    """Starts of the windows of a rule that hold this moment, as the words say it."""
+    return [
+        start
+        for start in range(int(time) - rule.window + 1, int(time) + 1)
+        if start % (rule.slide or rule.window) == 0
+    ]
+
+
 def truth(rows: Iterable[Click], rules: Iterable[Rule], lateness: float) -> dict[tuple[str, int, str], int]:
     """Exact counts by rule, window start and user, of the clicks that are not late."""
     counts: Counter[tuple[str, int, str]] = Counter()
     newest = float("-inf")
     for user, event, _, time in rows:
         for rule in rules:
-            start = int(time) // rule.window * rule.window
-            if (not rule.events or event in rule.events) and start + rule.window > newest - lateness:
-                counts[rule.name, start, user] += 1
+            if rule.events and event not in rule.events:
+                continue
+            for start in starts_with(time, rule):
+                if start + rule.window > newest - lateness:
+                    counts[rule.name, start, user] += 1
         newest = max(newest, time)
     return dict(counts)
 
@@ -58,6 +69,7 @@ def state(detection: Detection) -> Any:
     return (
         core(detection),
         (vars(detection.clock), detection.delays.spans, detection.uncounted),
+        [ruled.told for ruled in detection.rule_windows],
         [
             (w.name, w.outcome, w.closed, w.late, w.suspects, w.revisions, w.changed, w.due, w.until)
             for w in detection.closed

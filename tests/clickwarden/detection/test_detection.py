@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -17,13 +18,15 @@ from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 from clickwarden.times import isotime
-from tests.clickwarden.detection.reference import Click, ReferenceWindow, batch_of, state, truth
+from tests.clickwarden.detection.reference import Click, ReferenceWindow, batch_of, starts_with, state, truth
 
 LATENESS = 5.0
 RULES = (
     Rule(name="bot", window=60, threshold=20, width=1024),
     Rule(name="logins", window=60, threshold=4, promote=4, events=("login",), width=1024),
     Rule(name="slow", window=600, threshold=300, events=("view", "cart"), width=1024),
+    Rule(name="sliding", window=60, threshold=20, slide=10, width=1024),
+    Rule(name="gliding", window=6, threshold=9, promote=2, slide=2, events=("view",), width=1024),
 )
 
 
@@ -114,11 +117,12 @@ def test_agrees_with_click_by_click_counting(rows: list[Click], max_suspects: in
     for row in rows:
         _, event, _, time = row
         for rule in RULES:
-            start = int(time) // rule.window * rule.window
-            if (rule.events and event not in rule.events) or start + rule.window <= newest - LATENESS:
+            if rule.events and event not in rule.events:
                 continue
-            counted = windows.setdefault((rule.name, start), ReferenceWindow(rule, 0, max_suspects))
-            crossings += [(rule.name, isotime(start), *crossing) for crossing in counted.add(row)]
+            for start in starts_with(time, rule):
+                if start + rule.window > newest - LATENESS:
+                    counted = windows.setdefault((rule.name, start), ReferenceWindow(rule, 0, max_suspects))
+                    crossings += [(rule.name, isotime(start), *crossing) for crossing in counted.add(row)]
         newest = max(newest, time)
     ongoing = [
         (a.rule, a.window_start, a.user_id, a.count_low, a.count_high)
@@ -238,7 +242,7 @@ def test_a_window_waits_for_clicks_within_the_lateness_and_no_longer() -> None:
     assert [anomaly.status for anomaly in in_time.anomalies] == ["ongoing"]
     behind = detection.count(batch_of([at(65, "bob"), at(59, "eve")]))
     assert [anomaly.status for anomaly in behind.anomalies] == ["closed"]
-    assert behind.late == {1: ["bot"]}
+    assert behind.late == {1: [("bot", 1_431_936_300)]}
     assert (detection.accepted, detection.late) == (53, 1)
 
 
@@ -246,7 +250,7 @@ def test_a_click_late_for_one_rule_still_counts_for_another() -> None:
     rules = (*BOT, Rule(name="slow", window=600, threshold=50))
     detection = Detection(0, rules, configured())
     findings = detection.count(batch_of([at(100, "bob")] + [at(1)] * 51))
-    assert findings.late == {position: ["bot"] for position in range(1, 52)}
+    assert findings.late == {position: [("bot", 1_431_936_300)] for position in range(1, 52)}
     assert [anomaly.rule for anomaly in findings.anomalies] == ["slow"]
 
 
@@ -258,8 +262,107 @@ def test_wall_clock_closes_a_silent_window_and_loses_no_click_of_a_later_one() -
     (closed,) = detection.close().anomalies
     assert (closed.status, closed.count) == ("closed", 60)
     woken = detection.count(batch_of([at(59, "late"), at(61, "bob")]))
-    assert woken.late == {0: ["bot"]}
+    assert woken.late == {0: [("bot", 1_431_936_300)]}
     assert detection.accepted == 61
+
+
+#: As shipped: whole minutes, one of which begins every 10 s.
+SLIDING = (Rule(name="bot", window=60, threshold=50, slide=10),)
+
+
+def starts(anomalies: list[Anomaly], status: str = "closed") -> list[int]:
+    """Second at which the windows begin that anomalies of this status are of."""
+    at_zero = isotime(1_431_936_300)
+    times = [datetime.fromisoformat(a.window_start) for a in anomalies if a.status == status]
+    return [int((time - datetime.fromisoformat(at_zero)).total_seconds()) for time in times]
+
+
+def test_100_clicks_across_the_edge_of_a_minute_are_reported_at_the_51st() -> None:
+    rows = [at(59.0 + number / 50) for number in range(100)]
+    assert run([rows, [at(200, "bob")]], BOT)[1] == []
+    found: dict[float, list[Anomaly]] = {}
+    detection = Detection(0, SLIDING, configured())
+    for row in rows:
+        found[row[3]] = detection.count(batch_of([row])).anomalies
+    told = [time for time, anomalies in found.items() if anomalies]
+    assert told == [at(60.0)[3]]
+    ongoing = found[told[0]]
+    assert starts(ongoing, "ongoing") == [10, 20, 30, 40, 50]
+    assert {(a.count_high, a.incident_id) for a in ongoing} == {(51, alert_id("bot", "ann", 1_431_936_310))}
+    closed = detection.count(batch_of([at(200, "bob")])).anomalies
+    assert [(a.count_low, a.count_high) for a in closed] == [(76, 100)] * 5
+    assert closed[0].reasons[0] == "100 clicks in a window of 60 s sliding by 10 s, threshold 50"
+
+
+def test_50_clicks_in_any_minute_are_none_however_they_lie() -> None:
+    rows = [at(second) for second in range(600) for _ in range(2) if second % 60 < 25]
+    assert run([rows, [at(900)]], SLIDING)[1] == []
+
+
+def test_windows_of_one_user_that_overlap_or_adjoin_are_one_incident() -> None:
+    rows = [at(second, user) for second in range(300) for user in ("ann", "bob")]
+    rows += [at(500 + second) for second in range(60)]
+    _, anomalies = run([*cut(rows, range(0, 600, 7)), [at(900)]], SLIDING)
+    incidents = [(a.user_id, a.incident_id) for a in anomalies if a.status == "closed"]
+    assert starts([a for a in anomalies if a.user_id == "bob"]) == list(range(0, 250, 10))
+    first, again = (alert_id("bot", "ann", 1_431_936_300 + second) for second in (0, 500))
+    assert Counter(incidents) == {
+        ("ann", first): 25,
+        ("bob", alert_id("bot", "bob", 1_431_936_300)): 25,
+        ("ann", again): 1,
+    }
+    told = {(a.alert_id, a.incident_id) for a in anomalies}
+    assert len(told) == len({a.alert_id for a in anomalies})
+
+
+def test_windows_side_by_side_are_one_incident_until_one_of_them_is_none() -> None:
+    rows = [at(second / 2) for second in range(360)] + [at(240 + second / 2) for second in range(120)]
+    _, anomalies = run([rows, [at(900)]], BOT)
+    found = [(a.window_start[14:16], a.incident_id) for a in anomalies if a.status == "closed"]
+    first, again = (alert_id("bot", "ann", 1_431_936_300 + second) for second in (0, 240))
+    assert found == [("05", first), ("06", first), ("07", first), ("09", again)]
+
+
+def test_a_window_that_is_over_the_threshold_after_its_neighbour_joins_what_was_told() -> None:
+    detection = Detection(0, BOT, Settings(_env_file=None, lateness=60))
+    second = detection.count(batch_of([at(61)] * 51)).anomalies
+    first = detection.count(batch_of([at(59)] * 51)).anomalies
+    assert {a.incident_id for a in second + first} == {alert_id("bot", "ann", 1_431_936_360)}
+
+
+def test_a_flood_that_fills_the_memory_of_closed_windows_breaks_no_incident(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clickwarden.detection.closed.MEMORY_BYTES", 1)
+    rows = [at(second / 2) for second in range(360)]
+    _, anomalies = run([*cut(rows, range(0, 360, 50)), [at(900)]], BOT)
+    assert {a.incident_id for a in anomalies} == {alert_id("bot", "ann", 1_431_936_300)}
+
+
+def test_a_click_is_late_where_one_of_its_windows_is_closed_and_counts_in_the_others() -> None:
+    detection = Detection(0, SLIDING, configured())
+    detection.count(batch_of([at(59)] * 50 + [at(75.5, "bob")]))
+    found = detection.count(batch_of([at(59)]))
+    assert found.late == {0: [("bot", 1_431_936_300 + start) for start in (0, 10)]}
+    assert found.uncounted == {}
+    assert starts(found.anomalies, "ongoing") == [20, 30, 40, 50]
+    corrected = detection.count(batch_of([at(140, "bob")])).anomalies
+    assert starts(corrected, "corrected") == [0, 10]
+    assert {a.count for a in corrected} == {51}
+    assert len({a.incident_id for a in corrected + found.anomalies}) == 1
+    assert (detection.accepted, detection.late) == (52, 1)
+
+
+def test_a_rule_that_begins_to_slide_drops_no_count_and_leaves_no_gap() -> None:
+    detection = Detection(0, BOT, configured())
+    detection.count(batch_of([at(25)] * 51))
+    change(detection, SLIDING)
+    closed = detection.count(batch_of([at(35)] * 40 + [at(64)] * 40 + [at(200, "bob")])).anomalies
+    closed = [a for a in closed if a.status == "closed"]
+    assert [(start, a.count) for start, a in zip(starts(closed), closed, strict=True)] == [(0, 91), (30, 80)]
+    change(detection, BOT)
+    closed = detection.count(batch_of([at(215)] * 51 + [at(244)] * 51 + [at(400, "bob")])).anomalies
+    assert starts(closed) == list(range(160, 250, 10))
 
 
 def change(detection: Detection, rules: Sequence[Rule]) -> None:

@@ -24,11 +24,13 @@ from clickwarden.detection.intake import (
     Intake,
 )
 from clickwarden.detection.rules import Rule
+from clickwarden.detection.windows import WindowName
 from clickwarden.settings import Settings
 
 T = 1_760_000_040.0
 BOT = Rule(name="bot", window=60, threshold=50)
 LOGINS = Rule(name="logins", window=60, threshold=15, events=("login", "login_failed"))
+WINDOW = WindowName("bot", 1_760_000_040)
 NOTHING = Findings({}, {}, 0, [], [])
 FATES = ("accepted", "late", "uncounted", "ignored", "not_json", "future")
 
@@ -127,7 +129,7 @@ def test_a_flood_fills_no_memory_and_the_newest_of_it_are_counted() -> None:
 def test_records_of_a_batch_are_counted_by_what_became_of_each() -> None:
     intake = Intake([BOT])
     batch = run("click", "not_json", "tombstone", "click", "future", "click", "click")
-    intake.take(batch, NOTHING._replace(late={0: ["bot"], 3: ["bot"]}, uncounted={3: ["bot"]}))
+    intake.take(batch, NOTHING._replace(late={0: [WINDOW], 3: [WINDOW]}, uncounted={3: [WINDOW]}))
     assert intake.recent() == Counts(2, 2, 1, {"not_json": 1, "future": 1})
     assert intake.recent().uncountable == {"not_json": 1, "future": 1, "uncounted": 1}
     assert intake.recent().share == 3 / 6
@@ -179,7 +181,7 @@ def test_an_example_keeps_no_more_than_its_beginning() -> None:
 def test_a_click_that_came_too_late_to_be_counted_is_an_example_too() -> None:
     intake = Intake([BOT])
     batch = Batch(Clicks(["eve"], ["view"], [None], np.array([T]), np.array([T + 3600])))
-    intake.take(batch, NOTHING._replace(late={0: ["bot"]}, uncounted={0: ["bot"]}))
+    intake.take(batch, NOTHING._replace(late={0: [WINDOW]}, uncounted={0: [WINDOW]}))
     value, detail, _ = intake.examples["uncounted"]
     assert value == b'{"user_id":"eve","event":"view","timestamp":"2025-10-09T08:54:00Z"}'
     assert detail == "3600 s before Kafka received it"

@@ -17,8 +17,9 @@ from clickwarden.detection import closed
 from clickwarden.detection.anomaly import Anomaly, alert_id
 from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule
+from clickwarden.detection.windows import WindowName
 from clickwarden.settings import Settings
-from tests.clickwarden.detection.reference import Click, batch_of
+from tests.clickwarden.detection.reference import Click, batch_of, starts_with
 
 #: How many streams an adversary spoils; ``make adversary`` has it spoil 10,000.
 STREAMS = int(os.environ.get("STREAMS", "150"))
@@ -26,7 +27,11 @@ T = 1_760_000_040  # start of a window of 60 s
 NOW = T + 86_400.0 * 365
 LATENESS, SKEW = 5.0, 60.0
 BOT = Rule(name="bot", window=60, threshold=8, width=1024)
-RULES = (BOT, Rule(name="slow", window=300, threshold=30, width=1024))
+RULES = (
+    BOT,
+    Rule(name="slow", window=300, threshold=30, width=1024),
+    Rule(name="sliding", window=60, threshold=8, slide=20, width=1024),
+)
 PARAMETERS = Settings(_env_file=None, lateness=LATENESS, max_skew=SKEW, max_suspects=50)
 
 
@@ -87,15 +92,15 @@ def spoilt(draw: st.DrawFn, kinds: Sequence[str] = ("live", "replay", "file")) -
     )
 
 
-def told(stream: Stream, pieces: int = 1) -> tuple[list[int], list[Anomaly]]:
-    """Which clicks could not be counted, and what is said up to the silence behind the stream."""
+def told(stream: Stream, pieces: int = 1) -> tuple[dict[int, list[WindowName]], list[Anomaly]]:
+    """Which clicks could not be counted where, and what is said up to the silence behind the stream."""
     detection = Detection(0, RULES, PARAMETERS)
-    uncounted: list[int] = []
+    uncounted: dict[int, list[WindowName]] = {}
     anomalies: list[Anomaly] = []
     edges = [len(stream.rows) * piece // pieces for piece in range(pieces + 1)]
     for first, end in pairwise(edges):
         found = detection.count(batch_of(stream.rows[first:end], stream.received[first:end]))
-        uncounted += [first + click for click in found.uncounted]
+        uncounted |= {first + click: windows for click, windows in found.uncounted.items()}
         anomalies += found.anomalies
     detection.decide(math.inf)
     return uncounted, anomalies + detection.close().anomalies
@@ -112,9 +117,10 @@ def final(anomalies: list[Anomaly]) -> dict[str, Anomaly]:
 
 def counts(rows: list[Click]) -> Counter[tuple[Rule, int, str]]:
     """Exact, whatever came late."""
-    return Counter(
-        (rule, int(time) // rule.window * rule.window, user) for user, _, _, time in rows for rule in RULES
-    )
+    counted: Counter[tuple[Rule, int, str]] = Counter()
+    for user, _, _, time in rows:
+        counted.update((rule, start, user) for rule in RULES for start in starts_with(time, rule))
+    return counted
 
 
 @given(spoilt(), st.integers(1, 9))
@@ -123,9 +129,12 @@ def test_no_adversary_hides_anybody(stream: Stream, pieces: int) -> None:
     uncounted, anomalies = told(stream, pieces)
     # A window is kept for 15 minutes: an adversary's own click may claim to be of an older one.
     assert not [click for click in uncounted if stream.honest[click]]
-    counted = [row for click, row in enumerate(stream.rows) if click not in uncounted]
+    lost: Counter[tuple[str, int, str]] = Counter()
+    for click, names in uncounted.items():
+        lost.update((*name, stream.rows[click][0]) for name in names)
     last = final(anomalies)
-    for (rule, start, user), count in counts(counted).items():
+    for (rule, start, user), clicks in counts(stream.rows).items():
+        count = clicks - lost[rule.name, start, user]
         said = last.pop(alert_id(rule.name, user, start), None)
         assert (said is not None) == (count > rule.threshold), (rule.name, start - T, user, count)
         if said is not None:
@@ -220,7 +229,7 @@ def test_a_window_nobody_has_seen_before_is_opened_for_late_clicks(detection: De
 def test_a_click_later_than_the_limit_cannot_be_counted_and_is_said_so(detection: Detection) -> None:
     rows = [at(2)] * 3
     found = detection.count(batch_of(rows, [T + 70 + PARAMETERS.late_limit + 1] * 3))
-    assert found.late == {0: ["bot"], 1: ["bot"], 2: ["bot"]}
+    assert found.late == {click: [("bot", T)] for click in range(3)}
     assert found.uncounted == found.late
     assert (detection.late, detection.uncounted) == (3, 3)
     assert count(detection, at(2000, "bob")) == []
@@ -234,7 +243,7 @@ def test_a_flood_of_made_up_windows_takes_no_more_than_its_memory(
         detection.count(batch_of([at(-60 * minute, "eve")], [T + 71]))
         assert len(detection.closed) <= 100
     found = detection.count(batch_of([at(2)] * 3, [T + 71] * 3))
-    assert found.uncounted == {0: ["bot"], 1: ["bot"], 2: ["bot"]}
+    assert found.uncounted == {click: [("bot", T)] for click in range(3)}
 
 
 def test_what_was_forgotten_with_something_to_tell_is_told(

@@ -58,6 +58,13 @@ def test_the_rules_we_ship_are_right() -> None:
         (GOOD + "treshold = 50\n", "treshold"),
         (GOOD + "promote = 51\n", "promote: 51 must be 1 to the threshold, or left out"),
         (GOOD + "width = 1000\n", "width: 1000 must be a power of two from 1024 to"),
+        (GOOD + "slide = 7\n", "slide: 7 of rule bot must divide its window of 60 s; choose one that does"),
+        (GOOD + "slide = 120\n", "slide: 120 of rule bot must divide its window of 60 s"),
+        (GOOD + "slide = -10\n", "slide: -10 of rule bot must divide its window of 60 s"),
+        (
+            GOOD.replace("60", "3600") + "slide = 1\n",
+            "fall into 3600 windows, and 12 are the most: choose at least 300",
+        ),
         (GOOD + 'category = "human"\n', "human"),
         (GOOD + 'events = "view"\n', "array"),
     ],

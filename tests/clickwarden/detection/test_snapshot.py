@@ -17,6 +17,7 @@ from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.snapshot import VERSION, compress, dump, dump_outcome, load, outcome_key
+from clickwarden.detection.windows import WindowName
 from clickwarden.errors import SnapshotError
 from clickwarden.settings import Settings
 from tests.clickwarden.detection.reference import Click, batch_of, core, state
@@ -49,7 +50,7 @@ def outcomes(detection: Detection) -> dict[bytes, bytes]:
     return {outcome_key(w.name): dump_outcome(w.outcome) for w in detection.closed if w.outcome is not None}
 
 
-def go_on(detection: Detection, rows: list[Click]) -> tuple[dict[int, list[str]], list[Anomaly]]:
+def go_on(detection: Detection, rows: list[Click]) -> tuple[dict[int, list[WindowName]], list[Anomaly]]:
     findings = detection.count(batch_of(rows))
     return findings.late, findings.anomalies
 
@@ -59,7 +60,8 @@ def go_on(detection: Detection, rows: list[Click]) -> tuple[dict[int, list[str]]
 def test_what_goes_on_from_a_snapshot_goes_on_as_if_there_were_none(
     before: list[Click], after: list[Click], silence: int
 ) -> None:
-    detection = Detection(3, RULES, SETTINGS)
+    sliding = Rule(name="sliding", window=60, threshold=6, slide=20, width=1024)
+    detection = Detection(3, (*RULES, sliding), SETTINGS)
     detection.count(batch_of(before))
     detection.advance(len(before))
     detection.decide(silence)
@@ -133,13 +135,25 @@ def rows(version: int) -> dict[bytes, bytes]:
 def test_every_version_there_ever_was_is_read(version: int) -> None:
     detection = load((GOLDEN / f"{version}.bin").read_bytes(), 0, SETTINGS, rows(version))
     known = core if version == 1 else state
-    assert known(detection) == known(every_kind())
+    same = every_kind() if version >= 4 else without_incidents(every_kind())
+    assert known(detection) == known(same)
     after: list[Click] = [
         ("eve", "view", "q", T + 92),
         ("joe", "login", None, T + 93),
         ("ann", "view", None, T + 300),
     ]
-    assert go_on(detection, after) == go_on(every_kind(), after)
+    assert go_on(detection, after) == go_on(same, after)
+
+
+def without_incidents(detection: Detection) -> Detection:
+    """As it was before anomalies named their incidents."""
+    for ruled in detection.rule_windows:
+        ruled.told = {}
+    windows = [window.suspects.all() for window in detection.open_windows()]
+    for each in [*windows, *(window.outcome.suspects for window in detection.closed if window.outcome)]:
+        for suspect in each.values():
+            suspect.incident = None
+    return detection
 
 
 @pytest.mark.parametrize("version", range(1, VERSION + 1))
@@ -169,7 +183,7 @@ def snapshot() -> bytes:
 
 def test_a_newer_version_is_refused_with_the_cure(snapshot: bytes) -> None:
     newer = snapshot[:2] + bytes([VERSION + 1]) + snapshot[3:]
-    with pytest.raises(SnapshotError, match=r"partition 5 has version 4, .* run the release that wrote it"):
+    with pytest.raises(SnapshotError, match=r"partition 5 has version 5, .* run the release that wrote it"):
         load(newer, 5, SETTINGS, {})
 
 
@@ -193,7 +207,7 @@ def test_whatever_is_no_snapshot_is_refused(content: bytes) -> None:
 
 def test_cells_of_another_size_are_refused(snapshot: bytes) -> None:
     fields = msgspec.msgpack.decode(zstd.decompress(snapshot[3:]))
-    windows = fields[7][0][-1]
+    windows = fields[7][0][4]
     windows[0][4] = windows[0][4][:-1]
     value = snapshot[:3] + zstd.compress(msgspec.msgpack.encode(fields))
     with pytest.raises(SnapshotError, match="broken"):

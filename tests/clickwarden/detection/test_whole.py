@@ -14,11 +14,13 @@ from clickwarden.detection.clicks import Clicks
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.whole import WholeDetection
 from clickwarden.settings import Settings
+from tests.clickwarden.detection.reference import starts_with
 
 T = 1_600_000_020.0  # start of a window of 60 s
 RULES = (
     Rule(name="bot", window=60, threshold=20),
     Rule(name="reader", window=600, threshold=90, events=("view",)),
+    Rule(name="sliding", window=60, threshold=20, slide=20),
 )
 Rows = list[tuple[str, str, float]]
 
@@ -50,10 +52,11 @@ def found(rows: Rows, size: int) -> Sequence[tuple[str, str, str, int]]:
 
 def truth(rows: Rows) -> Counter[tuple[str, str, int]]:
     return Counter(
-        (rule.name, user, int(time) // rule.window)
+        (rule.name, user, start)
         for rule in RULES
         for user, event, time in rows
         if (not rule.events or event in rule.events)
+        for start in starts_with(time, rule)
     )
 
 
@@ -83,6 +86,16 @@ def test_what_is_found_is_told_in_the_order_of_time() -> None:
 def test_a_clock_that_is_wrong_by_years_harms_nobody() -> None:
     rows = [("bot", "view", T + second) for second in range(30)]
     wrong = [("clock", "view", T + 1e8), ("clock", "view", T - 1e8)]
-    assert [(user, count) for _, user, _, count in found(wrong + rows[:15] + wrong + rows[15:], 1)] == [
-        ("bot", 30)
+    told = found(wrong + rows[:15] + wrong + rows[15:], 1)
+    assert [(user, count) for rule, user, _, count in told if rule == "bot"] == [("bot", 30)]
+
+
+def test_windows_that_overlap_or_adjoin_are_one_incident() -> None:
+    rows = [("bot", "view", T + second) for second in range(180)] + [
+        ("bot", "view", T + 600 + i) for i in range(30)
     ]
+    detection = WholeDetection(RULES[2:], Settings(_env_file=None), io.BytesIO())
+    users, events, times = zip(*rows[::-1], strict=True)
+    detection.count(Batch(Clicks(list(users), list(events), [None] * len(users), np.array(times))))
+    incidents = [anomaly.incident_id for _, anomalies in detection.close() for anomaly in anomalies]
+    assert list(Counter(incidents).values()) == [9, 2]
