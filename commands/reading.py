@@ -13,12 +13,16 @@ from clickwarden.formats.recognition import Reading
 from clickwarden.settings import Places, Settings
 from clickwarden.sources.files import STDIN
 
-#: Options that say where a field of a click stands: setting in whose place, and what the field is.
+#: Options that say where a field of a click stands: the setting in whose place, and what is told of it.
 PLACES = {
-    "user": ("field_user_id", "the user"),
-    "event": ("field_event", "the event"),
-    "product": ("field_product_id", "the product"),
-    "time": ("field_timestamp", "the time"),
+    "user": (
+        "field_user_id",
+        "Where the user stands in clicks, in NDJSON or a table: a field or column, a path with full stops "
+        "into one, or several with | between, of which the first counts that is there.",
+    ),
+    "event": ("field_event", "Where the event stands, in the same way."),
+    "product": ("field_product_id", "Where the product stands, in the same way."),
+    "time": ("field_timestamp", "Where the time stands, in the same way."),
 }
 #: Options that say who a client is; see :func:`networks`.
 CLIENTS = [
@@ -43,13 +47,8 @@ CLIENTS = [
 OPTIONS = [
     argument("files", nargs=-1, required=True, type=click.Path(path_type=Path)),
     *(
-        option(
-            f"--{name}",
-            metavar="PLACE",
-            help=f"Where {what} stands in clicks, in NDJSON or a table: a column or field, a path with full "
-            f"stops into one, or several with | between.  [default: CLICKWARDEN_{setting.upper()}]",
-        )
-        for name, (setting, what) in PLACES.items()
+        option(f"--{name}", metavar="PLACE", help=f"{help}  [default: CLICKWARDEN_{setting.upper()}]")
+        for name, (setting, help) in PLACES.items()
     ),
     option(
         "--format",

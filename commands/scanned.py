@@ -4,7 +4,6 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import compress
 from typing import IO
 
 import msgspec
@@ -19,15 +18,13 @@ from clickwarden.detection.detection import Detection, Findings
 from clickwarden.detection.intake import NEARLY_ALL, Counts, Intake
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.whole import WholeDetection
-from clickwarden.formats.clients import address, is_inside
+from clickwarden.formats.clients import address
 from clickwarden.formats.lines import Block
 from clickwarden.settings import Settings
-from commands.unseen import Unseen
+from commands.tally import FEW, Tally
 
 #: Clicks that are counted together; how many does not change what is found.
 BATCH_CLICKS = 16_384
-#: Of fewer clicks all may be one client's.
-COMMON_CLICKS = 20
 #: A silence that is over every window, seconds: no more lines come.
 FOREVER = 1e12
 
@@ -50,9 +47,7 @@ class Scanned(ABC):
         self._left_out: Counter[str] = Counter()
         self._is_log = False
         self._has_address = False
-        self._inside: dict[str, None] = {}
-        self._inside_clicks = 0
-        self._unseen = Unseen()
+        self._tally = Tally()
 
     def take(self, block: Block) -> list[Anomaly]:
         """Count some lines; the anomalies that are found at once."""
@@ -60,7 +55,7 @@ class Scanned(ABC):
         self.lines += block.lines
         self._left_out.update(block.left_out)
         if block.clicks.requests is not None:
-            self._unseen.take(block)
+            self._tally.take(block)
         self._intake.reject(block.clicks.rejected)
         self._rejected.update(record.reason for record in block.clicks.rejected)
         self._is_log |= block.clicks.requests is not None
@@ -69,10 +64,6 @@ class Scanned(ABC):
             anomalies += self._count(batch)
             self._intake.hear(len(batch), batch.events)
             self._ranking.take(batch)
-            if self._is_log:
-                inside = np.fromiter(map(is_inside, batch.users), np.bool_, len(batch.users))
-                self._inside_clicks += int(np.count_nonzero(inside[batch.user]))
-                self._inside |= dict.fromkeys(compress(batch.users, inside.tolist()))
             self._has_address = self._has_address or any(
                 address(user.partition("/")[0]) for user in batch.users
             )
@@ -107,15 +98,8 @@ class Scanned(ABC):
         for reason, count in self._rejected.most_common(1):
             line = visible(self._intake.examples[reason].value[:200].decode(errors="replace"))
             yield f"{count:,} lines were skipped, most often because: {reason}. For example: {line}"
-        if self._unseen.warning:
-            yield self._unseen.warning
         first = self._ranking.first
-        if self._inside_clicks >= max(COMMON_CLICKS, NEARLY_ALL * first.of) and len(self._inside) > 1:
-            share = 100 * self._inside_clicks // first.of
-            yield (
-                f"{share} % of {first.of:,} requests are of {len(self._inside):,} private addresses, such as "
-                f"{next(iter(self._inside))}: if they are proxies of yours, --trusted-proxies names them"
-            )
+        yield from filter(None, (self._tally.hidden, self._tally.inside(first.of)))
         if not self._is_log or not first.of:
             return
         if not self._has_address:
@@ -123,7 +107,7 @@ class Scanned(ABC):
                 f"no client is an address: they are host names, such as {visible(first.user_id)}; if those "
                 "are your own, --format says where in a line the client stands"
             )
-        if first.clicks >= max(COMMON_CLICKS, NEARLY_ALL * first.of):
+        if first.clicks >= max(FEW, NEARLY_ALL * first.of):
             user = visible(first.user_id)
             yield (
                 f"{100 * first.clicks // first.of} % of {first.of:,} requests are of one client, {user}: if "
