@@ -177,11 +177,13 @@ class Decoder:
             with suppress(*UNREADABLE, OtherShape, ClickError, AttributeError):
                 columns, sizes, left = sweep.take(values, records)
                 piece = Piece.of(columns, np.delete(positions, left) if left else positions, sizes)
-                late = self._astray(piece, gathered.stamps)
-                if len(late):
-                    piece = piece.without(late)
+                astray = self._astray(piece, gathered.stamps)
+                if not left and not len(astray):
+                    return piece, positions[:0]
+                if len(astray):
+                    piece = piece.without(astray)
                 if len(piece):
-                    return piece, np.union1d(positions[left], late)
+                    return piece, np.union1d(positions[left], astray)
         return Piece.together([]), positions
 
     def _likely(self, values: Sequence[bytes]) -> Iterator[Sweep]:
