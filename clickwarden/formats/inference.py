@@ -185,7 +185,8 @@ class _Inferring:
         texts = [one for one in self._fields if one.share >= ALWAYS and all(map(may_be_event, one.present))]
         if not texts:
             return Guess(user.setting, "a guess", "there is no other text", (), (doubt,))
-        fewest = min(texts, key=lambda one: len(one.counted))
+        # A time is the last that anybody would take.
+        fewest = min(texts, key=lambda one: (name_score("timestamp", one.names) >= TELLING, len(one.counted)))
         return Guess(fewest.place, "a guess", "any text will do", _examples(fewest), (doubt,))
 
     def _no_text(self) -> str:

@@ -339,6 +339,44 @@ KINDS = {
         "user",
         "@timestamp",
     ),
+    "two kinds in one topic": Kind(
+        lambda one: (
+            {"uid": one.user, "ts": one.time, "event": one.event}
+            if one.number % 2
+            else {"userId": one.user, "time": one.iso, "action": one.event}
+        ),
+        "userId|uid",
+        "time|ts",
+    ),
+    "DynamoDB's stream": Kind(
+        lambda one: {
+            "eventID": one.own,
+            "eventName": "INSERT",
+            "dynamodb": {"NewImage": {"userId": {"S": one.user}, "ts": {"N": str(millis(one))}}},
+        },
+        "dynamodb.NewImage.userId.S",
+        "dynamodb.NewImage.ts.N",
+    ),
+    "Protobuf's time in JSON": Kind(
+        lambda one: {
+            "eventTime": {"seconds": int(one.time), "nanos": 5},
+            "user": {"id": str(one.id)},
+            "eventType": one.event,
+        },
+        "user.id",
+        "eventTime.seconds",
+    ),
+    "times that are none of the click": Kind(
+        lambda one: {
+            "user": {"uid": one.user, "registeredAt": "2020-01-01T00:00:00Z"},
+            "session_start": int(one.time) - one.number % 900,
+            "expiresAt": "2026-05-01T00:00:00Z",
+            "time": one.iso,
+            "type": one.event,
+        },
+        "user.uid",
+        "time",
+    ),
     "names that say nothing": Kind(
         lambda one: {"f1": one.own, "f2": one.uuid, "f3": one.event, "f4": millis(one), "f5": one.product},
         "f2",
