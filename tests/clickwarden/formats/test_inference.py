@@ -568,6 +568,13 @@ def test_what_records_come_in_is_told_and_what_is_none_is_named() -> None:
         "a change that is no click": 1,
     }
     assert len(found.specimens) == 6
+    # What an envelope is around stands in the thing, and not a second time around it.
+    assert {names[0] for one in found.specimens for layer in one.layers for names in layer} == {
+        "user_id",
+        "event",
+        "timestamp",
+        "op",
+    }
     assert found.ignored == 2
     assert sum(found.closed.values()) == 2
     assert any("schema 7" in words for words in found.closed)
