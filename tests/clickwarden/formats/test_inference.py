@@ -531,6 +531,19 @@ def test_what_a_setting_cannot_name_is_not_named() -> None:
     assert inferred(stored).guesses["user_id"].setting == "uid"
 
 
+def test_the_product_of_an_event_whose_envelope_knows_the_rest_is_found_within() -> None:
+    events = [
+        {"specversion": "1.0", "type": one.event, "subject": one.user, "time": one.iso, "id": one.own}
+        | {"data": {"sku": one.product, "price": 9.5}}
+        for one in shopped()
+    ]
+    stored = [StoredRecord(json.dumps(event).encode(), NOON * 1000 + 10**6) for event in events]
+    found = inferred(stored)
+    clicks = Decoder(found.names, 60).decode(stored)
+    assert clicks.users == [one.user for one in shopped()]
+    assert clicks.products == [one.product for one in shopped()]
+
+
 def test_a_product_that_is_none_is_left_out_and_has_no_click_rejected() -> None:
     stored = [
         StoredRecord(
