@@ -17,7 +17,7 @@ from rich.console import Console
 from app.main import app, settings
 from clickwarden.alerts import surveying
 from clickwarden.alerts.survey import OWN, SURVEYED, Survey
-from clickwarden.errors import SettingsError
+from clickwarden.errors import BrokerError, SettingsError
 from clickwarden.formats.choice import bare_decoder_of
 from clickwarden.formats.prefixes import peeled
 from clickwarden.formats.recognition import Reading, recognised
@@ -65,7 +65,10 @@ class Inspect(AsyncCommand):
             survey = survey_of_file(path)
         elif re.fullmatch(r"[A-Za-z0-9._-]{1,200}", source):
             there = settings.model_copy(update={"clicks_topic": source})
-            survey = await surveying.of_topic(there, app.rules)
+            try:
+                survey = await surveying.of_topic(there, app.rules)
+            except BrokerError as error:
+                raise BrokerError(f"{error}; and there is no file {source}") from None
             if survey.settings and source != settings.clicks_topic:
                 survey.settings = {TOPIC: source} | survey.settings
         else:

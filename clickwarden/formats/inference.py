@@ -6,7 +6,7 @@ or is in the future. What is not sure says why.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal, TypeAlias
 
@@ -103,6 +103,10 @@ class _Inferring:
         product = self._product()
         if product is not None:
             guesses["product_id"] = product
+            far = {one.place for one in self._fields if not one.is_near}
+            if self._taken <= far and product.setting not in far:
+                # A CloudEvent that knows all three is the click itself, and its product is within.
+                guesses["product_id"] = replace(product, setting=f"data.{product.setting}")
         return Inference({name: guesses[name] for name in sorted(guesses, key=ORDER.index)}, pattern)
 
     def _take(self, guess: Guess) -> None:
@@ -185,7 +189,8 @@ class _Inferring:
         texts = [one for one in self._fields if one.share >= ALWAYS and all(map(may_be_event, one.present))]
         if not texts:
             return Guess(user.setting, "a guess", "there is no other text", (), (doubt,))
-        fewest = min(texts, key=lambda one: len(one.counted))
+        # A time is the last that anybody would take.
+        fewest = min(texts, key=lambda one: (name_score("timestamp", one.names) >= TELLING, len(one.counted)))
         return Guess(fewest.place, "a guess", "any text will do", _examples(fewest), (doubt,))
 
     def _no_text(self) -> str:

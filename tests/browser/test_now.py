@@ -129,8 +129,9 @@ def test_a_worker_that_cannot_read_its_topic_offers_the_settings_that_do(site: S
     # Whoever does as it says sees.
     worker.terminate()
     read = {"field_user_id": "who.uid", "field_event": "verb", "field_timestamp": "ts"}
-    worker = site.start("two", **read)
+    worker = site.launch("two", **read)
     site.send(*(json.dumps(visit | {"ts": T + 200}).encode() for visit in visits))
+    site.until(lambda: worker.ready, worker)
     page.goto(address(worker))
     expect(page.locator("#headline")).not_to_contain_text("Blind", timeout=RECORDS)
     expect(page.locator("#survey")).to_be_hidden()

@@ -98,6 +98,7 @@ def test_a_topic_that_does_not_exist_and_a_kafka_that_is_not_there_are_a_sentenc
     missing = here.run("inspect", here.settings.clicks_topic)
     assert missing.returncode == 1
     assert f"has no topic '{here.settings.clicks_topic}'" in missing.stderr
+    assert f"there is no file {here.settings.clicks_topic}" in missing.stderr
     assert missing.stderr.count("\n") == 1
 
     here.settings = here.settings.model_copy(update={"broker": "kafka://127.0.0.1:1"})

@@ -340,6 +340,44 @@ KINDS = {
         "user",
         "@timestamp",
     ),
+    "two kinds in one topic": Kind(
+        lambda one: (
+            {"uid": one.user, "ts": one.time, "event": one.event}
+            if one.number % 2
+            else {"userId": one.user, "time": one.iso, "action": one.event}
+        ),
+        "userId|uid",
+        "time|ts",
+    ),
+    "DynamoDB's stream": Kind(
+        lambda one: {
+            "eventID": one.own,
+            "eventName": "INSERT",
+            "dynamodb": {"NewImage": {"userId": {"S": one.user}, "ts": {"N": str(millis(one))}}},
+        },
+        "dynamodb.NewImage.userId.S",
+        "dynamodb.NewImage.ts.N",
+    ),
+    "Protobuf's time in JSON": Kind(
+        lambda one: {
+            "eventTime": {"seconds": int(one.time), "nanos": 5},
+            "user": {"id": str(one.id)},
+            "eventType": one.event,
+        },
+        "user.id",
+        "eventTime.seconds",
+    ),
+    "times that are none of the click": Kind(
+        lambda one: {
+            "user": {"uid": one.user, "registeredAt": "2020-01-01T00:00:00Z"},
+            "session_start": int(one.time) - one.number % 900,
+            "expiresAt": "2026-05-01T00:00:00Z",
+            "time": one.iso,
+            "type": one.event,
+        },
+        "user.uid",
+        "time",
+    ),
     "names that say nothing": Kind(
         lambda one: {"f1": one.own, "f2": one.uuid, "f3": one.event, "f4": millis(one), "f5": one.product},
         "f2",
@@ -494,6 +532,19 @@ def test_what_a_setting_cannot_name_is_not_named() -> None:
     assert inferred(stored).guesses["user_id"].setting == "uid"
 
 
+def test_the_product_of_an_event_whose_envelope_knows_the_rest_is_found_within() -> None:
+    events = [
+        {"specversion": "1.0", "type": one.event, "subject": one.user, "time": one.iso, "id": one.own}
+        | {"data": {"sku": one.product, "price": 9.5}}
+        for one in shopped()
+    ]
+    stored = [StoredRecord(json.dumps(event).encode(), NOON * 1000 + 10**6) for event in events]
+    found = inferred(stored)
+    clicks = Decoder(found.names, 60).decode(stored)
+    assert clicks.users == [one.user for one in shopped()]
+    assert clicks.products == [one.product for one in shopped()]
+
+
 def test_a_product_that_is_none_is_left_out_and_has_no_click_rejected() -> None:
     stored = [
         StoredRecord(
@@ -531,6 +582,13 @@ def test_what_records_come_in_is_told_and_what_is_none_is_named() -> None:
         "a change that is no click": 1,
     }
     assert len(found.specimens) == 6
+    # What an envelope is around stands in the thing, and not a second time around it.
+    assert {names[0] for one in found.specimens for layer in one.layers for names in layer} == {
+        "user_id",
+        "event",
+        "timestamp",
+        "op",
+    }
     assert found.ignored == 2
     assert sum(found.closed.values()) == 2
     assert any("schema 7" in words for words in found.closed)
