@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clickwarden.errors import RegistryError
+from clickwarden.errors import RegistryError, SettingsError
 from clickwarden.formats.records import Fault
 from clickwarden.formats.schema import Schema
 from clickwarden.kafka.registry import Registry, TopicDecoder
@@ -84,6 +84,12 @@ def test_where_there_is_no_answer_a_sentence_says_why(
         client(registry, **given).answer(1)
     assert said in str(error.value)
     assert "wrong-password" not in str(error.value)
+
+
+def test_a_file_without_certificates_is_named(registry: SchemaRegistry) -> None:
+    given: dict[str, Any] = {"registry_url": "https://registry.example", "ssl_cafile": __file__}
+    with pytest.raises(SettingsError, match=rf"^CLICKWARDEN_SSL_CAFILE={__file__}: holds no certificates"):
+        client(registry, **given)
 
 
 def test_another_server_is_no_registry(registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
