@@ -6,6 +6,7 @@ confluent-kafka's serializers.
 
 import json
 import re
+import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ class SchemaRegistry:
         hidden: numbers that it does not know yet, as a copy that lags.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.asked: list[str] = []
         self.hidden: set[int] = set()
         self._schemas: dict[int, dict[str, Any]] = {}
@@ -36,7 +38,7 @@ class SchemaRegistry:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     @property
     def client(self) -> dict[str, str]:
@@ -48,6 +50,8 @@ class SchemaRegistry:
         handler = type("Handler", (_Handler,), {"registry": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler)
         self._port = self._server.server_port
+        if self._tls:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
@@ -131,9 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def schema_registry() -> Iterator[SchemaRegistry]:
+def schema_registry(tls: ssl.SSLContext | None = None) -> Iterator[SchemaRegistry]:
     """One that ends with the test."""
-    registry = SchemaRegistry()
+    registry = SchemaRegistry(tls)
     try:
         yield registry
     finally:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
+from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 from urllib.error import HTTPError
@@ -22,7 +23,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from clickwarden.detection.clicks import Clicks
-from clickwarden.errors import DETAIL_MAX, RegistryError, SchemasMissing
+from clickwarden.errors import DETAIL_MAX, RegistryError, SchemasMissing, SettingsError
 from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.fields import Record
 from clickwarden.formats.records import Fault
@@ -59,6 +60,9 @@ class Registry:
     Args:
         settings: where it is.
 
+    Raises:
+        SettingsError: its certificates cannot be used.
+
     Attributes:
         trouble: while somebody waits for it, that it does not answer, in words that name no address.
     """
@@ -72,9 +76,7 @@ class Registry:
             self._headers["Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
         self._context: ssl.SSLContext | None = None
         if self._url.startswith("https:"):
-            self._context = ssl.create_default_context()
-            if settings.ssl_cafile is not None:
-                self._context.load_verify_locations(settings.ssl_cafile)
+            self._context = _trusting(settings.ssl_cafile)
         self._schemas: dict[int, Schema] = {}
         self._unknown: dict[int, tuple[float, Fault]] = {}
 
@@ -189,7 +191,9 @@ class Registry:
                 raise self._refusal(error) from None
         except (OSError, HTTPException) as error:
             why = getattr(error, "reason", error)
-            raise RegistryError(f"The schema registry does not answer at {self._url} ({why})") from None
+            unknown = isinstance(why, ssl.SSLCertVerificationError)
+            cure = f": set {PREFIX}SSL_CAFILE to who has signed its certificate" if unknown else ""
+            raise RegistryError(f"The schema registry does not answer at {self._url} ({why}){cure}") from None
         except (ValueError, KeyError, TypeError):
             raise RegistryError(
                 f"What answers at {self._url} is no schema registry: set {PREFIX}REGISTRY_URL to one"
@@ -215,6 +219,23 @@ class Registry:
         return RegistryError(
             f"The schema registry does not answer at {self._url} ({error.code} {error.reason})"
         )
+
+
+def _trusting(authorities: Path | None) -> ssl.SSLContext:
+    """TLS that trusts these authorities, and those the machine knows.
+
+    Raises:
+        SettingsError: the file holds none.
+    """
+    context = ssl.create_default_context()
+    if authorities is not None:
+        try:
+            context.load_verify_locations(authorities)
+        except OSError as error:
+            raise SettingsError(
+                f"{PREFIX}SSL_CAFILE={authorities}: holds no certificates ({error})"
+            ) from None
+    return context
 
 
 class _Unknown(Exception):

@@ -3,19 +3,22 @@
 import asyncio
 import json
 import logging
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clickwarden.errors import RegistryError
+from clickwarden.errors import RegistryError, SettingsError
 from clickwarden.formats.records import Fault
 from clickwarden.formats.schema import Schema
 from clickwarden.kafka.registry import Registry, TopicDecoder
 from clickwarden.settings import Settings
 from tests.framed import Record, avro, framed
 from tests.registry import PASSWORD, USER, SchemaRegistry, schema_registry
+from tests.secured import Certificates
 
 
 @pytest.fixture
@@ -84,6 +87,24 @@ def test_where_there_is_no_answer_a_sentence_says_why(
         client(registry, **given).answer(1)
     assert said in str(error.value)
     assert "wrong-password" not in str(error.value)
+
+
+def test_the_authority_of_kafka_is_trusted_too(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    certificates.issue("registry", "IP:127.0.0.1")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificates["registry.pem"], certificates["registry.key"])
+    with schema_registry(tls) as registry:
+        number = registry.register("a", {"schema": '"string"'})
+        assert client(registry, ssl_cafile=certificates["ca.pem"]).schema(number) is not None
+        with pytest.raises(RegistryError, match="set CLICKWARDEN_SSL_CAFILE to who has signed"):
+            client(registry).answer(number)
+
+
+def test_a_file_without_certificates_is_named(registry: SchemaRegistry) -> None:
+    given: dict[str, Any] = {"registry_url": "https://registry.example", "ssl_cafile": __file__}
+    with pytest.raises(SettingsError, match=rf"^CLICKWARDEN_SSL_CAFILE={__file__}: holds no certificates"):
+        client(registry, **given)
 
 
 def test_another_server_is_no_registry(registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
