@@ -193,23 +193,16 @@ def test_several_brokers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (loaded.bootstrap, loaded.broker_urls) == ("a:1,[::1]:2", ["kafka://a:1", "kafka://[::1]:2"])
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("LATENESS", "-1", "clickwarden: CLICKWARDEN_LATENESS=-1: "),
-        ("RULES", "absent.toml", "clickwarden: CLICKWARDEN_RULES=absent.toml: no such file; write one"),
-    ],
-)
-def test_the_worker_says_so_in_a_line_and_does_not_start(name: str, value: str, said: str) -> None:
+def test_the_worker_says_so_in_a_line_and_does_not_start() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "faust", "-A", "app", "worker"],
-        env=os.environ | {PREFIX + name: value},
+        env=os.environ | {PREFIX + "LATENESS": "-1"},
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith(said)
+    assert done.stderr.startswith("clickwarden: CLICKWARDEN_LATENESS=-1: ")
     assert "Traceback" not in done.stderr
 
 

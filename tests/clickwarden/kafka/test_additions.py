@@ -32,9 +32,9 @@ def test_a_topic_that_exists_rules_and_those_that_go_by_its_number_follow(site: 
     site.create()
     settings = site.settings.model_copy(update={"partitions": 1})
     asyncio.run(declare(settings))
-    clicks, rejected, late, anomalies, status = (topic.name for topic in layout(settings))
+    clicks, rejected, late, anomalies, status, rules = (topic.name for topic in layout(settings))
     assert numbers(settings, clicks, rejected, late, anomalies) == [3, 3, 3, 3]
-    assert numbers(settings, status) == [1]
+    assert numbers(settings, status, rules) == [1, 1]
     site.grow(5)
     for _ in range(2):
         assert asyncio.run(follow(settings)) == 5
