@@ -276,3 +276,14 @@ def test_a_single_click_a_little_ahead_is_believed_when_none_disagrees() -> None
     assert detection.leaps
     assert detection.decide(0)
     assert said(detection.close().anomalies) == [("closed", "ann", 9)]
+
+
+def test_a_window_that_overlaps_a_forgotten_one_is_not_forgotten() -> None:
+    detection = Detection(0, RULES[2:], PARAMETERS)
+    detection.count(batch_of([at(10), at(1000, "bob")], [T + 10, T + 1000]))
+    found = detection.count(batch_of([at(59), at(70)], [T + 2000] * 2))
+    assert found.late == {
+        0: [("sliding", T + start) for start in (0, 20, 40)],
+        1: [("sliding", T + start) for start in (20, 40, 60)],
+    }
+    assert found.uncounted == {0: [("sliding", T)]}
