@@ -10,6 +10,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from typing import NamedTuple
 
 from clickwarden.audit.reading import AuditRecord, Click, Ignored, Reader
@@ -251,7 +252,7 @@ class Recount:
         return end <= self._partitions[case.partition].watermark
 
     def crossed(self, case: Case) -> int | None:
-        """How many of its rule and partition went over the threshold in time before; None: it never did."""
+        """Its number, ascending as those of the partition went over a threshold in time; None: it never did."""
         tally = self._tally(case)
         return tally.crossed(case) if tally else None
 
@@ -298,6 +299,7 @@ class _Partition:
         self.now = -math.inf
         self._time = -math.inf
         self.tallies: list[_Tally] = []
+        self._crossings = count()
         # Whatever was counted before the first is told of, it was by that.
         self._ahead = deque([(-1, adoptions[0][1]), *adoptions[1:]])
         self.adopt(begin)
@@ -333,7 +335,7 @@ class _Partition:
             for tally in self.tallies:
                 if tally.name == rule.name:
                     tally.until = min(tally.until, since)
-            self.tallies.append(_Tally(self.number, rule, since, lost=lost))
+            self.tallies.append(_Tally(self.number, rule, since, self._crossings, lost=lost))
 
     def _next(self, window: int) -> float:
         """Start of the next window of that size."""
@@ -356,13 +358,16 @@ class _Partition:
 class _Tally:
     """Clicks by window and user, of one rule in one partition, in windows that start in [since, until)."""
 
-    def __init__(self, partition: int, rule: Rule, since: float, *, lost: bool) -> None:
+    def __init__(
+        self, partition: int, rule: Rule, since: float, crossings: Iterator[int], *, lost: bool
+    ) -> None:
         self.rule, self.since, self.until = rule, since, math.inf
         self.name, self.window, self.events = rule.name, rule.window, frozenset(rule.events)
         self.slide = rule.slide or rule.window
         self.whole_from = math.inf if lost else -math.inf
         self._partition, self._threshold = partition, rule.threshold
         self._in_time: dict[int, dict[str, int]] = {}
+        self._crossings = crossings
         self._crossed: dict[tuple[int, str], int] = {}
         self._late: dict[int, dict[str, list[float]]] = {}
 
@@ -385,14 +390,14 @@ class _Tally:
             self.whole_from = min(self.whole_from, start + self.window + lateness)
         users[user] = clicks = users.get(user, 0) + 1
         if clicks == self._threshold + 1:
-            self._crossed[start, user] = len(self._crossed)
+            self._crossed[start, user] = next(self._crossings)
 
     def count_late(self, user: str, start: int, came: float) -> None:
         """Count a click that came, by Kafka's clock, when its window was closed."""
         self._late.setdefault(start, {}).setdefault(user, []).append(came)
 
     def crossed(self, case: Case) -> int | None:
-        """How many cases went over the threshold in time before this one; None: it never did."""
+        """Number of the case, ascending as they went over a threshold in time; None: it never did."""
         return self._crossed.get((case.window, case.user_id))
 
     @property

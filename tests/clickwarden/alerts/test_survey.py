@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from clickwarden.alerts.survey import Survey, Surveyed
 from clickwarden.detection.rules import Rule
-from clickwarden.formats.clicks import LOG_APPEND_TIME
+from clickwarden.formats.gathered import LOG_APPEND_TIME
 from clickwarden.settings import Settings
 
 NOON = 1773152400
