@@ -252,7 +252,7 @@ class Recount:
         return end <= self._partitions[case.partition].watermark
 
     def crossed(self, case: Case) -> int | None:
-        """Its number, ascending as those of the partition went over a threshold in time; None: it never did."""
+        """Its number, ascending as those of the partition went over in time; None: it never did."""
         tally = self._tally(case)
         return tally.crossed(case) if tally else None
 

@@ -89,6 +89,10 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         share = math.ceil(self.width * self.step / self.window)
         return max(WIDTH_MIN, 1 << (share - 1).bit_length())
 
+    def alike(self, other: "Rule") -> bool:
+        """Whether it has the name and the windows of the other, which it may have been before a change."""
+        return (self.name, self.window, self.step) == (other.name, other.window, other.step)
+
     @property
     def level(self) -> int:
         """Estimate at which a user becomes a suspect."""
