@@ -258,19 +258,22 @@ class _Hearing:
                     self._find("conflicting", _alert_id(case), words)
 
     def _runs(self) -> Iterator[list[Case]]:
-        """Cases of one user under one rule whose windows overlap or adjoin one another."""
-        run: list[Case] = []
-        size = 0
+        """Cases of one user under one rule whose windows overlap or adjoin one another.
+
+        A rule that is given windows of another length or slide is another one here.
+        """
+        by_rule: dict[tuple[int, str, str, int, int], list[Case]] = {}
         for case in sorted(self._incidents):
-            rule = self.truth.rule(case)
-            if rule is None:
-                continue
-            if run and (case[:3] != run[-1][:3] or case.window > run[-1].window + size):
-                yield run
-                run = []
-            run.append(case)
-            size = rule.window
-        if run:
+            if rule := self.truth.rule(case):
+                key = case.partition, case.rule, case.user_id, rule.window, rule.slide
+                by_rule.setdefault(key, []).append(case)
+        for (*_, size, _), (first, *cases) in by_rule.items():
+            run = [first]
+            for case in cases:
+                if case.window > run[-1].window + size:
+                    yield run
+                    run = []
+                run.append(case)
             yield run
 
     def _incidents_of(self, run: list[Case]) -> dict[Case, str]:
