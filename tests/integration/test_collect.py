@@ -474,3 +474,25 @@ def test_a_port_that_is_taken_and_a_key_without_a_token_are_said(tmp_path: Path)
     made = run("--key", SHOP, collect_token=TOKEN)
     assert made.returncode == 0
     assert Keys(TOKEN).is_good(made.stdout.strip(), SHOP)
+
+
+async def test_a_producer_that_is_refused_ends_the_collector(kafka: str, tmp_path: Path) -> None:
+    settings = own(kafka, tmp_path)
+    async with ClickProducer(settings) as producer:
+        await producer.send("u", "view", None, 1_600_000_001.0)
+    (file,) = (tmp_path / "data" / "outbox").iterdir()
+    copy = file.read_bytes()
+    async with ClickProducer(settings) as producer:
+        await producer.send("u", "view", None, 1_600_000_002.0)
+    file.write_bytes(copy)  # as a backup would
+    statuses = []
+    with command(settings, tmp_path) as process:
+        async with aiohttp.ClientSession() as asked:
+            with contextlib.suppress(aiohttp.ClientError):
+                while process.poll() is None:
+                    url = f"http://127.0.0.1:{settings.collect_port}/clicks"
+                    async with asked.post(url, json={"user_id": "u", "event": "view"}) as answer:
+                        statuses.append(answer.status)
+        assert await asyncio.to_thread(process.wait, 30) == 1
+    assert set(statuses) <= {204, 429, 503}
+    assert re.search(r"^clickwarden: CLICKWARDEN_DATA_DIR=.*old copy", (tmp_path / "log").read_text(), re.M)
