@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import Iterator
-from time import monotonic
 from typing import NamedTuple
 
 from faust.types import TP
@@ -13,6 +11,8 @@ from agents import anomalies
 from agents.adoptions import Adoptions
 from agents.aside import Aside
 from agents.decoding import Decoding
+from agents.lateness import Lateness
+from agents.silence import Silence
 from agents.snapshots import SnapshotRows
 from app.application import Application
 from app.delivery import Deliveries
@@ -28,13 +28,6 @@ from clickwarden.times import isotime
 from tables.partitioned import PartitionedTable
 
 log = logging.getLogger(__name__)
-
-#: Late clicks are told of in the log so often.
-TELL_SECONDS = 60.0
-#: Silence after which a single newest click is believed.
-MOMENT_SECONDS = 0.5
-#: The longest pause between two pieces of a stream that is taken for one, seconds.
-PIECE_SECONDS = 300.0
 
 
 class Tables(NamedTuple):
@@ -86,7 +79,7 @@ class Partition:
         intake: what becomes of its records.
         lost: records that Kafka no longer held when they were to be counted.
         capped: closed windows in which the places for suspects were all taken.
-        late_by_silence: late clicks that would have been in time, had not wall clock closed their window.
+        lateness: what is told of clicks that come late.
     """
 
     def __init__(self, app: Application, tables: Tables, partition: int) -> None:
@@ -100,15 +93,13 @@ class Partition:
         self._rules = app.rules
         self.lost = 0
         self.capped = 0
-        self.late_by_silence = self._told_silence = 0
-        self._told_late, self._told_uncounted = self.detection.late, self.detection.uncounted
-        self._told_at = -math.inf
+        self.lateness = Lateness(self.tp, self.detection, app.settings)
+        self._silence = Silence(self.detection, app.settings.idle_timeout)
         self._deliveries = Deliveries(app)
         self._aside = Aside(self._settings, partition, self._deliveries)
         self._adoptions = Adoptions(app, self._rows.owner, self._deliveries)
         self._counting = asyncio.Lock()
         self._saving = asyncio.Lock()
-        self._last_arrival = monotonic()
         self._changed = False
         # Whether all is said that counting has brought up: not if it was cut short.
         self._whole = True
@@ -140,7 +131,7 @@ class Partition:
             self._whole, self._waiting = False, None
             begin = await self._begin(run)
             if begin < run.next_offset:
-                self._last_arrival = monotonic()
+                self._silence.begin()
             while begin < run.next_offset:
                 change = self.detection.adopt(begin)
                 end = run.next_offset if change is None else min(change, run.next_offset)
@@ -177,7 +168,7 @@ class Partition:
         async for batch, next_offset in decoding.decoded(run):
             findings = self.detection.count(batch)
             self.intake.take(batch, findings)
-            self.late_by_silence += findings.late_by_silence
+            self.lateness.by_silence += findings.late_by_silence
             self._advance(next_offset)
             await self._report(findings)
             await self._aside.put_rejected(batch)
@@ -224,7 +215,7 @@ class Partition:
 
     async def checkpoint(self) -> None:
         """Make what was counted durable; see the class for the steps."""
-        self._tell_late()
+        self.lateness.tell()
         async with self._saving:
             if self._changed:
                 async with self._counting:
@@ -232,36 +223,6 @@ class Partition:
                         return
                     packed = self._pack()
                 await self._save(packed)
-
-    def _tell_late(self) -> None:
-        late = self.detection.late - self._told_late
-        uncounted = self.detection.uncounted - self._told_uncounted
-        if not late or monotonic() - self._told_at <= TELL_SECONDS:
-            return
-        self._told_late, self._told_uncounted = self.detection.late, self.detection.uncounted
-        self._told_at = monotonic()
-        if late > uncounted:
-            counted = late - uncounted
-            log.info("%s: %s clicks came when their window was closed, and are counted", self.tp, counted)
-        by_silence = self.late_by_silence - self._told_silence
-        if by_silence:
-            self._told_silence = self.late_by_silence
-            log.warning(
-                "%s: %s clicks were late only because wall clock had closed their window behind a silence; "
-                "where whatever sends them pauses, CLICKWARDEN_IDLE_TIMEOUT=%g s has to be longer than that",
-                self.tp,
-                by_silence,
-                self._settings.idle_timeout,
-            )
-        if uncounted:
-            log.warning(
-                "%s: %s clicks came too late to be counted; they are in %s. A closed window takes clicks for "
-                "CLICKWARDEN_LATE_LIMIT=%g s",
-                self.tp,
-                uncounted,
-                self._settings.late_topic,
-                self._settings.late_limit,
-            )
 
     def _pack(self) -> _Packed:
         # 1. while nothing is counted, so that all it has brought up is sent
@@ -309,15 +270,15 @@ class Partition:
         so that a replay finds it decided. While Kafka is away, or a
         transaction open, nobody can know whether the partition is silent: its
         silence begins when that is over. Nor is a pause silence where event
-        time arrives in pieces (:meth:`_patience`).
+        time arrives in pieces (:class:`~agents.silence.Silence`).
         """
         if not self._read_to_end:
-            self._last_arrival = monotonic()
+            self._silence.begin()
             return
-        if self._told_by_silence() is None:
+        if self._silence.seconds(self._app.rules) is None:
             return
         async with self._saving, self._counting:
-            silence = self._told_by_silence()
+            silence = self._silence.seconds(self._app.rules)
             if not self._whole or silence is None or not self.detection.decide(silence):
                 return
             await self._save(self._pack())
@@ -327,33 +288,6 @@ class Partition:
     @property
     def _read_to_end(self) -> bool:
         return bool(self._app.consumer.is_read_to_end(self.tp, self.detection.next_offset))
-
-    def _told_by_silence(self) -> float | None:
-        """By how many seconds the silence lets event time go on; None where it says nothing.
-
-        After a moment the newest click may be the time, though no other has
-        come to agree: nobody has come to disagree.
-        """
-        silence = self._silence
-        if silence >= self._patience:
-            return silence
-        return 0.0 if silence >= MOMENT_SECONDS and self.detection.leaps else None
-
-    @property
-    def _patience(self) -> float:
-        """Seconds of silence after which nothing is on its way any more.
-
-        Where clicks came unevenly, some later than others by more than from one
-        window to the next, a collector ships them in pieces: the next piece may take as
-        long as the last one did.
-        """
-        spread = self.detection.delays.spread
-        uneven = spread > min((rule.step for rule in self._app.rules), default=math.inf)
-        return self._settings.idle_timeout + (min(spread, PIECE_SECONDS) if uneven else 0.0)
-
-    @property
-    def _silence(self) -> float:
-        return monotonic() - self._last_arrival
 
     async def resume(self) -> None:
         """Take up the state: plan changed rules, and say what was decided before a crash."""

@@ -134,7 +134,7 @@ def partition_status(partition: Partition, consumer: Any, now: float) -> Partiti
         suspects=sum(len(window.suspects) for window in windows),
         crowded_windows=sum(window.full for window in windows),
         uncounted=detection.uncounted,
-        late_by_silence=partition.late_by_silence,
+        late_by_silence=partition.lateness.by_silence,
     )
 
 

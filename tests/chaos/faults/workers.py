@@ -8,7 +8,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from agents.partitions import PIECE_SECONDS
+from agents.silence import PIECE_SECONDS
 from app.pulse import EXIT_CODE
 from tests.chaos.cluster import FENCED, IDLE_SECONDS, SESSION_SECONDS, Broken, Cluster
 from tests.chaos.faults.fault import Faults, any_worker, several_run
