@@ -14,9 +14,9 @@ from rich.table import Table
 
 from app.main import settings
 from clickwarden.alerts.words import limit, plural, visible
-from clickwarden.detection import adoption, rulesfile
+from clickwarden.detection import rulesfile
+from clickwarden.detection.adoption import Adoption
 from clickwarden.detection.rulebook import Change, Edition, by_name
-from clickwarden.detection.rules import Rule
 from clickwarden.errors import SettingsError
 from clickwarden.kafka.rulestopic import RulesTopic, change_of, written
 from commands.command import AsyncCommand
@@ -138,9 +138,9 @@ async def _holds(read: Callable[[], Awaitable[None]], condition: Callable[[], bo
 
 
 def _taken_up(topic: RulesTopic) -> bool:
-    partitions = topic.adoptions.newest.values()
+    last = topic.adoptions.last.values()
     rules = by_name(topic.book.rules)
-    return bool(partitions) and all(by_name(adoption.load(row)[-1].rules) == rules for row in partitions)
+    return bool(last) and all(adoption and by_name(adoption.rules) == rules for adoption in last)
 
 
 def _names(edition: Edition) -> str:
@@ -164,16 +164,16 @@ def _list(topic: RulesTopic) -> None:
     console.print(
         f"by change {change.number} of {change.when}: {visible(change.what)}, {visible(change.who)}"
     )
-    for partition, row in topic.adoptions.newest.items():
-        newest = adoption.load(row)[-1]
-        console.print(
-            f"partition {partition}: {_number(topic, newest.rules)} from offset {newest.offset:,} on"
-        )
+    for partition, adoption in topic.adoptions.last.items():
+        console.print(f"partition {partition}: {_since(topic, adoption)}")
 
 
-def _number(topic: RulesTopic, rules: tuple[Rule, ...]) -> str:
-    number = topic.book.numbered(rules)
-    return f"change {number}" if number else "rules of no change"
+def _since(topic: RulesTopic, adoption: Adoption | None) -> str:
+    if adoption is None:
+        return "rules that this release cannot read: ask a newer one"
+    number = topic.book.numbered(adoption.rules)
+    which = f"change {number}" if number else "rules of no change"
+    return f"{which} from offset {adoption.offset:,} on"
 
 
 def _history(topic: RulesTopic) -> None:

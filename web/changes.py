@@ -1,11 +1,8 @@
 """How the rules in force came to be."""
 
-from contextlib import suppress
-
 import msgspec
 
 from app.main import app
-from clickwarden.detection import adoption
 from clickwarden.detection.rulebook import Edition
 from clickwarden.detection.rules import Rule
 from web.fresh import Fresh
@@ -54,9 +51,9 @@ def history() -> RulesHistory:
     """The changes, as far as this worker has read them."""
     topic = app.rulestopic
     counted: dict[tuple[Rule, ...], list[int]] = {}
-    for partition, row in topic.adoptions.newest.items():
-        with suppress(msgspec.MsgspecError):  # told by a newer release
-            counted.setdefault(adoption.load(row)[-1].rules, []).append(partition)
+    for partition, adoption in topic.adoptions.last.items():
+        if adoption is not None:
+            counted.setdefault(adoption.rules, []).append(partition)
     partitions: dict[int, list[int]] = {}
     for rules, numbers in counted.items():
         partitions.setdefault(topic.book.numbered(rules), []).extend(numbers)

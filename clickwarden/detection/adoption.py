@@ -83,10 +83,18 @@ class AdoptionRows:
             rows[owner] = value
 
     @property
-    def newest(self) -> Mapping[int, bytes]:
-        """What is told of each partition by its newest owner."""
-        return {number: rows[max(rows)] for number, rows in sorted(self._rows.items()) if rows}
+    def last(self) -> Mapping[int, Adoption | None]:
+        """The last adoption of each partition, by its newest owner; None where a newer release tells it."""
+        newest = {number: rows[max(rows)] for number, rows in sorted(self._rows.items()) if rows}
+        return {number: _last(row) for number, row in newest.items()}
 
     def older(self, partition: int, owner: str) -> dict[str, bytes]:
         """What owners before this one told of a partition."""
         return {name: row for name, row in self._rows.get(partition, {}).items() if name < owner}
+
+
+def _last(row: bytes) -> Adoption | None:
+    try:
+        return load(row)[-1]
+    except msgspec.MsgspecError:
+        return None

@@ -202,6 +202,9 @@ def test_a_rule_of_a_newer_release_is_left_out_and_stops_nothing(site: Sites) ->
     right(topic)
     # What this release cannot read stays in the topic, for those that can.
     assert "left out" in topic.run("rules", "list").stdout
+    told = json.dumps([[newer], [[0, [0]]]]).encode()
+    topic.send(told, key=b"adopted/0/9999999999/newer", topic=topic.settings.rules_topic)
+    assert "partition 0: rules that this release cannot read" in topic.run("rules", "list").stdout
 
 
 def test_of_two_changes_at_once_the_second_is_none(site: Sites) -> None:

@@ -55,9 +55,17 @@ def test_it_is_read_as_it_was_written() -> None:
 
 def test_the_newest_owner_is_right_whatever_comes_later() -> None:
     rows = AdoptionRows()
-    for owner, value in (("0001/0000", b"old"), ("0002/0000", b"new"), ("0001/0000", b"zombie")):
-        rows.take(3, owner, value)
-    assert rows.newest == {3: b"new"}
-    assert rows.older(3, "0002/0000") == {"0001/0000": b"zombie"}
+    old, new, zombie = (Adoption(offset, FIRST) for offset in (0, 20, 10))
+    for owner, told in (("0001/0000", old), ("0002/0000", new), ("0001/0000", zombie)):
+        rows.take(3, owner, adoption.dump([told]))
+    assert rows.last == {3: new}
+    assert rows.older(3, "0002/0000") == {"0001/0000": adoption.dump([zombie])}
     rows.take(3, "0002/0000", None)
-    assert rows.newest == {3: b"zombie"}
+    assert rows.last == {3: zombie}
+
+
+def test_what_a_newer_release_tells_is_known_to_be_told() -> None:
+    rows = AdoptionRows()
+    rows.take(3, "0001/0000", adoption.dump([Adoption(0, FIRST)]))
+    rows.take(3, "0002/0000", b'[[{"name":"newer","window":60,"threshold":5,"slope":3}],[[0,[0]]]]')
+    assert rows.last == {3: None}
