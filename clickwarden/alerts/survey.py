@@ -18,6 +18,7 @@ from clickwarden.formats.gathered import LOG_APPEND_TIME
 from clickwarden.formats.inference import ORDER, Inference, infer
 from clickwarden.formats.specimens import Opened, opened
 from clickwarden.kafka.findings import Finding, Sampled
+from clickwarden.kafka.inspection import sampled
 from clickwarden.settings import PREFIX, Settings
 from clickwarden.times import isotime
 
@@ -158,9 +159,7 @@ class Surveyed:
     def sample(self) -> Iterator[Sampled]:
         """The clicks, with where they lie."""
         for partition, clicks in self._decoded.items():
-            records = _records_of(self._partitions[partition], clicks)
-            for user_id, time, record in zip(clicks.users, clicks.times, records, strict=True):
-                yield Sampled(partition, user_id, float(time), record.timestamp / 1000)
+            yield from sampled(partition, self._partitions[partition], clicks)
 
     def survey(self, source: str) -> Survey:
         """All of it, for people."""

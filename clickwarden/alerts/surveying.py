@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple
 
 from aiokafka import ConsumerRecord
 
@@ -26,23 +25,13 @@ from clickwarden.detection.rules import Rule
 from clickwarden.formats.cures import cure
 from clickwarden.formats.json import FRAME
 from clickwarden.formats.lines import Block
+from clickwarden.formats.ndjson import Line
 from clickwarden.formats.recognition import Recognised
 from clickwarden.kafka import inspection
 from clickwarden.kafka.findings import WatchedTopic, findings
 from clickwarden.kafka.registry import TopicDecoder
 from clickwarden.settings import Settings
 from clickwarden.times import isotime
-
-
-class FileRecord(NamedTuple):
-    """A line of a file as a topic's record; stamped, in epoch milliseconds, when it is read."""
-
-    offset: int
-    timestamp: int
-    value: bytes
-    timestamp_type: None = None
-    key: None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 async def of_topic(settings: Settings, rules: Sequence[Rule]) -> Survey:
@@ -98,9 +87,7 @@ def of_file(
     source: str, lines: Sequence[bytes], now: float, rules: Sequence[Rule], settings: Settings
 ) -> Survey:
     """What the lines of a file are, each taken for a record that Kafka received ``now``, epoch seconds."""
-    records = [
-        FileRecord(number, int(now * 1000), line) for number, line in enumerate(lines, 1) if line.strip()
-    ]
+    records = [Line(number, int(now * 1000), line) for number, line in enumerate(lines, 1) if line.strip()]
     return Surveyed({0: records}, rules, settings, in_kafka=False).survey(source)
 
 

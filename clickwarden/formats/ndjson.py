@@ -10,12 +10,14 @@ from clickwarden.formats.json import UNREADABLE
 from clickwarden.formats.lines import Block
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
+    """A line as a topic's record; stamped, in epoch milliseconds, when it is read."""
+
     offset: int
     timestamp: int
-    timestamp_type: None
-    key: bytes | None
-    value: bytes | None
+    value: bytes
+    timestamp_type: None = None
+    key: None = None
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
@@ -29,9 +31,7 @@ class NDJSON:
         """Parse some whole lines, the first of which has this number."""
         now = int(time.time() * 1000)
         lines = data.removesuffix(b"\n").split(b"\n")
-        records = [
-            _Line(number, now, None, None, line) for number, line in enumerate(lines, first) if line.strip()
-        ]
+        records = [Line(number, now, line) for number, line in enumerate(lines, first) if line.strip()]
         clicks = self._decode(records)
         clicks.stamps = None  # of now, which says nothing of the lines
         return Block(clicks, len(lines), 0, blank=len(lines) - len(records))
