@@ -21,7 +21,7 @@ from clickwarden.sources import files as sources
 from clickwarden.sources import tail
 from commands import reading
 from commands.command import BLIND, AsyncCommand
-from commands.scanned import Followed, Scanned, Whole
+from commands.scanned import Growing, Scanned, Whole
 from commands.terminal import describe, show_sight
 
 
@@ -66,15 +66,15 @@ class Scan(AsyncCommand):
         topic, how_read = reading.reading_of(settings, **how)
         if follow:
             path = reading.followed(files)
-            followed = Followed(app.rules, topic)
+            growing = Growing(app.rules, topic)
             late = "no file is whole: what comes late corrects what was said before"
             console.print(f"Following {path}, until Ctrl-C; {late}", style="dim")
             try:
-                await _follow(followed, tail.follow(path, topic, how_read), as_json, console)
+                await _follow(growing, tail.follow(path, topic, how_read), as_json, console)
             except asyncio.CancelledError:
-                _conclude(followed, console)
+                _conclude(growing, console)
                 raise
-            sys.exit(_conclude(followed, console))
+            sys.exit(_conclude(growing, console))
         with tempfile.TemporaryFile() as store:
             whole = Whole(app.rules, topic, store)
             paths = sources.found(files)
@@ -113,7 +113,7 @@ def _read(scanned: Scanned, blocks: Iterator[Block], size: int | None, console: 
             progress.update(task, completed=block.read)
 
 
-async def _follow(scanned: Followed, blocks: Iterator[Block], as_json: bool, console: Console) -> None:
+async def _follow(scanned: Growing, blocks: Iterator[Block], as_json: bool, console: Console) -> None:
     """Count a file as it grows, and print what is found and what cannot be counted."""
     told = ""
     for block in blocks:

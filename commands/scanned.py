@@ -21,7 +21,7 @@ from clickwarden.detection.whole import WholeDetection
 from clickwarden.formats.clients import address
 from clickwarden.formats.lines import Block
 from clickwarden.settings import Settings
-from commands.tally import FEW, Tally
+from commands.clientele import FEW, Clientele
 
 #: Clicks that are counted together; how many does not change what is found.
 BATCH_CLICKS = 16_384
@@ -47,7 +47,7 @@ class Scanned(ABC):
         self._left_out: Counter[str] = Counter()
         self._is_log = False
         self._has_address = False
-        self._tally = Tally()
+        self._clientele = Clientele()
 
     def take(self, block: Block) -> list[Anomaly]:
         """Count some lines; the anomalies that are found at once."""
@@ -55,7 +55,7 @@ class Scanned(ABC):
         self.lines += block.lines
         self._left_out.update(block.left_out)
         if block.clicks.requests is not None:
-            self._tally.take(block)
+            self._clientele.take(block)
         self._intake.reject(block.clicks.rejected)
         self._rejected.update(record.reason for record in block.clicks.rejected)
         self._is_log |= block.clicks.requests is not None
@@ -99,7 +99,7 @@ class Scanned(ABC):
             line = visible(self._intake.examples[reason].value[:200].decode(errors="replace"))
             yield f"{count:,} lines were skipped, most often because: {reason}. For example: {line}"
         first = self._ranking.first
-        yield from filter(None, (self._tally.hidden, self._tally.inside(first.of)))
+        yield from filter(None, (self._clientele.hidden, self._clientele.inside(first.of)))
         if not self._is_log or not first.of:
             return
         if not self._has_address:
@@ -155,7 +155,7 @@ class Whole(Scanned):
         return f"{self._anomalies:,} anomalies"
 
 
-class Followed(Scanned):
+class Growing(Scanned):
     """A file that grows, counted as a worker counts a partition whose records it receives now."""
 
     def __init__(self, rules: Sequence[Rule], topic: Settings) -> None:

@@ -46,7 +46,7 @@ REASONS: dict[str, str] = {
 }
 
 
-class Framing(Protocol):
+class Unframing(Protocol):
     """Opens values of a schema registry: :class:`clickwarden.formats.framing.Framing`, with its packages."""
 
     def knowing(self, answers: Mapping[int, Schema | Fault]) -> AbstractContextManager[None]:
@@ -74,7 +74,7 @@ class Decoder:
         names: Mapping[str, str],
         skew: float,
         pattern: str = "",
-        framing: Callable[[], Framing] | None = None,
+        framing: Callable[[], Unframing] | None = None,
     ) -> None:
         self._names = names
         self._skew = skew

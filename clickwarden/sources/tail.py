@@ -51,7 +51,7 @@ def follow(path: Path, settings: Settings, reading: Reading | None = None) -> It
     sieve, parse, head, first = reading.sieve(), None, b"", 1
     begun = path.is_file()
     with ExitStack() as stack:
-        lines = _Pipe() if path == STDIN else stack.enter_context(_Tail(path))
+        lines = _StandardInput() if path == STDIN else stack.enter_context(_Tail(path))
         while (news := lines.news()) is not None:
             data, number = news
             if not data:
@@ -74,8 +74,8 @@ def follow(path: Path, settings: Settings, reading: Reading | None = None) -> It
             parser(path, head, settings, reading)  # says what is wrong with it
 
 
-class _Pipe:
-    """Standard input."""
+class _StandardInput:
+    """Standard input, as far as it has come."""
 
     def __init__(self) -> None:
         self._file = sys.stdin.buffer.fileno()

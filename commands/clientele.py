@@ -16,7 +16,7 @@ FEW = 20
 REMEMBERED, KEPT = 100_000, 10_000
 
 
-class Tally:
+class Clientele:
     """Counts the requests of each client."""
 
     def __init__(self) -> None:
