@@ -3,6 +3,7 @@
     ClickwardenError
     ├── SettingsError      a setting or a rule is wrong or missing
     ├── BrokerError        Apache Kafka cannot be reached, started or used
+    │   └── TopicMissing   it answers, and has no such topic
     ├── AccessError        Kafka refuses who we say we are, or a right that is needed
     ├── ClickError         a record cannot be counted (see clickwarden.formats.clicks)
     ├── OutboxError        the outbox cannot be used
@@ -27,6 +28,10 @@ class SettingsError(ClickwardenError):
 
 class BrokerError(ClickwardenError):
     """Apache Kafka cannot be reached, started or used."""
+
+
+class TopicMissing(BrokerError):
+    """Kafka answers, and has no such topic, so that nobody has written to it yet."""
 
 
 class AccessError(ClickwardenError):

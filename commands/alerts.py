@@ -13,7 +13,7 @@ from agents.status import GONE_SECONDS, Status, blindness_of
 from app.main import settings
 from clickwarden.alerts.sight import Blindness
 from clickwarden.detection.anomaly import Anomaly
-from clickwarden.errors import BrokerError
+from clickwarden.errors import BrokerError, TopicMissing
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.reader import poll, reader, to_end
 from commands.command import AsyncCommand
@@ -60,7 +60,7 @@ async def _blindness() -> Blindness | None:
                 begin = (await consumer.beginning_offsets([partition]))[partition]
                 consumer.seek(partition, max(begin, end - WORDS))
             records = [record async for _, run in to_end(consumer) for record in run]
-    except BrokerError:
+    except TopicMissing:
         return None  # no worker has said anything yet
     newest = max((record.timestamp for record in records), default=0)
     said: dict[str, Status] = {}

@@ -22,7 +22,7 @@ from clickwarden.audit.recount import Recount, excuses
 from clickwarden.detection import rulesfile
 from clickwarden.detection.intake import FATES, WINDOWS, Commonest, Counts, Intake
 from clickwarden.detection.rules import Rule
-from clickwarden.errors import BrokerError, ClickwardenError
+from clickwarden.errors import ClickwardenError, TopicMissing
 from clickwarden.kafka.findings import is_compacted
 from clickwarden.kafka.inspection import configuration
 from clickwarden.kafka.reader import reader, to_end
@@ -159,7 +159,7 @@ async def _adoptions(progress: Progress) -> Adoptions:
     try:
         async with reader(settings, settings.rules_topic) as consumer:
             records = [record async for _, run in _read(consumer, "Rules", progress) for record in run]
-    except BrokerError:
+    except TopicMissing:
         return {}
     return adoptions_told(records)
 

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from clickwarden.errors import BrokerError
+from clickwarden.errors import TopicMissing
 from clickwarden.kafka import rights, roles
 from clickwarden.settings import Settings
 
@@ -23,7 +23,8 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
     """A consumer at the beginning of every partition of the topics.
 
     Raises:
-        BrokerError: Kafka does not answer, now or while the consumer is in use; or a topic does not exist.
+        TopicMissing: a topic does not exist.
+        BrokerError: Kafka does not answer, now or while the consumer is in use.
         AccessError: Kafka refuses us, or denies the right to read one.
     """
     needed = roles.reader(*topics)
@@ -41,7 +42,7 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
         await admin.start()
         # A topic is asked for by its name only once it is known: a broker may create what it is asked for.
         for topic in set(topics).difference(await admin.list_topics()):
-            raise BrokerError(
+            raise TopicMissing(
                 f"Kafka at {settings.bootstrap} has no topic {topic!r}; 'faust -A app worker' creates it, "
                 "CLICKWARDEN_CLICKS_TOPIC and CLICKWARDEN_ANOMALIES_TOPIC name others"
             )

@@ -18,6 +18,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from clickwarden.detection.anomaly import Anomaly, alert_id
+from clickwarden.errors import BrokerError, TopicMissing
+from clickwarden.kafka.reader import reader
 from clickwarden.kafka.topics import declare
 from clickwarden.sandbox.broker import Broker
 from clickwarden.settings import Settings
@@ -250,6 +252,19 @@ async def test_verify_says_why_it_could_not(settings: Settings) -> None:
     away = faust(settings.model_copy(update={"broker": "kafka://127.0.0.1:1"}), "verify", "--json")
     assert (away.returncode, away.stdout) == (2, "")
     assert "CLICKWARDEN_BROKER=kafka://127.0.0.1:1: Kafka does not answer" in away.stderr
+
+
+async def test_a_topic_that_nobody_wrote_to_is_told_from_a_kafka_that_does_not_answer(
+    settings: Settings,
+) -> None:
+    with pytest.raises(TopicMissing, match="has no topic 'absent'"):
+        async with reader(settings, "absent"):
+            pass
+    away = settings.model_copy(update={"broker": "kafka://127.0.0.1:1"})
+    with pytest.raises(BrokerError, match="does not answer") as silent:
+        async with reader(away, "absent"):
+            pass
+    assert not isinstance(silent.value, TopicMissing)
 
 
 async def test_alerts_shows_the_last_word_on_each(settings: Settings, producer: AIOKafkaProducer) -> None:
