@@ -4,7 +4,7 @@ import logging
 from time import time
 
 from clickwarden.detection import rulesfile
-from clickwarden.detection.rulebook import by_name
+from clickwarden.detection.rules import by_name
 from clickwarden.errors import SettingsError
 from clickwarden.kafka.rulestopic import RulesTopic, change_of, written
 from clickwarden.settings import Settings

@@ -16,7 +16,8 @@ from app.main import settings
 from clickwarden.alerts.words import limit, plural, visible
 from clickwarden.detection import rulesfile
 from clickwarden.detection.adoption import Adoption
-from clickwarden.detection.rulebook import Change, Edition, by_name
+from clickwarden.detection.rulebook import Change, Edition
+from clickwarden.detection.rules import by_name
 from clickwarden.errors import SettingsError
 from clickwarden.kafka.rulestopic import RulesTopic, change_of, written
 from commands.command import AsyncCommand

@@ -12,7 +12,7 @@ from clickwarden.alerts.feed import Entry
 from clickwarden.alerts.incidents import Incident, apart, incidents
 from clickwarden.alerts.words import Count, counterfactual
 from clickwarden.detection.activity import Row
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import by_name
 from web.live import feed, following, suspects
 
 
@@ -139,7 +139,7 @@ def _mix(windows: Iterable[UserWindow]) -> Counter[str]:
 
 def _counterfactual(windows: list[UserWindow]) -> str | None:
     """What would have been different, of the worst window of each rule that was broken."""
-    rules: dict[str, Rule] = {rule.name: rule for rule in app.rules}
+    rules = by_name(app.rules)
     worst: dict[str, UserWindow] = {}
     for window in windows:
         if window.anomaly and (window.rule not in worst or window.count_high > worst[window.rule].count_high):

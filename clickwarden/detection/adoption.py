@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from clickwarden.detection.detection import Detection
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import Rule, by_name
 
 #: Changes of rules that are told of a partition; of older ones its clicks are long gone.
 KEPT = 1000
@@ -40,13 +40,9 @@ def adoptions_of(detection: Detection, known: Sequence[Adoption]) -> list[Adopti
     planned = [Adoption(offset, rules) for offset, rules in detection.changes]
     position = min([detection.next_offset or 0, *(adoption.offset for adoption in planned)])
     adopted = [adoption for adoption in known if adoption.offset < position]
-    if not adopted or _different(adopted[-1].rules, detection.rules):
+    if not adopted or by_name(adopted[-1].rules) != by_name(detection.rules):
         adopted.append(Adoption(position, detection.rules))
     return (adopted + planned)[-KEPT:]
-
-
-def _different(rules: Sequence[Rule], others: Sequence[Rule]) -> bool:
-    return sorted(rules, key=lambda rule: rule.name) != sorted(others, key=lambda rule: rule.name)
 
 
 def dump(adoptions: Sequence[Adoption]) -> bytes:

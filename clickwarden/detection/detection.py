@@ -17,7 +17,7 @@ from clickwarden.detection.clock import Delays, EventClock, Passage
 from clickwarden.detection.closed import ClosedWindow, ClosedWindows, LateClick, Outcome
 from clickwarden.detection.incidents import Incidents
 from clickwarden.detection.rule_windows import Counting, RuleWindows
-from clickwarden.detection.rules import Rule, spelled
+from clickwarden.detection.rules import Rule, by_name, spelled
 from clickwarden.detection.suspects import Suspect
 from clickwarden.detection.windows import Window, WindowName
 from clickwarden.times import isotime
@@ -141,7 +141,7 @@ class Detection:
         a worker that died since; counted again, it must tell the same.
         """
         planned = self.changes[-1][1] if self.changes else self.rules
-        if {rule.name: rule for rule in planned} == {rule.name: rule for rule in rules}:
+        if by_name(planned) == by_name(rules):
             return False
         self.changes.append((offset, tuple(rules)))
         return True
@@ -166,7 +166,7 @@ class Detection:
         Windows that hold the newest click, and older ones, stay with the rule
         that they were opened under, so that a change drops no count.
         """
-        wanted = {rule.name: rule for rule in rules}
+        wanted = by_name(rules)
         for ruled in self._in_effect():
             rule = wanted.get(ruled.rule.name)
             if rule == ruled.rule:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import Rule, by_name
 from clickwarden.detection.ruletest import Draft
 
 
@@ -112,8 +112,3 @@ class Rulebook:
             edition.change.number for edition in reversed(self.editions) if by_name(edition.rules) == wanted
         )
         return next(found, 0)
-
-
-def by_name(rules: Sequence[Rule]) -> dict[str, Rule]:
-    """The rules in no order."""
-    return {rule.name: rule for rule in rules}

@@ -116,6 +116,11 @@ def spelled(events: Sequence[str], separator: str) -> str:
     return separator.join((*([", ".join(names[:-1])] if names[1:] else ()), *names[-1:]))
 
 
+def by_name(rules: Sequence[Rule]) -> dict[str, Rule]:
+    """The rules in no order."""
+    return {rule.name: rule for rule in rules}
+
+
 def digest_of(rules: Sequence[Rule]) -> str:
     """What tells rules from others, whatever their order."""
     encoded = msgspec.json.encode(sorted(rules, key=lambda rule: rule.name))
