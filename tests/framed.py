@@ -74,6 +74,7 @@ def fates(clicks: Clicks, records: Sequence[Record]) -> list[list[Any]]:
         found[place][element] = columned
     for bad in clicks.rejected:
         assert bad.reason in REASONS
+        assert (bad.element is None) == (sizes[bad.record] == 1)
         assert bad.element is not None or bad.value == records[bad.record].value
         found[bad.record][bad.element or 0] = bad.reason
     assert sum(fate == "ignored" for record in found for fate in record) == clicks.ignored

@@ -7,7 +7,6 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from clickwarden.audit import reading
 from clickwarden.audit.reading import Reader
 from clickwarden.detection.clicks import Clicks
 from clickwarden.formats.choice import decoder_of
-from clickwarden.formats.clicks import REASONS
 from clickwarden.settings import Settings
+from tests.framed import Record, fates
 
 T = 1_600_000_000
 RECEIVED = 1_700_000_000_000  # milliseconds
@@ -26,16 +25,6 @@ SEED = int(os.environ.get("SEED", secrets.randbelow(10_000)))
 RECORDS = 10_000
 
 Headers = tuple[tuple[str, bytes], ...]
-
-
-@dataclass(frozen=True)
-class Record:
-    value: bytes | None
-    offset: int = 0
-    timestamp: int = RECEIVED
-    timestamp_type: int = 1
-    key: bytes | None = None
-    headers: Headers = ()
 
 
 def encoded(value: Any) -> bytes:
@@ -54,25 +43,6 @@ def decode(*records: Record, **given: Any) -> Clicks:
     return decoder_of(Settings(_env_file=None, **given))().decode(records)
 
 
-def fates(clicks: Clicks, run: list[Record]) -> list[list[Any]]:
-    """What became of all that each record holds: user, event and time of a click, or a reason."""
-    sizes = [1] * len(run) if clicks.sizes is None else clicks.sizes.tolist()
-    found: list[list[Any]] = [["ignored"] * size for size in sizes]
-    places = range(len(clicks.users)) if clicks.records is None else clicks.records.tolist()
-    elements = [0] * len(clicks.users) if clicks.elements is None else clicks.elements.tolist()
-    columns = zip(clicks.users, clicks.events, clicks.times.tolist(), strict=True)
-    for place, element, columned in zip(places, elements, columns, strict=True):
-        found[place][element] = columned
-    for bad in clicks.rejected:
-        assert bad.reason in REASONS
-        assert (bad.element is None) == (sizes[bad.record] == 1)
-        found[bad.record][bad.element or 0] = bad.reason
-    held = sum(fate == "ignored" for record in found for fate in record)
-    assert held == clicks.ignored
-    assert sum(sizes) == len(clicks.users) + len(clicks.rejected) + clicks.ignored
-    return found
-
-
 def recounted(record: Record, reader: Reader) -> list[Any]:
     """What the recount makes of it; not why."""
     names: dict[type, str] = {reading.Ignored: "ignored", reading.Refused: "refused"}
@@ -86,7 +56,8 @@ def users(value: Any, /, *, headers: Headers = (), key: bytes | None = None, **g
     again = recounted(record, Reader(Settings(_env_file=None, **given)))
     same = [fate if fate == "ignored" or isinstance(fate, tuple) else "refused" for fate in found]
     assert again == same
-    (_, among) = fates(decode(Record(encoded(click())), record, **given), [record, record])
+    run = [Record(encoded(click())), record]
+    (_, among) = fates(decode(*run, **given), run)
     assert among == found
     return [fate if isinstance(fate, str) else fate[0] for fate in found]
 
