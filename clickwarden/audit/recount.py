@@ -327,19 +327,19 @@ class _Partition:
             if tally.until < math.inf:
                 continue
             if wanted is None:
-                tally.until = self._next(tally.window)
+                tally.until = self._next(tally.slide)
             elif wanted == tally.rule:
                 del rules[tally.name]  # as before
         for rule in rules.values():
-            since = self._next(rule.window)
+            since = self._next(_slide(rule))
             for tally in self.tallies:
                 if tally.name == rule.name:
                     tally.until = min(tally.until, since)
             self.tallies.append(_Tally(self.number, rule, since, self._crossings, lost=lost))
 
-    def _next(self, window: int) -> float:
-        """Start of the next window of that size."""
-        return self.newest if math.isinf(self.newest) else (int(self.newest) // window + 1) * window
+    def _next(self, slide: int) -> float:
+        """Start of the next window, of which one begins every so many seconds."""
+        return self.newest if math.isinf(self.newest) else (int(self.newest) // slide + 1) * slide
 
     def advance(self, time: float, received: float | None, lateness: float) -> None:
         """Let a click move the time."""
@@ -363,7 +363,7 @@ class _Tally:
     ) -> None:
         self.rule, self.since, self.until = rule, since, math.inf
         self.name, self.window, self.events = rule.name, rule.window, frozenset(rule.events)
-        self.slide = rule.slide or rule.window
+        self.slide = _slide(rule)
         self.whole_from = math.inf if lost else -math.inf
         self._partition, self._threshold = partition, rule.threshold
         self._in_time: dict[int, dict[str, int]] = {}
@@ -428,6 +428,11 @@ class _Tally:
                 count = Count(in_time.get(user, 0), len(came), settled)
                 if count.total > self._threshold:
                     yield Case(self._partition, self.name, user, start), count
+
+
+def _slide(rule: Rule) -> int:
+    """Seconds from the start of one window to the next."""
+    return rule.slide or rule.window
 
 
 def excuses(records: Iterable[AuditRecord], topic: str) -> dict[Place, Missed]:

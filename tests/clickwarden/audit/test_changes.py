@@ -29,7 +29,8 @@ def rules(draw: st.DrawFn) -> tuple[Rule, ...]:
     return tuple(
         Rule(
             name=name,
-            window=draw(st.sampled_from([10, 60, 90])),
+            window=(window := draw(st.sampled_from([10, 60, 90]))),
+            slide=draw(st.sampled_from([0, window // 2, window // 5])),
             threshold=draw(st.integers(2, 8)),
             events=draw(st.sampled_from([(), ("view",)])),
             width=1024,
