@@ -63,7 +63,7 @@ async def of_topic(settings: Settings, rules: Sequence[Rule]) -> Survey:
             )
         sample = list(surveyed.sample())
         topic = WatchedTopic(name, settings.bootstrap, partitions, config, sample)
-        found.findings = findings(topic, max(rule.window for rule in rules), partitions)
+        found.findings = findings(topic, max((rule.window for rule in rules), default=0), partitions)
         return found
 
     return await asyncio.to_thread(survey)
