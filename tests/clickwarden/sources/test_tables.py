@@ -294,3 +294,15 @@ def test_a_dump_of_several_formats_is_one_stream_in_order(tmp_path: Path) -> Non
     blocks = files.read_all(files.found([tmp_path]), Settings(_env_file=None))
     assert [user for block in blocks for user in block.clicks.users] == ["a", "b", "c"]
     assert datetime.fromtimestamp(AT, UTC).year == 2015
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"PK\x03\x04\x14\x00\r\x01,\x02", "is a zip archive: unpack it first"), (b"a\rb,c", "is neither")],
+    ids=["zip", "carriage return"],
+)
+def test_what_is_no_text_is_no_table_and_no_traceback(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "export"
+    path.write_bytes(content)
+    with pytest.raises(ClickwardenError, match=words):
+        rows(path)
