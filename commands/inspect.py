@@ -94,14 +94,15 @@ def survey_of_file(path: Path) -> Survey:
         return Survey(f"{path}", 0, warnings=[f"{path} is empty"])
     found = recognised(head, Reading(), bare_decoder_of(settings), settings.field_names)
     source = f"{path}: the first {sum(map(bool, lines)):,} lines"
-    survey = surveying.of_file(source, peeled(lines)[0], time.time(), app.rules, settings)
+    bare = peeled(lines)[0]
+    survey = surveying.of_file(source, bare, time.time(), app.rules, settings)
     if not isinstance(found, str) and found.is_log and not _has_users(survey):
         with tempfile.TemporaryFile() as store:
             scanned = Whole(app.rules, settings, store)
             block = Reading().sieve()(found.parse(head, 1))
             scanned.take(block)
             log = surveying.of_log(source, found, block, app.rules, list(scanned.warnings()))
-        if _places(survey)[:1] == _places(log)[:1]:  # they may also be the records of a topic
+        if bare == lines and _places(survey)[:1] == _places(log)[:1]:  # they may also be a topic's records
             log.settings = survey.settings
             log.facts["in a topic"] = "the settings below read such records; scan and replay need none"
         return log
@@ -124,10 +125,13 @@ def _write(env: Path, survey: Survey) -> None:
     """Write the settings to a file, and take those of ours away that would read the records otherwise.
 
     Raises:
-        SettingsError: there are none, or the file cannot be written.
+        SettingsError: the file cannot be written.
     """
+    console = Console(stderr=True, highlight=False)
     if not survey.settings:
-        raise SettingsError(f"--write {env}: there is nothing to set")
+        why = ": scan and replay read it as it is" if survey.clicks else ""
+        console.print(f"{env} stays as it is: there is nothing to set{why}", markup=False, soft_wrap=True)
+        return
     try:
         known = dotenv_values(env)
         for name in known.keys() & set(OWN) - survey.settings.keys():
@@ -136,7 +140,6 @@ def _write(env: Path, survey: Survey) -> None:
             set_key(env, name, value, quote_mode="auto", follow_symlinks=True)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--write {env}: {error}") from None
-    console = Console(stderr=True, highlight=False)
     console.print(f"{len(survey.settings)} settings written to {env}", markup=False, soft_wrap=True)
     for name, value in survey.settings.items():
         if os.environ.get(name, value) != value:
