@@ -158,7 +158,10 @@ def recognised_rows(
         return Recognised(JSONLog(fields, reading.clients()), "a web server's log in a table", fields)
     options = {"user_id": "--user", "event": "--event", "product_id": "--product", "timestamp": "--time"}
     said = " and ".join(f"no column {names[field]} ({options[field]} names another)" for field in absent)
-    return f"has {said}; its columns are {tables.spelled(columns)}"
+    return (
+        f"has {said}; its columns are {tables.spelled(columns)}; 'faust -A app inspect FILE' says which of "
+        "them hold what"
+    )
 
 
 def _are_of_log(names: Mapping[str, str], fields: Mapping[str, jsonlog.Path]) -> bool:

@@ -178,3 +178,28 @@ def test_a_log_in_json_is_one_unless_another_user_is_named(
     done = run(log, "--json", **{f"CLICKWARDEN_FIELD_{name}": place for name, place in names.items()})
     (anomaly,) = map(json.loads, done.stdout.splitlines())
     assert " ".join([anomaly["user_id"], *anomaly["events"]]) == found
+
+
+def test_who_cannot_be_seen_is_told_of_inspect(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(RULES)
+    visits = tmp_path / "visits.ndjson"
+    visits.write_text('{"who": {"uid": 7}, "what": "view", "at": 1600000020}\n' * 60)
+    done = run(visits)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "BLIND: None of the 60 records" in done.stderr
+    assert done.stderr.endswith(
+        "'faust -A app inspect FILE' says which settings read it, and --write .env writes them\n"
+    )
+    table = tmp_path / "visits.csv"
+    table.write_text("who,what,at\n7,view,1600000020\n")
+    assert "'faust -A app inspect FILE' says which of them hold what" in run(table).stderr
+
+
+def test_a_file_has_no_time_of_kafkas_and_its_clicks_are_not_all_of_now(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(RULES)
+    timeless = tmp_path / "clicks.ndjson"
+    timeless.write_text('{"user_id": "ann", "event": "view"}\n' * 60)
+    done = run(timeless, CLICKWARDEN_FIELD_TIMESTAMP="@timestamp")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("clickwarden: CLICKWARDEN_FIELD_TIMESTAMP=@timestamp is when Kafka")
+    assert done.stderr.count("\n") == 1

@@ -163,7 +163,8 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(tmp_path: Path
     with pytest.raises(ClickwardenError) as caught:
         rows(path, **NAMED | {"field_user_id": "user"})
     assert str(caught.value) == (
-        f"{path}: has no column user (--user names another); its columns are uid, kind, at"
+        f"{path}: has no column user (--user names another); its columns are uid, kind, at; "
+        "'faust -A app inspect FILE' says which of them hold what"
     )
     with pytest.raises(ClickwardenError, match=r"no column sku \(--product names another"):
         rows(path, **NAMED, field_product_id="sku")
