@@ -108,7 +108,7 @@ def _recognised_lines(
 ) -> Recognised | str:
     bare, peel = peeled(lines)
     text = _text(bare)
-    objects = sum(line.strip()[:1] == b"{" and line.strip()[-1:] == b"}" for line in bare)
+    objects = sum(map(_is_json, bare))
     if reading.named and 2 * objects <= len(bare):
         return NAMED
     if reading.named:
@@ -162,6 +162,12 @@ def recognised_rows(
         f"has {said}; its columns are {tables.spelled(columns)}; 'faust -A app inspect FILE' says which of "
         "them hold what"
     )
+
+
+def _is_json(line: bytes) -> bool:
+    """Whether a line is an object, or an array of some, as records of a topic may be."""
+    line = line.strip()
+    return (line[:1], line[-1:]) == (b"{", b"}") or (line[:2], line[-2:]) == (b"[{", b"}]")
 
 
 def _are_of_log(names: Mapping[str, str], fields: Mapping[str, jsonlog.Path]) -> bool:

@@ -203,3 +203,11 @@ def test_a_file_has_no_time_of_kafkas_and_its_clicks_are_not_all_of_now(tmp_path
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("clickwarden: CLICKWARDEN_FIELD_TIMESTAMP=@timestamp is when Kafka")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_line_may_hold_several_clicks_as_a_record_of_the_topic_may(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(RULES)
+    batches = tmp_path / "batches.ndjson"
+    batches.write_text(f"[{', '.join(lines('eve', 20, T))}]\n" * 3)
+    (anomaly,) = map(json.loads, run(batches, "--json").stdout.splitlines())
+    assert (anomaly["user_id"], anomaly["count"]) == ("eve", 60)
