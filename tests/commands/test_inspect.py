@@ -243,6 +243,16 @@ def test_settings_for_a_topic_are_not_told_of_lines_that_stand_in_something_else
     assert "in a topic" not in inside["facts"]
 
 
+def test_of_a_folder_the_first_file_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "lake/day=1").mkdir(parents=True)
+    (tmp_path / "lake/_SUCCESS").touch()
+    rows = [{"uid": f"u-{n % 7}", "event": "view", "ts": f"{NOON}:{n:02}Z"} for n in range(40)]
+    first = write(tmp_path / "lake/day=1/part-0.ndjson", rows)
+    survey = told(tmp_path / "lake")
+    assert survey["source"].startswith(f"{first}: ")
+    assert survey["settings"]["CLICKWARDEN_FIELD_USER_ID"] == "uid"
+
+
 def test_a_strangers_text_does_nothing_to_a_terminal(tmp_path: Path) -> None:
     rows = [
         {"uid": f"\x1b[2J{n % 5}\u202e", "event": "[bold]x[/bold]", "ts": f"{NOON}:{n:02}Z"}
