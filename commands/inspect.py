@@ -22,7 +22,7 @@ from clickwarden.formats.choice import bare_decoder_of
 from clickwarden.formats.prefixes import peeled
 from clickwarden.formats.recognition import Reading, recognised
 from clickwarden.settings import PREFIX
-from clickwarden.sources.files import STDIN, beginning
+from clickwarden.sources.files import STDIN, beginning, found
 from commands.command import BLIND, AsyncCommand
 from commands.scanned import Whole
 from commands.terminal import show_survey
@@ -34,8 +34,9 @@ class Inspect(AsyncCommand):
     """Say what the records of a topic, or the lines of a file, are, and which settings read them.
 
     Nothing need be set but where Kafka is. The newest thousand records of the
-    topic SOURCE are looked at, or the first thousand lines of the file SOURCE; -
-    is standard input. A file of that name goes before a topic.
+    topic SOURCE are looked at, or the first thousand lines of the file SOURCE,
+    or of the first file in the folder SOURCE; - is standard input. A file of
+    that name goes before a topic.
 
     Told are what the records come in, their key, time stamps and order; which
     field is probably the user, the time, the event and the product, and how
@@ -61,6 +62,8 @@ class Inspect(AsyncCommand):
     async def run(self, source: str, as_json: bool, env: Path | None) -> None:
         """Print it; exit with its code."""
         path = Path(source)
+        if await asyncio.to_thread(path.is_dir):
+            path = (await asyncio.to_thread(found, [path]))[0]
         if path == STDIN or await asyncio.to_thread(path.is_file):
             survey = survey_of_file(path)
         elif re.fullmatch(r"[A-Za-z0-9._-]{1,200}", source):
@@ -92,21 +95,22 @@ def survey_of_file(path: Path) -> Survey:
     lines = head.split(b"\n")
     if not head.strip():
         return Survey(f"{path}", 0, warnings=[f"{path} is empty"])
-    found = recognised(head, Reading(), bare_decoder_of(settings), settings.field_names)
+    known = recognised(head, Reading(), bare_decoder_of(settings), settings.field_names)
     source = f"{path}: the first {sum(map(bool, lines)):,} lines"
-    survey = surveying.of_file(source, peeled(lines)[0], time.time(), app.rules, settings)
-    if not isinstance(found, str) and found.is_log and not _has_users(survey):
+    bare = peeled(lines)[0]
+    survey = surveying.of_file(source, bare, time.time(), app.rules, settings)
+    if not isinstance(known, str) and known.is_log and not _has_users(survey):
         with tempfile.TemporaryFile() as store:
             scanned = Whole(app.rules, settings, store)
-            block = Reading().sieve()(found.parse(head, 1))
+            block = Reading().sieve()(known.parse(head, 1))
             scanned.take(block)
-            log = surveying.of_log(source, found, block, app.rules, list(scanned.warnings()))
-        if _places(survey)[:1] == _places(log)[:1]:  # they may also be the records of a topic
+            log = surveying.of_log(source, known, block, app.rules, list(scanned.warnings()))
+        if bare == lines and _places(survey)[:1] == _places(log)[:1]:  # they may also be a topic's records
             log.settings = survey.settings
             log.facts["in a topic"] = "the settings below read such records; scan and replay need none"
         return log
-    if isinstance(found, str) and not survey.forms:
-        survey.warnings = [f"{path} {found}"]
+    if isinstance(known, str) and not survey.forms:
+        survey.warnings = [f"{path} {known}"]
     return survey
 
 
@@ -124,10 +128,13 @@ def _write(env: Path, survey: Survey) -> None:
     """Write the settings to a file, and take those of ours away that would read the records otherwise.
 
     Raises:
-        SettingsError: there are none, or the file cannot be written.
+        SettingsError: the file cannot be written.
     """
+    console = Console(stderr=True, highlight=False)
     if not survey.settings:
-        raise SettingsError(f"--write {env}: there is nothing to set")
+        why = ": scan and replay read it as it is" if survey.clicks else ""
+        console.print(f"{env} stays as it is: there is nothing to set{why}", markup=False, soft_wrap=True)
+        return
     try:
         known = dotenv_values(env)
         for name in known.keys() & set(OWN) - survey.settings.keys():
@@ -136,7 +143,6 @@ def _write(env: Path, survey: Survey) -> None:
             set_key(env, name, value, quote_mode="auto", follow_symlinks=True)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--write {env}: {error}") from None
-    console = Console(stderr=True, highlight=False)
     console.print(f"{len(survey.settings)} settings written to {env}", markup=False, soft_wrap=True)
     for name, value in survey.settings.items():
         if os.environ.get(name, value) != value:

@@ -30,14 +30,17 @@ console = Console(highlight=False, markup=False, soft_wrap=True)
 
 
 class Rules(AsyncCommand):
-    r"""Look at the rules in force, and change them while workers run.
+    """Look at the rules in force, and change them while workers run.
 
-    \b
-    list             the rules in force, and since which offset of each partition
-    check [FILE]     read a file of rules (left out: CLICKWARDEN_RULES) and run its tests
-    put [FILE]       the same, and put them into force in place of all others
-    disable NAME     put a rule out of force, until a file that has it is put
-    history          who has changed what, when and why
+    list: the rules in force, and since which offset of each partition.
+
+    check [FILE]: read a file of rules (left out: CLICKWARDEN_RULES) and run its tests.
+
+    put [FILE]: the same, and put them into force in place of all others.
+
+    disable NAME: put a rule out of force, until a file that has it is put.
+
+    history: who has changed what, when and why.
 
     The rules are in Kafka, in the topic <app id>-rules, which begins with those
     of the first worker's CLICKWARDEN_RULES. From then on the topic decides:
@@ -87,14 +90,14 @@ async def _put(file: Path, why: str) -> None:
 
 
 async def _disable(name: str | None, why: str) -> None:
+    if name is None:
+        raise SettingsError("disable: say which rule, by its name; 'faust -A app rules list' has them")
     topic = RulesTopic(settings)
     await topic.read()
     book = topic.book
     names = [rule.name for rule in book.rules]
     if name not in names:
-        raise SettingsError(
-            f"{name or 'NAME'}: no rule of that name is in force; there are {', '.join(names)}"
-        )
+        raise SettingsError(f"{name}: no rule of that name is in force; there are {', '.join(names)}")
     if len(names) == 1:
         raise SettingsError(
             f"{name}: is the only rule in force, and nobody would be watched; put others first"

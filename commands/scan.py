@@ -92,6 +92,8 @@ def _conclude(scanned: Scanned, console: Console) -> int:
     sight = scanned.sight()
     blindness = sight.blindness(settings.blind_share)
     show_sight(sight, app.rules, blindness, console)
+    if blindness is not None and not scanned.is_log:
+        console.print("'faust -A app inspect FILE' says which settings read it, and --write .env writes them")
     return 0 if blindness is None else BLIND
 
 

@@ -18,6 +18,7 @@ from clickwarden.detection.detection import Detection, Findings
 from clickwarden.detection.intake import NEARLY_ALL, Counts, Intake
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.whole import WholeDetection
+from clickwarden.errors import SettingsError
 from clickwarden.formats.clients import address
 from clickwarden.formats.lines import Block
 from clickwarden.settings import Settings
@@ -35,6 +36,7 @@ class Scanned(ABC):
     Attributes:
         began: when, seconds of a steady clock.
         lines: how many.
+        is_log: whether some are of a web server's log.
     """
 
     def __init__(self, rules: Sequence[Rule], topic: Settings) -> None:
@@ -45,7 +47,7 @@ class Scanned(ABC):
         self._ranking = Ranking()
         self._rejected: Counter[str] = Counter()
         self._left_out: Counter[str] = Counter()
-        self._is_log = False
+        self.is_log = False
         self._has_address = False
         self._clientele = Clientele()
 
@@ -58,7 +60,7 @@ class Scanned(ABC):
             self._clientele.take(block)
         self._intake.reject(block.clicks.rejected)
         self._rejected.update(record.reason for record in block.clicks.rejected)
-        self._is_log |= block.clicks.requests is not None
+        self.is_log |= block.clicks.requests is not None
         for clicks in block.clicks.cut(BATCH_CLICKS):
             batch = Batch(clicks)
             anomalies += self._count(batch)
@@ -100,7 +102,7 @@ class Scanned(ABC):
             yield f"{count:,} lines were skipped, most often because: {reason}. For example: {line}"
         first = self._ranking.first
         yield from filter(None, (self._clientele.hidden, self._clientele.inside(first.of)))
-        if not self._is_log or not first.of:
+        if not self.is_log or not first.of:
             return
         if not self._has_address:
             yield (
@@ -118,7 +120,7 @@ class Scanned(ABC):
     def sight(self) -> Sight:
         """What can be seen of the lines."""
         sight = Sight.of(self._intake, self._counts, self._topic.field_names)
-        return msgspec.structs.replace(sight, commonest={}) if self._is_log else sight
+        return msgspec.structs.replace(sight, commonest={}) if self.is_log else sight
 
 
 class Whole(Scanned):
@@ -134,6 +136,19 @@ class Whole(Scanned):
         super().__init__(rules, topic)
         self._detection = WholeDetection(rules, topic, store)
         self._anomalies = 0
+
+    def take(self, block: Block) -> list[Anomaly]:
+        """Count some lines; the anomalies come at the end.
+
+        Raises:
+            SettingsError: nothing in the lines says when.
+        """
+        if self._topic.field_timestamp == "@timestamp" and block.clicks.requests is None:
+            raise SettingsError(
+                "CLICKWARDEN_FIELD_TIMESTAMP=@timestamp is when Kafka has received a record, which no file "
+                "says: --time names the field that says when"
+            )
+        return super().take(block)
 
     def _count(self, batch: Batch) -> list[Anomaly]:
         self._detection.count(batch)

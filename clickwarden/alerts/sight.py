@@ -179,6 +179,7 @@ class Sight(msgspec.Struct):
                 names[name] for name in names if name in close or (wanted and wanted in name)
             )
         seen = ", ".join(map(shortened, self.events[:NAMED])) + (", …" if len(self.events) > NAMED else "")
+        seen = seen or "so many others that CLICKWARDEN_FIELD_EVENT may name the wrong field"
         text = (
             f"Rule {rule.name} counts {spelled(list(map(visible, rule.events)), ' and ')}, and none of "
             f"{plural(self.clicks, 'click')} has been one; seen were {seen}"

@@ -32,6 +32,8 @@ NOBODY = frozenset(
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.I)
 #: A browser's name, or the address of a page.
 _SENTENCE = re.compile(r"Mozilla/|[A-Za-z]+/\d+\.\d+ |https?://")
+#: In Debezium's envelope no time of the row's, any of which goes before it.
+DEBEZIUM_TIME = ("ts_ms",)
 
 
 class Judged(NamedTuple):
@@ -99,6 +101,9 @@ class Likelihood:
             score -= 60
         score += 12 * (name < TELLING and _is_rising(times))
         score += 2 * one.is_near + 4 * (one.share >= ALWAYS) - 30 * (one.share < 0.5)
+        if one.names == DEBEZIUM_TIME and not one.is_near:
+            doubts.append("it is when Debezium has read the row: of a first snapshot all are of one moment")
+            score -= 20
         return Judged(one, score, tuple(doubts))
 
     def user_id(self, one: Candidate) -> Judged | None:

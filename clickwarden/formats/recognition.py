@@ -108,7 +108,7 @@ def _recognised_lines(
 ) -> Recognised | str:
     bare, peel = peeled(lines)
     text = _text(bare)
-    objects = sum(line.strip()[:1] == b"{" and line.strip()[-1:] == b"}" for line in bare)
+    objects = sum(map(_is_json, bare))
     if reading.named and 2 * objects <= len(bare):
         return NAMED
     if reading.named:
@@ -126,8 +126,7 @@ def _recognised_lines(
     if 2 * objects > len(bare) or (objects and layout is None):
         fields = jsonlog.recognised(bare)
         clicks = len(NDJSON(decoder())(b"\n".join(bare) + b"\n", 1).clicks.users)
-        # Settings that have a log's method for the event know less of it than is known here.
-        if fields is None or (2 * clicks > len(bare) and fields.get("method") != (names["event"],)):
+        if fields is None or (2 * clicks > len(bare) and not _are_of_log(names, fields)):
             return _clicks(decoder, peel)
         parse = peel.around(JSONLog(fields, reading.clients()), prefixed=False)
         return Recognised(parse, f"a web server's log in JSON{peel.words}", fields)
@@ -151,15 +150,33 @@ def recognised_rows(
         names: what the topic calls the fields of a click, by our own names.
     """
     absent = tables.absent(columns, names)
-    if not absent:
-        return _clicks(decoder, Peel())
     lines = list(filter(None, rows.split(b"\n")[:FIRST_LINES]))
     fields = None if reading.named else jsonlog.recognised(lines)
+    if not absent and (fields is None or not _are_of_log(names, fields)):
+        return _clicks(decoder, Peel())
     if fields is not None:
         return Recognised(JSONLog(fields, reading.clients()), "a web server's log in a table", fields)
     options = {"user_id": "--user", "event": "--event", "product_id": "--product", "timestamp": "--time"}
     said = " and ".join(f"no column {names[field]} ({options[field]} names another)" for field in absent)
-    return f"has {said}; its columns are {tables.spelled(columns)}"
+    return (
+        f"has {said}; its columns are {tables.spelled(columns)}; 'faust -A app inspect FILE' says which of "
+        "them hold what"
+    )
+
+
+def _is_json(line: bytes) -> bool:
+    """Whether a line is an object, or an array of some, as records of a topic may be."""
+    line = line.strip()
+    return (line[:1], line[-1:]) == (b"{", b"}") or (line[:2], line[-2:]) == (b"[{", b"}]")
+
+
+def _are_of_log(names: Mapping[str, str], fields: Mapping[str, jsonlog.Path]) -> bool:
+    """Whether settings have a log's client for the user and its method for the event.
+
+    They know less of the log than is known here. Who has named another user means it.
+    """
+    is_client = names["user_id"].lower() in jsonlog.FIELDS["client"]
+    return is_client and names["event"] == ".".join(fields.get("method", ()))
 
 
 def _clicks(decoder: Callable[[], Decoder], peel: Peel) -> Recognised:

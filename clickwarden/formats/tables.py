@@ -182,7 +182,10 @@ def delimiter_of(header: bytes, names: Mapping[str, str], *, named: bool) -> str
     """
     line = _decoded(header).strip("\r\n")
     delimiter = max(DELIMITERS, key=line.count)
-    columns = next(csv.reader([line], delimiter=delimiter), [])
+    try:
+        columns = next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # what is no text may have carriage returns anywhere
+        return ""
     return delimiter if named or (len(columns) > 1 and not absent(columns, names)) else ""
 
 

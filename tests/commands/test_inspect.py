@@ -221,6 +221,38 @@ def test_the_settings_are_for_a_shell_and_replace_their_own_lines_alone(tmp_path
     assert "CLICKWARDEN_FIELD_EVENT is set in the environment" in done.stderr
 
 
+def test_a_log_needs_no_setting_which_is_no_error(tmp_path: Path) -> None:
+    log = write(tmp_path / "access.log", [combined(n, CLIENTS[n % 8]) for n in range(40)])
+    done = inspect(log, "--write", tmp_path / "env")
+    assert "there is nothing to set: scan and replay read it as it is" in done.stderr
+    assert not (tmp_path / "env").exists()
+    none = inspect(write(tmp_path / "notes.txt", ["Dear diary,"]), "--write", tmp_path / "env", code=3)
+    assert none.stderr == f"{tmp_path}/env stays as it is: there is nothing to set\n"
+
+
+def test_settings_for_a_topic_are_not_told_of_lines_that_stand_in_something_else(tmp_path: Path) -> None:
+    rows = [
+        {"time": f"{NOON}:{n:02}Z", "remote_addr": CLIENTS[n % 8], "method": "GET", "path": "/p/7"}
+        for n in range(40)
+    ]
+    bare = told(write(tmp_path / "bare.log", rows))
+    assert bare["settings"]["CLICKWARDEN_FIELD_USER_ID"] == "remote_addr"
+    docker = [{"log": json.dumps(row) + "\n", "stream": "stdout", "time": row["time"]} for row in rows]
+    inside = told(write(tmp_path / "docker.log", docker))
+    assert (inside["clicks"], inside["settings"]) == (40, {})
+    assert "in a topic" not in inside["facts"]
+
+
+def test_of_a_folder_the_first_file_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "lake/day=1").mkdir(parents=True)
+    (tmp_path / "lake/_SUCCESS").touch()
+    rows = [{"uid": f"u-{n % 7}", "event": "view", "ts": f"{NOON}:{n:02}Z"} for n in range(40)]
+    first = write(tmp_path / "lake/day=1/part-0.ndjson", rows)
+    survey = told(tmp_path / "lake")
+    assert survey["source"].startswith(f"{first}: ")
+    assert survey["settings"]["CLICKWARDEN_FIELD_USER_ID"] == "uid"
+
+
 def test_a_strangers_text_does_nothing_to_a_terminal(tmp_path: Path) -> None:
     rows = [
         {"uid": f"\x1b[2J{n % 5}\u202e", "event": "[bold]x[/bold]", "ts": f"{NOON}:{n:02}Z"}

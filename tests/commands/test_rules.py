@@ -33,3 +33,16 @@ def test_check_says_what_came_instead(tmp_path: Path) -> None:
         "minutes is no reader, one every 3 is': expected eve with 206 clicks, came nobody; mend the rule, or "
         "what the test expects\n"
     )
+
+
+def test_disable_wants_a_name_and_needs_no_kafka_to_say_so() -> None:
+    done = rules("disable")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("clickwarden: disable: say which rule, by its name; ")
+
+
+def test_the_help_has_each_action_in_a_line_of_its_own() -> None:
+    lines = rules("--help").stdout.splitlines()
+    assert not any("\\b" in line for line in lines)
+    for action in ("list: ", "check [FILE]: ", "put [FILE]: ", "disable NAME: ", "history: "):
+        assert any(line.strip().startswith(action) for line in lines)

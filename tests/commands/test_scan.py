@@ -33,11 +33,11 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def run(log: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def run(log: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     others = {name: value for name, value in os.environ.items() if not name.startswith("CLICKWARDEN_")}
     return subprocess.run(
         (sys.executable, "-m", "faust", "-A", "app", "scan", str(log), *options),
-        env=others | {"CLICKWARDEN_RULES": str(log.with_name("rules.toml")), "COLUMNS": "200"},
+        env=others | {"CLICKWARDEN_RULES": str(log.with_name("rules.toml")), "COLUMNS": "200"} | environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -155,3 +155,59 @@ def test_the_example_has_three_crawlers(tmp_path: Path) -> None:
     found = [line.split()[4:6] for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert found == [["144.76.194.187", "31"], ["65.55.213.73", "39"], ["199.168.96.66", "38"]]
     assert done.stdout in (EXAMPLES.parent / "README.md").read_text()
+
+
+CADDY = "request.remote_ip", "request.method", "ts"
+#: Logs in JSON with the user, event and time that settings name, and whom and what is then counted.
+NAMED_LOGS: dict[str, tuple[tuple[str, str, str], str]] = {
+    "its client": (CADDY, "203.0.113.7 login"),
+    "an account": (("user_id", *CADDY[1:]), "ann POST"),
+}
+
+
+@pytest.mark.parametrize(("places", "found"), NAMED_LOGS.values(), ids=NAMED_LOGS.keys())
+def test_a_log_in_json_is_one_unless_another_user_is_named(
+    tmp_path: Path, places: tuple[str, str, str], found: str
+) -> None:
+    (tmp_path / "rules.toml").write_text(RULES)
+    request = {"remote_ip": "203.0.113.7", "method": "POST", "uri": "/login"}
+    row = {"ts": T, "user_id": "ann", "request": request, "status": 200}
+    log = tmp_path / "caddy.log"
+    log.write_text(f"{json.dumps(row)}\n" * 60)
+    names = dict(zip(("USER_ID", "EVENT", "TIMESTAMP"), places, strict=True))
+    done = run(log, "--json", **{f"CLICKWARDEN_FIELD_{name}": place for name, place in names.items()})
+    (anomaly,) = map(json.loads, done.stdout.splitlines())
+    assert " ".join([anomaly["user_id"], *anomaly["events"]]) == found
+
+
+def test_who_cannot_be_seen_is_told_of_inspect(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(RULES)
+    visits = tmp_path / "visits.ndjson"
+    visits.write_text('{"who": {"uid": 7}, "what": "view", "at": 1600000020}\n' * 60)
+    done = run(visits)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "BLIND: None of the 60 records" in done.stderr
+    assert done.stderr.endswith(
+        "'faust -A app inspect FILE' says which settings read it, and --write .env writes them\n"
+    )
+    table = tmp_path / "visits.csv"
+    table.write_text("who,what,at\n7,view,1600000020\n")
+    assert "'faust -A app inspect FILE' says which of them hold what" in run(table).stderr
+
+
+def test_a_file_has_no_time_of_kafkas_and_its_clicks_are_not_all_of_now(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(RULES)
+    timeless = tmp_path / "clicks.ndjson"
+    timeless.write_text('{"user_id": "ann", "event": "view"}\n' * 60)
+    done = run(timeless, CLICKWARDEN_FIELD_TIMESTAMP="@timestamp")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("clickwarden: CLICKWARDEN_FIELD_TIMESTAMP=@timestamp is when Kafka")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_line_may_hold_several_clicks_as_a_record_of_the_topic_may(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(RULES)
+    batches = tmp_path / "batches.ndjson"
+    batches.write_text(f"[{', '.join(lines('eve', 20, T))}]\n" * 3)
+    (anomaly,) = map(json.loads, run(batches, "--json").stdout.splitlines())
+    assert (anomaly["user_id"], anomaly["count"]) == ("eve", 60)

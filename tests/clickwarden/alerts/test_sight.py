@@ -177,6 +177,11 @@ def test_one_of_its_events_is_enough_and_few_clicks_say_nothing() -> None:
     assert "did you mean" not in warning
 
 
+def test_more_events_than_are_kept_are_not_said_to_be_none() -> None:
+    (warning,) = heard(*(f"/p/{number}" for number in range(EVENTS + 1))).warnings([LOGINS]).values()
+    assert warning.endswith("seen were so many others that CLICKWARDEN_FIELD_EVENT may name the wrong field")
+
+
 def test_an_event_in_a_warning_is_inert() -> None:
     (warning,) = heard("\x1b[2Jlogin\u202e").warnings([LOGINS]).values()
     assert warning.isprintable()

@@ -248,6 +248,16 @@ KINDS = {
         "customer_id",
         "occurred_at",
     ),
+    "Debezium of a table that says when a row was made": Kind(
+        lambda one: {
+            "after": {"customer_id": one.id, "action": one.event, "created_at": int(one.time * 1e6)},
+            "source": {"connector": "mysql", "ts_ms": millis(one)},
+            "op": "r",
+            "ts_ms": NOON * 1000 + 10**6 + one.number // 20,
+        },
+        "customer_id",
+        "created_at",
+    ),
     "short names": Kind(
         lambda one: {"uid": one.user, "e": one.event, "ts": int(one.time), "pid": one.product}, "uid", "ts"
     ),
@@ -468,6 +478,17 @@ def test_the_same_is_found_in_a_file_whose_lines_have_no_time_stamp(name: str) -
             "timestamp",
             "the same moment in all records",
             id="one moment",
+        ),
+        pytest.param(
+            lambda one: {
+                "after": {"user_id": one.user, "event": one.event},
+                "source": {"connector": "mysql"},
+                "op": "c",
+                "ts_ms": millis(one),
+            },
+            "timestamp",
+            "when Debezium has read the row",
+            id="Debezium's own time",
         ),
         pytest.param(
             lambda one: {"user_id": one.user, "event": one.event, "timestamp": one.time + 10**8},

@@ -163,7 +163,8 @@ def test_a_column_that_does_not_exist_is_named_with_those_that_do(tmp_path: Path
     with pytest.raises(ClickwardenError) as caught:
         rows(path, **NAMED | {"field_user_id": "user"})
     assert str(caught.value) == (
-        f"{path}: has no column user (--user names another); its columns are uid, kind, at"
+        f"{path}: has no column user (--user names another); its columns are uid, kind, at; "
+        "'faust -A app inspect FILE' says which of them hold what"
     )
     with pytest.raises(ClickwardenError, match=r"no column sku \(--product names another"):
         rows(path, **NAMED, field_product_id="sku")
@@ -294,3 +295,15 @@ def test_a_dump_of_several_formats_is_one_stream_in_order(tmp_path: Path) -> Non
     blocks = files.read_all(files.found([tmp_path]), Settings(_env_file=None))
     assert [user for block in blocks for user in block.clicks.users] == ["a", "b", "c"]
     assert datetime.fromtimestamp(AT, UTC).year == 2015
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"PK\x03\x04\x14\x00\r\x01,\x02", "is a zip archive: unpack it first"), (b"a\rb,c", "is neither")],
+    ids=["zip", "carriage return"],
+)
+def test_what_is_no_text_is_no_table_and_no_traceback(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "export"
+    path.write_bytes(content)
+    with pytest.raises(ClickwardenError, match=words):
+        rows(path)
