@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic, time
 
 import click
+import msgspec
 from faust.cli import argument, option
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from rich.table import Table
 from app.main import settings
 from clickwarden.alerts.words import limit, plural, visible
 from clickwarden.detection import adoption, rulesfile
+from clickwarden.detection.adoption import Adoption
 from clickwarden.detection.rulebook import Change, Edition, by_name
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import SettingsError
@@ -138,9 +140,17 @@ async def _holds(read: Callable[[], Awaitable[None]], condition: Callable[[], bo
 
 
 def _taken_up(topic: RulesTopic) -> bool:
-    partitions = topic.adoptions.newest.values()
+    told = [_newest(row) for row in topic.adoptions.newest.values()]
     rules = by_name(topic.book.rules)
-    return bool(partitions) and all(by_name(adoption.load(row)[-1].rules) == rules for row in partitions)
+    return bool(told) and all(newest is not None and by_name(newest.rules) == rules for newest in told)
+
+
+def _newest(row: bytes) -> Adoption | None:
+    """Since when a partition is counted by its rules; None where this release cannot read it."""
+    try:
+        return adoption.load(row)[-1]
+    except msgspec.MsgspecError:
+        return None
 
 
 def _names(edition: Edition) -> str:
@@ -165,10 +175,13 @@ def _list(topic: RulesTopic) -> None:
         f"by change {change.number} of {change.when}: {visible(change.what)}, {visible(change.who)}"
     )
     for partition, row in topic.adoptions.newest.items():
-        newest = adoption.load(row)[-1]
-        console.print(
-            f"partition {partition}: {_number(topic, newest.rules)} from offset {newest.offset:,} on"
+        newest = _newest(row)
+        words = (
+            "this release cannot read what is told of it"
+            if newest is None
+            else f"{_number(topic, newest.rules)} from offset {newest.offset:,} on"
         )
+        console.print(f"partition {partition}: {words}")
 
 
 def _number(topic: RulesTopic, rules: tuple[Rule, ...]) -> str:
