@@ -14,6 +14,8 @@ from uuid import UUID
 
 from clickwarden.formats.schema import Schema
 
+#: Values in another that take no byte, of which a schema is read with so many.
+NOTHINGS = 20
 #: Bytes of a decimal that is read.
 DIGITS = 64
 
@@ -103,12 +105,24 @@ def _least(schema: Any) -> int:
     if kind == "map":
         _least(schema["values"])
     if kind == "record":
+        if _nothings(schema) > NOTHINGS:
+            raise ValueError("much of nothing")
         return sum(_least(field["type"]) for field in schema["fields"])
     if kind in ("null", "fixed"):
         return int(schema["size"]) if kind == "fixed" else 0
     if kind not in _SIZED:
         raise ValueError(f"{kind} is within itself")
     return 1
+
+
+def _nothings(schema: Any) -> int:
+    """How many values that take no byte are in one, but for those of unions, lists and maps."""
+    kind = schema["type"] if isinstance(schema, dict) else schema
+    if isinstance(kind, dict):
+        return _nothings(kind)
+    if kind != "record":
+        return 0
+    return sum((not _least(field["type"])) + _nothings(field["type"]) for field in schema["fields"])
 
 
 _SIZED = ("boolean", "int", "long", "float", "double", "bytes", "string", "enum", "array", "map")
