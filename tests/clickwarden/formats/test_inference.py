@@ -594,7 +594,18 @@ def test_what_records_come_in_is_told_and_what_is_none_is_named() -> None:
     assert any("schema 7" in words for words in found.closed)
 
 
-@pytest.mark.parametrize("field", ["user_id", "timestamp", "product_id", "more"])
+def test_a_few_events_that_are_none_leave_the_event_where_it_is() -> None:
+    values = [
+        {"user_id": one.user, "event": 5 if one.number % 20 == 0 else one.event, "timestamp": one.time}
+        for one in shopped()
+    ]
+    stored = [StoredRecord(json.dumps(value).encode(), NOON * 1000) for value in values]
+    event = inferred(stored).guesses["event"]
+    assert event.setting == "event"
+    assert event.doubts == (f"{RECORDS // 20} of {RECORDS} can be no event",)
+
+
+@pytest.mark.parametrize("field", ["user_id", "event", "timestamp", "product_id", "more"])
 def test_a_number_that_is_no_float_is_a_name_as_it_is_written(field: str) -> None:
     huge = 10**400
     values = [
