@@ -98,7 +98,8 @@ class Registry:
         awaited = [number for number in newest if self._known(number) is None]
         while True:
             try:
-                found = await asyncio.to_thread(lambda: {number: self.answer(number) for number in newest})
+                # One by one: a thread cannot be cancelled, and a worker that ends waits for it.
+                found = {number: await asyncio.to_thread(self.answer, number) for number in newest}
             except RegistryError as error:
                 self.trouble = TROUBLE
                 if told != str(error):

@@ -236,6 +236,20 @@ async def test_a_schema_that_comes_late_is_waited_for(registry: SchemaRegistry) 
     assert await asking == {number: Schema("AVRO", '"string"')}
 
 
+async def test_who_is_cancelled_asks_no_more(
+    registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(registry, "answer", lambda *_: go_on.wait(20) and (200, {"schema": '"string"'}))
+    asking = asyncio.create_task(client(registry).answers(dict.fromkeys(range(50), 0.0), time.time))
+    await asyncio.to_thread(until, lambda: registry.asked)
+    asking.cancel()
+    await asyncio.wait([asking])
+    go_on.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert len(registry.asked) == 1
+
+
 async def test_one_of_an_old_record_is_not(registry: SchemaRegistry) -> None:
     answers = await client(registry).answers({1: time.time() - 11}, time.time)
     assert isinstance(answers[1], Fault)
