@@ -42,7 +42,7 @@ def show_sight(sight: Sight, rules: Sequence[Rule], blindness: Blindness | None,
 
 def show_survey(survey: Survey, console: Console) -> None:
     """Print what somebody's records are, and the settings that read them."""
-    console.print(survey.source, style="bold")
+    console.print(survey.source, style="bold", markup=False, soft_wrap=True)
     for about, text in _told(survey):
         console.print(f"  {about:13} {text}", markup=False, soft_wrap=True)
     for warning in survey.warnings:

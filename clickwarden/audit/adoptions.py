@@ -10,7 +10,7 @@ from clickwarden.audit.reading import AuditRecord
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import SettingsError
 
-_KEY = re.compile(rb"adopted/(\d+)/(.+)")
+_KEY = re.compile(rb"adopted/(\d{1,9})/(\d{1,20}/\d{1,20})")
 
 #: By partition: offsets, ascending, and the rules that are in force from there on.
 Adoptions = dict[int, list[tuple[int, tuple[Rule, ...]]]]
@@ -23,7 +23,7 @@ def adoptions_told(records: Iterable[AuditRecord]) -> Adoptions:
         records: of the rules topic, in their order.
 
     Raises:
-        SettingsError: it is of a rule that this release does not know.
+        SettingsError: it is of a rule that this release does not know, or no worker has told it.
     """
     newest: dict[int, tuple[str, bytes]] = {}
     for record in records:
@@ -35,11 +35,16 @@ def adoptions_told(records: Iterable[AuditRecord]) -> Adoptions:
 
 
 def _read(value: bytes) -> list[tuple[int, tuple[Rule, ...]]]:
-    written, since = json.loads(value)
     try:
+        written, since = json.loads(value)
         rules = [msgspec.convert(rule, Rule) for rule in written]
+        return [(offset, tuple(rules[place] for place in places)) for offset, places in since]
     except msgspec.ValidationError as error:
         raise SettingsError(
             f"a rule that was in force is of a newer release ({error}): verify with that one"
         ) from None
-    return [(offset, tuple(rules[place] for place in places)) for offset, places in since]
+    except (ValueError, TypeError, IndexError, RecursionError) as error:
+        raise SettingsError(
+            f"no worker has written what the rules topic says of a partition ({error!r:.200}); see who may "
+            "write there"
+        ) from None

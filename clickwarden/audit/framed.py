@@ -6,7 +6,7 @@ With the same libraries as clickwarden.formats, for there are no others as good,
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,10 @@ from uuid import UUID
 
 from clickwarden.formats.schema import Schema
 
+#: Values in another that take no byte, of which a schema is read with so many.
+NOTHINGS = 20
+#: Fields in a Protobuf value that is read, set or not.
+FIELDS = 1_000_000
 #: Bytes of a decimal that is read.
 DIGITS = 64
 
@@ -103,12 +107,24 @@ def _least(schema: Any) -> int:
     if kind == "map":
         _least(schema["values"])
     if kind == "record":
+        if _nothings(schema) > NOTHINGS:
+            raise ValueError("much of nothing")
         return sum(_least(field["type"]) for field in schema["fields"])
     if kind in ("null", "fixed"):
         return int(schema["size"]) if kind == "fixed" else 0
     if kind not in _SIZED:
         raise ValueError(f"{kind} is within itself")
     return 1
+
+
+def _nothings(schema: Any) -> int:
+    """How many values that take no byte are in one, but for those of unions, lists and maps."""
+    kind = schema["type"] if isinstance(schema, dict) else schema
+    if isinstance(kind, dict):
+        return _nothings(kind)
+    if kind != "record":
+        return 0
+    return sum((not _least(field["type"])) + _nothings(field["type"]) for field in schema["fields"])
 
 
 _SIZED = ("boolean", "int", "long", "float", "double", "bytes", "string", "enum", "array", "map")
@@ -142,7 +158,7 @@ def _protobuf(schema: Schema) -> Callable[[bytes], bytes]:
             kind = classes[".".join(filter(None, (file.package, file.message_type[first].name)))].DESCRIPTOR
             for index in path:
                 kind = kind.nested_types[index]
-            found = _fields(GetMessageClass(kind).FromString(data.read()))
+            found = _fields(GetMessageClass(kind).FromString(data.read()), iter(range(FIELDS)))
         except Exception as error:  # whatever a parser raises
             raise ValueError(f"{error!r}") from None
         return _written(_plain(found))
@@ -165,8 +181,12 @@ def _varint(data: io.BytesIO) -> int:
     raise ValueError("a number of more than ten bytes")
 
 
-def _fields(message: Any) -> Any:
-    """What is in a message, by its fields' names."""
+def _fields(message: Any, left: Iterator[int]) -> Any:
+    """What is in a message, by its fields' names.
+
+    Raises:
+        StopIteration: there is more of it than there is ``left``.
+    """
     kind = message.DESCRIPTOR.full_name
     if kind == "google.protobuf.Timestamp":
         return (message.seconds * 1_000_000_000 + message.nanos) / 1_000_000_000
@@ -178,20 +198,21 @@ def _fields(message: Any) -> Any:
         return message.value
     found: dict[str, Any] = {}
     for field in message.DESCRIPTOR.fields:
+        next(left)
         value = getattr(message, field.name)
         if field.message_type and field.message_type.GetOptions().map_entry:
             inner = field.message_type.fields_by_name["value"]
-            found[field.name] = {str(name): _one(inner, value[name]) for name in value}
+            found[field.name] = {str(name): _one(inner, value[name], left) for name in value}
         elif field.is_repeated:
-            found[field.name] = [_one(field, one) for one in value]
+            found[field.name] = [_one(field, one, left) for one in value]
         elif not field.has_presence or message.HasField(field.name):
-            found[field.name] = _one(field, value)
+            found[field.name] = _one(field, value, left)
     return found
 
 
-def _one(field: Any, value: Any) -> Any:
+def _one(field: Any, value: Any, left: Iterator[int]) -> Any:
     if field.message_type:
-        return _fields(value)
+        return _fields(value, left)
     if field.enum_type:
         known = field.enum_type.values_by_number.get(value)
         return known.name if known else value

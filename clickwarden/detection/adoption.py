@@ -55,13 +55,21 @@ def dump(adoptions: Sequence[Adoption]) -> bytes:
 
 
 def load(value: bytes) -> list[Adoption]:
-    """What was told of a partition.
+    """What was told of a partition, at least one.
 
     Raises:
-        msgspec.MsgspecError: by a newer release, with rules that this one does not know.
+        msgspec.MsgspecError: by a newer release, with rules that this one does not know; or by nobody of us.
     """
-    told = msgspec.json.decode(value, type=_Adoptions)
-    return [Adoption(offset, tuple(told.rules[place] for place in places)) for offset, places in told.since]
+    try:
+        told = msgspec.json.decode(value, type=_Adoptions)
+        found = [
+            Adoption(offset, tuple(told.rules[place] for place in places)) for offset, places in told.since
+        ]
+    except (UnicodeError, RecursionError, IndexError) as error:
+        raise msgspec.ValidationError(f"{error}") from None
+    if not found:
+        raise msgspec.ValidationError("no rules are told of")
+    return found
 
 
 class AdoptionRows:

@@ -96,6 +96,7 @@ class Rulebook:
 
         Raises:
             msgspec.MsgspecError: it is no change, or one of a newer release.
+            UnicodeError, RecursionError: it is not even JSON that can be read.
         """
         change = msgspec.json.decode(value or b"", type=Change)
         if change.number != self.number + 1:

@@ -94,8 +94,11 @@ class RuleTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return "" if found == wanted else f"expected {_words(wanted)}, came {_words(found)}"
 
 
-class Draft(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A rule as it is written down: with its tests."""
+class Draft(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A rule as it is written down: with its tests, and without what it leaves as it is.
+
+    What a newer release has brought, and the rule does not use, an older one then need not know.
+    """
 
     test: tuple[RuleTest, ...] = ()
 

@@ -9,7 +9,7 @@ Path = tuple[str | int, ...]
 _LONG = re.compile(r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'', re.DOTALL)
 _QUIET = re.compile(r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*')
 _TABLE = re.compile(r"\s*(\[\[?)([^\[\]]+)\]")
-_KEY = re.compile(r"\s*([\w.\s\"'-]+?)\s*=")
+_KEY = re.compile(r"\s*([\w.\"'-][\w.\s\"'-]*?)\s*=")
 
 
 def lines_of(document: str) -> dict[Path, int]:

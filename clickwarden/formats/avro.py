@@ -21,6 +21,8 @@ from fastavro.read import LOGICAL_READERS
 from clickwarden.errors import ClickError
 from clickwarden.formats.schema import Schema
 
+#: Values in a schema that take no byte, at most: types that hold one another twice are a million soon.
+NOTHINGS_MAX = 20
 #: Bytes of a decimal. What is longer is no amount, and takes the longer to be read.
 DECIMAL_MAX = 64
 
@@ -61,17 +63,24 @@ _WHOLE = "clickwarden_whole"
 
 
 class _Type(NamedTuple):
-    """A type as it is to be read, and whether a value of it may take no byte."""
+    """A type as it is to be read.
+
+    Attributes:
+        schema: of it.
+        empty: whether a value of it may take no byte.
+        nothings: values in one of it that take none, itself not counted.
+    """
 
     schema: Any
     empty: bool = False
+    nothings: int = 0
 
 
 class _Simplifying:
     """Makes a schema one by which only what JSON knows is read.
 
     Values of some schemas are not read: those that refer to themselves, which may be as deep as a stranger
-    likes; and lists of nothing, which may be as long.
+    likes; and lists of nothing, which may be as long, and much of nothing, which may be as wide.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -79,7 +88,7 @@ class _Simplifying:
         self._known: dict[str, tuple[dict[str, Any], str]] = {}
         for _, text in schema.references:
             self._known |= {name: (found, space) for name, found, space in _named(json.loads(text), "")}
-        self._read: dict[str, bool] = {}
+        self._read: dict[str, _Type] = {}
         self._open: set[str] = set()
 
     def whole(self) -> dict[str, Any]:
@@ -88,7 +97,7 @@ class _Simplifying:
         Raises:
             ClickError: its values are not read.
         """
-        schema, _ = self._type(json.loads(self._text), "")
+        schema = self._type(json.loads(self._text), "").schema
         if isinstance(schema, dict) and schema["type"] == "record":
             return schema
         return {
@@ -110,7 +119,7 @@ class _Simplifying:
         if kind in PRIMITIVES:
             return self._primitive(given)
         if kind == "array":
-            items, empty = self._type(given["items"], space)
+            items, empty, _ = self._type(given["items"], space)
             if empty:
                 raise ClickError("unusable_schema", "a list of nothing, which may be of any length")
             return _Type({"type": "array", "items": items})
@@ -130,7 +139,7 @@ class _Simplifying:
         if name in self._open:
             raise ClickError("unusable_schema", f"{name} refers to itself")
         if name in self._read:
-            return _Type(name, self._read[name])
+            return self._read[name]
         if name not in self._known:
             raise ClickError("unusable_schema", f"{name} is not defined")
         return self._named(*self._known[name])
@@ -138,8 +147,8 @@ class _Simplifying:
     def _named(self, given: dict[str, Any], space: str) -> _Type:
         name = _full(given["name"], given.get("namespace", space))
         made: dict[str, Any] = {"type": given["type"], "name": name}
+        empty, nothings = False, 0
         if given["type"] == "enum":
-            empty = False
             made["symbols"] = given["symbols"]
         elif given["type"] == "fixed":
             empty = not given["size"]
@@ -152,9 +161,12 @@ class _Simplifying:
             names = [field["name"] for field in given["fields"]]
             fields = [{"name": name, "type": found.schema} for name, found in zip(names, types, strict=True)]
             empty = all(found.empty for found in types)
+            nothings = sum(found.empty + found.nothings for found in types)
+            if nothings > NOTHINGS_MAX:
+                raise ClickError("unusable_schema", f"{name} holds {nothings:,} values of nothing")
             made |= {"type": "record", "fields": fields}
-        self._read[name] = empty
-        return _Type(made, empty)
+        self._read[name] = _Type(name, empty, nothings)
+        return _Type(made, empty, nothings)
 
 
 def _named(schema: Any, space: str) -> Iterator[tuple[str, dict[str, Any], str]]:

@@ -147,7 +147,8 @@ class Likelihood:
 
     def event(self, one: Candidate) -> Judged | None:
         """Whether it is what was done; None where it cannot be."""
-        if not all(map(may_be_event, one.present)):
+        unfit = len(one.present) - sum(map(may_be_event, one.present))
+        if unfit > _tolerated(0) * len(one.present):
             return None
         some = list(one.counted)[:5]
         if any(map(address, some)) or any(map(_UUID.fullmatch, some)):
@@ -157,6 +158,8 @@ class Likelihood:
         if name < TELLING and not is_known:
             return None
         score, doubts = max(name, 40) + 15 * is_known, []
+        if unfit:
+            doubts.append(f"{unfit:,} of {len(one.present):,} can be no event")
         if len(one.present) > 2 * HANDFUL and len(one.counted) > max(HANDFUL, len(one.present) / 2):
             doubts.append("it is another in nearly every record")
             score -= 40

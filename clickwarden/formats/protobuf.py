@@ -29,6 +29,8 @@ KNOWN = {
 _TIMESTAMP = "google.protobuf.Timestamp"
 #: Bytes of a number: the last one has no 128.
 VARINT_MAX = 10
+#: Fields of all messages in a value, also those that were not set: one of two bytes may have a hundred.
+FIELDS_MAX = 1_000_000
 
 _encode = msgspec.json.encode
 _Made = Callable[[Any], Any]
@@ -49,6 +51,7 @@ def reader(schema: Schema) -> Callable[[bytes], bytes]:
         try:
             path, begin = _indexes(value)
             parse, make = messages[path]
+            messages.left = FIELDS_MAX
             return _encode(make(parse(value[begin:])))
         except Exception as error:  # whatever a parser raises
             raise ClickError("not_as_schema", f"{error!r}") from None
@@ -57,7 +60,11 @@ def reader(schema: Schema) -> Callable[[bytes], bytes]:
 
 
 class _Messages:
-    """The messages of a schema, by their place in it: an index for each level of nesting."""
+    """The messages of a schema, by their place in it: an index for each level of nesting.
+
+    Attributes:
+        left: fields that may still be made of a value.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self._pool = DescriptorPool()
@@ -68,6 +75,7 @@ class _Messages:
         self._add(self._file)
         self._found: dict[tuple[int, ...], tuple[_Made, _Made]] = {}
         self._made: dict[str, _Made] = {}
+        self.left = FIELDS_MAX
 
     def __getitem__(self, path: tuple[int, ...]) -> tuple[_Made, _Made]:
         """What parses a message, and what makes JSON's of it."""
@@ -97,6 +105,9 @@ class _Messages:
             fields: list[tuple[str, bool, _Made]] = []
 
             def make(message: Any) -> dict[str, Any]:
+                self.left -= len(fields)
+                if self.left < 0:
+                    raise ValueError(f"more than {FIELDS_MAX:,} fields")
                 return {
                     name: made(getattr(message, name))
                     for name, has_presence, made in fields

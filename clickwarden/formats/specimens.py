@@ -16,6 +16,8 @@ from clickwarden.formats.snowplow import COLUMNS
 
 #: How deep, and among how many values of a thing, a field is looked for.
 DEPTH, VALUES = 6, 200
+#: A number of more bits is no float: it can be somebody's name, as it is written.
+FLOAT_BITS = 1000
 #: Things that are looked at, of which a record may hold many.
 THINGS = 2000
 #: Members of an envelope that hold what it is around, or say nothing of a click.
@@ -104,7 +106,7 @@ def leaves(
     if isinstance(found, str) and found[:1] in ("{", "["):
         inner = _decoded(found.encode(errors="replace"))
     if not isinstance(inner, dict | list):
-        yield path, found
+        yield path, str(found) if isinstance(found, int) and found.bit_length() > FLOAT_BITS else found
         return
     if isinstance(found, str):
         yield path, found

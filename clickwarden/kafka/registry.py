@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -39,11 +39,18 @@ PATIENCE = 5.0
 #: How long after its record a schema may come. A producer registers it before, and copies of the registry
 #: follow within a second; whoever makes up numbers delays the counting by so much, and no more.
 LATE_SECONDS = 10.0
+#: No schema is larger, bytes; what is has no end.
+ANSWER_MAX = 16 * 1024 * 1024
+#: So much of it is read at once, bytes.
+BLOCK = 64 * 1024
+#: Schemas that one refers to, directly or not.
+REFERENCES_MAX = 1000
 #: Between two questions, seconds: at first, and at most.
 SOON, SELDOM = 0.2, 5.0
 #: A number that the registry does not know is not asked for again so soon, seconds; and so many of them.
 FORGET_SECONDS = 10.0
 UNKNOWN_MAX = 10_000
+ACCEPT = "application/vnd.schemaregistry.v1+json, application/json"
 TROUBLE = "The schema registry does not answer, and clicks wait; the worker's log says why"
 #: No registry gives out such a number.
 NUMBERS = 2**31
@@ -70,10 +77,10 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self.trouble = ""
         self._url = settings.registry_url.rstrip("/")
-        self._headers = {"Accept": "application/vnd.schemaregistry.v1+json, application/json"}
+        self._authorization = ""
         if settings.registry_username:
             user = f"{settings.registry_username}:{settings.registry_password.get_secret_value()}"
-            self._headers["Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
+            self._authorization = f"Basic {b64encode(user.encode()).decode()}"
         self._context: ssl.SSLContext | None = None
         if self._url.startswith("https:"):
             self._context = _trusting(settings.ssl_cafile)
@@ -91,7 +98,8 @@ class Registry:
         awaited = [number for number in newest if self._known(number) is None]
         while True:
             try:
-                found = await asyncio.to_thread(lambda: {number: self.answer(number) for number in newest})
+                # One by one: a thread cannot be cancelled, and a worker that ends waits for it.
+                found = {number: await asyncio.to_thread(self.answer, number) for number in newest}
             except RegistryError as error:
                 self.trouble = TROUBLE
                 if told != str(error):
@@ -157,20 +165,31 @@ class Registry:
     def _schema(self, number: int) -> Schema:
         where = f"/schemas/ids/{number}"
         found = self._get(where)
-        kind = found.get("schemaType", "AVRO")
+        kind = found.get("schemaType")
+        kind = "AVRO" if kind is None else str(kind)
         if kind == "PROTOBUF":
             found = self._get(f"{where}?format=serialized")
-        return Schema(kind, found["schema"], tuple(self._references(found, kind, {}).items()))
+        try:
+            return Schema(kind, found["schema"], tuple(self._references(found, kind, {}).items()))
+        except (KeyError, TypeError, RecursionError) as error:
+            raise RegistryError(
+                f"What the schema registry at {self._url} says of schema {number} cannot be read "
+                f"({error!r:.200})"
+            ) from None
 
     def _references(self, found: dict[str, Any], kind: str, known: dict[str, str]) -> dict[str, str]:
         """Add to ``known`` the texts that a schema refers to, each behind those that it refers to itself."""
         for reference in found.get("references") or ():
             if reference["name"] in known:
                 continue
+            if len(known) >= REFERENCES_MAX:
+                raise RecursionError(f"it refers to more than {REFERENCES_MAX} others")
+            known[reference["name"]] = ""  # so that one that refers to itself comes to an end
             where = f"/subjects/{quote(reference['subject'], '')}/versions/{reference['version']}"
             form = "format=serialized&" if kind == "PROTOBUF" else ""
             referred = self._get(f"{where}?{form}deleted=true")
             self._references(referred, kind, known)
+            del known[reference["name"]]
             known[reference["name"]] = referred["schema"]
         return known
 
@@ -180,10 +199,12 @@ class Registry:
         Raises:
             RegistryError, _Unknown: there is none.
         """
-        request = Request(self._url + path, headers=self._headers)
+        request = Request(self._url + path, headers={"Accept": ACCEPT})
+        if self._authorization:  # which is for nobody to whom the registry may send us on
+            request.add_unredirected_header("Authorization", self._authorization)
         try:
             with urlopen(request, timeout=PATIENCE, context=self._context) as response:
-                answer: dict[str, Any] = json.load(response)
+                answer: dict[str, Any] = json.loads(_content(response))
             if not isinstance(answer["schema"], str):
                 raise TypeError
         except HTTPError as error:
@@ -194,7 +215,7 @@ class Registry:
             unknown = isinstance(why, ssl.SSLCertVerificationError)
             cure = f": set {PREFIX}SSL_CAFILE to who has signed its certificate" if unknown else ""
             raise RegistryError(f"The schema registry does not answer at {self._url} ({why}){cure}") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise RegistryError(
                 f"What answers at {self._url} is no schema registry: set {PREFIX}REGISTRY_URL to one"
             ) from None
@@ -208,10 +229,13 @@ class Registry:
             )
         if error.code < HTTPStatus.INTERNAL_SERVER_ERROR and error.code not in _LATER:
             try:
-                answer = json.load(error)
-                int(answer["error_code"])  # which tells its answer from one of what stands before it
-                return _Unknown(str(answer["message"]))
-            except (ValueError, KeyError, TypeError, OSError):
+                answer = json.loads(_content(error))
+                code, message = int(answer["error_code"]), str(answer["message"])
+                # Of its own codes: neither of what stands before it, nor that it has no such path at all.
+                if code != error.code or not message.startswith("HTTP "):
+                    return _Unknown(message)
+                raise ValueError
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError, HTTPException):
                 return RegistryError(
                     f"What answers at {self._url} is no schema registry ({error.code}): set "
                     f"{PREFIX}REGISTRY_URL to one"
@@ -219,6 +243,25 @@ class Registry:
         return RegistryError(
             f"The schema registry does not answer at {self._url} ({error.code} {error.reason})"
         )
+
+
+def _content(response: Any) -> bytes:
+    """What a server answers.
+
+    Raises:
+        OSError, HTTPException: it does not come to its end, or not in time.
+        ValueError: it has none.
+    """
+    content, deadline = b"", monotonic() + PATIENCE
+    while part := response.read1(BLOCK):
+        content += part
+        if len(content) > ANSWER_MAX:
+            raise ValueError(f"an answer of more than {ANSWER_MAX:,} bytes")
+        if monotonic() > deadline:
+            raise TimeoutError("timed out")
+    if getattr(response, "length", 0):
+        raise IncompleteRead(content)
+    return content
 
 
 def _trusting(authorities: Path | None) -> ssl.SSLContext:

@@ -14,6 +14,7 @@ from clickwarden.detection.adoption import AdoptionRows
 from clickwarden.detection.rulebook import Change, Edition, Rulebook
 from clickwarden.detection.ruletest import Draft
 from clickwarden.errors import ClickwardenError, SettingsError
+from clickwarden.formats.json import DEPTH_MAX, UNREADABLE, is_deep
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.reader import poll, reader, to_end
 from clickwarden.settings import Settings
@@ -29,7 +30,8 @@ CHANGE_BYTES = 4 * 1024 * 1024
 RETRY_SECONDS = 1.0
 
 _CHANGE = re.compile(rb"change/\d+/[0-9a-f]+")
-_ADOPTED = re.compile(rb"adopted/(\d+)/(.+)")
+#: A partition, and its owner as :class:`agents.snapshots.SnapshotRows` names it.
+_ADOPTED = re.compile(rb"adopted/(\d{1,9})/(\d{1,20}/\d{1,20})")
 
 
 def adoption_key(partition: int, owner: str) -> bytes:
@@ -74,9 +76,12 @@ class RulesTopic:
                 )
 
     def _take_change(self, record: ConsumerRecord) -> None:
+        value = record.value or b""
         try:
-            self.book.take(record.value)
-        except msgspec.MsgspecError as error:
+            if is_deep(value):  # which one release may read, and another not
+                raise RecursionError(f"nested deeper than {DEPTH_MAX}")
+            self.book.take(value)
+        except UNREADABLE as error:
             log.error(
                 "Offset %s of %s holds no change of rules that this release can read; it is left out: %s",
                 record.offset,

@@ -258,7 +258,10 @@ def test_a_strangers_text_does_nothing_to_a_terminal(tmp_path: Path) -> None:
         {"uid": f"\x1b[2J{n % 5}\u202e", "event": "[bold]x[/bold]", "ts": f"{NOON}:{n:02}Z"}
         for n in range(30)
     ]
-    shown = inspect(write(tmp_path / "clicks.ndjson", rows)).stdout
+    folder = tmp_path / "clicks["
+    folder.mkdir()
+    shown = inspect(write(folder / "b].ndjson", rows)).stdout
+    assert "clicks[/b].ndjson" in shown
     assert "\x1b[2J" not in shown
     assert "\u202e" not in shown
     assert r"\x1b[2J0\u202e" in shown

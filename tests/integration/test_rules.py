@@ -223,3 +223,25 @@ def test_of_two_changes_at_once_the_second_is_none(site: Sites) -> None:
     topic.put(RULES.replace("50", "40"))
     topic.until(lambda: thresholds(topic)[-1] == 40, worker)
     assert 30 not in thresholds(topic)
+
+
+def test_junk_in_the_topic_stops_no_worker_at_its_start(site: Sites) -> None:
+    topic = site()
+    topic.start().terminate()
+    junk = {
+        b"change/2/abc": b'{"number": 2, "rules": [], "what": "\xff", "who": "eve", "when": "now"}',
+        b"change/2/abd": b'{"number": ' + b"[" * 100_000,
+        b"adopted/" + b"9" * 5000 + b"/0000000001/0000": b"[]",
+        b"adopted/0/\xff": b"[]",
+        b"adopted/0/0000099999/0000": b"[[],[[0,[7]]]]",
+    }
+    for key, value in junk.items():
+        topic.send(value, key=key, topic=topic.settings.rules_topic)
+    worker = topic.start("two")
+    topic.send(*clicks("eve", 60, T, T + 50), closing(0))
+    topic.await_counted(worker)
+    assert [each["threshold"] for each in topic.anomalies("closed")] == [50]
+    listed = topic.run("rules", "list").stdout
+    assert "partition 0: this release cannot read what is told of it" in listed
+    topic.put(RULES.replace("50", "40"))
+    topic.until(lambda: [rule["threshold"] for rule in worker.ask("/api/v1/rules")[1]] == [40], worker)

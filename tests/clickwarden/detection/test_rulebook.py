@@ -7,6 +7,7 @@ import pytest
 
 from clickwarden.detection.rulebook import Rulebook
 from clickwarden.detection.rules import Rule
+from clickwarden.detection.ruletest import Draft
 
 BOT = {"name": "bot", "window": 60, "threshold": 50}
 LOGINS = {"name": "logins", "window": 60, "threshold": 5, "events": ["login"]}
@@ -67,6 +68,14 @@ def test_a_rule_that_cannot_be_read_is_left_out_and_named_and_the_others_are_in_
     assert list(edition.unreadable) == [name]
     # It stays as it was written, for whoever can read it.
     assert msgspec.json.decode(edition.change.rules[0]) == wrong
+
+
+def test_a_rule_is_written_with_what_it_says_alone() -> None:
+    """A field that is named though it is left as it is has a release leave the rule out that has no such."""
+    draft = msgspec.convert(LOGINS, Draft)
+    raw = msgspec.json.encode(draft)
+    assert msgspec.json.decode(raw) == LOGINS
+    assert msgspec.json.decode(raw, type=Draft) == draft
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"no change", b"[]"])

@@ -1,10 +1,12 @@
 """A file of rules: what is refused, where, and with which cure; and the tests that rules bring along."""
 
 from pathlib import Path
+from time import process_time
 
 import pytest
 
 from clickwarden.detection import rulesfile
+from clickwarden.detection.tomllines import lines_of
 from clickwarden.errors import SettingsError
 
 SHIPPED = Path(__file__).parents[3] / "rules.toml"
@@ -148,3 +150,9 @@ def test_the_shipped_tests_see_a_threshold_that_is_not_theirs() -> None:
             changed = shipped.replace(f"threshold = {threshold}\n", f"threshold = {other}\n")
             with pytest.raises(SettingsError, match="expected"):
                 rulesfile.parse(changed.encode(), "rules.toml")
+
+
+def test_a_long_line_of_blanks_takes_no_time() -> None:
+    began = process_time()
+    assert lines_of(" " * 2000 + '\n[[rule]]\n name = "a"') == {("rule", 0): 2, ("rule", 0, "name"): 3}
+    assert process_time() - began < 1

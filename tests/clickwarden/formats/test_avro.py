@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 import fastavro
@@ -168,6 +169,11 @@ def test_schemas_refer_to_others() -> None:
         record("A", b=record("B", a=["null", "A"])),
         {"type": "array", "items": "null"},
         {"type": "array", "items": record("Nothing", nothing="null")},
+        reduce(
+            lambda inner, depth: record(f"Wide{depth}", one=inner, other=f"Wide{depth - 1}"),
+            range(1, 12),
+            record("Wide0", nothing="null"),
+        ),
         {"type": "array", "items": {"type": "fixed", "name": "Zero", "size": 0}},
         record("Click", user_id="strin"),
         {"type": "record"},

@@ -615,6 +615,31 @@ def test_what_records_come_in_is_told_and_what_is_none_is_named() -> None:
     assert any("schema 7" in words for words in found.closed)
 
 
+def test_a_few_events_that_are_none_leave_the_event_where_it_is() -> None:
+    values = [
+        {"user_id": one.user, "event": 5 if one.number % 20 == 0 else one.event, "timestamp": one.time}
+        for one in shopped()
+    ]
+    stored = [StoredRecord(json.dumps(value).encode(), NOON * 1000) for value in values]
+    event = inferred(stored).guesses["event"]
+    assert event.setting == "event"
+    assert event.doubts == (f"{RECORDS // 20} of {RECORDS} can be no event",)
+
+
+@pytest.mark.parametrize("field", ["user_id", "event", "timestamp", "product_id", "more"])
+def test_a_number_that_is_no_float_is_a_name_as_it_is_written(field: str) -> None:
+    huge = 10**400
+    values = [
+        {"user_id": one.user, "event": one.event, "timestamp": one.time, "product_id": one.product}
+        for one in shopped()
+    ]
+    values[0] = {**values[0], field: huge}
+    stored = [StoredRecord(json.dumps(value).encode(), NOON * 1000) for value in values]
+    assert inferred(stored).names == {name: name for name in ("user_id", "event", "timestamp", "product_id")}
+    (first, *_) = opened(stored).specimens
+    assert first.layers[0][field,] == str(huge)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_records_are_they_are_looked_at(seed: int) -> None:
     """Nothing that strangers send raises, and what is found has a decoder."""

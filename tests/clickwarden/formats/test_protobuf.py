@@ -165,6 +165,12 @@ def test_what_is_not_as_its_schema_says_is_rejected(value: bytes) -> None:
     assert users({1: schema(shop())}, shopped(value)) == ["not_as_schema"]
 
 
+def test_two_bytes_of_many_fields_do_not_fill_the_memory() -> None:
+    fields = len(shop().message_type[1].field)
+    empty = b"\x0a\0" * (1_000_000 // fields + 1)
+    assert users({1: schema(shop())}, shopped(empty, b"\2\4")) == ["not_as_schema"]
+
+
 def test_json_schema_is_json() -> None:
     value = b"\0\0\0\0\1" + json.dumps({"user_id": "ann", "event": "view", "timestamp": T}).encode()
     assert users({1: Schema("JSON", '{"type": "object"}')}, value) == ["ann"]

@@ -3,17 +3,22 @@
 import asyncio
 import json
 import logging
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clickwarden.errors import RegistryError, SettingsError
+from clickwarden.formats.framing import Framing
 from clickwarden.formats.records import Fault
 from clickwarden.formats.schema import Schema
+from clickwarden.kafka import registry as of_registry
 from clickwarden.kafka.registry import Registry, TopicDecoder
 from clickwarden.settings import Settings
 from tests.framed import Record, avro, framed
@@ -110,6 +115,7 @@ def test_a_file_without_certificates_is_named(registry: SchemaRegistry) -> None:
 def test_another_server_is_no_registry(registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[tuple[int, Any]] = [
         (404, {"message": "no page"}),
+        (404, {"error_code": 404, "message": "HTTP 404 Not Found"}),
         (200, {}),
         (200, []),
         (200, {"schema": 7}),
@@ -123,6 +129,103 @@ def test_another_server_is_no_registry(registry: SchemaRegistry, monkeypatch: py
         client(registry).answer(1)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, {"schema": "{}", "references": 5}),
+        (200, {"schema": "{}", "references": [5]}),
+        (200, {"schema": "{}", "references": [{"name": "a"}]}),
+        (200, {"schema": "{}", "references": [{"name": [], "subject": "a", "version": 1}]}),
+        (200, {"schema": "{}", "references": [{"name": "a", "subject": 7, "version": 1}]}),
+        (404, {"error_code": float("inf"), "message": ""}),
+    ],
+)
+def test_what_cannot_be_read_is_no_answer(
+    registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, Any]
+) -> None:
+    monkeypatch.setattr(registry, "answer", lambda *_: answer)
+    with pytest.raises(RegistryError):
+        client(registry).answer(1)
+
+
+def test_schemas_that_refer_to_each_other_are_asked_for_once(registry: SchemaRegistry) -> None:
+    references = [{"name": name, "subject": name, "version": 1} for name in ("a", "b")]
+    registry.register("a", {"schema": '"int"', "references": references})
+    registry.register("b", {"schema": '"long"', "references": references})
+    asking = client(registry)
+    assert asking.answer(1) == Schema("AVRO", '"int"', (("b", '"long"'), ("a", '"int"')))
+    assert len(registry.asked) == 3
+
+
+@pytest.mark.parametrize("kind", [None, 5, [], {}, "XML"])
+def test_a_schema_of_another_type_is_a_fault(
+    registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    monkeypatch.setattr(registry, "answer", lambda *_: (200, {"schema": '"string"', "schemaType": kind}))
+    framing = Framing()
+    with framing.knowing({1: client(registry).answer(1)}):
+        (content,) = framing.contents([Record(framed(b"\x02a", 1))])
+    assert content == b'"a"' if kind is None else isinstance(content, Fault)
+
+
+@contextmanager
+def answering(sent: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that sends something to whoever connects; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection, suppress(OSError):
+                        sent(connection)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_an_answer_without_end_is_none(registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_registry, "PATIENCE", 0.5)
+
+    def endless(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(b" " * 65536)
+
+    def slow(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(200):
+            connection.sendall(b" ")
+            time.sleep(0.05)
+
+    def short(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}")
+
+    def deep(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 1_000_000)
+
+    for sent in (endless, slow, short, deep):
+        began = time.monotonic()
+        with answering(sent) as url, pytest.raises(RegistryError):
+            client(registry, registry_url=url).answer(1)
+        assert time.monotonic() - began < 5
+
+
+def test_a_password_goes_to_nobody_else(registry: SchemaRegistry) -> None:
+    number = registry.register("a", {"schema": '"string"'})
+
+    def sends_on(connection: socket.socket) -> None:
+        assert b"Authorization: Basic " in connection.recv(65536)
+        where = f"{registry.url}/schemas/ids/{number}".encode()
+        connection.sendall(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + where + b"\r\n\r\n")
+
+    with answering(sends_on) as url, pytest.raises(RegistryError, match=r"refuses this user \(401\)"):
+        client(registry, registry_url=url).answer(number)
+
+
 async def test_a_schema_that_comes_late_is_waited_for(registry: SchemaRegistry) -> None:
     number = registry.register("a", {"schema": '"string"'})
     registry.hidden.add(number)
@@ -131,6 +234,20 @@ async def test_a_schema_that_comes_late_is_waited_for(registry: SchemaRegistry) 
     assert not asking.done()
     registry.hidden.clear()
     assert await asking == {number: Schema("AVRO", '"string"')}
+
+
+async def test_who_is_cancelled_asks_no_more(
+    registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(registry, "answer", lambda *_: go_on.wait(20) and (200, {"schema": '"string"'}))
+    asking = asyncio.create_task(client(registry).answers(dict.fromkeys(range(50), 0.0), time.time))
+    await asyncio.to_thread(until, lambda: registry.asked)
+    asking.cancel()
+    await asyncio.wait([asking])
+    go_on.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert len(registry.asked) == 1
 
 
 async def test_one_of_an_old_record_is_not(registry: SchemaRegistry) -> None:
