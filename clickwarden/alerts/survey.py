@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,6 +18,8 @@ from clickwarden.formats.cures import cure
 from clickwarden.formats.fields import Record
 from clickwarden.formats.gathered import LOG_APPEND_TIME
 from clickwarden.formats.inference import ORDER, Inference, infer
+from clickwarden.formats.json import UNREADABLE
+from clickwarden.formats.records import LISTS
 from clickwarden.formats.specimens import Opened, opened
 from clickwarden.kafka.findings import Finding, Sampled
 from clickwarden.kafka.inspection import sampled
@@ -248,6 +252,7 @@ class Surveyed:
             if one.confidence != "sure":
                 doubts = "; ".join(one.doubts) or f"{one.reason}"
                 yield f"{one.name}: {one.setting} is {one.confidence}: {doubts}"
+        yield from self._unread()
         things = found.clicks + sum(one.count for one in found.rejected)
         if found.clicks and found.clicks < things:
             yield f"{things - found.clicks:,} of {things:,} would be rejected"
@@ -261,6 +266,30 @@ class Surveyed:
                 )
         if self._in_kafka and found.facts.get("key", "").startswith("no record"):
             yield "the topic is not keyed by user: send each click with its user as the key"
+
+    def _unread(self) -> Iterator[str]:
+        """Lists of which the settings would read the first element alone."""
+        setting = self.inference.guesses["user_id"].setting if self.inference else ""
+        for place in setting.split("|"):
+            names = place.split(".")
+            numbers = [number for number, name in enumerate(names) if name.isdigit()]
+            sizes = [_size(record.value, names[: numbers[0]]) for record in self._records] if numbers else []
+            if max(sizes, default=0) > 1:
+                whole = visible(".".join(names[: numbers[0]]))
+                yield (
+                    f"user_id: {whole} is a list of up to {max(sizes):,}, of which {visible(place)} is the "
+                    f"first alone: send each by itself, or all under one of {', '.join(LISTS)}"
+                )
+
+
+def _size(value: bytes | None, names: Sequence[str]) -> int:
+    """How many elements the list there has; 0 where there is none."""
+    found: Any = None
+    with suppress(*UNREADABLE):
+        found = msgspec.json.decode(value or b"")
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return len(found) if isinstance(found, list) else 0
 
 
 def seen_by(rules: Sequence[Rule], events: Mapping[str, int]) -> dict[str, int]:

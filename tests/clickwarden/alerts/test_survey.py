@@ -67,6 +67,17 @@ def test_what_would_be_rejected_says_why_and_what_to_do() -> None:
     assert "4 of 24 would be rejected" in found.warnings
 
 
+def test_a_list_of_which_the_first_alone_would_be_counted_is_told_of() -> None:
+    clicks = [json.loads(visit(number)) for number in range(40)]
+    found = survey([KeptRecord(json.dumps({"hits": clicks}).encode())])
+    assert [field.setting for field in found.fields][:1] == ["hits.0.uid"]
+    assert any(
+        "hits is a list of up to 40, of which hits.0.uid is the first" in one for one in found.warnings
+    )
+    alone = survey([KeptRecord(json.dumps({"hits": [click]}).encode()) for click in clicks])
+    assert not any("is a list" in warning for warning in alone.warnings)
+
+
 def test_order_and_lateness_are_of_each_partition() -> None:
     first = [KeptRecord(visit(number)) for number in (0, 1, 2, 3)]
     second = [KeptRecord(visit(number)) for number in (50, 20, 51, 49)]
