@@ -19,6 +19,7 @@ import numpy as np
 from clickwarden.formats.clients import Clients, address, host
 from clickwarden.formats.lines import Block
 from clickwarden.formats.moments import Moments
+from clickwarden.formats.patterns import possessive
 from clickwarden.formats.requests import Columns, Requests
 
 # Parts of layouts. They stay within a line, and hardly one goes back over what it has matched: a line made
@@ -150,9 +151,10 @@ def compiled(layout: Layout, *, forwarded: bool) -> re.Pattern[str]:
         forwarded: whether X-Forwarded-For is looked for.
     """
     pattern = layout.pattern if forwarded else layout.pattern.replace(FORWARDED, "")
-    line = re.compile(rf"^(?:{pattern})?+[^\n]*+$", re.MULTILINE | re.ASCII)
+    line = rf"^(?:{pattern})?+[^\n]*+$"
+    found = possessive(f"(?ma){line}")
     # Of a single group findall() would make no tuple.
-    return line if line.groups > 1 else re.compile("()" + line.pattern, line.flags)
+    return found if found.groups > 1 else possessive(f"(?ma)(){line}")
 
 
 def fit(layout: Layout, head: str) -> int:

@@ -6,15 +6,15 @@ line feed in ``log``. Parts of stdout and of stderr may stand between each other
 .. [1] https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 
 from clickwarden.formats.lines import Block, Parser
+from clickwarden.formats.patterns import possessive
 
 #: Before the text: the stream; and the tags, of which the first is P or F.
-_CRI = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]++(?:Z|[+-]\d\d:\d\d) (std(?:out|err)) ([FP])(?::\S++)?+ ")
+_CRI = possessive(rb"\d{4}-\d\d-\d\dT[\d:.]++(?:Z|[+-]\d\d:\d\d) (std(?:out|err)) ([FP])(?::\S++)?+ ")
 #: The text, and behind it the stream.
-_DOCKER = re.compile(rb'\{"log":"((?:[^"\\\n]|\\.)*+)","stream":"(std(?:out|err))"')
+_DOCKER = possessive(rb'\{"log":"((?:[^"\\\n]|\\.)*+)","stream":"(std(?:out|err))"')
 
 #: A line's stream, where its text begins and ends, and whether it goes on in the next; None where it is no
 #: runtime's.

@@ -28,6 +28,7 @@ import msgspec
 from clickwarden.formats import accesslog, jsonlog
 from clickwarden.formats.json import UNREADABLE
 from clickwarden.formats.lines import Block, Parser
+from clickwarden.formats.patterns import possessive
 
 #: Characters of the patterns of prefixes behind each other; beyond that no further one is taken off.
 PREFIX_MAX = 600
@@ -117,7 +118,7 @@ class Peel:
 
 @lru_cache(maxsize=64)
 def _compiled(prefix: str) -> re.Pattern[bytes]:
-    return re.compile(f"^(?:{prefix})".encode(), re.MULTILINE)
+    return possessive(f"(?m)^(?:{prefix})".encode())
 
 
 def _taker(field: str) -> Callable[[bytes], bytes]:
