@@ -203,7 +203,7 @@ def test_a_rule_of_a_newer_release_is_left_out_and_stops_nothing(site: Sites) ->
     # What this release cannot read stays in the topic, for those that can.
     assert "left out" in topic.run("rules", "list").stdout
     told = json.dumps([[newer], [[0, [0]]]]).encode()
-    topic.send(told, key=b"adopted/0/9999999999/newer", topic=topic.settings.rules_topic)
+    topic.send(told, key=b"adopted/0/9999999999/0000", topic=topic.settings.rules_topic)
     assert "partition 0: rules that this release cannot read" in topic.run("rules", "list").stdout
 
 
@@ -242,6 +242,6 @@ def test_junk_in_the_topic_stops_no_worker_at_its_start(site: Sites) -> None:
     topic.await_counted(worker)
     assert [each["threshold"] for each in topic.anomalies("closed")] == [50]
     listed = topic.run("rules", "list").stdout
-    assert "partition 0: this release cannot read what is told of it" in listed
+    assert "partition 0: rules that this release cannot read" in listed
     topic.put(RULES.replace("50", "40"))
     topic.until(lambda: [rule["threshold"] for rule in worker.ask("/api/v1/rules")[1]] == [40], worker)
