@@ -22,7 +22,7 @@ from clickwarden.formats.json import UNREADABLE
 from clickwarden.formats.records import LISTS
 from clickwarden.formats.specimens import Opened, opened
 from clickwarden.kafka.findings import Finding, Sampled
-from clickwarden.kafka.inspection import sampled
+from clickwarden.kafka.inspection import records_of, sampled
 from clickwarden.settings import PREFIX, Settings
 from clickwarden.times import isotime
 
@@ -243,7 +243,7 @@ class Surveyed:
 
     def _keys_are_users(self) -> Iterator[bool]:
         for partition, clicks in self._decoded.items():
-            records = _records_of(self._partitions[partition], clicks)
+            records = records_of(self._partitions[partition], clicks)
             for user_id, record in zip(clicks.users, records, strict=True):
                 yield record.key is not None and record.key.strip(b'"') == user_id.encode(errors="replace")
 
@@ -310,11 +310,6 @@ def span_of(clicks: Clicks) -> str:
     """From when to when they are, and of how many users."""
     first, last = (isotime(float(edge(clicks.times))) for edge in (np.min, np.max))
     return f"from {first} to {last}; {plural(len(set(clicks.users)), 'user')}"
-
-
-def _records_of(run: Sequence[Record], clicks: Clicks) -> Sequence[Record]:
-    """The record of each click."""
-    return run if clicks.records is None else [run[position] for position in clicks.records]
 
 
 def shown(clicks: Clicks) -> Iterator[DecodedClick]:

@@ -138,9 +138,13 @@ def _sampled(records: Mapping[int, list[ConsumerRecord]], settings: Settings) ->
 
 def sampled(partition: int, run: Sequence[Record], clicks: Clicks) -> Iterator[Sampled]:
     """The clicks that a run of a partition's records was decoded to."""
-    places = range(len(run)) if clicks.records is None else clicks.records
-    for user_id, time, position in zip(clicks.users, clicks.times, places, strict=True):
-        yield Sampled(partition, user_id, float(time), run[position].timestamp / 1000)
+    for user_id, time, record in zip(clicks.users, clicks.times, records_of(run, clicks), strict=True):
+        yield Sampled(partition, user_id, float(time), record.timestamp / 1000)
+
+
+def records_of(run: Sequence[Record], clicks: Clicks) -> Sequence[Record]:
+    """The record of each click that a run was decoded to."""
+    return run if clicks.records is None else [run[position] for position in clicks.records]
 
 
 class Inspection:
