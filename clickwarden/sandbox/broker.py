@@ -372,7 +372,8 @@ def jars() -> list[Path]:
     except Exception as error:  # jgo documents none
         raise BrokerError(
             f"Apache Kafka {VERSION} cannot be fetched ({type(error).__name__}: {error}); the first start "
-            "needs the network. If it is there, remove the Maven cache (~/.m2/repository) and try again"
+            "needs the network. If a proxy has certificates of its own, REQUESTS_CA_BUNDLE names the file of "
+            "its authority; if nothing is in the way, remove the Maven cache (~/.m2/repository) and try again"
         ) from error
     return [artifact.cached_path for artifact in artifacts]
 
