@@ -9,14 +9,12 @@ import threading
 import time
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
 from msgspec.structs import replace
-from rich.table import Table
 
-from clickwarden.audit.oracle import FAULTS, Judgement
 from clickwarden.detection.rules import Rule
 from tests.chaos.cluster import NAMES, Cluster
+from tests.chaos.outcome import Outcome
 from tests.chaos.timeline import Chronicle
 from tests.chaos.trial import hold
 from tests.chaos.verdict import verdict
@@ -24,31 +22,6 @@ from tests.chaos.verdict import verdict
 WAIT_SECONDS = 120.0
 #: A rule that is there at times, of clicks that others count, too.
 CARTS = Rule(name="carts", window=60, threshold=12, events=("add", "buy"))
-
-
-class Outcome(NamedTuple):
-    """What it brought."""
-
-    verdict: Judgement
-    changes: int
-    kills: int
-    deaths: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether every promise was kept."""
-        return self.verdict.ok and self.verdict.accounted and not self.deaths and self.verdict.expected > 0
-
-    def table(self) -> Table:
-        """The outcome in one table."""
-        table = Table("what", "figure")
-        table.columns[1].justify = "right"
-        table.add_row("changes of the rules", f"{self.changes:,}")
-        table.add_row("SIGKILLs of workers", f"{self.kills:,}")
-        for what in ("produced", "late", "excused", "rejected", "expected", *FAULTS, "repeats"):
-            table.add_row(what.replace("_", " "), f"{getattr(self.verdict, what):,}")
-        table.add_row("deaths unbidden", f"{self.deaths:,}")
-        return table
 
 
 def change(folder: Path, *, seed: int, changes: int, kills: int, workers: int, rate: int) -> Outcome:
@@ -86,7 +59,7 @@ def change(folder: Path, *, seed: int, changes: int, kills: int, workers: int, r
         cluster.until(lambda: not cluster.site.behind(), WAIT_SECONDS, "all counted")
         cluster.stop(*cluster.meant)
         found = verdict(settings)
-    return Outcome(found, put, cluster.kills, cluster.deaths)
+    return Outcome(found, cluster.kills, cluster.deaths, {"changes of the rules": put})
 
 
 def drawn(rules: tuple[Rule, ...], random: Random) -> list[Rule]:

@@ -8,12 +8,9 @@ import random
 import time
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
-from rich.table import Table
-
-from clickwarden.audit.oracle import FAULTS, Judgement
 from tests.chaos.cluster import NAMES, Cluster
+from tests.chaos.outcome import Outcome
 from tests.chaos.timeline import Chronicle
 from tests.chaos.trial import hold
 from tests.chaos.verdict import verdict
@@ -23,29 +20,6 @@ NUMBERS = (8, 12)
 #: SIGKILLs; the topic grows before the one of every turn of so many.
 KILLS, TURN = 10, 4
 WAIT_SECONDS = 120.0
-
-
-class Outcome(NamedTuple):
-    """What it brought."""
-
-    verdict: Judgement
-    kills: int
-    deaths: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether every promise was kept."""
-        return self.verdict.ok and self.verdict.accounted and not self.deaths and self.verdict.expected > 0
-
-    def table(self) -> Table:
-        """The outcome in one table."""
-        table = Table("what", "figure")
-        table.columns[1].justify = "right"
-        table.add_row("SIGKILLs of workers", f"{self.kills:,}")
-        for what in ("produced", "late", "excused", "rejected", "expected", "split", *FAULTS, "repeats"):
-            table.add_row(what.replace("_", " "), f"{getattr(self.verdict, what):,}")
-        table.add_row("deaths unbidden", f"{self.deaths:,}")
-        return table
 
 
 def grow(folder: Path, *, seed: int, workers: int, rate: int) -> Outcome:

@@ -3,18 +3,17 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
 from rich.table import Table
 
-from clickwarden.audit.oracle import FAULTS as WRONG
-from clickwarden.audit.oracle import Judgement
 from tests.chaos.cluster import MIB, Broken, Cluster
 from tests.chaos.faults import FAULTS
 from tests.chaos.faults.fault import Fault
+from tests.chaos.outcome import Outcome
 from tests.chaos.progress import LOOK_SECONDS, Progress
 from tests.chaos.timeline import Chronicle
 from tests.chaos.verdict import verdict
@@ -25,26 +24,17 @@ HANG_SECONDS = 120.0
 OVERLAP = 0.3
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class SiegeOutcome(Outcome):
     """What a siege brought.
 
     Pauses are in seconds, of one partition that had clicks to count; by fault only where the
     one before it was overcome.
     """
 
-    verdict: Judgement
-    faults: Counter[str]
-    pauses: dict[str, float]
-    longest: float
-    kills: int
-    deaths: int
-    fenced: int
-    peak: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether every promise was kept."""
-        return self.verdict.ok and self.verdict.accounted and not self.deaths and self.verdict.expected > 0
+    faults: Counter[str] = field(default_factory=Counter[str])
+    pauses: dict[str, float] = field(default_factory=dict[str, float])
+    longest: float = 0.0
 
     def table(self) -> Table:
         """The outcome in one table."""
@@ -56,14 +46,7 @@ class Outcome(NamedTuple):
             table.add_row(name, f"{times:,}", f"{pause:.1f} s" if pause is not None else "")
         table.add_section()
         table.add_row("faults", f"{self.faults.total():,}", f"{self.longest:.1f} s")
-        table.add_row("SIGKILLs of workers", f"{self.kills:,}")
-        for what in ("produced", "late", "excused", "rejected", "expected", *WRONG, "repeats"):
-            wrong = what in WRONG and getattr(self.verdict, what)
-            label = {"produced": "clicks", "expected": "anomalies"}.get(what, what.replace("_", " "))
-            table.add_row(label, f"{getattr(self.verdict, what):,}", style="bold red" if wrong else None)
-        table.add_row("deaths unbidden", f"{self.deaths:,}", style="bold red" if self.deaths else None)
-        table.add_row("ended by themselves", f"{self.fenced:,}")
-        table.add_row("peak memory of a worker", f"{self.peak / MIB:,.0f} MiB")
+        self.show(table)
         return table
 
 
@@ -76,7 +59,7 @@ def siege(
     nodes: int,
     rate: int,
     faults: Sequence[Fault] = FAULTS,
-) -> Outcome:
+) -> SiegeOutcome:
     """Lay siege to a cluster in ``folder``, which keeps the logs; ``faults`` are those to draw from.
 
     Raises:
@@ -130,13 +113,8 @@ def siege(
         found = verdict(settings)
         timeline.note("done")
     longest = max(longest, progress.longest)
-    return Outcome(
-        found,
-        struck,
-        dict(pauses),
-        longest,
-        cluster.kills,
-        cluster.deaths,
-        cluster.fenced,
-        cluster.peak,
-    )
+    figures = {
+        "ended by themselves": cluster.fenced,
+        "peak memory of a worker, MiB": round(cluster.peak / MIB),
+    }
+    return SiegeOutcome(found, cluster.kills, cluster.deaths, figures, struck, dict(pauses), longest)

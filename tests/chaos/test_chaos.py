@@ -26,7 +26,7 @@ def test_rules_that_change_under_load_and_kills(tmp_path: Path) -> None:
     outcome = change(tmp_path, seed=seed, changes=8, kills=2, workers=2, rate=2000)
     Console().print(outcome.table())
     assert outcome.ok, outcome.verdict.examples
-    assert outcome.changes == 8
+    assert outcome.figures["changes of the rules"] == 8
 
 
 def test_a_worker_is_cut_off_from_the_coordinator(tmp_path: Path) -> None:

@@ -6,31 +6,14 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from rich.console import Console
-from rich.table import Table
 
-from clickwarden.audit.oracle import Judgement
 from tests.chaos.cluster import Broken
+from tests.chaos.outcome import Outcome
 
 
-class Brought(Protocol):
-    """What a trial brings."""
-
-    @property
-    def verdict(self) -> Judgement:
-        """What the oracle says."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether every promise was kept."""
-
-    def table(self) -> Table:
-        """All of it in one table."""
-
-
-def hold(name: str, seed: int, again: str, trial: Callable[[Path], Brought]) -> None:
+def hold(name: str, seed: int, again: str, trial: Callable[[Path], Outcome]) -> None:
     """Hold a trial in a folder of its own; exit code 1 when a promise is broken.
 
     Args:
