@@ -13,6 +13,7 @@ from rich.console import Console
 from app.main import settings
 from app.room import connections
 from app.visitors import Runner, Visitors
+from clickwarden.alerts.words import plural
 from clickwarden.errors import SettingsError
 from clickwarden.formats.clients import Clients
 from clickwarden.settings import LOOPBACK, PREFIX
@@ -79,7 +80,7 @@ class Collect(AsyncCommand):
                 await collecting
         finally:
             console.print(
-                f"{producer.sent:,} clicks taken; {producer.acked:,} acknowledged by Kafka, "
+                f"{plural(producer.sent, 'click')} taken; {producer.acked:,} acknowledged by Kafka, "
                 f"{producer.waiting:,} wait on disk"
             )
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from app.main import app, settings
 from clickwarden.alerts import surveying
 from clickwarden.alerts.survey import OWN, SURVEYED, Survey
+from clickwarden.alerts.words import plural
 from clickwarden.errors import BrokerError, SettingsError
 from clickwarden.formats.choice import bare_decoder_of
 from clickwarden.formats.prefixes import peeled
@@ -96,7 +97,7 @@ def survey_of_file(path: Path) -> Survey:
     if not head.strip():
         return Survey(f"{path}", 0, warnings=[f"{path} is empty"])
     known = recognised(head, Reading(), bare_decoder_of(settings), settings.field_names)
-    source = f"{path}: the first {sum(map(bool, lines)):,} lines"
+    source = f"{path}: the first {plural(sum(map(bool, lines)), 'line')}"
     bare = peeled(lines)[0]
     survey = surveying.of_file(source, bare, time.time(), app.rules, settings)
     if not isinstance(known, str) and known.is_log and not _has_users(survey):

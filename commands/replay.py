@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from app.main import settings
+from clickwarden.alerts.words import plural
 from clickwarden.detection.clicks import Clicks
 from clickwarden.formats.lines import Block
 from clickwarden.sandbox.disorder import delayed
@@ -111,8 +112,8 @@ class Replay(AsyncCommand):
                 took = time.monotonic() - began
                 left_out = "".join(f", {count:,} left out ({what})" for what, count in file.left_out.items())
                 console.print(
-                    f"{producer.acked:,} clicks acknowledged, {producer.waiting:,} wait on disk, "
-                    f"{file.skipped:,} lines skipped{left_out}; {took:.1f} s, "
+                    f"{plural(producer.acked, 'click')} acknowledged, {producer.waiting:,} wait on disk, "
+                    f"{plural(file.skipped, 'line')} skipped{left_out}; {took:.1f} s, "
                     f"{producer.acked / took:,.0f} clicks/s"
                 )
                 if file.first <= file.last:

@@ -82,7 +82,7 @@ async def _put(file: Path, why: str) -> None:
     topic = RulesTopic(settings)
     await topic.read()
     book = topic.book
-    if book.number and by_name([draft.rule for draft in drafts]) == by_name(book.rules):
+    if book.number and book.editions[-1].is_of(drafts):
         console.print(f"{file}: these rules are in force already, by change {book.number}")
         return
     change = change_of(book, written(drafts), what=f"put {file}", who=_who(), why=why, now=time())

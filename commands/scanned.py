@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from clickwarden.alerts.sight import Sight
-from clickwarden.alerts.words import visible
+from clickwarden.alerts.words import plural, visible
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.commonest import Ranking
@@ -93,13 +93,14 @@ class Scanned(ABC):
         """What became of the lines."""
         left_out = "".join(f", {count:,} left out ({what})" for what, count in self._left_out.items())
         skipped = f"{self._rejected.total():,} skipped"
-        return f"{self.lines:,} lines, {skipped}{left_out}; {self._found}"
+        return f"{plural(self.lines, 'line')}, {skipped}{left_out}; {self._found}"
 
     def warnings(self) -> Iterator[str]:
         """Why the users may be none."""
         for reason, count in self._rejected.most_common(1):
             line = visible(self._intake.examples[reason].value[:200].decode(errors="replace"))
-            yield f"{count:,} lines were skipped, most often because: {reason}. For example: {line}"
+            were = "line was" if count == 1 else "lines were"
+            yield f"{count:,} {were} skipped, most often because: {reason}. For example: {line}"
         first = self._ranking.first
         yield from filter(None, (self._clientele.hidden, self._clientele.inside(first.of)))
         if not self.is_log or not first.of:
@@ -167,7 +168,7 @@ class Whole(Scanned):
 
     @property
     def _found(self) -> str:
-        return f"{self._anomalies:,} anomalies"
+        return plural(self._anomalies, "anomaly", "anomalies")
 
 
 class Growing(Scanned):
@@ -210,4 +211,4 @@ class Growing(Scanned):
     @property
     def _found(self) -> str:
         late = f"; {self._detection.late:,} late" if self._detection.late else ""
-        return f"{len(self._anomalies):,} anomalies{late}"
+        return plural(len(self._anomalies), "anomaly", "anomalies") + late

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from app.main import settings
+from clickwarden.alerts.words import plural
 from clickwarden.detection.clicks import Clicks
 from clickwarden.sandbox import shoppers
 from clickwarden.sources.producer import ClickProducer
@@ -111,7 +112,7 @@ class _Attack:
     def plan(self) -> str:
         """What will be sent, in words."""
         first, last = isotime(self._clicks.times[0]), isotime(self._clicks.times[-1])
-        return f"Attack: {self._size:,} clicks of {self._attacker} from {first} to {last}"
+        return f"Attack: {plural(self._size, 'click')} of {self._attacker} from {first} to {last}"
 
     @property
     def status(self) -> str:
@@ -124,7 +125,7 @@ class _Attack:
         """What was sent, in words."""
         minute = self._clicks.times[0] // shoppers.MINUTE * shoppers.MINUTE
         window = f"{isotime(minute)} to {isotime(minute + shoppers.MINUTE)}"
-        return f"Attack: {self._sent:,} clicks of {self._attacker} sent, all in the window {window}"
+        return f"Attack: {plural(self._sent, 'click')} of {self._attacker} sent, all in the window {window}"
 
 
 class _Simulation:
@@ -148,7 +149,7 @@ class _Simulation:
     @property
     def acknowledged(self) -> str:
         """What Kafka has, and what it has not, in words."""
-        return f"{self.producer.acked:,} clicks acknowledged, {self.producer.waiting:,} wait on disk"
+        return f"{plural(self.producer.acked, 'click')} acknowledged, {self.producer.waiting:,} wait on disk"
 
     def status(self) -> str:
         """What is going on now, in words."""

@@ -51,13 +51,13 @@ def duration(seconds: int) -> str:
     return plural(seconds // size, units[size])
 
 
-def plural(count: int, noun: str) -> str:
-    """A number with its noun.
+def plural(count: int, noun: str, many: str = "") -> str:
+    """A number with its noun, of which there are ``many``, where an s does not say that.
 
-    >>> plural(1, "click"), plural(10_000, "click")
-    ('1 click', '10,000 clicks')
+    >>> plural(1, "click"), plural(10_000, "click"), plural(2, "anomaly", "anomalies")
+    ('1 click', '10,000 clicks', '2 anomalies')
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
 
 def visible(text: str) -> str:

@@ -51,6 +51,12 @@ class Edition(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...]
     unreadable: dict[str, str]
 
+    def is_of(self, drafts: Sequence[Draft]) -> bool:
+        """Whether these rules with their tests, all of them in force, are what it says."""
+        others = {draft.name: draft for draft in drafts}
+        mine = {draft.name: draft for draft in self.drafts}
+        return mine == others and not self.change.disabled and not self.unreadable
+
 
 def edition_of(change: Change) -> Edition:
     """A change as this release reads it."""

@@ -55,8 +55,8 @@ def read(path: Path) -> bytes:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise SettingsError(
-            f"CLICKWARDEN_RULES={path}: no such file; write one (see rules.toml in the repository) "
-            "or name the one you have"
+            f"{path}: no such file of rules; write one (see rules.toml in the repository), or name the one "
+            "you have; where none is named, CLICKWARDEN_RULES names it"
         ) from None
     except OSError as error:
         raise SettingsError(f"{path}: {error}") from None

@@ -138,4 +138,4 @@ def _found(rule: Rule, clicks: Sequence[ClicksOf]) -> list[Anomaly]:
 
 
 def _words(found: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{user} with {count:,} clicks" for user, count in found) or "nobody"
+    return ", ".join(f"{user} with {count:,} click{'s'[: count != 1]}" for user, count in found) or "nobody"

@@ -20,7 +20,7 @@ from clickwarden.formats.w3c import W3C
 FIRST_LINES = 100
 KNOWN = (
     "common, combined, with a virtual host, JSON of Caddy, Traefik, nginx, Envoy or Cloudflare, AWS ALB, "
-    "CloudFront, IIS, HAProxy"
+    "ELB, S3 and CloudFront, IIS, HAProxy, Squid"
 )
 #: Of text that is no JSON, where fields were named.
 NAMED = (

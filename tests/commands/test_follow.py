@@ -92,7 +92,7 @@ def test_silence_closes_a_window_and_a_late_line_corrects_it(
         while corrections[-1][2] < 63:
             corrections.append(command.next())
         assert corrections[-1] == ("corrected", "203.0.113.7", 63)
-        assert "63 lines, 0 skipped; 1 anomalies; 3 late" in command.interrupt()
+        assert "63 lines, 0 skipped; 1 anomaly; 3 late" in command.interrupt()
 
 
 def test_lines_that_cannot_be_counted_are_said_while_it_follows(

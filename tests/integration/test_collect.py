@@ -444,7 +444,7 @@ async def test_with_kafka_away_it_takes_clicks_says_so_and_ends_when_told(kafka:
         await asyncio.to_thread(await_said, tmp_path / "log", "1 clicks wait on disk")
         process.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(process.wait, 30) == 0
-    assert "1 clicks taken; 0 acknowledged by Kafka, 1 wait on disk" in (tmp_path / "log").read_text()
+    assert "1 click taken; 0 acknowledged by Kafka, 1 wait on disk" in (tmp_path / "log").read_text()
     there = settings.model_copy(update={"broker": f"kafka://{kafka}"})
     async with ClickProducer(there) as producer:
         assert producer.left == 1

@@ -14,6 +14,7 @@ from tests.site import RULES, Site, click, clicks, window_before
 TAKEN_UP_SECONDS = 2.0
 T = window_before(time.time())
 STRICT = RULES.replace("threshold = 50", "threshold = 20")
+TEST = '[[rule.test]]\nname = "one is nobody"\nclicks = [{ user = "ann" }]\nexpect = []\n'
 LOGINS = '[[rule]]\nname = "logins"\nwindow = 60\nthreshold = 5\nevents = ["login"]\n'
 
 Sites = Callable[..., Site]
@@ -141,6 +142,7 @@ def test_list_and_history_say_what_is_in_force_where_by_whom_and_why(site: Sites
     assert topic.anomalies() == []
     assert "change 4: put" in topic.put(RULES + LOGINS)
     assert "these rules are in force already, by change 4" in topic.put(RULES + LOGINS)
+    assert "change 5: put" in topic.put(RULES + LOGINS + TEST)  # a test is written down, too
 
 
 def test_an_empty_topic_begins_with_the_file_and_then_the_topic_wins(site: Sites) -> None:
@@ -163,7 +165,7 @@ def test_an_empty_topic_begins_with_the_file_and_then_the_topic_wins(site: Sites
     [
         (RULES.replace("50", "0"), "rules.toml, line 5: rule 'bot': threshold"),
         ("", "rules.toml: holds no rule"),
-        (None, "rules.toml: no such file; write one"),
+        (None, "rules.toml: no such file of rules; write one"),
     ],
 )
 def test_an_empty_topic_does_not_begin_with_a_file_that_is_wrong(
