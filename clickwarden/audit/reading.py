@@ -257,7 +257,7 @@ def _content(found: dict[str, Any]) -> Any:
     Raises:
         ValueError: it cannot be read.
     """
-    for name in ("records", "events", "batch", "clicks"):
+    for name in ("records", "events", "batch", "clicks", "data"):
         if isinstance(found.get(name), list):
             return found[name]
     if "schema" in found and found.get("payload") is not None:

@@ -40,7 +40,7 @@ LAYERS = 6
 Members = Mapping[str, bytes]
 
 #: What others call the list of clicks in a record, as it is looked for.
-LISTS = ("records", "events", "batch", "clicks")
+LISTS = ("records", "events", "batch", "clicks", "data")
 
 _ENVELOPES = frozenset(
     {*LISTS, "schema", "payload", "op", "before", "after", "specversion", "data", "data_base64"}

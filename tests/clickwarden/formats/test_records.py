@@ -219,6 +219,7 @@ HELD: dict[str, tuple[Any, list[str]]] = {
     "events": ({"events": [click(), {}]}, ["ann", "missing_field"]),
     "a batch": ({"batch": [click()], "sentAt": T}, ["ann"]),
     "clicks": ({"clicks": [click()] * 2}, ["ann", "ann"]),
+    "data": ({"data": [click(), {}], "type": "export"}, ["ann", "missing_field"]),
     "an empty list beside an event": (without("user_id", clicks=[]), ["missing_field"]),
     "words beside an event": (without("user_id", events=["a", "b"]), ["missing_field"]),
     "records before events": ({"events": [{}], "records": [click()]}, ["ann"]),
@@ -383,7 +384,7 @@ FORMATS: dict[str, tuple[dict[str, str], Callable[[random.Random], Any]]] = {
     "enriched": (FIELDS | {"field_timestamp": "collector_tstamp"}, enriched_event),
     "array": ({}, lambda draw: [click() for _ in range(draw.randrange(5))]),
     "nested array": (FIELDS, lambda draw: [nested(draw) for _ in range(draw.randrange(4))]),
-    "records": (FIELDS, lambda draw: {draw.choice(["records", "batch"]): [nested(draw) for _ in range(3)]}),
+    "records": (FIELDS, lambda draw: {draw.choice(["records", "batch", "data"]): [nested(draw) for _ in range(3)]}),
     "text": ({}, lambda draw: json.dumps(draw.choice([click(), [click(), click()]]))),
     "debezium": ({}, lambda draw: debezium(draw.choice("ccccrud"), click(), draw.choice([None, click()]))),
     "connect": (
