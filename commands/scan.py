@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from app.main import app, settings
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.formats.lines import Block
 from clickwarden.sources import files as sources
-from clickwarden.sources import tail
+from clickwarden.sources import parsing, tail
 from commands import reading
 from commands.command import BLIND, AsyncCommand
 from commands.scanned import Growing, Scanned, Whole
@@ -78,7 +79,9 @@ class Scan(AsyncCommand):
         with tempfile.TemporaryFile() as store:
             whole = Whole(app.rules, topic, store)
             paths = sources.found(files)
-            _read(whole, sources.read_all(paths, topic, how_read), reading.size(paths), console)
+            size = reading.size(paths)
+            with closing(parsing.read_all(paths, topic, how_read, size)) as blocks:
+                _read(whole, blocks, size, console)
             _print(whole.end(), as_json)
         sys.exit(_conclude(whole, console))
 

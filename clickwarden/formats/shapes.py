@@ -307,7 +307,8 @@ def _envelope(fields: Mapping[str, Places], members: Mapping[str, Any], *absent:
         names = {place.names[0] if isinstance(place, Path) else "" for place in fields[field]}
         if "" in names or names & members.keys():
             continue
-        never = {f"never_{number}": name for number, name in enumerate(sorted(names | (set(absent) - members.keys())))}
+        missing = sorted(names | (set(absent) - members.keys()))
+        never = {f"never_{number}": name for number, name in enumerate(missing)}
         nothing: list[tuple[str, Any, Any]] = [(attribute, None, None) for attribute in never]
         return msgspec.defstruct("Envelope", [*members.items(), *nothing], rename=never, gc=False)
     return None

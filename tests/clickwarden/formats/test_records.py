@@ -384,7 +384,7 @@ FORMATS: dict[str, tuple[dict[str, str], Callable[[random.Random], Any]]] = {
     "enriched": (FIELDS | {"field_timestamp": "collector_tstamp"}, enriched_event),
     "array": ({}, lambda draw: [click() for _ in range(draw.randrange(5))]),
     "nested array": (FIELDS, lambda draw: [nested(draw) for _ in range(draw.randrange(4))]),
-    "records": (FIELDS, lambda draw: {draw.choice(["records", "batch", "data"]): [nested(draw) for _ in range(3)]}),
+    "records": (FIELDS, lambda draw: {draw.choice(["records", "data"]): [nested(draw) for _ in range(3)]}),
     "text": ({}, lambda draw: json.dumps(draw.choice([click(), [click(), click()]]))),
     "debezium": ({}, lambda draw: debezium(draw.choice("ccccrud"), click(), draw.choice([None, click()]))),
     "connect": (
