@@ -1,6 +1,5 @@
 """Places where a field of a click may stand, with what stands there in each of somebody's records."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from clickwarden.errors import ClickError
-from clickwarden.formats.cures import PATTERNS
+from clickwarden.formats import timestamps
 from clickwarden.formats.specimens import Specimen, written
 from clickwarden.formats.timestamps import seconds
 
@@ -19,21 +18,6 @@ HANDFUL = 10
 PLACES, HEADERS = 300, 50
 #: No click of this century's web is earlier, epoch seconds: a smaller number counts something else.
 PLAUSIBLE = 978_307_200
-#: Further ways to write a time, and what says so; the first of several whose pattern reads all wins.
-MORE_PATTERNS = (
-    *PATTERNS.items(),
-    (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d", "%m/%d/%Y %H:%M:%S"),
-    (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d", "%d/%m/%Y %H:%M:%S"),
-    (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d [AP]M", "%m/%d/%Y %I:%M:%S %p"),
-    (r"\d\d?\.\d\d?\.\d{4},? \d\d?:\d\d:\d\d", "%d.%m.%Y %H:%M:%S"),
-    (r"\d\d?-\d\d?-\d{4} \d\d?:\d\d:\d\d", "%d-%m-%Y %H:%M:%S"),
-    (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}", "%a %b %d %H:%M:%S %Y"),
-    (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}", "%a %b %d %H:%M:%S UTC %Y"),
-    (r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d [+-]\d{4} \d{4}", "%a %b %d %H:%M:%S %z %Y"),
-    (r"[A-Z][a-z]{2} \d\d?, \d{4} \d\d?:\d\d:\d\d [AP]M", "%b %d, %Y %I:%M:%S %p"),
-    (r"\d{4}-\d\d-\d\d-\d\d[.:]\d\d[.:]\d\d(\.\d+)?", "%Y-%m-%d-%H.%M.%S.%f"),
-    (r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{1,6}", "%Y/%m/%d %H:%M:%S.%f"),
-)
 
 
 @dataclass
@@ -124,13 +108,16 @@ def _text(value: bytes | None) -> str | None:
         return None
 
 
+def patterns_of(one: Candidate) -> list[str]:
+    """How its times may be written, the likeliest first; none where they are written as usual."""
+    texts = [str(value).strip() for value in one.present[:200] if not isinstance(value, bool | float)]
+    likely = timestamps.patterns_of(texts[0]) if texts else []
+    return [pattern for pattern in likely if all(_is_moment(text, pattern) for text in texts)]
+
+
 def pattern_of(one: Candidate) -> str:
     """How its times are written, if not as usual."""
-    texts = [str(value).strip() for value in one.present[:200] if not isinstance(value, bool | float)]
-    for shape, pattern in MORE_PATTERNS:
-        if texts and re.fullmatch(shape, texts[0]) and all(_is_moment(text, pattern) for text in texts):
-            return pattern
-    return ""
+    return next(iter(patterns_of(one)), "")
 
 
 def _is_moment(text: str, pattern: str) -> bool:

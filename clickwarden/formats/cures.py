@@ -12,7 +12,7 @@ from clickwarden.formats.fields import Path, places
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_framed
 from clickwarden.formats.requests import NO_CLIENT, NO_REQUEST
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX
-from clickwarden.formats.timestamps import EARLIEST
+from clickwarden.formats.timestamps import EARLIEST, patterns_of
 
 Names = Mapping[str, str]
 
@@ -31,14 +31,6 @@ OTHER_NAMES = {
 # fmt: on
 #: How deep, and among how many names, a field is looked for that does not stand at the top.
 DEPTH, NODES = 4, 200
-#: How others write a time, and what says so.
-PATTERNS = {
-    r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}": "%d/%b/%Y:%H:%M:%S %z",
-    r"[A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT": "%a, %d %b %Y %H:%M:%S GMT",
-    r"[A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}": "%a, %d %b %Y %H:%M:%S %z",
-    r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d": "%Y/%m/%d %H:%M:%S",
-    r"\d{14}": "%Y%m%d%H%M%S",
-}
 #: An enriched event of Snowplow that has a user has more tabs.
 _SNOWPLOW_TABS = 11
 #: How a value begins that its producer has compressed by itself.
@@ -214,9 +206,8 @@ def _bad_timestamp(value: bytes, names: Names) -> str:
     found = _found(_click(value), name)
     if isinstance(found, int | float) and 0 <= found < EARLIEST:
         return f"{name} would be in 1970, as if divided once too often: {_MOMENTS}."
-    for shape, pattern in PATTERNS.items():
-        if isinstance(found, str) and re.fullmatch(shape, found):
-            return f"{name} is no ISO-8601: set CLICKWARDEN_TIMESTAMP_FORMAT={pattern}"
+    for pattern in patterns_of(found) if isinstance(found, str) else ():
+        return f"{name} is no ISO-8601: set CLICKWARDEN_TIMESTAMP_FORMAT={pattern}"
     return f"{name} must be a moment from 1971 on: {_MOMENTS}; CLICKWARDEN_TIMESTAMP_FORMAT is for others."
 
 

@@ -15,6 +15,7 @@ from clickwarden.formats.candidates import (
     candidates_of,
     is_same,
     pattern_of,
+    patterns_of,
     surroundings_of,
     times_of,
 )
@@ -123,9 +124,10 @@ class _Inferring:
         if not found or found[0].score < HARDLY:
             return self._stamp(found), ""
         best, *others = found
-        pattern = pattern_of(best.candidate)
+        patterns = patterns_of(best.candidate)
+        pattern = next(iter(patterns), "")
         times = times_of(best.candidate, pattern)
-        doubts = []
+        doubts = [f"{other} would read it, too" for other in patterns[1:]]
         for other in others:
             apart = _apart(times, times_of(other.candidate, pattern_of(other.candidate)))
             if other.score >= best.score - CLOSE and apart > APART:

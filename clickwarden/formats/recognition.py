@@ -27,6 +27,8 @@ NAMED = (
     "has no fields to be named by --user, --event, --product and --time: it is neither NDJSON nor a table; "
     "in an access log the user is the client's address"
 )
+#: Names with delimiters between, as the first line of a table has.
+_HEADER = re.compile(rb"[A-Za-z_][\w .-]*(?:[,;\t|][A-Za-z_][\w .-]*){2,}")
 #: How a file begins that is none of lines, and what to do about it.
 OTHERS = {
     b"PK\x03\x04": "is a zip archive: unpack it first",
@@ -208,6 +210,11 @@ def _unknown(head: bytes) -> str:
     if begin.startswith(b"{"):
         return "is JSON over several lines: write one object a line, as 'jq -c .' does"
     first = head.lstrip().split(b"\n", 1)[0][:80]
+    if _HEADER.fullmatch(first.strip()):
+        return (
+            f"may be a table, with the columns {first.strip().decode()}: --user, --event and --time of scan "
+            "and replay name those of a click; 'inspect' finds them in a file whose name ends in .csv or .tsv"
+        )
     return (
         f"is neither an access log of a format that is recognised ({KNOWN}) nor clicks as NDJSON; "
         f"it begins with {first!r}; --format gives the format of a log, as it stands in the server's settings"

@@ -6,6 +6,7 @@ the packages of the extra ``files``, which are imported when there is such a fil
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, BinaryIO, Protocol
@@ -20,6 +21,8 @@ PARQUET, AVRO = b"PAR1", b"Obj\x01"
 DELIMITERS = ",\t;|"
 #: The fields that a click must have.
 NEEDED = ("user_id", "event", "timestamp")
+#: A time, as no column is called.
+_MOMENT = re.compile(r"\s*(?:\d{9,19}(?:\.\d+)?|\d{4}-\d\d-\d\d[T ]\d\d:.*|\d\d?[/.]\d\d?[/.]\d{4} \d.*)\s*$")
 #: Columns that are named to whoever has named one that does not exist.
 SHOWN = 40
 
@@ -53,6 +56,12 @@ class CSV:
         self._rows = csv.reader(text, delimiter=delimiter)
         self._delimiter = delimiter
         self.columns: Sequence[str] = next(self._rows, [])
+        moment = next(filter(_MOMENT.match, self.columns), "")
+        if moment:
+            raise Unreadable(
+                f"begins with values and not with the names of its columns ({moment:.30} is a time): write a "
+                "first line that names them, such as user_id,event,timestamp"
+            )
 
     def lines(self, columns: Collection[str]) -> Iterator[bytes]:
         """All rows as NDJSON with these columns, null where one is empty; what is no row is no JSON."""

@@ -20,6 +20,32 @@ EARLIEST = 31_536_000
 #: No click is later, epoch seconds: years have four digits.
 LATEST = 250_000_000_000
 
+#: Other ways to write a time, and what says so; of several that fit the first is the likeliest.
+PATTERNS = (
+    (r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}", "%d/%b/%Y:%H:%M:%S %z"),
+    (r"[A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", "%a, %d %b %Y %H:%M:%S GMT"),
+    (r"[A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "%a, %d %b %Y %H:%M:%S %z"),
+    (r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d", "%Y/%m/%d %H:%M:%S"),
+    (r"\d{14}", "%Y%m%d%H%M%S"),
+    (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d", "%m/%d/%Y %H:%M:%S"),
+    (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d", "%d/%m/%Y %H:%M:%S"),
+    (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d [AP]M", "%m/%d/%Y %I:%M:%S %p"),
+    (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d", "%m/%d/%Y %H:%M"),
+    (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d", "%d/%m/%Y %H:%M"),
+    (r"\d\d?/\d\d?/\d{4} \d\d?:\d\d [AP]M", "%m/%d/%Y %I:%M %p"),
+    (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d:\d\d", "%d.%m.%Y %H:%M:%S"),
+    (r"\d\d?\.\d\d?\.\d{4}, \d\d?:\d\d:\d\d", "%d.%m.%Y, %H:%M:%S"),
+    (r"\d\d?\.\d\d?\.\d{4} \d\d?:\d\d", "%d.%m.%Y %H:%M"),
+    (r"\d\d?-\d\d?-\d{4} \d\d?:\d\d:\d\d", "%d-%m-%Y %H:%M:%S"),
+    (r"\d\d?-\d\d?-\d{4} \d\d?:\d\d", "%d-%m-%Y %H:%M"),
+    (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}", "%a %b %d %H:%M:%S %Y"),
+    (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}", "%a %b %d %H:%M:%S UTC %Y"),
+    (r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d [+-]\d{4} \d{4}", "%a %b %d %H:%M:%S %z %Y"),
+    (r"[A-Z][a-z]{2} \d\d?, \d{4} \d\d?:\d\d:\d\d [AP]M", "%b %d, %Y %I:%M:%S %p"),
+    (r"\d{4}-\d\d-\d\d-\d\d[.:]\d\d[.:]\d\d(\.\d+)?", "%Y-%m-%d-%H.%M.%S.%f"),
+    (r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{1,6}", "%Y/%m/%d %H:%M:%S.%f"),
+)
+
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
 #: ISO-8601 writes 20260310 for a date, which as a number would be in 1970.
 _DATE = re.compile(r"\d{8}", re.ASCII)
@@ -54,6 +80,23 @@ def seconds(timestamp: float | str, pattern: str = "") -> float:
     if not math.isfinite(value) or value < EARLIEST:
         raise ClickError("bad_timestamp", f"{timestamp!r}")
     return value
+
+
+def patterns_of(text: str) -> list[str]:
+    """The patterns by which a text is a time, the likeliest first; none for one that needs no pattern.
+
+    >>> patterns_of("03/04/2026 12:00"), patterns_of("03/14/2026 12:00"), patterns_of("2026-03-04T12:00")
+    (['%m/%d/%Y %H:%M', '%d/%m/%Y %H:%M'], ['%m/%d/%Y %H:%M'], [])
+    """
+    return [pattern for shape, pattern in PATTERNS if re.fullmatch(shape, text) and _reads(pattern, text)]
+
+
+def _reads(pattern: str, text: str) -> bool:
+    try:
+        datetime.strptime(text, pattern)
+    except ValueError:
+        return False
+    return True
 
 
 def scaled(number: float) -> float:

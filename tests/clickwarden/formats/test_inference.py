@@ -266,6 +266,11 @@ KINDS = {
         "kunde",
         "zeit",
     ),
+    "times of a spreadsheet": Kind(
+        lambda one: {"Kunde": one.id, "Zeitpunkt": one.at("%d.%m.%Y %H:%M"), "Aktion": one.event},
+        "Kunde",
+        "Zeitpunkt",
+    ),
     "MongoDB's types": Kind(
         lambda one: {
             "_id": {"$oid": f"{one.number:024x}"},
@@ -501,6 +506,12 @@ def test_the_same_is_found_in_a_file_whose_lines_have_no_time_stamp(name: str) -
             "timestamp",
             "ts is a time too, 2 hours from it",
             id="two times",
+        ),
+        pytest.param(
+            lambda one: {"user_id": one.user, "event": one.event, "timestamp": one.at("%m/%d/%Y %H:%M")},
+            "timestamp",
+            "%d/%m/%Y %H:%M would read it, too",
+            id="a day that may be a month",
         ),
         pytest.param(
             lambda one: {"user_id": one.user, "event": one.event, "timestamp": "yesterday"},

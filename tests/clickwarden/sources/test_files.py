@@ -159,7 +159,7 @@ def test_ndjson_follows_the_rules_of_the_topic(log: Path) -> None:
 
 
 def test_another_format_is_refused(log: Path) -> None:
-    log.write_text("a,b,c\n1,2,3\n")
+    log.write_text("lorem ipsum\n1,2,3\n")
     with pytest.raises(ClickwardenError, match="neither an access log"):
         read(log)
 

@@ -297,10 +297,24 @@ def test_a_dump_of_several_formats_is_one_stream_in_order(tmp_path: Path) -> Non
     assert datetime.fromtimestamp(AT, UTC).year == 2015
 
 
+@pytest.mark.parametrize("time", ["1760000001", "2025-10-09T08:53:21Z", "09.10.2025 08:53"])
+def test_a_table_without_names_of_columns_is_refused(tmp_path: Path, time: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"ann,view,{time}\nbob,view,{time}\n")
+    with pytest.raises(
+        ClickwardenError, match=r"x\.csv: begins with values .* is a time\): write a first line"
+    ):
+        rows(path)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"PK\x03\x04\x14\x00\r\x01,\x02", "is a zip archive: unpack it first"), (b"a\rb,c", "is neither")],
-    ids=["zip", "carriage return"],
+    [
+        (b"PK\x03\x04\x14\x00\r\x01,\x02", "is a zip archive: unpack it first"),
+        (b"a\rb,c", "is neither"),
+        (b"when,who,what\n1,2,3\n", "may be a table, with the columns when,who,what: --user, --event and"),
+    ],
+    ids=["zip", "carriage return", "columns"],
 )
 def test_what_is_no_text_is_no_table_and_no_traceback(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "export"
