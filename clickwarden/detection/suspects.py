@@ -176,10 +176,6 @@ class _Gathered:
         self._products[new] = np.where(wanted, batch.products[clicks.positions], NO_PRODUCT)
         self._clicks = end
 
-    def clear(self) -> None:
-        """Be done with all of them."""
-        self.events, self._clicks = {}, 0
-
     def tell(self, row: int, suspect: Suspect) -> None:
         """Add the clicks of one row to what is known of its suspect."""
         clicks = np.flatnonzero(self.rows == row)
@@ -348,7 +344,7 @@ class Suspects:
             suspect.last = max(suspect.last, last)
         self._fold_events()
         self._fold_products(rows[order], self._gathered.products[order])
-        self._gathered.clear()
+        self._gathered = _Gathered()
 
     def _fold_events(self) -> None:
         names = list(self._gathered.events)
