@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.clicks import Clicks
-from clickwarden.detection.sketch import cells_of, hashes_of
+from clickwarden.detection.sketch import DEPTH, SHARING, cells_of, hashes_of
 
 #: Stands for the hash where a click names no product.
 NO_PRODUCT = 0
@@ -32,6 +32,7 @@ class Batch:
     """Clicks with their users and events numbered in order of appearance.
 
     Attributes:
+        numbers: of each distinct user.
         users: each distinct user, by number.
         user: intp[n], the user's number of each click.
         events: each distinct event, by number.
@@ -51,8 +52,10 @@ class Batch:
     """
 
     def __init__(self, clicks: Clicks) -> None:
-        self.users, self.user = _numbered(clicks.users)
-        self.events, self.event = _numbered(clicks.events)
+        self.numbers, self.user = _numbered(clicks.users)
+        self.users = list(self.numbers)
+        events, self.event = _numbered(clicks.events)
+        self.events = list(events)
         self.products = _hashes(clicks.products)
         self.times = clicks.times
         self.seconds = clicks.times.astype(np.int64)
@@ -66,6 +69,7 @@ class Batch:
         self.stamps = clicks.stamps
         self._hashes: dict[int, NDArray[np.uint64]] = {}
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
+        self._shared: dict[tuple[int, int], NDArray[np.bool_]] = {}
 
     def __len__(self) -> int:
         """How many clicks."""
@@ -122,6 +126,16 @@ class Batch:
         if (seed, width) not in self._cells:
             self._cells[seed, width] = cells_of(self.hashes(seed), width)
         return self._cells[seed, width]
+
+    def shared(self, seed: int, width: int) -> NDArray[np.bool_]:
+        """Which of their cells two users or more have, shape (DEPTH, users), in sketches of this make.
+
+        Raises:
+            OverflowError: there are more than 65,536 users.
+        """
+        if (seed, width) not in self._shared:
+            self._shared[seed, width] = SHARING.cells(self.cells(seed, width), DEPTH * width)
+        return self._shared[seed, width]
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -195,10 +209,10 @@ class _Numbers(dict[str, int]):
         return number
 
 
-def _numbered(names: list[str]) -> tuple[list[str], NDArray[np.intp]]:
+def _numbered(names: list[str]) -> tuple[dict[str, int], NDArray[np.intp]]:
     numbers = _Numbers()
     numbered = np.fromiter(map(numbers.__getitem__, names), np.intp, len(names))
-    return list(numbers), numbered
+    return dict(numbers), numbered
 
 
 def _hashes(products: list[str | int | None]) -> NDArray[np.uint64]:
