@@ -4,7 +4,7 @@ r"""Conditions on the fields of a click: the language of ``[rule.where]``.
 |---|---|
 | ``"GET"``, ``404``, ``true`` | this value; numbers compare as numbers, ``404`` and ``"404"`` are one |
 | ``["GET", "HEAD"]`` | any of them |
-| ``"/api/*"``, ``"item-?"``, ``"[ab]*"`` | text that fits, all of it, in capital and small letters as written |
+| ``"/api/*"``, ``"item-?"``, ``"[ab]*"`` | text that fits as a whole; case matters |
 | ``">= 400"``, ``">= 400, < 500"`` | a number for which that, or all of that, is so |
 | ``"!GET"``, ``["!GET", "!HEAD"]`` | anything else, and a click that lacks the field |
 | ``"*"``, ``"!*"`` | a click that has the field; one that lacks it |
