@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import NamedTuple
 
+from clickwarden.audit.conditions import fulfils
 from clickwarden.audit.reading import AuditRecord, Click, Ignored, Reader
 from clickwarden.detection.rules import Rule
 from clickwarden.formats.aside import (
@@ -127,7 +128,9 @@ class Recount:
         self.accepted = self.late = self.excused = self.uncounted = self.rejected = self.ignored = 0
         self.further = 0
         self._settings = settings
-        self._read = Reader(settings, schemas).read
+        told = (rules for adoptions in self._adoptions.values() for _, rules in adoptions)
+        asked = {field for rules in (self._rules, *told) for rule in rules for field in rule.where or ()}
+        self._read = Reader(settings, schemas, asked).read
         self._excused = excused or {}
         self._compacted = compacted
         self._partitions = {number: self._partition(number) for number in self.begins}
@@ -155,7 +158,7 @@ class Recount:
         for element, thing in enumerate(self._read(record)):
             if isinstance(thing, Click):
                 missed = self._excused.get((partition.number, record.offset, element), NOTHING)
-                fates.append(self._count(partition, *thing, received, missed))
+                fates.append(self._count(partition, thing, received, missed))
             elif isinstance(thing, Ignored):
                 self.ignored += 1
                 fates.append("ignored")
@@ -165,21 +168,14 @@ class Recount:
         self.further += len(fates) - 1
         return fates
 
-    def _count(
-        self,
-        partition: "_Partition",
-        user: str,
-        event: str,
-        time: float,
-        received: float | None,
-        missed: Missed,
-    ) -> str:
+    def _count(self, partition: "_Partition", click: Click, received: float | None, missed: Missed) -> str:
+        user, _, time, _ = click
         late = excused = uncounted = False
         lateness = self._settings.lateness
         watermark = partition.watermark
         partition.advance(time, received, lateness)
         for tally in partition.tallies:
-            if tally.events and event not in tally.events:
+            if not tally.matches(click):
                 continue
             for start in tally.starts_with(int(time)):
                 if not tally.since <= start < tally.until:
@@ -374,6 +370,11 @@ class _Tally:
     def holds(self, case: Case) -> bool:
         """Whether the case is of a window of its own."""
         return self.name == case.rule and self.since <= case.window < self.until
+
+    def matches(self, click: Click) -> bool:
+        """Whether the rule counts a click."""
+        of_event = not self.events or click.event in self.events
+        return of_event and fulfils(self.rule.where or {}, click.said)
 
     def starts_with(self, second: int) -> Iterator[int]:
         """Starts of the windows that hold this second, the oldest first."""

@@ -1,14 +1,20 @@
 """A batch of clicks, grouped once for all rules."""
 
+from collections.abc import Collection, Hashable, Sequence
 from functools import cached_property
 from types import NoneType
-from typing import cast
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clickwarden.detection.clauses import text_of
 from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.conditions import condition_of
+from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import DEPTH, SHARING, cells_of, hashes_of
+
+T = TypeVar("T", bound=Hashable)
 
 #: Stands for the hash where a click names no product.
 NO_PRODUCT = 0
@@ -28,8 +34,24 @@ class Evidence:
         return self._events[self._event[position]]
 
 
+class Column(NamedTuple):
+    """What stands in a field of clicks.
+
+    Attributes:
+        values: as text, by number; None where nothing does. Some may stand there twice, as 404 and "404" do.
+        number: intp[n], the value's number of each click.
+    """
+
+    values: list[str | None]
+    number: NDArray[np.intp]
+
+
 class Batch:
     """Clicks with their users and events numbered in order of appearance.
+
+    Args:
+        clicks: the clicks.
+        fields: of them that rules look at (:attr:`clickwarden.detection.rules.Rule.fields`).
 
     Attributes:
         numbers: of each distinct user.
@@ -49,9 +71,10 @@ class Batch:
         rejected: what cannot be counted.
         ignored: tombstones, and what else says that nothing was clicked.
         stamps: float64[size], time stamp of each record, epoch seconds; None where they have none.
+        columns: what stands in each of the fields.
     """
 
-    def __init__(self, clicks: Clicks) -> None:
+    def __init__(self, clicks: Clicks, fields: Collection[str] = ()) -> None:
         self.numbers, self.user = _numbered(clicks.users)
         self.users = list(self.numbers)
         events, self.event = _numbered(clicks.events)
@@ -67,6 +90,7 @@ class Batch:
         self.rejected = clicks.rejected
         self.ignored = clicks.ignored
         self.stamps = clicks.stamps
+        self.columns = {field: _column(clicks.column(field)) for field in fields}
         self._hashes: dict[int, NDArray[np.uint64]] = {}
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
         self._shared: dict[tuple[int, int], NDArray[np.bool_]] = {}
@@ -152,12 +176,22 @@ class Batch:
         """Largest of ``seconds``."""
         return int(self.seconds.max())
 
-    def having(self, events: tuple[str, ...]) -> NDArray[np.intp]:
-        """Positions of the clicks with one of these events; of all where none is named."""
-        if not events:
+    def matching(self, rule: Rule) -> NDArray[np.intp]:
+        """Positions of the clicks that a rule counts.
+
+        Each distinct value is judged once.
+        """
+        if not rule.events and not rule.conditions:
             return self._all
-        wanted = np.array([event in events for event in self.events], np.bool_)
-        return np.flatnonzero(wanted[self.event])
+        wanted = []
+        if rule.events:
+            wanted.append(np.array([event in rule.events for event in self.events], np.bool_)[self.event])
+        for field, written in rule.conditions.items():
+            values, number = self.columns[field]
+            wanted.append(
+                np.fromiter(map(condition_of(written).holds, values), np.bool_, len(values))[number]
+            )
+        return np.flatnonzero(np.logical_and.reduce(wanted))
 
     @cached_property
     def _all(self) -> NDArray[np.intp]:
@@ -201,18 +235,23 @@ class Selection:
         return users, clicks[users]
 
 
-class _Numbers(dict[str, int]):
+class _Numbers(dict[T, int]):
     """Numbers names in the order in which they are asked for."""
 
-    def __missing__(self, name: str) -> int:
+    def __missing__(self, name: T) -> int:
         number = self[name] = len(self)
         return number
 
 
-def _numbered(names: list[str]) -> tuple[dict[str, int], NDArray[np.intp]]:
-    numbers = _Numbers()
+def _numbered(names: Sequence[T]) -> tuple[dict[T, int], NDArray[np.intp]]:
+    numbers = _Numbers[T]()
     numbered = np.fromiter(map(numbers.__getitem__, names), np.intp, len(names))
     return dict(numbers), numbered
+
+
+def _column(found: Sequence[str | int | None]) -> Column:
+    values, number = _numbered(found)
+    return Column(list(map(text_of, values)), number)
 
 
 def _hashes(products: list[str | int | None]) -> NDArray[np.uint64]:

@@ -3,10 +3,13 @@
 import hashlib
 import math
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
+
+from clickwarden.detection import clauses
+from clickwarden.detection.clauses import Written
 
 Category = Literal["bot", "scraper", "credential_stuffing"]
 
@@ -31,7 +34,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     A window is ``[start, start + window)`` in event time, in whole seconds. One
     begins at each multiple of ``slide`` since the epoch, so that they overlap;
     without it at each multiple of ``window``. ``events`` empty means every click
-    matches.
+    matches, if it fulfils what ``where`` says of its fields
+    (:mod:`~clickwarden.detection.clauses`).
     """
 
     name: str
@@ -44,6 +48,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     width: int = 65_536
     owasp: str = ""
     slide: int = 0
+    # Left out of what is written, so that a rule without it is one to older releases, too.
+    where: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+    def __hash__(self) -> int:
+        """Of what most rules differ in."""
+        return hash((self.name, self.window, self.threshold))
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -72,6 +82,20 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise ValueError(f"promote: {self.promote} must be 1 to the threshold, or left out")
         if self.width < WIDTH_MIN or self.width > 2**24 or self.width & (self.width - 1):
             raise ValueError(f"width: {self.width} must be a power of two from {WIDTH_MIN} to {2**24}")
+        if self.where is not msgspec.UNSET:
+            msgspec.structs.force_setattr(self, "where", clauses.normal(self.where))
+            if self.events and "event" in self.where:
+                raise ValueError("where.event: events says already which events count; leave one of them out")
+
+    @property
+    def conditions(self) -> Mapping[str, Written]:
+        """What is asked of a click's fields, by the field."""
+        return self.where or {}
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of a click that it looks at, beside its user, event and time."""
+        return frozenset(self.conditions)
 
     @property
     def step(self) -> int:
@@ -119,6 +143,11 @@ def spelled(events: Sequence[str], separator: str) -> str:
     if len(events) > SPELLED:
         names.append(f"{len(events) - SPELLED} more")
     return separator.join((*([", ".join(names[:-1])] if names[1:] else ()), *names[-1:]))
+
+
+def fields_of(rules: Iterable[Rule]) -> frozenset[str]:
+    """The fields of a click that rules look at."""
+    return frozenset().union(*(rule.fields for rule in rules))
 
 
 def by_name(rules: Sequence[Rule]) -> dict[str, Rule]:

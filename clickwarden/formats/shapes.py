@@ -6,7 +6,7 @@ only records whose clicks :mod:`~clickwarden.formats.records` would read alike.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, repeat
+from itertools import chain
 from operator import attrgetter
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from clickwarden.formats.fields import Path, Places, Record, is_place
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
 from clickwarden.formats.records import LISTS
+from clickwarden.formats.scalars import texts_of
 from clickwarden.formats.timestamps import scale, seconds
+from clickwarden.formats.tree import ANYTHING, NOTHING, Column, Leaf, Sizes, Tree, first_of, text_around
 
 USER_ID_MAX = 256
 EVENT_MAX = 64
 
 Scalar = str | int | float
-#: How many clicks each record holds, int64[records]; None where each holds one.
-Sizes = NDArray[np.int64] | None
 #: What a field is in most topics.
 STRICT: dict[str, Any] = {
     "user_id": Annotated[str, msgspec.Meta(max_length=USER_ID_MAX)],
@@ -32,6 +32,8 @@ STRICT: dict[str, Any] = {
     "timestamp": float,
     "product_id": str | int,
 }
+#: A user who stands nowhere else.
+USER = Annotated[str, msgspec.Meta(min_length=1, max_length=USER_ID_MAX)]
 
 
 class OtherShape(Exception):
@@ -39,12 +41,18 @@ class OtherShape(Exception):
 
 
 class Columns(NamedTuple):
-    """Columns of clicks; ``times`` in epoch seconds, [n], of any moment."""
+    """Columns of clicks; ``times`` in epoch seconds, [n], of any moment; and one a further field."""
 
     users: list[str]
     events: list[str]
     products: list[str | int | None]
     times: NDArray[np.float64]
+    further: Sequence[list[str | None]] = ()
+
+    def picked(self, pick: Callable[[list[Any]], list[Any]], times: NDArray[np.float64]) -> "Columns":
+        """The same of some of the clicks, which are picked out of each column; and their times."""
+        columns = map(pick, (self.users, self.events, self.products))
+        return Columns(*columns, times, list(map(pick, self.further)))
 
 
 class Click(NamedTuple):
@@ -54,6 +62,7 @@ class Click(NamedTuple):
     event: str
     product_id: str | int | None
     time: float
+    further: tuple[str | None, ...] = ()
 
 
 class Plain:
@@ -67,7 +76,7 @@ class Plain:
         self.type = msgspec.defstruct(
             "Click",
             [
-                ("user_id", Annotated[str, msgspec.Meta(min_length=1, max_length=USER_ID_MAX)]),
+                ("user_id", USER),
                 ("event", Annotated[str, msgspec.Meta(max_length=EVENT_MAX)]),
                 ("timestamp", float),
                 ("product_id", str | int | None, None),
@@ -95,31 +104,44 @@ class Nested:
         fields: where they stand.
         pattern: of times in text; see :func:`~clickwarden.formats.timestamps.seconds`.
         strict: whether the user is text and the time a number, and no name has a dot in it.
+        further: where further fields stand, of which each may be anything, and missing.
 
     Raises:
         ValueError: there is no such shape, as where a path leads through another's end.
     """
 
-    def __init__(self, fields: Mapping[str, Places], pattern: str, *, strict: bool) -> None:
+    def __init__(
+        self, fields: Mapping[str, Places], pattern: str, further: Sequence[Places] = (), *, strict: bool
+    ) -> None:
         self._pattern = pattern
         self._strict = strict
-        tree: dict[str, Any] = {}
-        self._columns: dict[str, list[_Column]] = {}
+        tree = Tree()
+        self._columns: dict[str, list[Column]] = {}
         self._may_be_missing: set[str] = set()
         for field, places in fields.items():
             if strict and not all(isinstance(place, Path) for place in places):
                 raise ValueError("what surrounds a value may be anything")
-            read = [place for place in places if not (strict and isinstance(place, Path) and place.is_dotted)]
+            read = _read(places, strict=strict)
             # A run of which one is missing is found out at its first record.
             needed = field != "product_id" and len(read) == 1 and not _leads_into_a_list(read[0])
             if field != "product_id" and not (needed and isinstance(read[0], Path)):
                 self._may_be_missing.add(field)
+            kind = STRICT[field] if strict else Scalar
+            if kind == STRICT["user_id"] and len(read) == 1:
+                kind = USER
             for place in places:
                 if isinstance(place, Path):
-                    leaf = _Leaf(STRICT[field] if strict else Scalar, needed)
-                    _grow(tree, place.names, leaf if place in read else _Leaf(None, needed=False))
-            self._columns[field] = [_column(place, tree) for place in read]
-        self.type = _struct(tree)
+                    leaf = Leaf(kind, needed)
+                    tree.grow(place.names, leaf if place in read else NOTHING)
+            self._columns[field] = [tree.column(place) for place in read]
+        self._further: list[list[Column]] = []
+        for places in further:
+            read = _read(places, strict=strict)
+            for place in places:
+                if isinstance(place, Path):
+                    tree.grow_beside(place.names, ANYTHING if place in read else NOTHING)
+            self._further.append([tree.column(place, text_around) for place in read])
+        self.type = tree.type
 
     def columns(self, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> Columns:
         """The columns of some clicks, of which each record holds so many.
@@ -131,8 +153,9 @@ class Nested:
             self._column(field, rows, records, sizes)
             for field in ("user_id", "event", "product_id", "timestamp")
         )
+        further = [texts_of(first_of(columns, rows, records, sizes)) for columns in self._further]
         if self._strict:
-            return Columns(users, events, products, _scaled(times))
+            return Columns(users, events, products, _scaled(times), further)
         if set(map(type, users)) != {str}:
             _expect(users, str, int)
             users = list(map(str, users))
@@ -140,16 +163,10 @@ class Nested:
         _expect(products, str, int, type(None))
         if max(map(len, users), default=0) > USER_ID_MAX or max(map(len, set(events)), default=0) > EVENT_MAX:
             raise OtherShape
-        return Columns(users, events, products, self._times(times))
+        return Columns(users, events, products, self._times(times), further)
 
     def _column(self, field: str, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> list[Any]:
-        first, *others = self._columns[field]
-        found = first(rows, records, sizes)
-        for other in others:
-            if None not in found and "" not in found:
-                return found
-            pairs = zip(found, other(rows, records, sizes), strict=True)
-            found = [new if old is None or (old == "" and new is not None) else old for old, new in pairs]
+        found = first_of(self._columns[field], rows, records, sizes)
         if (field == "user_id" and "" in found) or (field in self._may_be_missing and None in found):
             raise OtherShape
         return found
@@ -255,27 +272,31 @@ def bare(values: list[bytes]) -> list[bytes]:
 _text = msgspec.json.Decoder(str).decode
 
 
-def sweeps(fields: Mapping[str, Places], pattern: str) -> list[Sweep]:
+def sweeps(fields: Mapping[str, Places], pattern: str, further: Sequence[Places] = ()) -> list[Sweep]:
     """How a topic's runs may be decoded, the likeliest first."""
     found: list[Sweep] = []
-    for shape in _shapes(fields, pattern):
+    for shape in _shapes(fields, pattern, further):
         found += [Sweep(shape, shape.type), Sweep(shape, list[shape.type], several=True)]  # type: ignore[name-defined]
-    for shape in _shapes(fields, pattern):
+    for shape in _shapes(fields, pattern, further):
         found += _in_envelopes(shape, fields)
     return found
 
 
-def _shapes(fields: Mapping[str, Places], pattern: str) -> Iterator[Plain | Nested]:
-    if not pattern and all(len(places) == 1 and isinstance(places[0], Path) for places in fields.values()):
+def _shapes(
+    fields: Mapping[str, Places], pattern: str, further: Sequence[Places]
+) -> Iterator[Plain | Nested]:
+    if not (pattern or further) and all(
+        len(places) == 1 and isinstance(places[0], Path) for places in fields.values()
+    ):
         with suppress(ValueError):  # two fields stand in one place
             yield Plain(
                 {field: place.names[0] for field, (place,) in fields.items() if isinstance(place, Path)}
             )
     elif not pattern:
         with suppress(ValueError):
-            yield Nested(fields, pattern, strict=True)
+            yield Nested(fields, pattern, further, strict=True)
     with suppress(ValueError):  # where there is none, each record is read by itself
-        yield Nested(fields, pattern, strict=False)
+        yield Nested(fields, pattern, further, strict=False)
 
 
 def _in_envelopes(shape: Plain | Nested, fields: Mapping[str, Places]) -> Iterator[Sweep]:
@@ -314,93 +335,13 @@ def _envelope(fields: Mapping[str, Places], members: Mapping[str, Any], *absent:
     return None
 
 
-class _Leaf(NamedTuple):
-    """The end of a path: the type of what stands there."""
-
-    type: Any
-    needed: bool
-
-
-def _grow(tree: dict[str, Any], names: tuple[str, ...], leaf: _Leaf) -> None:
-    *way, end = names
-    for name in way:
-        tree = tree.setdefault(name, {})
-        if isinstance(tree, _Leaf):
-            raise ValueError("a path leads through another's end")
-    if tree.setdefault(end, leaf) != leaf:
-        raise ValueError("another path ends or leads through there")
-
-
-def _struct(tree: Mapping[str, Any]) -> Any:
-    """A type with an attribute for each name, in their order."""
-    needed: list[tuple[str, Any]] = []
-    others: list[tuple[str, Any, None]] = []
-    rename = {}
-    for number, (name, below) in enumerate(tree.items()):
-        attribute = f"field_{number}"
-        rename[attribute] = name
-        kind = _type(below)
-        if _is_needed(below):
-            needed.append((attribute, kind))
-        else:
-            others.append((attribute, None if kind is None else kind | None, None))
-    return msgspec.defstruct("Members", [*needed, *others], rename=rename, gc=False)
-
-
-def _type(below: Any) -> Any:
-    if isinstance(below, _Leaf):
-        return below.type
-    if _is_list(below):
-        (element,) = below.values()
-        return list[_type(element) | None]  # type: ignore[misc]
-    return _struct(below)
-
-
-def _is_list(below: Any) -> bool:
-    """Whether a path leads to a place in a list; to several, and there is no shape."""
-    places = [] if isinstance(below, _Leaf) else [name for name in below if is_place(name)]
-    if places and len(below) > 1:
-        raise ValueError("paths lead to several places of a list")
-    return bool(places)
-
-
-def _is_needed(below: Any) -> bool:
-    return below.needed if isinstance(below, _Leaf) else any(map(_is_needed, below.values()))
+def _read(places: Places, *, strict: bool) -> list[Any]:
+    """Those of the places that are looked at."""
+    return [place for place in places if not (strict and isinstance(place, Path) and place.is_dotted)]
 
 
 def _leads_into_a_list(place: Any) -> bool:
     return isinstance(place, Path) and any(map(is_place, place.names[1:]))
-
-
-_Column = Callable[[Sequence[Any], Sequence[Record], Sizes], list[Any]]
-
-
-def _column(place: Any, tree: Mapping[str, Any]) -> _Column:
-    """What stands in a place, of clicks and their records."""
-    if not isinstance(place, Path):
-        return lambda _, records, sizes: _repeated([place.of(record) for record in records], sizes)
-    step, missing, at = "row", [], ""
-    for depth, name in enumerate(place.names):
-        if at:
-            missing.append(f"len({step}) <= {at}")
-            step = f"{step}[{at}]"
-        else:
-            step = f"{step}.field_{list(tree).index(name)}"
-        tree = tree[name]
-        at = str(int(next(iter(tree)))) if _is_list(tree) else ""
-        if not isinstance(tree, _Leaf) and not _is_needed(tree):
-            missing.append(f"(object_{depth} := {step}) is None")
-            step = f"object_{depth}"
-    value = step
-    if missing:
-        value = f"None if {' or '.join(missing)} else {value}"
-    # As a named tuple makes its own, of names that are ours: no other way takes as little time.
-    found: _Column = eval(f"lambda rows, records, sizes: [{value} for row in rows]")
-    return found
-
-
-def _repeated(values: list[Any], sizes: Sizes) -> list[Any]:
-    return values if sizes is None else list(chain.from_iterable(map(repeat, values, sizes.tolist())))
 
 
 def _scaled(numbers: list[Any]) -> NDArray[np.float64]:
