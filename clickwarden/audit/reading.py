@@ -59,11 +59,16 @@ class AuditRecord(Protocol):
 
 
 class Click(NamedTuple):
-    """User, event and epoch seconds."""
+    """User, event and epoch seconds, and the product; None where it names none."""
 
     user: str
     event: str
     time: float
+    product: str | None = None
+
+    def value(self, field: str) -> str | None:
+        """What stands in a field; None where nothing does."""
+        return {"event": self.event, "product_id": self.product}[field]
 
 
 class Ignored(NamedTuple):
@@ -163,13 +168,13 @@ class Reader:
             time = self._time(self._find("timestamp", scopes, record))
             product = self._find("product_id", scopes, record)
             if product is not None:
-                _identity(product)
+                product = _identity(product)
         except (ValueError, OverflowError):
             return Refused()
         latest = min(record.timestamp / 1000.0 + self._settings.max_skew, LATEST)
         if not (user and len(user) <= 256 and type(event) is str and len(event) <= 64):
             return Refused()
-        return Click(user, event, time) if EARLIEST <= time <= latest else Refused()
+        return Click(user, event, time, product) if EARLIEST <= time <= latest else Refused()
 
     def _places(self, field: str, scope: Scope, record: AuditRecord) -> Iterator[Any]:
         """What stands in the places of a field, None where nothing does; bytes where they are to be text."""

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from clickwarden.detection.measure import CLICKS, DISTINCT_MAX, Distinct, Measure, Share, measure_of
+
 Category = Literal["bot", "scraper", "credential_stuffing"]
 
 #: OWASP Automated Threats to Web Applications, the closest to each category.
@@ -25,8 +27,13 @@ OVERLAP_MAX = 12
 SPELLED = 2
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """More than ``threshold`` matching clicks of one user in one window.
+
+    Or different values of a field among them (``count``), or so many clicks of
+    which too large a share has some events (``share``); :attr:`measure` is what
+    both come to. What a rule leaves as it is is not written, so that releases
+    without that field read it.
 
     A window is ``[start, start + window)`` in event time, in whole seconds. One
     begins at each multiple of ``slide`` since the epoch, so that they overlap;
@@ -44,6 +51,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     width: int = 65_536
     owasp: str = ""
     slide: int = 0
+    count: str = CLICKS
+    share: str = ""
+    at_least: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -68,10 +78,25 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             )
         if self.threshold < 1 or self.threshold >= 2**31:
             raise ValueError(f"threshold: {self.threshold} must be at least 1")
+        self._check_measure()
         if not 0 <= self.promote <= self.threshold:
             raise ValueError(f"promote: {self.promote} must be 1 to the threshold, or left out")
         if self.width < WIDTH_MIN or self.width > 2**24 or self.width & (self.width - 1):
             raise ValueError(f"width: {self.width} must be a power of two from {WIDTH_MIN} to {2**24}")
+
+    def _check_measure(self) -> None:
+        measure = self.measure
+        if isinstance(measure, Distinct) and self.threshold > DISTINCT_MAX:
+            raise ValueError(
+                f"threshold: {self.threshold} must be at most {DISTINCT_MAX} where different values are "
+                "counted, for each of them is kept"
+            )
+        if isinstance(measure, Share):
+            if self.events and set(self.events) != set(measure.whole):
+                raise ValueError(
+                    "events: a share counts the events behind its 'of'; leave events out, or add them there"
+                )
+            msgspec.structs.force_setattr(self, "events", measure.whole)
 
     @property
     def step(self) -> int:
@@ -96,7 +121,23 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def level(self) -> int:
         """Estimate at which a user becomes a suspect."""
-        return self.promote or max(1, self.threshold // 2)
+        return self.promote or max(1, int(self.threshold * self._unknown))
+
+    @property
+    def _unknown(self) -> float:
+        """How much of the threshold may be clicks of which nothing else is known."""
+        if self.measure is None:
+            return 1 / 2
+        return 1 / 4 if isinstance(self.measure, Distinct) else 0
+
+    @property
+    def measure(self) -> Measure:
+        """What is counted; None: clicks.
+
+        Raises:
+            ValueError: a field of it is wrong; with its name.
+        """
+        return measure_of(self.count, self.share, self.at_least)
 
     @property
     def threat(self) -> str:
