@@ -35,7 +35,7 @@ _Answer = Decoded | SchemasMissing | None
 #: More of a run's records, or of the things that they hold, become several batches.
 BATCH_RECORDS = 2 * RUN_RECORDS
 
-#: Of a request: lengths of what a registry has answered and of the run, its first and next offset; of an
+#: Of a request: lengths of what there is to know of the run and of it, its first and next offset; of an
 #: answer: its length, 0 at the end of a run.
 _REQUEST = struct.Struct("!QQQQ")
 _ANSWER = struct.Struct("!Q")
@@ -47,6 +47,7 @@ def decode(run: Run, decoder: Decoder, seed: int) -> Iterator[Decoded]:
     Raises:
         SchemasMissing: records behind what was yielded are of schemas that are not known.
     """
+    decoder.want(run.fields)
     with decoder.knowing(run.answers):
         yield from _decode(run, decoder, seed)
 
@@ -59,7 +60,7 @@ def _decode(run: Run, decoder: Decoder, seed: int) -> Iterator[Decoded]:
         end = following[0].offset if following else run.next_offset
         taken = 0
         for clicks in decoder.parts(records, BATCH_RECORDS):
-            batch = Batch(clicks)
+            batch = Batch(clicks, run.fields)
             batch.hashes(seed)
             taken += batch.taken
             yield batch, records[taken].offset if taken < len(records) else end
@@ -134,9 +135,9 @@ class Decoding:
         if self._writer is not None:
             run.decoded = asyncio.Queue()
             self._waiting.append(run.decoded)
-            answers = pickle.dumps(run.answers) if run.answers else b""
-            sizes = len(answers), len(run.raw)
-            self._writer.write(_REQUEST.pack(*sizes, run.first, run.next_offset) + answers + run.raw)
+            known = pickle.dumps((run.answers, run.fields)) if run.answers or run.fields else b""
+            sizes = len(known), len(run.raw)
+            self._writer.write(_REQUEST.pack(*sizes, run.first, run.next_offset) + known + run.raw)
 
     async def decoded(self, run: Run) -> AsyncIterator[Decoded]:
         """What a run says: decoded here and now where it was not submitted.
@@ -188,10 +189,10 @@ def _serve(connection: Any) -> None:
     make, seed = pickle.loads(_read(connection, size))
     decoder = make()
     while True:
-        answered, size, first, next_offset = _REQUEST.unpack(_read(connection, _REQUEST.size))
-        answers = pickle.loads(_read(connection, answered)) if answered else {}
+        known, size, first, next_offset = _REQUEST.unpack(_read(connection, _REQUEST.size))
+        answers, fields = pickle.loads(_read(connection, known)) if known else ({}, frozenset())
         run = Run(_read(connection, size), first, next_offset)
-        run.answers = answers
+        run.answers, run.fields = answers, fields
         for answer in _answers(run, decoder, seed):
             pickled = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
             connection.write(_ANSWER.pack(len(pickled)))

@@ -22,6 +22,7 @@ from clickwarden.detection import snapshot
 from clickwarden.detection.activity import Activity
 from clickwarden.detection.detection import Findings
 from clickwarden.detection.intake import Counts, Intake
+from clickwarden.detection.rules import fields_of
 from clickwarden.errors import SchemasMissing, SnapshotError
 from clickwarden.kafka.runs import Run
 from clickwarden.times import isotime
@@ -135,8 +136,10 @@ class Partition:
             while begin < run.next_offset:
                 change = self.detection.adopt(begin)
                 end = run.next_offset if change is None else min(change, run.next_offset)
+                # Decoded ahead, before the rules were known by which it is counted, it may lack fields.
+                part = run.between(begin, end).reading(self.detection.fields)
                 try:
-                    await self._count(run.between(begin, end), decoding)
+                    await self._count(part, decoding)
                 except SchemasMissing:  # before a batch, so that all that was counted is said
                     self._whole, self._waiting = True, run
                     raise
@@ -351,6 +354,7 @@ class Partitions:
         self._tables = Tables(snapshots, activity)
         self._partitions: dict[int, Partition] = {}
         self._decoding = decoding
+        self._fields: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Partition]:
         """The partitions, as they are now."""
@@ -372,6 +376,14 @@ class Partitions:
         # What their last owners told of them may have come this moment.
         await self._app.rulestopic.caught_up()
         await asyncio.gather(*(partition.resume() for partition in self))
+        self._look()
+
+    def _look(self) -> None:
+        """See which fields of clicks rules look at, in force or soon."""
+        detections = [partition.detection for partition in self]
+        planned = [rules for detection in detections for _, rules in detection.changes]
+        of_all = (fields_of(rules) for rules in (self._app.rules, *planned))
+        self._fields = frozenset().union(*of_all, *(detection.fields for detection in detections))
 
     def drop(self) -> None:
         """Forget the partitions: they are revoked, their state is durable."""
@@ -379,6 +391,7 @@ class Partitions:
 
     def prepare(self, run: Run) -> None:
         """Have a run decoded before its turn to be counted comes."""
+        run.fields = self._fields
         self._decoding.submit(run)
 
     async def count(self, partition: int, run: Run) -> None:
@@ -410,6 +423,7 @@ class Partitions:
     async def take_up(self) -> None:
         """Have the partitions take up rules that have changed."""
         await asyncio.gather(*(partition.take_up() for partition in self))
+        self._look()
 
     async def close_idle(self) -> None:
         """Let wall clock close windows of silent partitions."""

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from app.main import app, settings
 from clickwarden.detection.anomaly import Anomaly
+from clickwarden.detection.rules import fields_of
 from clickwarden.formats.lines import Block
 from clickwarden.sources import files as sources
 from clickwarden.sources import tail
@@ -64,6 +66,7 @@ class Scan(AsyncCommand):
         """Print the anomalies, and how long it took; exit with its code."""
         console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         topic, how_read = reading.reading_of(settings, **how)
+        how_read = replace(how_read, fields=fields_of(app.rules))
         if follow:
             path = reading.followed(files)
             growing = Growing(app.rules, topic)

@@ -16,7 +16,7 @@ from clickwarden.detection.batch import Batch
 from clickwarden.detection.commonest import Ranking
 from clickwarden.detection.detection import Detection, Findings
 from clickwarden.detection.intake import NEARLY_ALL, Counts, Intake
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import Rule, fields_of
 from clickwarden.detection.whole import WholeDetection
 from clickwarden.errors import SettingsError
 from clickwarden.formats.clients import address
@@ -43,6 +43,7 @@ class Scanned(ABC):
         self.began = time.monotonic()
         self.lines = 0
         self._topic = topic
+        self._fields = fields_of(rules)
         self._intake = Intake(rules)
         self._ranking = Ranking()
         self._rejected: Counter[str] = Counter()
@@ -62,7 +63,7 @@ class Scanned(ABC):
         self._rejected.update(record.reason for record in block.clicks.rejected)
         self.is_log |= block.clicks.requests is not None
         for clicks in block.clicks.cut(BATCH_CLICKS):
-            batch = Batch(clicks)
+            batch = Batch(clicks, self._fields)
             anomalies += self._count(batch)
             self._intake.hear(len(batch), batch.events)
             self._ranking.take(batch)

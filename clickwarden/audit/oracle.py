@@ -312,7 +312,7 @@ class _Hearing:
 
 def _measured(rule: Rule) -> tuple[str, bool]:
     """Of which field the rule counts different values, and whether it wants a share."""
-    return rule.count.removeprefix("clicks").removeprefix("distinct").strip(), bool(rule.share)
+    return (rule.count or "").removeprefix("distinct").strip(), bool(rule.share)
 
 
 def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:

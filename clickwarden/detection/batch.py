@@ -1,14 +1,20 @@
 """A batch of clicks, grouped once for all rules."""
 
+from collections.abc import Collection, Hashable, Sequence
 from functools import cached_property
 from types import NoneType
-from typing import cast
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.conditions import condition_of, text_of
+from clickwarden.detection.measure import Distinct
+from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import cells_of, hashes_of
+
+T = TypeVar("T", bound=Hashable)
 
 #: Stands for the hash where a click names no product.
 NO_PRODUCT = 0
@@ -28,8 +34,24 @@ class Evidence:
         return self._events[self._event[position]]
 
 
+class Column(NamedTuple):
+    """What stands in a field of clicks.
+
+    Attributes:
+        values: as text, by number; None where nothing does. Some may stand there twice, as 404 and "404" do.
+        number: intp[n], the value's number of each click.
+    """
+
+    values: list[str | None]
+    number: NDArray[np.intp]
+
+
 class Batch:
     """Clicks with their users and events numbered in order of appearance.
+
+    Args:
+        clicks: the clicks.
+        fields: of them that rules look at (:attr:`clickwarden.detection.rules.Rule.fields`).
 
     Attributes:
         users: each distinct user, by number.
@@ -48,9 +70,10 @@ class Batch:
         rejected: what cannot be counted.
         ignored: tombstones, and what else says that nothing was clicked.
         stamps: float64[size], time stamp of each record, epoch seconds; None where they have none.
+        columns: what stands in each of the fields.
     """
 
-    def __init__(self, clicks: Clicks) -> None:
+    def __init__(self, clicks: Clicks, fields: Collection[str] = ()) -> None:
         self.users, self.user = _numbered(clicks.users)
         self.events, self.event = _numbered(clicks.events)
         self.products = _hashes(clicks.products)
@@ -64,8 +87,10 @@ class Batch:
         self.rejected = clicks.rejected
         self.ignored = clicks.ignored
         self.stamps = clicks.stamps
+        self.columns = {field: _column(clicks.column(field)) for field in fields}
         self._hashes: dict[int, NDArray[np.uint64]] = {}
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
+        self._values: dict[tuple[str, int], NDArray[np.uint64]] = {}
 
     def __len__(self) -> int:
         """How many clicks."""
@@ -138,12 +163,32 @@ class Batch:
         """Largest of ``seconds``."""
         return int(self.seconds.max())
 
-    def having(self, events: tuple[str, ...]) -> NDArray[np.intp]:
-        """Positions of the clicks with one of these events; of all where none is named."""
-        if not events:
+    def matching(self, rule: Rule) -> NDArray[np.intp]:
+        """Positions of the clicks that a rule counts.
+
+        Each distinct value is judged once.
+        """
+        if not rule.events and not rule.fields:
             return self._all
-        wanted = np.array([event in events for event in self.events], np.bool_)
-        return np.flatnonzero(wanted[self.event])
+        wanted = []
+        if rule.events:
+            wanted.append(np.array([event in rule.events for event in self.events], np.bool_)[self.event])
+        for field, written in rule.conditions.items():
+            values, number = self.columns[field]
+            wanted.append(
+                np.fromiter(map(condition_of(written).holds, values), np.bool_, len(values))[number]
+            )
+        if isinstance(rule.measure, Distinct):
+            values, number = self.columns[rule.measure.field]
+            wanted.append(np.array([value is not None for value in values], np.bool_)[number])
+        return np.flatnonzero(np.logical_and.reduce(wanted))
+
+    def values(self, field: str, seed: int) -> NDArray[np.uint64]:
+        """Hash of what stands in a field of each click, which nobody predicts without the seed."""
+        if (field, seed) not in self._values:
+            values, number = self.columns[field]
+            self._values[field, seed] = hashes_of([value or "" for value in values], seed)[number]
+        return self._values[field, seed]
 
     @cached_property
     def _all(self) -> NDArray[np.intp]:
@@ -187,18 +232,23 @@ class Selection:
         return users, clicks[users]
 
 
-class _Numbers(dict[str, int]):
+class _Numbers(dict[T, int]):
     """Numbers names in the order in which they are asked for."""
 
-    def __missing__(self, name: str) -> int:
+    def __missing__(self, name: T) -> int:
         number = self[name] = len(self)
         return number
 
 
-def _numbered(names: list[str]) -> tuple[list[str], NDArray[np.intp]]:
-    numbers = _Numbers()
+def _numbered(names: Sequence[T]) -> tuple[list[T], NDArray[np.intp]]:
+    numbers = _Numbers[T]()
     numbered = np.fromiter(map(numbers.__getitem__, names), np.intp, len(names))
     return list(numbers), numbered
+
+
+def _column(found: Sequence[str | int | None]) -> Column:
+    values, number = _numbered(found)
+    return Column(list(map(text_of, values)), number)
 
 
 def _hashes(products: list[str | int | None]) -> NDArray[np.uint64]:

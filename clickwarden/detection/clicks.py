@@ -63,6 +63,8 @@ class Clicks:
         stamps: float64, time stamp of each record of the run, epoch seconds;
             None where they have none.
         requests: what each click was as a request; None where they were none.
+        fields: what stands in further fields of each click as text, by the field's name as a rule has it;
+            None where nothing does.
     """
 
     users: list[str]
@@ -77,6 +79,40 @@ class Clicks:
     ignored: int = 0
     stamps: NDArray[np.float64] | None = None
     requests: list[Request] | None = None
+    fields: dict[str, list[str | None]] = field(default_factory=dict)
+
+    def column(self, name: str) -> Sequence[str | int | None]:
+        """What stands in a field of each click, by the field's name as a rule has it.
+
+        ``path`` is of a request, and, where a click names none, its product: a log's path is one.
+
+        Raises:
+            KeyError: nobody has looked what stands there.
+        """
+        if name == "user_id":
+            return self.users
+        if name == "event":
+            return self.events
+        if name == "product_id":
+            return self.products
+        if self.requests is not None:
+            return self._of_requests(name, self.requests)
+        if not self.users:
+            return []
+        found = self.fields[name]
+        if name == "path" and None in found:
+            pairs = zip(found, self.products, strict=True)
+            return [product if path is None else path for path, product in pairs]
+        return found
+
+    def _of_requests(self, name: str, requests: list[Request]) -> Sequence[str | int | None]:
+        if name == "path":
+            return self.products
+        if name == "method":
+            return [request.method or None for request in requests]
+        if name == "status":
+            return [request.status or None for request in requests]
+        return [None] * len(requests)
 
     def split(self, size: int | None) -> Iterator["Clicks"]:
         """The clicks in parts of whole records, which hold at most so many things if no record holds more."""
@@ -104,6 +140,7 @@ class Clicks:
                 rejected,
                 things - (part.stop - part.start) - len(rejected),
                 None if self.stamps is None else self.stamps[begin:end],
+                fields={name: column[part] for name, column in self.fields.items()},
             )
             begin = end
 
@@ -117,6 +154,7 @@ class Clicks:
                 self.products[part],
                 self.times[part],
                 requests=self.requests and self.requests[part],
+                fields={name: column[part] for name, column in self.fields.items()},
             )
 
     def pick(self, rows: Sequence[int]) -> "Clicks":
@@ -127,6 +165,7 @@ class Clicks:
             [self.products[row] for row in rows],
             self.times[list(rows)],
             requests=self.requests and [self.requests[row] for row in rows],
+            fields={name: [column[row] for row in rows] for name, column in self.fields.items()},
         )
 
     @classmethod
@@ -135,6 +174,7 @@ class Clicks:
         if len(parts) == 1:
             return parts[0]
         requests = [part.requests for part in parts if part.requests is not None]
+        names = {name for part in parts for name in part.fields}
         return cls(
             [user for part in parts for user in part.users],
             [event for part in parts for event in part.events],
@@ -142,4 +182,5 @@ class Clicks:
             np.concatenate([part.times for part in parts]) if parts else np.empty(0),
             rejected=[record for part in parts for record in part.rejected],
             requests=[request for column in requests for request in column] if requests else None,
+            fields={name: [value for part in parts for value in part.column(name)] for name in names},
         )

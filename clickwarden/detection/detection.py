@@ -17,7 +17,7 @@ from clickwarden.detection.clock import Delays, EventClock, Passage
 from clickwarden.detection.closed import ClosedWindow, ClosedWindows, LateClick, Outcome
 from clickwarden.detection.incidents import Incidents
 from clickwarden.detection.rule_windows import Counting, RuleWindows
-from clickwarden.detection.rules import Rule, by_name, spelled
+from clickwarden.detection.rules import Rule, by_name, fields_of, spelled
 from clickwarden.detection.suspects import Suspect
 from clickwarden.detection.windows import Window, WindowName
 from clickwarden.times import isotime
@@ -156,6 +156,11 @@ class Detection:
     def rules(self) -> tuple[Rule, ...]:
         """Those in effect."""
         return tuple(ruled.rule for ruled in self._in_effect())
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Of a click that the rules look at by which the next one is counted."""
+        return fields_of(ruled.rule for ruled in self.rule_windows)
 
     def _in_effect(self) -> list[RuleWindows]:
         return [ruled for ruled in self.rule_windows if ruled.until == math.inf]

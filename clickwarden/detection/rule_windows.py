@@ -58,7 +58,7 @@ class RuleWindows:
 
     def place(self, batch: Batch, watermarks: NDArray[np.float64]) -> Placement:
         """Find the windows of a batch's clicks; ``watermarks``, float64[n], are what each of them met."""
-        positions = batch.having(self.rule.events)
+        positions = batch.matching(self.rule)
         if not len(positions):
             return Placement([], [])
         size, step = self.rule.window, self.rule.step

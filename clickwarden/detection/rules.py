@@ -3,11 +3,13 @@
 import hashlib
 import math
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
+from clickwarden.detection import conditions
+from clickwarden.detection.conditions import Written
 from clickwarden.detection.measure import CLICKS, DISTINCT_MAX, Distinct, Measure, Share, measure_of
 
 Category = Literal["bot", "scraper", "credential_stuffing"]
@@ -27,18 +29,17 @@ OVERLAP_MAX = 12
 SPELLED = 2
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """More than ``threshold`` matching clicks of one user in one window.
 
     Or different values of a field among them (``count``), or so many clicks of
-    which too large a share has some events (``share``); :attr:`measure` is what
-    both come to. What a rule leaves as it is is not written, so that releases
-    without that field read it.
+    which too large a share has some events (``share``): :attr:`measure`.
 
     A window is ``[start, start + window)`` in event time, in whole seconds. One
     begins at each multiple of ``slide`` since the epoch, so that they overlap;
     without it at each multiple of ``window``. ``events`` empty means every click
-    matches.
+    matches, if it fulfils what ``where`` says of its fields
+    (:mod:`~clickwarden.detection.conditions`).
     """
 
     name: str
@@ -51,9 +52,15 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     width: int = 65_536
     owasp: str = ""
     slide: int = 0
-    count: str = CLICKS
-    share: str = ""
-    at_least: float = 0.0
+    # Left out of what is written, so that a rule without them is one to older releases, too.
+    where: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    count: str | msgspec.UnsetType = msgspec.UNSET
+    share: str | msgspec.UnsetType = msgspec.UNSET
+    at_least: float | msgspec.UnsetType = msgspec.UNSET
+
+    def __hash__(self) -> int:
+        """Of what most rules differ in."""
+        return hash((self.name, self.window, self.threshold))
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -83,9 +90,26 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise ValueError(f"promote: {self.promote} must be 1 to the threshold, or left out")
         if self.width < WIDTH_MIN or self.width > 2**24 or self.width & (self.width - 1):
             raise ValueError(f"width: {self.width} must be a power of two from {WIDTH_MIN} to {2**24}")
+        if self.where is not msgspec.UNSET:
+            msgspec.structs.force_setattr(self, "where", conditions.normal(self.where))
+            if self.events and "event" in self.where:
+                raise ValueError("where.event: events says already which events count; leave one of them out")
+
+    @property
+    def conditions(self) -> Mapping[str, Written]:
+        """What is asked of a click's fields, by the field."""
+        return self.where or {}
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of a click that it looks at, beside its user, event and time."""
+        counted = {self.measure.field} if isinstance(self.measure, Distinct) else set()
+        return frozenset(self.conditions) | counted
 
     def _check_measure(self) -> None:
         measure = self.measure
+        if self.count == CLICKS:
+            msgspec.structs.force_setattr(self, "count", msgspec.UNSET)
         if isinstance(measure, Distinct) and self.threshold > DISTINCT_MAX:
             raise ValueError(
                 f"threshold: {self.threshold} must be at most {DISTINCT_MAX} where different values are "
@@ -137,7 +161,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Raises:
             ValueError: a field of it is wrong; with its name.
         """
-        return measure_of(self.count, self.share, self.at_least)
+        return measure_of(self.count or CLICKS, self.share or "", self.at_least or 0.0)
 
     @property
     def threat(self) -> str:
@@ -155,6 +179,11 @@ def spelled(events: Sequence[str], separator: str) -> str:
     if len(events) > SPELLED:
         names.append(f"{len(events) - SPELLED} more")
     return separator.join((*([", ".join(names[:-1])] if names[1:] else ()), *names[-1:]))
+
+
+def fields_of(rules: Iterable[Rule]) -> frozenset[str]:
+    """The fields of a click that rules look at."""
+    return frozenset().union(*(rule.fields for rule in rules))
 
 
 def by_name(rules: Sequence[Rule]) -> dict[str, Rule]:

@@ -151,8 +151,8 @@ def _explain(said: str) -> tuple[Place, str]:
     if missing := _MISSING.fullmatch(why):
         return place, f"{missing[1]}: is missing; add it"
     field, _, fault = why.partition(": ")
-    if fault and field.isidentifier():  # our own words
-        return (*place, field), why
+    if fault and (field.isidentifier() or field.startswith("where.")):  # our own words
+        return (*place, *field.split(".")), why
     named = next((step for step in reversed(place) if isinstance(step, str)), "the file")
     return place, f"{named}: {why[0].lower()}{why[1:]}; the first lines of rules.toml say what it takes"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.conditions import OWN, flat, text_of
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.whole import WholeDetection
 
@@ -16,6 +18,10 @@ from clickwarden.detection.whole import WholeDetection
 MOST_CLICKS = 100_000
 #: Windows of a test begin behind this moment, epoch seconds.
 MOMENT = 1_600_000_000
+
+
+#: What a test calls what a click has of itself.
+_OWN = dict(zip(OWN, ("user", "event", "product"), strict=True))
 
 
 class ClicksOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -28,6 +34,7 @@ class ClicksOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         every: seconds from one to the next.
         start: of the first, seconds behind the beginning of a window.
         product: on which; empty: none.
+        fields: what else stands in it, by the field's name as the rule has it.
     """
 
     user: str
@@ -36,6 +43,7 @@ class ClicksOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     every: float = 0.0
     start: float = 0.0
     product: str = ""
+    fields: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -48,6 +56,18 @@ class ClicksOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for name in ("every", "start"):
             if not 0 <= getattr(self, name) <= 86_400:
                 raise ValueError(f"{name}: {getattr(self, name):g} must be 0 to 86400 seconds")
+        for name, value in flat(self.fields):
+            if name in OWN:
+                raise ValueError(f"fields: {name} is no further field; write {_OWN[name]} = beside fields")
+            if text_of(value) is None:
+                raise ValueError(
+                    f"fields: {name} = {value!r:.40} is no text, number, true or false; write one"
+                )
+
+    @property
+    def texts(self) -> dict[str, str | None]:
+        """The further fields as conditions see them."""
+        return {name: text_of(value) for name, value in flat(self.fields)}
 
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,15 +145,23 @@ def _found(rule: Rule, clicks: Sequence[ClicksOf]) -> list[Anomaly]:
     event = rule.events[0] if rule.events else "view"
     each = sorted(
         (
-            (begin + one.start + one.every * number, one.user, one.event or event, one.product or None)
+            (
+                begin + one.start + one.every * number,
+                one.user,
+                one.event or event,
+                one.product or None,
+                one.texts,
+            )
             for one in clicks
             for number in range(one.times)
         ),
         key=lambda click: click[0],
     )
-    times, users, events, products = map(list, zip(*each, strict=True)) if each else ([], [], [], [])
+    times, users, events, products, texts = map(list, zip(*each, strict=True)) if each else ([],) * 5
     detection = WholeDetection([rule], _Parameters(), BytesIO())
-    detection.count(Batch(Clicks(users, events, products, np.array(times, np.float64))))
+    fields = {name: [one.get(name) for one in texts] for name in rule.fields}
+    made = Clicks(users, events, products, np.array(times, np.float64), fields=fields)
+    detection.count(Batch(made, rule.fields))
     return [anomaly for _, anomalies in detection.close() for anomaly in anomalies]
 
 

@@ -1,6 +1,6 @@
 """Which decoder reads a topic's records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Protocol
 
@@ -27,9 +27,14 @@ class Topic(Protocol):
         """How a time in text is written, if not as usual."""
 
 
-def bare_decoder_of(topic: Topic) -> Callable[[], Decoder]:
-    """Makes the decoder of clicks that no registry has to do with, as those in a file; can be pickled."""
-    return partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format)
+def bare_decoder_of(topic: Topic, fields: Collection[str] = ()) -> Callable[[], Decoder]:
+    """Makes the decoder of clicks that no registry has to do with, as those in a file; can be pickled.
+
+    Args:
+        topic: the settings.
+        fields: see :meth:`~clickwarden.formats.clicks.Decoder.want`.
+    """
+    return partial(Decoder, topic.field_names, topic.max_skew, topic.timestamp_format, fields=fields)
 
 
 def decoder_of(topic: Topic) -> Callable[[], Decoder]:

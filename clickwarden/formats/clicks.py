@@ -1,6 +1,6 @@
 """What a click may look like, and how a run of records becomes columns."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.clicks import Clicks, Rejected
+from clickwarden.detection.conditions import OWN
 from clickwarden.errors import ClickError
-from clickwarden.formats.fields import Record, places_of
+from clickwarden.formats.fields import Record, places, places_of
 from clickwarden.formats.flat import FlatClick
 from clickwarden.formats.gathered import Gathered, Piece
 from clickwarden.formats.json import DEPTH_MAX, THINGS_MAX, UNREADABLE
 from clickwarden.formats.records import Fault, Held, Unwrapping
-from clickwarden.formats.scalars import Number
+from clickwarden.formats.scalars import Number, text_of
 from clickwarden.formats.schema import Schema
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, Click, OtherShape, Sweep, bare, sweeps
 from clickwarden.formats.timestamps import EARLIEST, LATEST, seconds
@@ -67,6 +68,7 @@ class Decoder:
         skew: seconds that a click may be ahead of Kafka's clock.
         pattern: of times in text; see :func:`~clickwarden.formats.timestamps.seconds`.
         framing: makes what opens values of a schema registry; None where there is none.
+        fields: see :meth:`want`.
     """
 
     def __init__(
@@ -75,14 +77,33 @@ class Decoder:
         skew: float,
         pattern: str = "",
         framing: Callable[[], Unframing] | None = None,
+        fields: Collection[str] = (),
     ) -> None:
         self._names = names
         self._skew = skew
         self._pattern = pattern
-        fields = places_of(names)
+        self._fields = places_of(names)
         self._framing = framing() if framing else None
-        self._unwrapping = Unwrapping(fields)
-        self._sweeps = sweeps(fields, pattern)
+        self._look_for(tuple(sorted(set(fields).difference(OWN))))
+
+    def want(self, fields: Collection[str]) -> None:
+        """Read these fields of a click, too, from now on.
+
+        They change nothing of what is a click: what is no text, number, true or false in one of them, is as
+        if nothing stood there.
+
+        Args:
+            fields: names or paths, as a rule has them (:mod:`clickwarden.detection.conditions`).
+        """
+        further = tuple(sorted(set(fields).difference(OWN)))
+        if further != self._further:
+            self._look_for(further)
+
+    def _look_for(self, further: tuple[str, ...]) -> None:
+        self._further = further
+        beside = {name: places(name) for name in further}
+        self._unwrapping = Unwrapping(self._fields, beside)
+        self._sweeps = sweeps(self._fields, self._pattern, tuple(beside.values()))
 
     def knowing(self, answers: Mapping[int, Schema | Fault]) -> AbstractContextManager[None]:
         """Decode with what a schema registry has answered: schemas, for good, or why there is none.
@@ -108,7 +129,7 @@ class Decoder:
             SchemasMissing: some are of schemas that are not known; of none there is a part.
         """
         contents = self.contents(records)
-        gathered = Gathered(records, contents)
+        gathered = Gathered(records, contents, self._further)
         values: list[Any] = [None if isinstance(content, Fault) else content for content in contents]
         for end in self._gather(gathered, values, np.arange(len(records))):
             if size is not None and gathered.things >= size and end < len(records):
@@ -245,7 +266,8 @@ class Decoder:
     def _click(self, held: Held | FlatClick, record: Record) -> Click:
         user, event = self._needed("user_id", held), self._needed("event", held)
         timestamp, product = self._needed("timestamp", held), held.find("product_id")
-        return Click(_user(user), _event(event), _product(product), self._time(timestamp, record))
+        further = tuple(_text(held, name) for name in self._further)
+        return Click(_user(user), _event(event), _product(product), self._time(timestamp, record), further)
 
     def _needed(self, name: str, held: Held | FlatClick) -> Any:
         found = held.find(name)
@@ -266,6 +288,14 @@ class Decoder:
         if time > LATEST:  # and Kafka's clock, which a producer may set, is no better
             raise ClickError("bad_timestamp", f"{time:.0f}")
         return time
+
+
+def _text(held: Held | FlatClick, field: str) -> str | None:
+    """What stands in a further field."""
+    try:
+        return text_of(held.find(field))
+    except ClickError:
+        return None
 
 
 def _user(found: Any) -> str:

@@ -1,6 +1,8 @@
 """What the records of a run say, put together from what was read at once and what was read one by one."""
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -35,8 +37,7 @@ class Piece:
     def part(self, begin: int, end: int) -> "Piece":
         """Those at the places ``[begin, end)``."""
         part = slice(begin, end)
-        users, events, products, times = self.columns
-        columns = Columns(users[part], events[part], products[part], times[part])
+        columns = self.columns.picked(itemgetter(part), self.columns.times[part])
         return Piece(columns, self.records[part], self.elements[part])
 
     def without(self, records: NDArray[np.int64]) -> "Piece":
@@ -63,6 +64,10 @@ class Piece:
             [event for columns in found for event in columns.events],
             [product for columns in found for product in columns.products],
             np.concatenate([np.empty(0), *(columns.times for columns in found)]),
+            [
+                list(chain.from_iterable(parts))
+                for parts in zip(*(columns.further for columns in found), strict=True)
+            ],
         )
         nothing = np.empty(0, np.int64)
         records = np.concatenate([nothing, *(piece.records for piece in pieces)])
@@ -71,18 +76,20 @@ class Piece:
 
     def picked(self, rows: NDArray[np.intp]) -> "Piece":
         """Those at these places, in this order."""
-        users, events, products, times = self.columns
-        columns = Columns(
-            [users[row] for row in rows.tolist()],
-            [events[row] for row in rows.tolist()],
-            [products[row] for row in rows.tolist()],
-            times[rows],
+        places = rows.tolist()
+        columns = self.columns.picked(
+            lambda column: [column[place] for place in places], self.columns.times[rows]
         )
         return Piece(columns, self.records[rows], self.elements[rows])
 
 
 class Gathered:
     """What the records of a run say, from one of them on, as far as they were read.
+
+    Args:
+        records: of the run.
+        values: of each, as JSON, or why it is none.
+        further: names of the further fields that are read.
 
     Attributes:
         records: of the run.
@@ -92,8 +99,9 @@ class Gathered:
         ignored: tombstones among them, and what else says that nothing was clicked.
     """
 
-    def __init__(self, records: Sequence[Record], values: Sequence[Any]) -> None:
+    def __init__(self, records: Sequence[Record], values: Sequence[Any], further: Sequence[str] = ()) -> None:
         self.records = records
+        self._further = further
         self.values = values
         self.stamps = np.array([record.timestamp for record in records], np.int64) / 1000.0
         self.things = self.ignored = 0
@@ -134,15 +142,29 @@ class Gathered:
         begin, self._begin = self._begin, end
         pieces = self._pieces
         if self._clicks:
-            users, events, products, times = zip(*self._clicks, strict=True)
-            columns = Columns(list(users), list(events), list(products), np.array(times, np.float64))
+            users, events, products, times, further = zip(*self._clicks, strict=True)
+            columns = Columns(
+                list(users),
+                list(events),
+                list(products),
+                np.array(times, np.float64),
+                list(map(list, zip(*further, strict=True))),
+            )
             records, elements = np.array(self._places, np.int64).T
             pieces = [*pieces, Piece(columns, records, elements)]
         piece = Piece.together(pieces)
+        users, events, products, times, further = piece.columns
         sizes = self._sizes[begin:end]
         several = sizes.max(initial=1) > 1
         clicks = Clicks(
-            *piece.columns, rejected=self._rejected, ignored=self.ignored, stamps=self.stamps[begin:end]
+            users,
+            events,
+            products,
+            times,
+            rejected=self._rejected,
+            ignored=self.ignored,
+            stamps=self.stamps[begin:end],
+            fields=dict(zip(self._further, further or [[]] * len(self._further), strict=True)),
         )
         if several:
             clicks.elements, clicks.sizes = piece.elements, sizes

@@ -1,7 +1,7 @@
 """Which format a log is in, told by its first lines."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from clickwarden.formats import accesslog, jsonlog, tables, w3c
@@ -45,6 +45,7 @@ class Reading:
         ipv6_prefix: bits of an IPv6 address that are one client.
         ignored, everything: what is left out, see :class:`Sieve`.
         named: it was said where the fields of a click stand, so that no log is meant.
+        fields: of clicks in NDJSON or a table that are read beside (:meth:`~.clicks.Decoder.want`).
     """
 
     layout: Layout | None = None
@@ -53,6 +54,7 @@ class Reading:
     ignored: Sequence[str] = ()
     everything: bool = False
     named: bool = False
+    fields: Collection[str] = ()
 
     def clients(self) -> Clients:
         """Who sent a request."""

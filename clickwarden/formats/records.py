@@ -171,14 +171,15 @@ class Unwrapping:
 
     Args:
         fields: where a click's fields stand.
+        further: where other fields do that are read, too.
     """
 
-    def __init__(self, fields: Mapping[str, Places]) -> None:
-        self._fields = fields
-        paths = [place for places in fields.values() for place in places if isinstance(place, Path)]
+    def __init__(self, fields: Mapping[str, Places], further: Mapping[str, Places]) -> None:
+        self._fields = {**further, **fields}
+        paths = [place for places in self._fields.values() for place in places if isinstance(place, Path)]
         self._names = frozenset(path.names[0] for path in paths) | _ENVELOPES
         self._columns = [(number, name) for number, name in enumerate(COLUMNS) if name in self._names]
-        self._flat = Flat.of(fields, _ENVELOPES)
+        self._flat = Flat.of(fields, further, _ENVELOPES)
 
     def held(self, value: bytes, record: Record) -> Sequence[Held | FlatClick]:
         """What a record with this value holds, one thing at least.

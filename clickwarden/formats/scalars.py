@@ -1,9 +1,11 @@
 """Pieces of JSON that are no object and no list, as they were written."""
 
+from types import NoneType
 from typing import Any
 
 import msgspec
 
+from clickwarden.detection import conditions
 from clickwarden.errors import ClickError
 from clickwarden.formats.json import UNREADABLE
 
@@ -49,3 +51,27 @@ def scalar(value: bytes) -> Any:
         return Number(value.decode()) if kind == "number" else _decode(value)
     except UNREADABLE as error:
         raise ClickError("not_json", str(error)) from None
+
+
+def text_of(found: Any) -> str | None:
+    """What stands in a field as conditions see it: see :func:`clickwarden.detection.conditions.text_of`."""
+    if not isinstance(found, Number):
+        return conditions.text_of(found)
+    if found.is_whole:
+        return "0" if found == "-0" else str(found)
+    return conditions.text_of(float(found))
+
+
+class _Texts(dict[Any, str | None]):
+    def __missing__(self, found: Any) -> str | None:
+        text = self[found] = text_of(found)
+        return text
+
+
+def texts_of(column: list[Any]) -> list[str | None]:
+    """The same of what stands there in several clicks, as a parser that knows no :class:`Number` has it."""
+    kinds = set(map(type, column))
+    if kinds <= {str, NoneType}:
+        return column
+    # Each once; not so those that are equal to what is another text, as true is to 1.
+    return list(map(_Texts().__getitem__ if kinds <= {str, NoneType, int} else text_of, column))

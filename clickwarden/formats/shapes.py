@@ -14,9 +14,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.formats.fields import Path, Places, Record, is_place
+from clickwarden.errors import ClickError
+from clickwarden.formats.fields import Header, Key, Path, Places, Record, Stamp, is_place
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
 from clickwarden.formats.records import LISTS
+from clickwarden.formats.scalars import texts_of
 from clickwarden.formats.timestamps import scale, seconds
 
 USER_ID_MAX = 256
@@ -32,6 +34,8 @@ STRICT: dict[str, Any] = {
     "timestamp": float,
     "product_id": str | int,
 }
+#: A user who stands nowhere else.
+USER = Annotated[str, msgspec.Meta(min_length=1, max_length=USER_ID_MAX)]
 
 
 class OtherShape(Exception):
@@ -39,12 +43,18 @@ class OtherShape(Exception):
 
 
 class Columns(NamedTuple):
-    """Columns of clicks; ``times`` in epoch seconds, [n], of any moment."""
+    """Columns of clicks; ``times`` in epoch seconds, [n], of any moment; and one a further field."""
 
     users: list[str]
     events: list[str]
     products: list[str | int | None]
     times: NDArray[np.float64]
+    further: Sequence[list[str | None]] = ()
+
+    def picked(self, pick: Callable[[list[Any]], list[Any]], times: NDArray[np.float64]) -> "Columns":
+        """The same of some of the clicks, which are picked out of each column; and their times."""
+        columns = map(pick, (self.users, self.events, self.products))
+        return Columns(*columns, times, list(map(pick, self.further)))
 
 
 class Click(NamedTuple):
@@ -54,6 +64,7 @@ class Click(NamedTuple):
     event: str
     product_id: str | int | None
     time: float
+    further: tuple[str | None, ...] = ()
 
 
 class Plain:
@@ -67,7 +78,7 @@ class Plain:
         self.type = msgspec.defstruct(
             "Click",
             [
-                ("user_id", Annotated[str, msgspec.Meta(min_length=1, max_length=USER_ID_MAX)]),
+                ("user_id", USER),
                 ("event", Annotated[str, msgspec.Meta(max_length=EVENT_MAX)]),
                 ("timestamp", float),
                 ("product_id", str | int | None, None),
@@ -95,12 +106,15 @@ class Nested:
         fields: where they stand.
         pattern: of times in text; see :func:`~clickwarden.formats.timestamps.seconds`.
         strict: whether the user is text and the time a number, and no name has a dot in it.
+        further: where further fields stand, of which each may be anything, and missing.
 
     Raises:
         ValueError: there is no such shape, as where a path leads through another's end.
     """
 
-    def __init__(self, fields: Mapping[str, Places], pattern: str, *, strict: bool) -> None:
+    def __init__(
+        self, fields: Mapping[str, Places], pattern: str, further: Sequence[Places] = (), *, strict: bool
+    ) -> None:
         self._pattern = pattern
         self._strict = strict
         tree: dict[str, Any] = {}
@@ -109,16 +123,26 @@ class Nested:
         for field, places in fields.items():
             if strict and not all(isinstance(place, Path) for place in places):
                 raise ValueError("what surrounds a value may be anything")
-            read = [place for place in places if not (strict and isinstance(place, Path) and place.is_dotted)]
+            read = _read(places, strict=strict)
             # A run of which one is missing is found out at its first record.
             needed = field != "product_id" and len(read) == 1 and not _leads_into_a_list(read[0])
             if field != "product_id" and not (needed and isinstance(read[0], Path)):
                 self._may_be_missing.add(field)
+            kind = STRICT[field] if strict else Scalar
+            if kind == STRICT["user_id"] and len(read) == 1:
+                kind = USER
             for place in places:
                 if isinstance(place, Path):
-                    leaf = _Leaf(STRICT[field] if strict else Scalar, needed)
+                    leaf = _Leaf(kind, needed)
                     _grow(tree, place.names, leaf if place in read else _Leaf(None, needed=False))
             self._columns[field] = [_column(place, tree) for place in read]
+        self._further: list[list[_Column]] = []
+        for places in further:
+            read = _read(places, strict=strict)
+            for place in places:
+                if isinstance(place, Path):
+                    _grow_beside(tree, place.names, _Leaf(Any if place in read else None, needed=False))
+            self._further.append([_column(place, tree, _text_around) for place in read])
         self.type = _struct(tree)
 
     def columns(self, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> Columns:
@@ -131,8 +155,9 @@ class Nested:
             self._column(field, rows, records, sizes)
             for field in ("user_id", "event", "product_id", "timestamp")
         )
+        further = [texts_of(_first(columns, rows, records, sizes)) for columns in self._further]
         if self._strict:
-            return Columns(users, events, products, _scaled(times))
+            return Columns(users, events, products, _scaled(times), further)
         if set(map(type, users)) != {str}:
             _expect(users, str, int)
             users = list(map(str, users))
@@ -140,16 +165,10 @@ class Nested:
         _expect(products, str, int, type(None))
         if max(map(len, users), default=0) > USER_ID_MAX or max(map(len, set(events)), default=0) > EVENT_MAX:
             raise OtherShape
-        return Columns(users, events, products, self._times(times))
+        return Columns(users, events, products, self._times(times), further)
 
     def _column(self, field: str, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> list[Any]:
-        first, *others = self._columns[field]
-        found = first(rows, records, sizes)
-        for other in others:
-            if None not in found and "" not in found:
-                return found
-            pairs = zip(found, other(rows, records, sizes), strict=True)
-            found = [new if old is None or (old == "" and new is not None) else old for old, new in pairs]
+        found = _first(self._columns[field], rows, records, sizes)
         if (field == "user_id" and "" in found) or (field in self._may_be_missing and None in found):
             raise OtherShape
         return found
@@ -255,27 +274,31 @@ def bare(values: list[bytes]) -> list[bytes]:
 _text = msgspec.json.Decoder(str).decode
 
 
-def sweeps(fields: Mapping[str, Places], pattern: str) -> list[Sweep]:
+def sweeps(fields: Mapping[str, Places], pattern: str, further: Sequence[Places] = ()) -> list[Sweep]:
     """How a topic's runs may be decoded, the likeliest first."""
     found: list[Sweep] = []
-    for shape in _shapes(fields, pattern):
+    for shape in _shapes(fields, pattern, further):
         found += [Sweep(shape, shape.type), Sweep(shape, list[shape.type], several=True)]  # type: ignore[name-defined]
-    for shape in _shapes(fields, pattern):
+    for shape in _shapes(fields, pattern, further):
         found += _in_envelopes(shape, fields)
     return found
 
 
-def _shapes(fields: Mapping[str, Places], pattern: str) -> Iterator[Plain | Nested]:
-    if not pattern and all(len(places) == 1 and isinstance(places[0], Path) for places in fields.values()):
+def _shapes(
+    fields: Mapping[str, Places], pattern: str, further: Sequence[Places]
+) -> Iterator[Plain | Nested]:
+    if not (pattern or further) and all(
+        len(places) == 1 and isinstance(places[0], Path) for places in fields.values()
+    ):
         with suppress(ValueError):  # two fields stand in one place
             yield Plain(
                 {field: place.names[0] for field, (place,) in fields.items() if isinstance(place, Path)}
             )
     elif not pattern:
         with suppress(ValueError):
-            yield Nested(fields, pattern, strict=True)
+            yield Nested(fields, pattern, further, strict=True)
     with suppress(ValueError):  # where there is none, each record is read by itself
-        yield Nested(fields, pattern, strict=False)
+        yield Nested(fields, pattern, further, strict=False)
 
 
 def _in_envelopes(shape: Plain | Nested, fields: Mapping[str, Places]) -> Iterator[Sweep]:
@@ -330,6 +353,22 @@ def _grow(tree: dict[str, Any], names: tuple[str, ...], leaf: _Leaf) -> None:
         raise ValueError("another path ends or leads through there")
 
 
+def _grow_beside(tree: dict[str, Any], names: tuple[str, ...], leaf: _Leaf) -> None:
+    """Grow what may be there already, as a field of a click, whose type does not change what is read."""
+    known: Any = tree
+    for name in names:
+        known = known.get(name, {}) if isinstance(known, dict) else {}
+    if not isinstance(known, _Leaf):
+        _grow(tree, names, leaf)
+    elif known.type is float:
+        raise ValueError("a number that is read as a time is another")
+
+
+def _read(places: Places, *, strict: bool) -> list[Any]:
+    """Those of the places that are looked at."""
+    return [place for place in places if not (strict and isinstance(place, Path) and place.is_dotted)]
+
+
 def _struct(tree: Mapping[str, Any]) -> Any:
     """A type with an attribute for each name, in their order."""
     needed: list[tuple[str, Any]] = []
@@ -374,10 +413,22 @@ def _leads_into_a_list(place: Any) -> bool:
 _Column = Callable[[Sequence[Any], Sequence[Record], Sizes], list[Any]]
 
 
-def _column(place: Any, tree: Mapping[str, Any]) -> _Column:
+def _around(place: Key | Header | Stamp, record: Record) -> Any:
+    return place.of(record)
+
+
+def _text_around(place: Key | Header | Stamp, record: Record) -> Any:
+    """What surrounds a value, where it is text."""
+    try:
+        return place.of(record)
+    except ClickError:
+        return ()
+
+
+def _column(place: Any, tree: Mapping[str, Any], around: Callable[[Any, Record], Any] = _around) -> _Column:
     """What stands in a place, of clicks and their records."""
     if not isinstance(place, Path):
-        return lambda _, records, sizes: _repeated([place.of(record) for record in records], sizes)
+        return lambda _, records, sizes: _repeated([around(place, record) for record in records], sizes)
     step, missing, at = "row", [], ""
     for depth, name in enumerate(place.names):
         if at:
@@ -395,6 +446,20 @@ def _column(place: Any, tree: Mapping[str, Any]) -> _Column:
         value = f"None if {' or '.join(missing)} else {value}"
     # As a named tuple makes its own, of names that are ours: no other way takes as little time.
     found: _Column = eval(f"lambda rows, records, sizes: [{value} for row in rows]")
+    return found
+
+
+def _first(
+    columns: Sequence[_Column], rows: Sequence[Any], records: Sequence[Record], sizes: Sizes
+) -> list[Any]:
+    """What stands in the first of several places that hold something."""
+    first, *others = columns
+    found = first(rows, records, sizes)
+    for other in others:
+        if None not in found and "" not in found:
+            return found
+        pairs = zip(found, other(rows, records, sizes), strict=True)
+        found = [new if old is None or (old == "" and new is not None) else old for old, new in pairs]
     return found
 
 

@@ -204,11 +204,12 @@ def absent(columns: Collection[str], names: Mapping[str, str]) -> list[str]:
     return [field for field in needed if not set(columns_of(names[field])) & set(columns)]
 
 
-def wanted(columns: Sequence[str], names: Mapping[str, str]) -> list[str]:
-    """The columns that hold what a click consists of; all of them where it lacks something."""
+def wanted(columns: Sequence[str], names: Mapping[str, str], fields: Collection[str] = ()) -> list[str]:
+    """The columns that hold what a click consists of, and these fields; all where it lacks something."""
     if absent(columns, names):
         return list(columns)
-    return [name for name in columns if any(name in columns_of(written) for written in names.values())]
+    held = {name for written in (*names.values(), *fields) for name in columns_of(written)}
+    return [name for name in columns if name in held]
 
 
 def spelled(columns: Sequence[str]) -> str:

@@ -26,9 +26,10 @@ class Run:
         epoch: of the consumer that fetched it.
         decoded: what they say, piece by piece, if somebody decodes them ahead.
         answers: what a schema registry has said of schemas that they name, by the schema's number.
+        fields: of their clicks that rules look at, and so are read when it is decoded.
     """
 
-    __slots__ = ("_records", "answers", "decoded", "epoch", "first", "next_offset", "raw")
+    __slots__ = ("_records", "answers", "decoded", "epoch", "fields", "first", "next_offset", "raw")
 
     def __init__(self, raw: bytes, first: int, next_offset: int) -> None:
         self.raw = raw
@@ -37,6 +38,7 @@ class Run:
         self.epoch = 0
         self.decoded: Queue[Any] | None = None
         self.answers: Mapping[int, Schema | Fault] = {}
+        self.fields: frozenset[str] = frozenset()
         self._records: list[Record] | None = None
 
     def unpack(self) -> Iterator[Record]:
@@ -67,8 +69,19 @@ class Run:
 
     def between(self, first: int, next_offset: int) -> "Run":
         """The part of the run with these offsets."""
-        if (first, next_offset) == (self.first, self.next_offset):
+        return (
+            self if (first, next_offset) == (self.first, self.next_offset) else self._part(first, next_offset)
+        )
+
+    def reading(self, fields: frozenset[str]) -> "Run":
+        """The run with these fields of its clicks read: another one where they would not be."""
+        if fields <= self.fields:
             return self
+        run = self._part(self.first, self.next_offset)
+        run.fields |= fields
+        return run
+
+    def _part(self, first: int, next_offset: int) -> "Run":
         part = Run(self.raw, first, next_offset)
-        part.answers = self.answers
+        part.answers, part.fields = self.answers, self.fields
         return part

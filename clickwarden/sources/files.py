@@ -146,8 +146,9 @@ def read(path: Path, settings: Settings, reading: Reading | None = None) -> Iter
     with opened(path) as raw:
         text = unpacked(raw)
         table = _table(path, raw, text, settings)
+        names = settings.field_names
         pieces = (
-            table.lines(tables.wanted(table.columns, settings.field_names)) if table else _whole_lines(text)
+            table.lines(tables.wanted(table.columns, names, reading.fields)) if table else _whole_lines(text)
         )
         parse = None
         line = table.first if table else 1
@@ -255,7 +256,7 @@ def parser(
     Raises:
         ClickwardenError: there is none.
     """
-    how = reading, bare_decoder_of(settings), settings.field_names
+    how = reading, bare_decoder_of(settings, reading.fields), settings.field_names
     found = recognised(head, *how) if table is None else recognised_rows(table.columns, head, *how)
     if isinstance(found, str):
         raise ClickwardenError(f"{path}: {found}")
