@@ -125,10 +125,3 @@ def account_of(rule: Rule) -> Account:
     if isinstance(measure, Distinct):
         return _Values(rule, measure.field)
     return _Shares(rule, frozenset(measure.part)) if isinstance(measure, Share) else Account(rule)
-
-
-def unit_of(rule: Rule | None) -> str:
-    """What the rule counts, in words."""
-    if rule is not None and isinstance(rule.measure, Distinct):
-        return f"different values of {rule.measure.field}"
-    return "clicks"

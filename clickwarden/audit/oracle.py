@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from clickwarden.audit.accounts import Figure, unit_of
+from clickwarden.audit.accounts import Figure
 from clickwarden.audit.excuses import Missed, Place
 from clickwarden.audit.reading import AuditRecord
 from clickwarden.audit.recount import Recount
@@ -194,7 +194,7 @@ class _Hearing:
         limit = self.truth.threshold(said.case) if rule else 0
         figure = count and (count.in_time if said.status == "closed" else count.total)
         if count is None or figure is None or rule is None or not (figure.over or figure.doubtful):
-            unit, small = unit_of(rule), ", or too small a share" if rule and rule.share else ""
+            unit, small = self._unit(said.case), ", or too small a share" if rule and rule.share else ""
             why = f"at most {limit} {unit}{small}" if rule else "no such rule"
             words = f"{said.case}: expected no anomaly ({why}), found {said.count} {unit} ({said.status})"
             self._find("invented", said.case, words)
@@ -217,16 +217,20 @@ class _Hearing:
                 self._find("interval_misses", said.case, words)
 
     def _miss(self, said: Statement, count: int, found: str) -> None:
-        unit = unit_of(self.truth.rule(said.case))
+        unit = self._unit(said.case)
         words = f"{said.case}: expected {count} {unit}, found {found} ({said.status})"
         self._find("interval_misses", said.case, words)
+
+    def _unit(self, case: Case) -> str:
+        rule = self.truth.rule(case)
+        return rule.unit if rule else "clicks"
 
     def end(self) -> None:
         """When all is heard: what is missing, and whether the last corrections hold the truth."""
         for case, count in self.over.items():
             for wanted in self._wanted(case, count):
                 said = sorted(self.statuses.get(case, ())) or "none"
-                unit = unit_of(self.truth.rule(case))
+                unit = self._unit(case)
                 words = f"{case}: expected {wanted} anomaly of {count.total.count} {unit}, found {said}"
                 self._find("missing", case, words)
             final = self._final.get(case)

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from aiokafka.partitioner import murmur2
 
-from clickwarden.audit.accounts import Account, Figure, account_of, unit_of
+from clickwarden.audit.accounts import Account, Figure, account_of
 from clickwarden.audit.recount import Recount
 from clickwarden.audit.tally import Case
 
@@ -87,7 +87,7 @@ def splits(truth: Recount) -> Iterator[Split]:
                 window=window,
                 parts={number: part.figure(crowded=False) for number, part in parts.items()},
                 together=together.figure(crowded=False),
-                unit=unit_of(together.rule),
+                unit=together.rule.unit,
                 threshold=together.rule.threshold,
                 grown=grown,
             )

@@ -49,20 +49,20 @@ Measure = Distinct | Share | None
 
 
 @lru_cache(maxsize=256)
-def measure_of(count: str, share: str, at_least: float) -> Measure:
+def measure_of(count: str, share: str, at_least: float | None) -> Measure:
     """What a rule with these fields counts; None: clicks.
 
     Raises:
         ValueError: one is wrong; with its name, and the cure.
 
-    >>> measure_of("clicks", "", 0.0), measure_of("distinct product_id", "", 0.0)
+    >>> measure_of("clicks", "", None), measure_of("distinct product_id", "", None)
     (None, Distinct(field='product_id'))
     >>> measure_of("clicks", "login_failed of login, login_failed", 0.9)
     Share(part=('login_failed',), whole=('login', 'login_failed'), at_least=Fraction(9, 10))
     """
     distinct = _distinct(count)
     if not share:
-        if at_least:
+        if at_least is not None:
             raise ValueError(
                 f'at_least: {at_least:g} is the share of what? Add share = "PART of ALL", or leave it out'
             )
@@ -70,6 +70,8 @@ def measure_of(count: str, share: str, at_least: float) -> Measure:
     if distinct:
         raise ValueError(f'count: "{count}" and a share make two rules; leave one of them out')
     part, whole = _share(share)
+    if at_least is None:
+        raise ValueError("at_least: is missing; add from which share on it is too many, as in 0.9")
     if not 0 < at_least <= 1:
         raise ValueError(
             f"at_least: {at_least:g} must be more than 0, and at most 1, which is all of them; nine of ten "

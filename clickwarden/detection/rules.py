@@ -161,7 +161,13 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Raises:
             ValueError: a field of it is wrong; with its name.
         """
-        return measure_of(self.count or CLICKS, self.share or "", self.at_least or 0.0)
+        at_least = None if self.at_least is msgspec.UNSET else self.at_least
+        return measure_of(self.count or CLICKS, self.share or "", at_least)
+
+    @property
+    def unit(self) -> str:
+        """What the threshold is a number of."""
+        return f"different values of {self.measure.field}" if isinstance(self.measure, Distinct) else "clicks"
 
     @property
     def threat(self) -> str:
