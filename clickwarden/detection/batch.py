@@ -8,8 +8,9 @@ from typing import NamedTuple, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from clickwarden.detection.clauses import text_of
 from clickwarden.detection.clicks import Clicks
-from clickwarden.detection.conditions import condition_of, text_of
+from clickwarden.detection.conditions import condition_of
 from clickwarden.detection.measure import Distinct
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import cells_of, hashes_of

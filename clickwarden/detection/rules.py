@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from clickwarden.detection import conditions
-from clickwarden.detection.conditions import Written
+from clickwarden.detection import clauses
+from clickwarden.detection.clauses import Written
 from clickwarden.detection.measure import CLICKS, DISTINCT_MAX, Distinct, Measure, Share, measure_of
 
 Category = Literal["bot", "scraper", "credential_stuffing"]
@@ -39,7 +39,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     begins at each multiple of ``slide`` since the epoch, so that they overlap;
     without it at each multiple of ``window``. ``events`` empty means every click
     matches, if it fulfils what ``where`` says of its fields
-    (:mod:`~clickwarden.detection.conditions`).
+    (:mod:`~clickwarden.detection.clauses`).
     """
 
     name: str
@@ -91,7 +91,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         if self.width < WIDTH_MIN or self.width > 2**24 or self.width & (self.width - 1):
             raise ValueError(f"width: {self.width} must be a power of two from {WIDTH_MIN} to {2**24}")
         if self.where is not msgspec.UNSET:
-            msgspec.structs.force_setattr(self, "where", conditions.normal(self.where))
+            msgspec.structs.force_setattr(self, "where", clauses.normal(self.where))
             if self.events and "event" in self.where:
                 raise ValueError("where.event: events says already which events count; leave one of them out")
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
+from clickwarden.detection.clauses import OWN, flat, text_of
 from clickwarden.detection.clicks import Clicks
-from clickwarden.detection.conditions import OWN, flat, text_of
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.whole import WholeDetection
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clickwarden.detection.clauses import OWN
 from clickwarden.detection.clicks import Clicks, Rejected
-from clickwarden.detection.conditions import OWN
 from clickwarden.errors import ClickError
 from clickwarden.formats.fields import Record, places, places_of
 from clickwarden.formats.flat import FlatClick
@@ -93,7 +93,7 @@ class Decoder:
         if nothing stood there.
 
         Args:
-            fields: names or paths, as a rule has them (:mod:`clickwarden.detection.conditions`).
+            fields: names or paths, as a rule has them (:mod:`clickwarden.detection.clauses`).
         """
         further = tuple(sorted(set(fields).difference(OWN)))
         if further != self._further:

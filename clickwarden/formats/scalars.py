@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from clickwarden.detection import conditions
+from clickwarden.detection import clauses
 from clickwarden.errors import ClickError
 from clickwarden.formats.json import UNREADABLE
 
@@ -54,12 +54,12 @@ def scalar(value: bytes) -> Any:
 
 
 def text_of(found: Any) -> str | None:
-    """What stands in a field as conditions see it: see :func:`clickwarden.detection.conditions.text_of`."""
+    """What stands in a field as conditions see it: see :func:`clickwarden.detection.clauses.text_of`."""
     if not isinstance(found, Number):
-        return conditions.text_of(found)
+        return clauses.text_of(found)
     if found.is_whole:
         return "0" if found == "-0" else str(found)
-    return conditions.text_of(float(found))
+    return clauses.text_of(float(found))
 
 
 class _Texts(dict[Any, str | None]):

@@ -6,7 +6,7 @@ only records whose clicks :mod:`~clickwarden.formats.records` would read alike.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, repeat
+from itertools import chain
 from operator import attrgetter
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -14,19 +14,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.errors import ClickError
-from clickwarden.formats.fields import Header, Key, Path, Places, Record, Stamp, is_place
+from clickwarden.formats.fields import Path, Places, Record, is_place
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
 from clickwarden.formats.records import LISTS
 from clickwarden.formats.scalars import texts_of
 from clickwarden.formats.timestamps import scale, seconds
+from clickwarden.formats.tree import ANYTHING, NOTHING, Column, Leaf, Sizes, Tree, first_of, text_around
 
 USER_ID_MAX = 256
 EVENT_MAX = 64
 
 Scalar = str | int | float
-#: How many clicks each record holds, int64[records]; None where each holds one.
-Sizes = NDArray[np.int64] | None
 #: What a field is in most topics.
 STRICT: dict[str, Any] = {
     "user_id": Annotated[str, msgspec.Meta(max_length=USER_ID_MAX)],
@@ -117,8 +115,8 @@ class Nested:
     ) -> None:
         self._pattern = pattern
         self._strict = strict
-        tree: dict[str, Any] = {}
-        self._columns: dict[str, list[_Column]] = {}
+        tree = Tree()
+        self._columns: dict[str, list[Column]] = {}
         self._may_be_missing: set[str] = set()
         for field, places in fields.items():
             if strict and not all(isinstance(place, Path) for place in places):
@@ -133,17 +131,17 @@ class Nested:
                 kind = USER
             for place in places:
                 if isinstance(place, Path):
-                    leaf = _Leaf(kind, needed)
-                    _grow(tree, place.names, leaf if place in read else _Leaf(None, needed=False))
-            self._columns[field] = [_column(place, tree) for place in read]
-        self._further: list[list[_Column]] = []
+                    leaf = Leaf(kind, needed)
+                    tree.grow(place.names, leaf if place in read else NOTHING)
+            self._columns[field] = [tree.column(place) for place in read]
+        self._further: list[list[Column]] = []
         for places in further:
             read = _read(places, strict=strict)
             for place in places:
                 if isinstance(place, Path):
-                    _grow_beside(tree, place.names, _Leaf(Any if place in read else None, needed=False))
-            self._further.append([_column(place, tree, _text_around) for place in read])
-        self.type = _struct(tree)
+                    tree.grow_beside(place.names, ANYTHING if place in read else NOTHING)
+            self._further.append([tree.column(place, text_around) for place in read])
+        self.type = tree.type
 
     def columns(self, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> Columns:
         """The columns of some clicks, of which each record holds so many.
@@ -155,7 +153,7 @@ class Nested:
             self._column(field, rows, records, sizes)
             for field in ("user_id", "event", "product_id", "timestamp")
         )
-        further = [texts_of(_first(columns, rows, records, sizes)) for columns in self._further]
+        further = [texts_of(first_of(columns, rows, records, sizes)) for columns in self._further]
         if self._strict:
             return Columns(users, events, products, _scaled(times), further)
         if set(map(type, users)) != {str}:
@@ -168,7 +166,7 @@ class Nested:
         return Columns(users, events, products, self._times(times), further)
 
     def _column(self, field: str, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> list[Any]:
-        found = _first(self._columns[field], rows, records, sizes)
+        found = first_of(self._columns[field], rows, records, sizes)
         if (field == "user_id" and "" in found) or (field in self._may_be_missing and None in found):
             raise OtherShape
         return found
@@ -336,135 +334,13 @@ def _envelope(fields: Mapping[str, Places], members: Mapping[str, Any], *absent:
     return None
 
 
-class _Leaf(NamedTuple):
-    """The end of a path: the type of what stands there."""
-
-    type: Any
-    needed: bool
-
-
-def _grow(tree: dict[str, Any], names: tuple[str, ...], leaf: _Leaf) -> None:
-    *way, end = names
-    for name in way:
-        tree = tree.setdefault(name, {})
-        if isinstance(tree, _Leaf):
-            raise ValueError("a path leads through another's end")
-    if tree.setdefault(end, leaf) != leaf:
-        raise ValueError("another path ends or leads through there")
-
-
-def _grow_beside(tree: dict[str, Any], names: tuple[str, ...], leaf: _Leaf) -> None:
-    """Grow what may be there already, as a field of a click, whose type does not change what is read."""
-    known: Any = tree
-    for name in names:
-        known = known.get(name, {}) if isinstance(known, dict) else {}
-    if not isinstance(known, _Leaf):
-        _grow(tree, names, leaf)
-    elif known.type is float:
-        raise ValueError("a number that is read as a time is another")
-
-
 def _read(places: Places, *, strict: bool) -> list[Any]:
     """Those of the places that are looked at."""
     return [place for place in places if not (strict and isinstance(place, Path) and place.is_dotted)]
 
 
-def _struct(tree: Mapping[str, Any]) -> Any:
-    """A type with an attribute for each name, in their order."""
-    needed: list[tuple[str, Any]] = []
-    others: list[tuple[str, Any, None]] = []
-    rename = {}
-    for number, (name, below) in enumerate(tree.items()):
-        attribute = f"field_{number}"
-        rename[attribute] = name
-        kind = _type(below)
-        if _is_needed(below):
-            needed.append((attribute, kind))
-        else:
-            others.append((attribute, None if kind is None else kind | None, None))
-    return msgspec.defstruct("Members", [*needed, *others], rename=rename, gc=False)
-
-
-def _type(below: Any) -> Any:
-    if isinstance(below, _Leaf):
-        return below.type
-    if _is_list(below):
-        (element,) = below.values()
-        return list[_type(element) | None]  # type: ignore[misc]
-    return _struct(below)
-
-
-def _is_list(below: Any) -> bool:
-    """Whether a path leads to a place in a list; to several, and there is no shape."""
-    places = [] if isinstance(below, _Leaf) else [name for name in below if is_place(name)]
-    if places and len(below) > 1:
-        raise ValueError("paths lead to several places of a list")
-    return bool(places)
-
-
-def _is_needed(below: Any) -> bool:
-    return below.needed if isinstance(below, _Leaf) else any(map(_is_needed, below.values()))
-
-
 def _leads_into_a_list(place: Any) -> bool:
     return isinstance(place, Path) and any(map(is_place, place.names[1:]))
-
-
-_Column = Callable[[Sequence[Any], Sequence[Record], Sizes], list[Any]]
-
-
-def _around(place: Key | Header | Stamp, record: Record) -> Any:
-    return place.of(record)
-
-
-def _text_around(place: Key | Header | Stamp, record: Record) -> Any:
-    """What surrounds a value, where it is text."""
-    try:
-        return place.of(record)
-    except ClickError:
-        return ()
-
-
-def _column(place: Any, tree: Mapping[str, Any], around: Callable[[Any, Record], Any] = _around) -> _Column:
-    """What stands in a place, of clicks and their records."""
-    if not isinstance(place, Path):
-        return lambda _, records, sizes: _repeated([around(place, record) for record in records], sizes)
-    step, missing, at = "row", [], ""
-    for depth, name in enumerate(place.names):
-        if at:
-            missing.append(f"len({step}) <= {at}")
-            step = f"{step}[{at}]"
-        else:
-            step = f"{step}.field_{list(tree).index(name)}"
-        tree = tree[name]
-        at = str(int(next(iter(tree)))) if _is_list(tree) else ""
-        if not isinstance(tree, _Leaf) and not _is_needed(tree):
-            missing.append(f"(object_{depth} := {step}) is None")
-            step = f"object_{depth}"
-    value = step
-    if missing:
-        value = f"None if {' or '.join(missing)} else {value}"
-    # As a named tuple makes its own, of names that are ours: no other way takes as little time.
-    found: _Column = eval(f"lambda rows, records, sizes: [{value} for row in rows]")
-    return found
-
-
-def _first(
-    columns: Sequence[_Column], rows: Sequence[Any], records: Sequence[Record], sizes: Sizes
-) -> list[Any]:
-    """What stands in the first of several places that hold something."""
-    first, *others = columns
-    found = first(rows, records, sizes)
-    for other in others:
-        if None not in found and "" not in found:
-            return found
-        pairs = zip(found, other(rows, records, sizes), strict=True)
-        found = [new if old is None or (old == "" and new is not None) else old for old, new in pairs]
-    return found
-
-
-def _repeated(values: list[Any], sizes: Sizes) -> list[Any]:
-    return values if sizes is None else list(chain.from_iterable(map(repeat, values, sizes.tolist())))
 
 
 def _scaled(numbers: list[Any]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Different values and shares: what is found is what counting click by click finds, however clicks are cut."""
+"""Different values and shares: what is found is what counting click by click finds."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -118,15 +118,15 @@ class Reference:
         self.told: set[tuple[int, str]] = set()
 
     def add(self, click: Click, over: float) -> Iterator[tuple[str, str, str, int, int, Any, Any]]:
-        """Yields who crosses in which window, with the figures then; windows that end at ``over`` are closed."""
+        """Yields who crosses in which window, and the figures then; what ends at ``over`` is closed."""
         user, event, product, page, time = click
         rule, step = self.rule, self.rule.slide or self.rule.window
         value = {"distinct product_id": product, "distinct page": page}.get(rule.count or "", "")
         if value is None or (rule.events and event not in rule.events):
             return
         pane = int(time) // step * step
-        windows = [start for start in range(pane - rule.window + step, pane + step, step)]
-        windows = [start for start in windows if start + rule.window > over]
+        starts = range(pane - rule.window + step, pane + step, step)
+        windows = [start for start in starts if start + rule.window > over]
         if not windows:
             return
         if (pane, user) not in self.known:
