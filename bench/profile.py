@@ -40,7 +40,8 @@ LZ4 = 3
 #: What is done within counting, and is not the counting's own time.
 SKETCH = (
     (Batch, "cells"),
-    (Sharing, "among"),
+    (Sharing, "cells"),
+    (Sharing, "entangled"),
     (Sketch, "estimate"),
     (Sketch, "raise_to"),
     (Window, "_count_each"),

@@ -13,7 +13,7 @@ from clickwarden.detection.clicks import Clicks
 from clickwarden.detection.conditions import condition_of
 from clickwarden.detection.measure import Distinct
 from clickwarden.detection.rules import Rule
-from clickwarden.detection.sketch import cells_of, hashes_of
+from clickwarden.detection.sketch import DEPTH, SHARING, cells_of, hashes_of
 
 T = TypeVar("T", bound=Hashable)
 
@@ -55,6 +55,7 @@ class Batch:
         fields: of them that rules look at (:attr:`clickwarden.detection.rules.Rule.fields`).
 
     Attributes:
+        numbers: of each distinct user.
         users: each distinct user, by number.
         user: intp[n], the user's number of each click.
         events: each distinct event, by number.
@@ -75,8 +76,10 @@ class Batch:
     """
 
     def __init__(self, clicks: Clicks, fields: Collection[str] = ()) -> None:
-        self.users, self.user = _numbered(clicks.users)
-        self.events, self.event = _numbered(clicks.events)
+        self.numbers, self.user = _numbered(clicks.users)
+        self.users = list(self.numbers)
+        events, self.event = _numbered(clicks.events)
+        self.events = list(events)
         self.products = _hashes(clicks.products)
         self.times = clicks.times
         self.seconds = clicks.times.astype(np.int64)
@@ -92,6 +95,7 @@ class Batch:
         self._hashes: dict[int, NDArray[np.uint64]] = {}
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
         self._values: dict[tuple[str, int], NDArray[np.uint64]] = {}
+        self._shared: dict[tuple[int, int], NDArray[np.bool_]] = {}
 
     def __len__(self) -> int:
         """How many clicks."""
@@ -148,6 +152,16 @@ class Batch:
         if (seed, width) not in self._cells:
             self._cells[seed, width] = cells_of(self.hashes(seed), width)
         return self._cells[seed, width]
+
+    def shared(self, seed: int, width: int) -> NDArray[np.bool_]:
+        """Which of their cells two users or more have, shape (DEPTH, users), in sketches of this make.
+
+        Raises:
+            OverflowError: there are more than 65,536 users.
+        """
+        if (seed, width) not in self._shared:
+            self._shared[seed, width] = SHARING.cells(self.cells(seed, width), DEPTH * width)
+        return self._shared[seed, width]
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -241,10 +255,10 @@ class _Numbers(dict[T, int]):
         return number
 
 
-def _numbered(names: Sequence[T]) -> tuple[list[T], NDArray[np.intp]]:
+def _numbered(names: Sequence[T]) -> tuple[dict[T, int], NDArray[np.intp]]:
     numbers = _Numbers[T]()
     numbered = np.fromiter(map(numbers.__getitem__, names), np.intp, len(names))
-    return list(numbers), numbered
+    return dict(numbers), numbered
 
 
 def _column(found: Sequence[str | int | None]) -> Column:

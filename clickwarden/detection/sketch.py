@@ -114,7 +114,7 @@ class Sketch:
         return estimates
 
     def raise_to(self, cells: NDArray[np.intp], before: NDArray[np.int64], after: NDArray[np.int64]) -> None:
-        """Add clicks of users that share no cell, no more of them than there is room for.
+        """Add clicks for which there is room, of users none of whom is :meth:`~Sharing.entangled`.
 
         ``before`` and ``after``, shape (n,), are their estimates; the
         difference is their clicks. Leaves the cells as adding click by click
@@ -122,7 +122,8 @@ class Sketch:
         """
         largest = np.iinfo(self.cells.dtype).max
         raised = np.minimum(after, largest).astype(self.cells.dtype)
-        self.cells[cells] = np.maximum(self.cells[cells], raised)
+        # Flat: numpy 2.4's ufunc.at reads past the end of values that it has to broadcast.
+        np.maximum.at(self.cells, cells.ravel(), np.tile(raised, DEPTH))
         self.clicks += int((after - before).sum())
         self._widen()
 
@@ -147,18 +148,18 @@ class Sketch:
 
 
 class Sharing:
-    """Finds the users of a batch that share a cell.
+    """Finds the users of a batch whose updates depend on the order of the clicks.
 
-    Only their updates depend on the order of the clicks. Each user writes its
-    number into its cells of a scratch array; whoever does not find it there
-    again was overwritten by a user it shares that cell with.
+    Each user writes its number into its cells of a scratch array; a cell in
+    which one does not find it again is shared with whoever overwrote it.
     """
 
     def __init__(self) -> None:
         self._scratch = np.zeros(0, np.uint16)
+        self._marked = np.zeros(0, np.bool_)
 
-    def among(self, cells: NDArray[np.intp], size: int) -> NDArray[np.bool_]:
-        """Which of n users, cells of shape (DEPTH, n), share one with another.
+    def cells(self, cells: NDArray[np.intp], size: int) -> NDArray[np.bool_]:
+        """Which of their cells n users share with others; both of shape (DEPTH, n).
 
         ``size`` is the number of cells of the sketch.
 
@@ -170,12 +171,38 @@ class Sharing:
             raise OverflowError(f"{len(users)} users in one batch: cut it")
         if len(self._scratch) < size:
             self._scratch = np.zeros(size, self._scratch.dtype)
+            self._marked = np.zeros(size, np.bool_)
         self._scratch[cells] = users
-        found = self._scratch[cells]
-        overwritten = found != users
-        sharing: NDArray[np.bool_] = overwritten.any(axis=0)
-        sharing[found[overwritten]] = True
+        return self._mark(cells[self._scratch[cells] != users], cells)
+
+    def among(self, cells: NDArray[np.intp], size: int) -> NDArray[np.bool_]:
+        """Which of n users, cells of shape (DEPTH, n), share one with another; see :meth:`cells`."""
+        sharing: NDArray[np.bool_] = np.any(self.cells(cells, size), axis=0)
         return sharing
+
+    def entangled(
+        self, sketch: Sketch, cells: NDArray[np.intp], shared: NDArray[np.bool_], before: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Those of n users whose clicks must be added one by one.
+
+        A user with a minimum, the estimate ``before``, in a cell of its own raises that cell with each
+        click: whatever others do to its further cells changes no estimate of it. All others are entangled,
+        and so are the users that share a cell with one of them. ``shared`` are the cells of :meth:`cells`
+        for these users, or for more.
+        """
+        users = np.flatnonzero(shared.any(axis=0))
+        theirs = cells[:, users]
+        own = np.where(shared[:, users], np.iinfo(np.int64).max, sketch.cells[theirs]).min(axis=0)
+        entangled = np.zeros(len(before), np.bool_)
+        entangled[users[self._mark(theirs[:, own > before[users]], theirs).any(axis=0)]] = True
+        return entangled
+
+    def _mark(self, marked: NDArray[np.intp], cells: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of the cells are marked."""
+        self._marked[marked] = True
+        found: NDArray[np.bool_] = self._marked[cells]
+        self._marked[marked] = False
+        return found
 
 
 #: One for all: a worker counts one batch at a time.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -121,29 +121,86 @@ class Crossing(NamedTuple):
     suspect: Suspect
 
 
-class _Sheaf(NamedTuple):
-    """Clicks of suspects, by row, not yet folded into their evidence."""
+class _Gathered:
+    """Clicks of suspects in their order, by row, not yet folded into their evidence.
 
-    rows: NDArray[np.intp]
-    times: NDArray[np.float64]
-    event: NDArray[np.intp]
-    events: list[str]
-    product_rows: NDArray[np.intp]
-    products: NDArray[np.uint64]
+    Attributes:
+        events: each distinct event, with its number.
+    """
+
+    def __init__(self) -> None:
+        self.events: dict[str, int] = {}
+        self._clicks = 0
+        self._rows = np.empty(0, np.int32)
+        self._times = np.empty(0, np.float64)
+        self._event = np.empty(0, np.int32)
+        self._products = np.empty(0, np.uint64)
+
+    def __len__(self) -> int:
+        """How many clicks."""
+        return self._clicks
+
+    @property
+    def rows(self) -> NDArray[np.int32]:
+        """Row of each click's suspect."""
+        return self._rows[: self._clicks]
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """When each happened."""
+        return self._times[: self._clicks]
+
+    @property
+    def event(self) -> NDArray[np.int32]:
+        """Number of each one's event."""
+        return self._event[: self._clicks]
+
+    @property
+    def products(self) -> NDArray[np.uint64]:
+        """Hash of each one's product, NO_PRODUCT where it names none, or nobody wants it."""
+        return self._products[: self._clicks]
+
+    def add(self, clicks: Selection, rows: NDArray[np.intp], wanted: NDArray[np.bool_]) -> None:
+        """Add clicks of these rows, and their products where they are wanted."""
+        batch, end = clicks.batch, self._clicks + len(rows)
+        if end > len(self._rows):
+            for name in ("_rows", "_times", "_event", "_products"):
+                column = getattr(self, name)
+                setattr(self, name, np.concatenate((column, np.empty(end, column.dtype))))
+        new = slice(self._clicks, end)
+        number = self.events
+        numbers = np.array([number.setdefault(event, len(number)) for event in batch.events], np.int32)
+        self._rows[new] = rows
+        self._times[new] = batch.times[clicks.positions]
+        self._event[new] = numbers[batch.event[clicks.positions]]
+        self._products[new] = np.where(wanted, batch.products[clicks.positions], NO_PRODUCT)
+        self._clicks = end
 
     def tell(self, row: int, suspect: Suspect) -> None:
         """Add the clicks of one row to what is known of its suspect."""
         clicks = np.flatnonzero(self.rows == row)
         if not len(clicks):
             return
-        times = self.times[clicks]
-        suspect.exact += len(clicks)
-        suspect.first = min(suspect.first, float(times.min()))
-        suspect.last = max(suspect.last, float(times.max()))
+        times = self.times[clicks].tolist()
+        suspect.exact += len(times)
+        suspect.first = min(suspect.first, *times)
+        suspect.last = max(suspect.last, *times)
+        names = list(self.events)
         for event in self.event[clicks].tolist():
-            suspect.count_event(self.events[event], 1)
+            suspect.count_event(names[event], 1)
         if suspect.wants_products:
-            suspect.see_products(self.products[self.product_rows == row].tolist())
+            suspect.see_products(self.products[clicks].tolist())
+
+
+def _runs(ordered: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """The distinct ones of some numbers in order, of which there is one at least, and where each begins."""
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    return ordered[starts], starts
+
+
+def _least(numbers: NDArray[Any], below: int) -> NDArray[Any]:
+    """Numbers ``below`` one in the smallest type that holds them, which is the fastest to sort."""
+    return numbers.astype(np.min_scalar_type(below))
 
 
 class Suspects:
@@ -151,7 +208,7 @@ class Suspects:
 
     Until it crosses the threshold a suspect is followed click by click. From
     then on the clicks of many are counted in one step; what they say is
-    gathered in sheaves and folded in when somebody asks (:meth:`all`), once a
+    gathered and folded in when somebody asks (:meth:`all`), once a
     second instead of once a batch. Both leave what adding click by click would.
     """
 
@@ -164,8 +221,7 @@ class Suspects:
         self._exact = np.zeros(16, np.int64)
         self._crosses = np.zeros(16, np.int64)
         self._wants_products = np.zeros(16, np.bool_)
-        self._sheaves: list[_Sheaf] = []
-        self._gathered = 0
+        self._gathered = _Gathered()
         for user_id, suspect in (known or {}).items():
             self._enter(user_id, suspect)
 
@@ -248,78 +304,70 @@ class Suspects:
 
     def _rows_of(self, selected: Selection) -> NDArray[np.intp]:
         """intp[n], the row of each click's user; -1 where that is no suspect."""
-        users = selected.batch.users
-        return np.fromiter(map(self._rows.get, users, repeat(-1)), np.intp, len(users))[selected.user]
+        users, suspects = selected.batch.users, len(self)
+        if suspects < len(users):
+            numbers = selected.batch.numbers
+            found = np.fromiter(map(numbers.get, self._names, repeat(-1)), np.intp, suspects)
+            rows = np.full(len(users) + 1, -1, np.intp)
+            rows[found] = np.arange(suspects)
+            rows[-1] = -1  # of those who are not found
+        else:
+            rows = np.fromiter(map(self._rows.get, users, repeat(-1)), np.intp, len(users))
+        return rows[selected.user]
 
     def _crossing(self, row: int, evidence: Evidence, clicks: list[int]) -> Crossing:
         """What is known of a suspect with these clicks, the last of which takes it over the threshold."""
         suspect = self._by_row[row].copy()
-        for sheaf in self._sheaves:
-            sheaf.tell(row, suspect)
+        self._gathered.tell(row, suspect)
         suspect.add(evidence, clicks)
         return Crossing(clicks[-1], self._names[row], suspect)
 
     def _gather(self, clicks: Selection, rows: NDArray[np.intp]) -> None:
-        batch, positions = clicks.batch, clicks.positions
-        wanted = self._wants_products[rows]
-        sheaf = _Sheaf(
-            rows,
-            batch.times[positions],
-            batch.event[positions],
-            batch.events,
-            rows[wanted],
-            batch.products[positions[wanted]],
-        )
-        self._sheaves.append(sheaf)
-        self._gathered += len(rows)
-        if self._gathered >= GATHERED_MAX:
+        self._gathered.add(clicks, rows, self._wants_products[rows])
+        if len(self._gathered) >= GATHERED_MAX:
             self._fold()
 
     def _fold(self) -> None:
-        sheaves, self._sheaves = self._sheaves, []
-        self._gathered = 0
-        if not sheaves:
+        if not len(self._gathered):
             return
-        rows = np.concatenate([sheaf.rows for sheaf in sheaves])
-        if not len(rows):
-            return
-        times = np.concatenate([sheaf.times for sheaf in sheaves])
+        rows = _least(self._gathered.rows, len(self))
         order = np.argsort(rows, kind="stable")
-        present, starts = np.unique(rows[order], return_index=True)
-        firsts = np.minimum.reduceat(times[order], starts).tolist()
-        lasts = np.maximum.reduceat(times[order], starts).tolist()
+        present, starts = _runs(rows[order])
+        times = self._gathered.times[order]
+        firsts = np.minimum.reduceat(times, starts).tolist()
+        lasts = np.maximum.reduceat(times, starts).tolist()
         exact = self._exact[present].tolist()
         for row, first, last, clicks in zip(present.tolist(), firsts, lasts, exact, strict=True):
             suspect = self._by_row[row]
             suspect.exact = clicks
             suspect.first = min(suspect.first, first)
             suspect.last = max(suspect.last, last)
-        self._fold_events(rows, sheaves)
-        self._fold_products(sheaves)
+        self._fold_events()
+        self._fold_products(rows[order], self._gathered.products[order])
+        self._gathered = _Gathered()
 
-    def _fold_events(self, rows: NDArray[np.intp], sheaves: list[_Sheaf]) -> None:
-        code: dict[str, int] = {}
-        codes = np.concatenate(
-            [
-                np.array([code.setdefault(event, len(code)) for event in sheaf.events], np.intp)[sheaf.event]
-                for sheaf in sheaves
-            ]
+    def _fold_events(self) -> None:
+        names = list(self._gathered.events)
+        pairs = self._gathered.rows.astype(np.intp) * len(names) + self._gathered.event
+        pairs, at, clicks = np.unique(
+            _least(pairs, len(self) * len(names)), return_index=True, return_counts=True
         )
-        names = list(code)
-        pairs, at, clicks = np.unique(rows * len(names) + codes, return_index=True, return_counts=True)
         # In the order of their first clicks: only the first distinct ones are kept.
-        for pair in np.argsort(at).tolist():
-            row, event = divmod(int(pairs[pair]), len(names))
-            self._by_row[row].count_event(names[event], int(clicks[pair]))
+        order = np.argsort(at)
+        rows, events = np.divmod(pairs[order].astype(np.intp), len(names))
+        for row, event, count in zip(rows.tolist(), events.tolist(), clicks[order].tolist(), strict=True):
+            self._by_row[row].count_event(names[event], count)
 
-    def _fold_products(self, sheaves: list[_Sheaf]) -> None:
-        rows = np.concatenate([sheaf.product_rows for sheaf in sheaves])
-        products = np.concatenate([sheaf.products for sheaf in sheaves])
+    def _fold_products(self, rows: NDArray[Any], products: NDArray[np.uint64]) -> None:
+        """Fold the products in of clicks that are ordered by row."""
+        named = products != NO_PRODUCT
+        rows, products = rows[named], products[named]
         if not len(rows):  # nobody's are wanted
             return
-        order = np.argsort(rows, kind="stable")
-        present, starts = np.unique(rows[order], return_index=True)
-        for row, found in zip(present.tolist(), np.split(products[order], starts[1:]), strict=True):
+        present, starts = _runs(rows)
+        found = products.tolist()
+        ends = [*starts[1:].tolist(), len(found)]
+        for row, start, end in zip(present.tolist(), starts.tolist(), ends, strict=True):
             suspect = self._by_row[row]
-            suspect.see_products(found.tolist())
+            suspect.see_products(found[start:end])
             self._wants_products[row] = suspect.wants_products

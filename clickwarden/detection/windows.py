@@ -83,21 +83,23 @@ class Window:
             return self._count_each(selected)
         users, clicks = selected.by_user()
         cells = selected.batch.cells(self.seed, self.sketch.width)[:, users]
-        sharing = SHARING.among(cells, len(self.sketch.cells))
+        shared = selected.batch.shared(self.seed, self.sketch.width)[:, users]
         before = self.sketch.estimate(cells)
+        entangled = SHARING.entangled(self.sketch, cells, shared, before)
         after = before + clicks
         level = self.level
-        promoted = (after >= level) & ~sharing
-        if self.suspects.compete(int((promoted | sharing).sum()), self.max_suspects):
+        promoted = (after >= level) & ~entangled
+        if self.suspects.compete(int((promoted | entangled).sum()), self.max_suspects):
             # The last places go to whom the order of the clicks brings up first.
             return self._count_each(selected)
 
         # A promoted user's clicks enter the sketch up to the one that promotes it.
         after[promoted] = np.maximum(before[promoted] + 1, level)
-        self.sketch.raise_to(cells[:, ~sharing], before[~sharing], after[~sharing])
+        apart = ~entangled
+        self.sketch.raise_to(cells[:, apart], before[apart], after[apart])
         crossings = self._promote(selected, users[promoted], before[promoted], after[promoted])
-        if sharing.any():
-            crossings += self._count_each(selected.of_users(users[sharing]))
+        if entangled.any():
+            crossings += self._count_each(selected.of_users(users[entangled]))
         return crossings
 
     def _promote(

@@ -63,6 +63,33 @@ def test_finds_exactly_the_users_that_share_a_cell(users: list[str]) -> None:
     assert Sharing().among(cells(users), DEPTH * WIDTH).tolist() == shared
 
 
+@given(st.integers(0, 2**32), st.sampled_from([20, 60, 200]), st.sampled_from([0, 300, 1000]))
+def test_users_who_are_not_entangled_may_be_added_at_once_before_the_others(
+    seed: int, users: int, earlier: int
+) -> None:
+    random, width = np.random.default_rng(seed), 256
+    columns = cells_of(hashes_of([str(user) for user in range(1000)], seed=7), width)
+    sketch, one_by_one = Sketch(width, ceiling=255), Sketch(width, ceiling=255)
+    for user in random.integers(0, 1000, earlier):
+        sketch.add(columns[:, user].tolist())
+    one_by_one.restore(sketch.cells.tobytes(), sketch.clicks)
+    clicks = random.integers(0, users, 3 * users) % random.integers(1, users + 1)
+    for user in clicks:
+        one_by_one.add(columns[:, user].tolist())
+
+    present = columns[:, :users]
+    before = sketch.estimate(present)
+    sharing = Sharing()
+    shared = sharing.cells(present, DEPTH * width)
+    entangled = sharing.entangled(sketch, present, shared, before)
+    after = before + np.bincount(clicks, minlength=users)
+    sketch.raise_to(present[:, ~entangled], before[~entangled], after[~entangled])
+    for user in clicks:
+        if entangled[user]:
+            sketch.add(columns[:, user].tolist())
+    assert (sketch.cells == one_by_one.cells).all()
+
+
 @pytest.mark.parametrize(("ceiling", "dtype"), [(255, "uint8"), (256, "uint16"), (65_536, "uint32")])
 def test_cells_hold_the_ceiling_and_saturate(ceiling: int, dtype: str) -> None:
     sketch = Sketch(WIDTH, ceiling)
