@@ -1,12 +1,13 @@
 """Records behind the five bytes of a schema registry, and what decoder and recount make of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clickwarden.audit import reading
 from clickwarden.audit.reading import Reader
+from clickwarden.detection.clauses import text_of
 from clickwarden.detection.clicks import Clicks
 from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.clicks import REASONS, Decoder
@@ -63,13 +64,15 @@ def reader_of(answers: Answers, **given: Any) -> Reader:
     return Reader(settings(**given), known.get)
 
 
-def fates(clicks: Clicks, records: Sequence[Record]) -> list[list[Any]]:
-    """What became of all that each record holds: user, event and time of a click, or a reason."""
+def fates(clicks: Clicks, records: Sequence[Record], asked: Iterable[str] = ()) -> list[list[Any]]:
+    """What became of all that each record holds: user, event, time and fields of a click, or a reason."""
     sizes = [1] * len(records) if clicks.sizes is None else clicks.sizes.tolist()
     found: list[list[Any]] = [["ignored"] * size for size in sizes]
     places = range(len(clicks.users)) if clicks.records is None else clicks.records.tolist()
     elements = [0] * len(clicks.users) if clicks.elements is None else clicks.elements.tolist()
-    columns = zip(clicks.users, clicks.events, clicks.times.tolist(), strict=True)
+    fields = {name: list(map(text_of, clicks.column(name))) for name in asked}
+    said = [{name: column[click] for name, column in fields.items()} for click in range(len(clicks.users))]
+    columns = zip(clicks.users, clicks.events, clicks.times.tolist(), said, strict=True)
     for place, element, columned in zip(places, elements, columns, strict=True):
         found[place][element] = columned
     for bad in clicks.rejected:

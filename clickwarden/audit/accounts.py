@@ -63,11 +63,11 @@ class _Values(Account):
         self.values: set[str] = set()
 
     def counts(self, click: Click) -> bool:
-        return click.value(self._field) is not None
+        return click.said[self._field] is not None
 
     def add(self, click: Click) -> bool:
         self.clicks += 1
-        value = click.value(self._field)
+        value = click.said[self._field]
         if value is None or value in self.values:
             return False
         self.values.add(value)

@@ -7,7 +7,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
@@ -59,16 +59,12 @@ class AuditRecord(Protocol):
 
 
 class Click(NamedTuple):
-    """User, event and epoch seconds, and the product; None where it names none."""
+    """User, event and epoch seconds; and what stands in the fields that are asked for, None where nothing."""
 
     user: str
     event: str
     time: float
-    product: str | None = None
-
-    def value(self, field: str) -> str | None:
-        """What stands in a field; None where nothing does."""
-        return {"event": self.event, "product_id": self.product}[field]
+    said: Mapping[str, str | None] = {}
 
 
 class Ignored(NamedTuple):
@@ -91,12 +87,21 @@ class Reader:
     Args:
         settings: of the topic.
         schemas: finds a schema of its registry by the number; None where that knows none.
+        asked: fields of a click that rules look at.
     """
 
-    def __init__(self, settings: Settings, schemas: Callable[[int], Schema | None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        schemas: Callable[[int], Schema | None] | None = None,
+        asked: Iterable[str] = (),
+    ) -> None:
         self._settings = settings
         self._schemas = schemas if settings.registry_url else None
-        self._fields = {name: written.split("|") for name, written in settings.field_names.items()}
+        names = settings.field_names
+        self._asked = frozenset(asked)
+        further = {name: name for name in self._asked - names.keys()}
+        self._fields = {name: written.split("|") for name, written in (names | further).items()}
 
     def read(self, record: AuditRecord) -> list[Thing]:
         """What a record holds, one thing at least."""
@@ -167,14 +172,29 @@ class Reader:
             event = self._find("event", scopes, record)
             time = self._time(self._find("timestamp", scopes, record))
             product = self._find("product_id", scopes, record)
-            if product is not None:
-                product = _identity(product)
+            product = None if product is None else _identity(product)
         except (ValueError, OverflowError):
             return Refused()
         latest = min(record.timestamp / 1000.0 + self._settings.max_skew, LATEST)
         if not (user and len(user) <= 256 and type(event) is str and len(event) <= 64):
             return Refused()
-        return Click(user, event, time, product) if EARLIEST <= time <= latest else Refused()
+        if not EARLIEST <= time <= latest:
+            return Refused()
+        own = {"user_id": user, "event": event, "product_id": product}
+        said = {name: self._said(name, own, scopes, record) for name in self._asked}
+        return Click(user, event, time, said)
+
+    def _said(
+        self, name: str, own: Mapping[str, str | None], scopes: list[Scope], record: AuditRecord
+    ) -> str | None:
+        """What stands in a field as text; in that of the path, the product where it names none."""
+        if name in own:
+            return own[name]
+        try:
+            found = _as_text(self._find(name, scopes, record))
+        except ValueError:
+            found = None
+        return own["product_id"] if name == "path" and found is None else found
 
     def _places(self, field: str, scope: Scope, record: AuditRecord) -> Iterator[Any]:
         """What stands in the places of a field, None where nothing does; bytes where they are to be text."""
@@ -341,6 +361,19 @@ def _identity(found: Any) -> str:
         return found
     if type(found) is not int:
         raise ValueError("no text and no whole number")
+    return str(found)
+
+
+def _as_text(found: Any) -> str | None:
+    """A value as text, whatever it was written as; a number as the shortest text that says it."""
+    if found is None or isinstance(found, str):
+        return found
+    if isinstance(found, bool):
+        return str(found).lower()
+    if isinstance(found, float):
+        if not math.isfinite(found):
+            return None
+        found = int(found) if found.is_integer() and abs(found) < 2**53 else found
     return str(found)
 
 

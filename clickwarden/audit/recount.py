@@ -62,7 +62,9 @@ class Recount:
         self.accepted = self.late = self.excused = self.uncounted = self.rejected = self.ignored = 0
         self.further = 0
         self._settings = settings
-        self._read = Reader(settings, schemas).read
+        told = (rules for adoptions in self._adoptions.values() for _, rules in adoptions)
+        asked = {field for rules in (self._rules, *told) for rule in rules for field in rule.fields}
+        self._read = Reader(settings, schemas, asked).read
         self._excused = excused or {}
         self._compacted = compacted
         self._partitions = {number: self._partition(number) for number in self.begins}

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from clickwarden.audit.accounts import Account, Figure, account_of
+from clickwarden.audit.conditions import fulfils
 from clickwarden.audit.reading import Click
 from clickwarden.detection.rules import Rule
 
@@ -73,7 +74,8 @@ class Tally:
 
     def matches(self, click: Click) -> bool:
         """Whether the rule counts a click."""
-        return (not self.events or click.event in self.events) and self._nothing.counts(click)
+        of_event = not self.events or click.event in self.events
+        return of_event and fulfils(self.rule.where or {}, click.said) and self._nothing.counts(click)
 
     def starts_with(self, second: int) -> Iterator[int]:
         """Starts of the windows that hold this second, the oldest first."""

@@ -4,6 +4,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
+from clickwarden.detection.clauses import check_field
+
 #: What is counted if nothing else is asked for.
 CLICKS = "clicks"
 #: Different values that a threshold may ask for: each is kept, of every user who comes near it.
@@ -93,6 +95,9 @@ def _distinct(count: str) -> Distinct | None:
         raise ValueError('count: "distinct" does not say of what; name a field, as in "distinct product_id"')
     if field == "user_id":
         raise ValueError("count: a user has one user_id; name a field of which many values are too many")
+    if "timestamp" in (field, field.removeprefix("@")):
+        raise ValueError("count: each click has a time of its own; count clicks, or name another field")
+    check_field(field, "count")
     return Distinct(field)
 
 

@@ -19,6 +19,8 @@ _KINDS = {
     b"": "nothing",
 }
 _SPACES = b" \t\r\n"
+#: A whole number of more is none to Python.
+DIGITS_MAX = 4300
 
 _decode = msgspec.json.Decoder().decode
 
@@ -58,7 +60,7 @@ def text_of(found: Any) -> str | None:
     if not isinstance(found, Number):
         return clauses.text_of(found)
     if found.is_whole:
-        return "0" if found == "-0" else str(found)
+        return None if len(found.removeprefix("-")) > DIGITS_MAX else "0" if found == "-0" else str(found)
     return clauses.text_of(float(found))
 
 

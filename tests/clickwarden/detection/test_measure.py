@@ -73,6 +73,14 @@ def test_nine_of_ten_are_nine_tenths_whatever_a_double_makes_of_them(
         (GOOD + 'count = "distinct a b"\n', "line 5: rule 'bot': count: 'distinct a b' must be"),
         (GOOD + 'count = "distinct user_id"\n', "line 5: rule 'bot': count: a user has one user_id; name"),
         (
+            GOOD + 'count = "distinct timestamp"\n',
+            "line 5: rule 'bot': count: each click has a time of its own;",
+        ),
+        (
+            GOOD + 'count = "distinct a..b"\n',
+            "line 5: rule 'bot': count: 'a..b' names no field; write a name",
+        ),
+        (
             GOOD.replace("50", "10001") + 'count = "distinct product_id"\n',
             "line 4: rule 'bot': threshold: 10001 must be at most 10000 where different values",
         ),
