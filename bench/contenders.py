@@ -224,7 +224,7 @@ def traffic(bootstrap: str, topics: list[str], partitions: int) -> int:
 
 def said_of(truth: Recount, records: list[ConsumerRecord]) -> str:
     """``right``, or what is wrong with the records a :class:`Peer` has written."""
-    cases = {case: count.total for case, count in truth.over().items() if case.rule == RULE}
+    cases = {case: count.total.count for case, count in truth.over().items() if case.rule == RULE}
     over = {(case.user_id, case.window): clicks for case, clicks in cases.items()}
     closed = {(case.user_id, case.window) for case in cases if truth.closed(case)}
     reported = {(window["user_id"], window["window_start"], window["clicks"]) for window in _decoded(records)}

@@ -27,7 +27,8 @@ def describe(anomaly: Anomaly) -> Text:
     text = Text(f"{anomaly.status:{WIDTH}}", STYLES[anomaly.status])
     text.append(f"{day} {start}–{end}  {anomaly.rule}  ", "not bold default")
     text.append(visible(anomaly.user_id), "bold default")
-    text.append(f"  {count} clicks, threshold {anomaly.threshold:,}", "not bold default")
+    unit = f"different {anomaly.distinct}" if anomaly.distinct else "clicks"
+    text.append(f"  {count} {visible(unit)}, threshold {anomaly.threshold:,}", "not bold default")
     text.append(f"\n{'':{WIDTH}}{'; '.join(map(visible, anomaly.reasons))}", "not bold dim default")
     return text
 

@@ -17,8 +17,9 @@ from app.main import settings
 from clickwarden.alerts.sight import Sight
 from clickwarden.alerts.words import plural
 from clickwarden.audit.adoptions import Adoptions, adoptions_told
+from clickwarden.audit.excuses import excuses
 from clickwarden.audit.oracle import FAULTS, Judgement, judge
-from clickwarden.audit.recount import Recount, excuses
+from clickwarden.audit.recount import Recount
 from clickwarden.detection import rulesfile
 from clickwarden.detection.intake import FATES, WINDOWS, Commonest, Counts, Intake
 from clickwarden.detection.rules import Rule

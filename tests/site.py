@@ -32,8 +32,9 @@ from confluent_kafka.admin import (
 from pydantic import SecretStr
 
 from clickwarden.audit.adoptions import adoptions_told
+from clickwarden.audit.excuses import excuses
 from clickwarden.audit.oracle import Judgement, judge
-from clickwarden.audit.recount import Recount, excuses
+from clickwarden.audit.recount import Recount
 from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import Rule
 from clickwarden.kafka.reader import reader, to_end

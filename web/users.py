@@ -154,6 +154,7 @@ def _counterfactual(windows: list[UserWindow]) -> str | None:
                 low=window.count_low,
                 high=window.count_high,
                 events=rules[name].events if name in rules else (),
+                measure=rules[name].measure if name in rules else None,
             )
         )
         for name, window in sorted(worst.items())

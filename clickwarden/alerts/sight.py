@@ -8,6 +8,7 @@ import msgspec
 
 from clickwarden.alerts.words import plural, visible
 from clickwarden.detection.intake import BLOCK, EVENTS, NEARLY_ALL, UNCOUNTED, Counts, Example, Intake
+from clickwarden.detection.measure import Share
 from clickwarden.detection.rules import Rule, spelled
 from clickwarden.formats.clicks import REASONS
 from clickwarden.formats.cures import cure, plain
@@ -168,12 +169,14 @@ class Sight(msgspec.Struct):
         return found
 
     def _misses(self, rule: Rule) -> bool:
-        return bool(rule.events) and set(rule.events).isdisjoint(self.heard)
+        events = _decisive(rule)
+        return bool(events) and set(events).isdisjoint(self.heard)
 
     def _unheard(self, rule: Rule) -> str:
+        events = _decisive(rule)
         names = {plain(event): event for event in reversed(self.events)}
         meant: dict[str, None] = {}
-        for wanted in map(plain, rule.events):
+        for wanted in map(plain, events):
             close = difflib.get_close_matches(wanted, names)
             meant |= dict.fromkeys(
                 names[name] for name in names if name in close or (wanted and wanted in name)
@@ -181,11 +184,16 @@ class Sight(msgspec.Struct):
         seen = ", ".join(map(shortened, self.events[:NAMED])) + (", …" if len(self.events) > NAMED else "")
         seen = seen or "so many others that CLICKWARDEN_FIELD_EVENT may name the wrong field"
         text = (
-            f"Rule {rule.name} counts {spelled(list(map(visible, rule.events)), ' and ')}, and none of "
+            f"Rule {rule.name} counts {spelled(list(map(visible, events)), ' and ')}, and none of "
             f"{plural(self.clicks, 'click')} has been one; seen were {seen}"
         )
         likely = " or ".join(map(shortened, list(meant)[:NAMED]))
         return f"{text}; did you mean {likely}?" if likely else text
+
+
+def _decisive(rule: Rule) -> Sequence[str]:
+    """Events without which a rule never finds anybody; none where any will do."""
+    return rule.measure.part if isinstance(rule.measure, Share) else rule.events
 
 
 def shortened(text: str, most: int = EXAMPLE_MAX) -> str:

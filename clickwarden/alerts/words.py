@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from clickwarden.detection.measure import Distinct, Measure, Share
 from clickwarden.detection.rules import Rule, spelled
 
 #: OWASP Automated Threats to Web Applications, version 1.2.
@@ -78,13 +79,27 @@ def limit(rule: Rule) -> str:
     'more than 1 click (login or login_failed) in 10 minutes'
     >>> limit(Rule(name="bot", window=60, threshold=50, slide=10))
     'more than 50 clicks in 1 minute, sliding by 10 seconds'
+    >>> limit(Rule(name="reader", window=600, threshold=300, count="distinct product_id"))
+    'more than 300 different values of product_id in 10 minutes'
+    >>> limit(Rule(name="guesser", window=60, threshold=9, share="failed of login, failed", at_least=0.9))
+    'more than 9 clicks (login or failed) in 1 minute, at least 90 % of them failed'
     """
     sliding = f", sliding by {duration(rule.slide)}" if rule.overlapping else ""
-    return f"more than {_clicks(rule.threshold, rule.events)} in {duration(rule.window)}{sliding}"
+    counted = _counted(rule.threshold, rule.events, rule.measure)
+    words = f"more than {counted} in {duration(rule.window)}{sliding}"
+    return f"{words}, {_share(rule.measure)}" if isinstance(rule.measure, Share) else words
 
 
-def _clicks(count: int, events: Sequence[str]) -> str:
-    return plural(count, "click") + (f" ({spelled(events, ' or ')})" if events else "")
+def _counted(count: int, events: Sequence[str], measure: Measure) -> str:
+    if isinstance(measure, Distinct):
+        noun = plural(count, "different value") + f" of {measure.field}"
+    else:
+        noun = plural(count, "click")
+    return noun + (f" ({spelled(events, ' or ')})" if events else "")
+
+
+def _share(share: Share) -> str:
+    return f"at least {100 * float(share.at_least):g} % of them {spelled(share.part, ' or ')}"
 
 
 class Count(NamedTuple):
@@ -97,6 +112,7 @@ class Count(NamedTuple):
     low: int
     high: int
     events: Sequence[str]
+    measure: Measure = None
 
 
 def counterfactual(count: Count) -> str:
@@ -106,20 +122,28 @@ def counterfactual(count: Count) -> str:
     34 to 58 clicks fewer in the minute from 2015-05-18 08:05:00 UTC: at most 50 clicks in 1 minute, one every 1.2 s, stay below rule bot
     >>> print(counterfactual(Count("bot", 60, "2015-05-18T08:05:00Z", 50, 27, 51, ("view",))))
     At most 1 click (view) fewer in the minute from 2015-05-18 08:05:00 UTC: at most 50 clicks (view) in 1 minute, one every 1.2 s, stay below rule bot; with 27 clicks counted for certain, it may have stayed below
+    >>> share = Rule(name="a", window=60, threshold=9, share="failed of login, failed", at_least=0.9).measure
+    >>> print(counterfactual(Count("a", 60, "2015-05-18T08:05:00Z", 9, 20, 20, ("login", "failed"), share)))
+    11 clicks (login or failed) fewer in the minute from 2015-05-18 08:05:00 UTC: at most 9 clicks (login or failed) in 1 minute, one every 6.7 s, stay below rule a, and so does a share below 90 % of failed
     """  # noqa: E501
     upper = count.high - count.threshold
     lower = max(1, count.low - count.threshold)
     certain = count.low > count.threshold
-    fewer = _clicks(upper, count.events)
+    fewer = _counted(upper, count.events, count.measure)
     if not certain:
         fewer = f"At most {fewer}"
     elif lower < upper:
         fewer = f"{lower:,} to {fewer}"
     pace = f"one every {count.window / count.threshold:,.1f} s"
-    kept = f"at most {_clicks(count.threshold, count.events)} in {duration(count.window)}, {pace},"
+    most = _counted(count.threshold, count.events, count.measure)
+    kept = f"at most {most} in {duration(count.window)}, {pace},"
     start = f"{count.start[:10]} {count.start[11:19]} UTC"
     fewer += f" fewer in the {duration(count.window).removeprefix('1 ')} from {start}"
     words = f"{fewer}: {kept} stay below rule {count.rule}"
+    if isinstance(count.measure, Share):
+        share, part = 100 * float(count.measure.at_least), spelled(count.measure.part, " or ")
+        words += f", and so does a share below {share:g} % of {part}"
     if certain:
         return words
-    return f"{words}; with {plural(count.low, 'click')} counted for certain, it may have stayed below"
+    counted = _counted(count.low, (), count.measure)
+    return f"{words}; with {counted} counted for certain, it may have stayed below"

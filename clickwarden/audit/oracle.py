@@ -1,26 +1,24 @@
 """The oracle: holds what was reported against the exact recount."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+from clickwarden.audit.accounts import Figure
+from clickwarden.audit.excuses import Missed, Place
 from clickwarden.audit.reading import AuditRecord
-from clickwarden.audit.recount import Case, Count, Missed, Place, Recount
+from clickwarden.audit.recount import Recount
 from clickwarden.audit.splits import Split, splits
+from clickwarden.audit.statement import Statement
+from clickwarden.audit.tally import Case, Count
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 
 #: What can be wrong with an anomaly.
 FAULTS = ("missing", "invented", "conflicting", "interval_misses")
-#: What can be said of a case.
-STATUSES = ("ongoing", "closed", "corrected")
 #: Examples kept of each fault.
 EXAMPLES = 5
-#: Fields that may differ when an anomaly is emitted again.
-CIRCUMSTANCES = ("emitted_at", "worker", "caught_up")
 
 
 def recount(
@@ -43,12 +41,14 @@ class Judgement:
     Attributes:
         missing: users over a threshold that were not reported, or whose
             window the clicks have closed and the anomalies have not.
-        invented: cases reported that were not over the threshold, and
+        invented: cases reported that were not over the threshold, nor doubtful, and
             records that are no anomaly.
         conflicting: alerts whose fields contradict each other, or that were
             emitted again with another content.
-        interval_misses: cases whose count lies outside the interval reported.
+        interval_misses: cases whose count, or share, lies outside the interval reported.
         expected: users over a threshold, once a rule and window.
+        doubtful: cases reported that were not, and of which the rule has too little kept to know; see
+            :class:`clickwarden.audit.accounts.Figure`.
         reported: cases in the topic.
         closed: cases reported when their window closed.
         corrected: cases reported anew, or only then, because clicks came late.
@@ -72,6 +72,7 @@ class Judgement:
     conflicting: int
     interval_misses: int
     expected: int
+    doubtful: int
     reported: int
     closed: int
     corrected: int
@@ -110,48 +111,6 @@ class Judgement:
         return self.accepted + self.rejected + self.late + self.ignored == self.produced + self.further
 
 
-@dataclass(frozen=True, slots=True)
-class _Statement:
-    """What a record of the anomalies topic says."""
-
-    case: Case
-    name: str
-    status: str
-    revision: int
-    size: int
-    count: int
-    low: int
-    high: int
-    incident: str
-    content: dict[str, Any]
-
-    @classmethod
-    def of(cls, record: AuditRecord) -> "_Statement":
-        """What this one says.
-
-        Raises:
-            ValueError, TypeError, KeyError, OverflowError: it is no anomaly.
-        """
-        anomaly = json.loads(record.value or b"")
-        start = _epoch(anomaly["window_start"])
-        case = Case(int(anomaly["partition"]), str(anomaly["rule"]), str(anomaly["user_id"]), start)
-        status = str(anomaly["status"])
-        if status not in STATUSES:
-            raise ValueError(f"status {status!r}")
-        return cls(
-            case=case,
-            name=str(anomaly["alert_id"]),
-            status=status,
-            revision=int(anomaly.get("revision", 0)),
-            size=_epoch(anomaly["window_end"]) - start,
-            count=int(anomaly["count"]),
-            low=int(anomaly["count_low"]),
-            high=int(anomaly["count_high"]),
-            incident=str(anomaly.get("incident_id", "")),
-            content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
-        )
-
-
 class _Hearing:
     """Holds statements against the truth, one after the other."""
 
@@ -165,13 +124,13 @@ class _Hearing:
         self.unjudged: set[Case] = set()
         self.repeats = 0
         self._contents: dict[tuple[str, str, int, int | None], dict[str, Any]] = {}
-        self._final: dict[Case, _Statement] = {}
+        self._final: dict[Case, Statement] = {}
         self._incidents: dict[Case, str] = {}
 
     def hear(self, record: AuditRecord) -> None:
         """Judge one record of the anomalies topic."""
         try:
-            said = _Statement.of(record)
+            said = Statement.of(record)
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             self._find("invented", record.offset, f"offset {record.offset} holds no anomaly: {error!r}")
             return
@@ -198,7 +157,7 @@ class _Hearing:
     def _find(self, fault: str, key: object, words: str) -> None:
         self.faults[fault].setdefault(key, words)
 
-    def _compare(self, said: _Statement) -> None:
+    def _compare(self, said: Statement) -> None:
         """With what was said before under the same name."""
         case = said.case
         part = case.partition if (case.rule, case.user_id, case.window) in self._grown else None
@@ -212,7 +171,7 @@ class _Hearing:
         was, now = ({key: one.get(key) for key in changed} for one in (first, said.content))
         self._find("conflicting", said.name, f"{said.case}: {said.status} was {was}, then {now}")
 
-    def _identify(self, said: _Statement, key: bytes | None) -> None:
+    def _identify(self, said: Statement, key: bytes | None) -> None:
         """Whether it has the name, and the window, that it must have."""
         identity = _alert_id(said.case)
         rule = self.truth.rule(said.case)
@@ -222,35 +181,65 @@ class _Hearing:
         elif rule and said.size != rule.window:
             words = f"{said.case}: expected a window of {rule.window} s, found {said.size} s"
             self._find("conflicting", said.name, words)
+        elif rule and (said.distinct, said.share is not None) != (wanted := _measured(rule)):
+            found = said.distinct, said.share is not None
+            words = (
+                f"{said.case}: expected distinct field and whether there is a share {wanted}, found {found}"
+            )
+            self._find("conflicting", said.name, words)
 
-    def _weigh(self, said: _Statement) -> None:
+    def _weigh(self, said: Statement) -> None:
         """Whether the user was over the threshold, with a count in the interval."""
         rule, count = self.truth.rule(said.case), self.over.get(said.case)
         limit = self.truth.threshold(said.case) if rule else 0
-        if count is None or rule is None or (said.status == "closed" and count.in_time <= limit):
-            why = f"at most {limit} clicks" if rule else "no such rule"
-            words = f"{said.case}: expected no anomaly ({why}), found {said.count} clicks ({said.status})"
+        figure = count and (count.in_time if said.status == "closed" else count.total)
+        if count is None or figure is None or rule is None or not (figure.over or figure.doubtful):
+            unit, small = self._unit(said.case), ", or too small a share" if rule and rule.share else ""
+            why = f"at most {limit} {unit}{small}" if rule else "no such rule"
+            words = f"{said.case}: expected no anomaly ({why}), found {said.count} {unit} ({said.status})"
             self._find("invented", said.case, words)
-        elif said.status == "closed" and not said.low <= count.in_time <= said.high:
-            self._miss(said, count.in_time, f"{said.low} to {said.high}")
-        elif said.low > count.total:
-            self._miss(said, count.total, f"at least {said.low}")
+        elif said.status == "closed":
+            self._measure(said, count.in_time)
+        elif said.low > count.total.count:
+            self._miss(said, count.total.count, f"at least {said.low}")
 
-    def _miss(self, said: _Statement, clicks: int, found: str) -> None:
-        words = f"{said.case}: expected {clicks} clicks, found {found} ({said.status})"
+    def _measure(self, said: Statement, figure: Figure) -> None:
+        """Whether final figures lie in their intervals."""
+        if not said.low <= figure.count <= said.high:
+            self._miss(said, figure.count, f"{said.low} to {said.high}")
+        elif said.share and figure.part is not None:
+            low, high = said.share
+            # To the nearest number there is, as they are reported.
+            if not low <= figure.part / figure.count <= high:
+                words = (
+                    f"{said.case}: expected a share of {figure.part} in {figure.count}, found {said.share}"
+                )
+                self._find("interval_misses", said.case, words)
+
+    def _miss(self, said: Statement, count: int, found: str) -> None:
+        unit = self._unit(said.case)
+        words = f"{said.case}: expected {count} {unit}, found {found} ({said.status})"
         self._find("interval_misses", said.case, words)
+
+    def _unit(self, case: Case) -> str:
+        rule = self.truth.rule(case)
+        return rule.unit if rule else "clicks"
 
     def end(self) -> None:
         """When all is heard: what is missing, and whether the last corrections hold the truth."""
         for case, count in self.over.items():
             for wanted in self._wanted(case, count):
                 said = sorted(self.statuses.get(case, ())) or "none"
-                words = f"{case}: expected {wanted} anomaly of {count.total} clicks, found {said}"
+                unit = self._unit(case)
+                words = f"{case}: expected {wanted} anomaly of {count.total.count} {unit}, found {said}"
                 self._find("missing", case, words)
             final = self._final.get(case)
-            told = count.in_time + count.settled
-            if final is not None and final.status == "corrected" and final.high < told:
-                self._miss(final, told, f"at most {final.high}")
+            if final is None or final.status != "corrected":
+                continue
+            if count.late == count.settled:
+                self._measure(final, count.total)
+            elif final.high < count.told.count:
+                self._miss(final, count.told.count, f"at most {final.high}")
         for run in self._runs():
             for case, incident in self._incidents_of(run).items():
                 if self._incidents[case] != incident:
@@ -297,28 +286,37 @@ class _Hearing:
         return {case: _alert_id(first) for case, first in began.items()}
 
     def _plain(self, case: Case) -> bool:
-        """Whether all of a case came in time and is counted exactly, by a release that names incidents."""
+        """Whether all of a case came in time and is known exactly, by a release that names incidents."""
         count, final = self.over.get(case), self._final.get(case)
-        return bool(
-            count and final and final.incident and final.status == "closed" and final.count == count.total
-        )
+        if count is None or final is None or not final.incident or final.status != "closed":
+            return False
+        return final.count == count.total.count and (final.share is None or final.share[0] == final.share[1])
 
     def _wanted(self, case: Case, count: Count) -> Iterator[str]:
         """What should have been said of somebody over the threshold, and was not."""
-        said, limit = self.statuses.get(case, set()), self.truth.threshold(case)
-        if count.in_time > limit and "closed" not in said and (not said or self.truth.closed(case)):
+        said = self.statuses.get(case, set())
+        if count.in_time.over and "closed" not in said and (not said or self.truth.closed(case)):
             yield "a closed" if self.truth.closed(case) else "an"
-        told = count.in_time + count.settled
-        if count.settled and told > limit and "corrected" not in said:
+        if count.settled and count.told.over and "corrected" not in said:
             yield "a corrected"
+
+    def doubtful(self) -> int:
+        """Cases reported of whom nobody can know that they were not over the threshold."""
+        counts = (self.over.get(case) for case in self.statuses)
+        return sum(count is not None and not count.total.over for count in counts)
 
     def exact(self) -> int:
         """Cases whose final count is the truth."""
         return sum(
-            said.count == (count.total if said.status == "corrected" else count.in_time)
+            said.count == (count.total if said.status == "corrected" else count.in_time).count
             for case, said in self._final.items()
             if said.status != "ongoing" and (count := self.over.get(case))
         )
+
+
+def _measured(rule: Rule) -> tuple[str, bool]:
+    """Of which field the rule counts different values, and whether it wants a share."""
+    return (rule.count or "").removeprefix("distinct").strip(), bool(rule.share)
 
 
 def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
@@ -333,7 +331,8 @@ def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
     said = hearing.statuses.values()
     return Judgement(
         **{fault: len(found) for fault, found in hearing.faults.items()},
-        expected=len(hearing.over),
+        expected=sum(count.total.over for count in hearing.over.values()),
+        doubtful=hearing.doubtful(),
         reported=len(said),
         closed=sum("closed" in statuses for statuses in said),
         corrected=sum("corrected" in statuses for statuses in said),
@@ -356,10 +355,6 @@ def judge(truth: Recount, records: Iterable[AuditRecord]) -> Judgement:
         hidden=len(hidden),
         examples={name: words[:EXAMPLES] for name, words in found.items() if words},
     )
-
-
-def _epoch(isotime: str) -> int:
-    return int(datetime.fromisoformat(isotime).timestamp())
 
 
 def _alert_id(case: Case) -> str:

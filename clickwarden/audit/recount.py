@@ -1,89 +1,23 @@
 """The exact recount: which users are over the threshold of which rule, when.
 
 It is what the detection is judged by and so shares no code with it: the
-standard library decodes the clicks one at a time, and plain dictionaries count
-every user. That costs some 5 µs a click, and the memory of every user of every
-open window.
+standard library decodes the clicks one at a time, and every user has an account
+(:mod:`clickwarden.audit.accounts`) in a plain dictionary. That costs some 5 µs a
+click, and the memory of every user of every open window.
 """
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import count
-from typing import NamedTuple
 
-from clickwarden.audit.conditions import fulfils
+from clickwarden.audit.accounts import Account
+from clickwarden.audit.excuses import NOTHING, Missed, Place, names
 from clickwarden.audit.reading import AuditRecord, Click, Ignored, Reader
+from clickwarden.audit.tally import Case, Count, Tally, slide_of
 from clickwarden.detection.rules import Rule
-from clickwarden.formats.aside import (
-    HEADER_ELEMENT,
-    HEADER_OFFSET,
-    HEADER_PARTITION,
-    HEADER_RULES,
-    HEADER_TOPIC,
-    HEADER_UNCOUNTED,
-    HEADER_UNCOUNTED_WINDOWS,
-    HEADER_WINDOWS,
-)
 from clickwarden.formats.schema import Schema
 from clickwarden.settings import Settings
-
-
-class Case(NamedTuple):
-    """One user in one window of one rule, in one partition of the clicks topic."""
-
-    partition: int
-    rule: str
-    user_id: str
-    window: int
-
-    def __str__(self) -> str:
-        """Name it for people; a user id is an attacker's text, and so escaped."""
-        start = datetime.fromtimestamp(self.window, UTC)
-        return f"{self.rule} {start:%Y-%m-%dT%H:%M:%SZ} user {self.user_id!r} partition {self.partition}"
-
-
-class Count(NamedTuple):
-    """Clicks of one case.
-
-    Attributes:
-        in_time: that came before the window was closed.
-        late: that came when it was, and could still be counted.
-        settled: those of the late that nothing more has come behind for so
-            long that a correction must have told of them.
-    """
-
-    in_time: int
-    late: int
-    settled: int
-
-    @property
-    def total(self) -> int:
-        """All that could be counted."""
-        return self.in_time + self.late
-
-
-class Missed(NamedTuple):
-    """What the topic of late clicks says of one click: rule and start of windows.
-
-    Older releases named the rules alone, whose windows did not overlap: the
-    start is then None.
-
-    Attributes:
-        late: that were closed.
-        uncounted: that could not count it any more.
-    """
-
-    late: frozenset[tuple[str, int | None]]
-    uncounted: frozenset[tuple[str, int | None]]
-
-
-#: Of a click: partition, offset, and which of the things in its record it is, from 0.
-Place = tuple[int, int, int]
-
-#: Of a click that the topic of late clicks does not hold.
-NOTHING = Missed(frozenset(), frozenset())
 
 
 class Recount:
@@ -129,7 +63,7 @@ class Recount:
         self.further = 0
         self._settings = settings
         told = (rules for adoptions in self._adoptions.values() for _, rules in adoptions)
-        asked = {field for rules in (self._rules, *told) for rule in rules for field in rule.where or ()}
+        asked = {field for rules in (self._rules, *told) for rule in rules for field in rule.fields}
         self._read = Reader(settings, schemas, asked).read
         self._excused = excused or {}
         self._compacted = compacted
@@ -137,7 +71,7 @@ class Recount:
 
     def _partition(self, number: int) -> "_Partition":
         adoptions = self._adoptions.get(number) or [(0, self._rules)]
-        return _Partition(number, self.begins.get(number, 0), adoptions)
+        return _Partition(number, self.begins.get(number, 0), adoptions, self._settings.max_suspects)
 
     def add(self, number: int, records: Iterable[AuditRecord]) -> list[list[str]]:
         """Count the records that come next in this partition.
@@ -169,27 +103,26 @@ class Recount:
         return fates
 
     def _count(self, partition: "_Partition", click: Click, received: float | None, missed: Missed) -> str:
-        user, _, time, _ = click
         late = excused = uncounted = False
         lateness = self._settings.lateness
         watermark = partition.watermark
-        partition.advance(time, received, lateness)
+        partition.advance(click.time, received, lateness)
         for tally in partition.tallies:
             if not tally.matches(click):
                 continue
-            for start in tally.starts_with(int(time)):
+            for start in tally.starts_with(int(click.time)):
                 if not tally.since <= start < tally.until:
                     continue
                 by_the_clicks = start + tally.window <= watermark
-                if not by_the_clicks and not _names(missed.late, tally.name, start):
-                    tally.count(user, start, lateness)
+                if not by_the_clicks and not names(missed.late, tally.name, start):
+                    tally.count(click, start, lateness)
                     continue
                 late = True
                 excused = excused or not by_the_clicks
-                if _names(missed.uncounted, tally.name, start):
+                if names(missed.uncounted, tally.name, start):
                     uncounted = True
                 else:
-                    tally.count_late(user, start, partition.now)
+                    tally.count_late(click, start, partition.now)
         self.late += late
         self.excused += excused
         self.uncounted += uncounted
@@ -202,7 +135,7 @@ class Recount:
         return sum(partition.end - partition.begin for partition in self._partitions.values())
 
     def over(self) -> dict[Case, Count]:
-        """Clicks of every user over a threshold, in windows that can be judged."""
+        """What every user comes to who is over a threshold, or doubtful, in windows that can be judged."""
         return {
             case: count
             for partition in self._partitions.values()
@@ -211,13 +144,13 @@ class Recount:
             if self.whole(case)
         }
 
-    def windows(self) -> Iterator[tuple[str, int, dict[int, Mapping[str, int]]]]:
-        """Of each rule and window: each partition's clicks by user, whether in time or late."""
-        found: dict[tuple[str, int], dict[int, Mapping[str, int]]] = {}
+    def windows(self) -> Iterator[tuple[str, int, dict[int, Mapping[str, Account]]]]:
+        """Of each rule and window: each partition's accounts by user, whether in time or late."""
+        found: dict[tuple[str, int], dict[int, Mapping[str, Account]]] = {}
         for number, partition in self._partitions.items():
             for tally in partition.tallies:
                 for start in tally.starts:
-                    found.setdefault((tally.name, start), {})[number] = tally.clicks(start)
+                    found.setdefault((tally.name, start), {})[number] = tally.accounts(start)
         for (rule, start), partitions in found.items():
             yield rule, start, partitions
 
@@ -230,7 +163,7 @@ class Recount:
         tally = self._tally(case)
         return tally.rule if tally else None
 
-    def _tally(self, case: Case) -> "_Tally | None":
+    def _tally(self, case: Case) -> "Tally | None":
         partition = self._partitions.get(case.partition)
         tallies = partition.tallies if partition else ()
         # Some of a name may have had no window at all.
@@ -285,8 +218,11 @@ class _Partition:
     event time and 1/128 s a click. (See "Time" in docs/how-it-works.md.)
     """
 
-    def __init__(self, number: int, begin: int, adoptions: Sequence[tuple[int, Sequence[Rule]]]) -> None:
+    def __init__(
+        self, number: int, begin: int, adoptions: Sequence[tuple[int, Sequence[Rule]]], max_suspects: int
+    ) -> None:
         self.number = number
+        self._max_suspects = max_suspects
         self.begin = self.end = begin
         self.records = 0
         self.born = -math.inf if begin else math.inf
@@ -294,7 +230,7 @@ class _Partition:
         self.watermark = -math.inf
         self.now = -math.inf
         self._time = -math.inf
-        self.tallies: list[_Tally] = []
+        self.tallies: list[Tally] = []
         self._crossings = count()
         # Whatever was counted before the first is told of, it was by that.
         self._ahead = deque([(-1, adoptions[0][1]), *adoptions[1:]])
@@ -327,11 +263,12 @@ class _Partition:
             elif wanted == tally.rule:
                 del rules[tally.name]  # as before
         for rule in rules.values():
-            since = self._next(_slide(rule))
+            since = self._next(slide_of(rule))
             for tally in self.tallies:
                 if tally.name == rule.name:
                     tally.until = min(tally.until, since)
-            self.tallies.append(_Tally(self.number, rule, since, self._crossings, lost=lost))
+            tally = Tally(self.number, rule, since, self._crossings, self._max_suspects, lost=lost)
+            self.tallies.append(tally)
 
     def _next(self, slide: int) -> float:
         """Start of the next window, of which one begins every so many seconds."""
@@ -349,123 +286,3 @@ class _Partition:
             self._time = max(self._time, moment)
         self.now = max(self.now + 1 / 128, self._time) if received is None else max(self.now, received)
         self.watermark = self._time - lateness
-
-
-class _Tally:
-    """Clicks by window and user, of one rule in one partition, in windows that start in [since, until)."""
-
-    def __init__(
-        self, partition: int, rule: Rule, since: float, crossings: Iterator[int], *, lost: bool
-    ) -> None:
-        self.rule, self.since, self.until = rule, since, math.inf
-        self.name, self.window, self.events = rule.name, rule.window, frozenset(rule.events)
-        self.slide = _slide(rule)
-        self.whole_from = math.inf if lost else -math.inf
-        self._partition, self._threshold = partition, rule.threshold
-        self._in_time: dict[int, dict[str, int]] = {}
-        self._crossings = crossings
-        self._crossed: dict[tuple[int, str], int] = {}
-        self._late: dict[int, dict[str, list[float]]] = {}
-
-    def holds(self, case: Case) -> bool:
-        """Whether the case is of a window of its own."""
-        return self.name == case.rule and self.since <= case.window < self.until
-
-    def matches(self, click: Click) -> bool:
-        """Whether the rule counts a click."""
-        of_event = not self.events or click.event in self.events
-        return of_event and fulfils(self.rule.where or {}, click.said)
-
-    def starts_with(self, second: int) -> Iterator[int]:
-        """Starts of the windows that hold this second, the oldest first."""
-        start = second - second % self.slide
-        for back in reversed(range(0, self.window, self.slide)):
-            yield start - back
-
-    def count(self, user: str, start: int, lateness: float) -> None:
-        """Count a click that came in time."""
-        users = self._in_time.get(start)
-        if users is None:
-            users = self._in_time[start] = {}
-            # The first click was not late, so those lost before it were earlier than this.
-            self.whole_from = min(self.whole_from, start + self.window + lateness)
-        users[user] = clicks = users.get(user, 0) + 1
-        if clicks == self._threshold + 1:
-            self._crossed[start, user] = next(self._crossings)
-
-    def count_late(self, user: str, start: int, came: float) -> None:
-        """Count a click that came, by Kafka's clock, when its window was closed."""
-        self._late.setdefault(start, {}).setdefault(user, []).append(came)
-
-    def crossed(self, case: Case) -> int | None:
-        """Number of the case, ascending as they went over a threshold in time; None: it never did."""
-        return self._crossed.get((case.window, case.user_id))
-
-    @property
-    def starts(self) -> set[int]:
-        """Of the windows that have clicks."""
-        return self._in_time.keys() | self._late.keys()
-
-    def clicks(self, start: int) -> Mapping[str, int]:
-        """By user, in a window."""
-        in_time, late = self._in_time.get(start, {}), self._late.get(start, {})
-        if not late:
-            return in_time
-        return Counter(in_time) + Counter({user: len(came) for user, came in late.items()})
-
-    def leaders(self, windows: int) -> list[tuple[str, int, int]]:
-        """Who has most clicks in the last windows: user, the user's clicks, and everybody's."""
-        apart = sorted(start for start in self._in_time if start % self.window == 0)
-        counts = [Counter(self._in_time[start]) for start in apart[-windows:]]
-        return [(*users.most_common(1)[0], users.total()) for users in counts]
-
-    def over(self, now: float, lateness: float) -> Iterator[tuple[Case, Count]]:
-        """Who is over the threshold, ``now`` by Kafka's clock."""
-        for start in self.starts:
-            in_time, late = self._in_time.get(start, {}), self._late.get(start, {})
-            for user in in_time.keys() | late.keys():
-                came = late.get(user, [])
-                settled = sum(moment + max(lateness, self.window) <= now for moment in came)
-                count = Count(in_time.get(user, 0), len(came), settled)
-                if count.total > self._threshold:
-                    yield Case(self._partition, self.name, user, start), count
-
-
-def _slide(rule: Rule) -> int:
-    """Seconds from the start of one window to the next."""
-    return rule.slide or rule.window
-
-
-def excuses(records: Iterable[AuditRecord], topic: str) -> dict[Place, Missed]:
-    """What became of late clicks of the topic, by the click's place.
-
-    Args:
-        records: of the topic of late clicks.
-        topic: the clicks topic.
-    """
-    missed: dict[Place, Missed] = {}
-    for record in records:
-        headers = dict(record.headers)
-        try:
-            element = int(headers.get(HEADER_ELEMENT, b"0"))
-            place = int(headers[HEADER_PARTITION]), int(headers[HEADER_OFFSET]), element
-            late = _named(headers[HEADER_RULES], headers.get(HEADER_WINDOWS))
-            uncounted = _named(headers.get(HEADER_UNCOUNTED, b""), headers.get(HEADER_UNCOUNTED_WINDOWS))
-        except (KeyError, ValueError):
-            continue  # what says not which click it is excuses none
-        if headers.get(HEADER_TOPIC) == topic.encode():
-            known = missed.get(place, NOTHING)
-            missed[place] = Missed(known.late | late, known.uncounted | uncounted)
-    return missed
-
-
-def _named(rules: bytes, windows: bytes | None) -> frozenset[tuple[str, int | None]]:
-    """Windows as the headers have them: rules and, but for older releases, ``RULE/START``."""
-    if windows is None:
-        return frozenset((rule, None) for rule in rules.decode().split(",") if rule)
-    pairs = (window.rpartition("/") for window in windows.decode().split(","))
-    return frozenset((rule, int(start)) for rule, _, start in pairs)
-
-
-def _names(windows: frozenset[tuple[str, int | None]], rule: str, start: int) -> bool:
-    return bool(windows) and ((rule, start) in windows or (rule, None) in windows)

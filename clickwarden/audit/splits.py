@@ -1,13 +1,16 @@
 """Splits: users whose clicks of one window lie in several partitions, where each is counted by itself."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from aiokafka.partitioner import murmur2
 
-from clickwarden.audit.recount import Case, Recount
+from clickwarden.audit.accounts import Account, Figure, account_of
+from clickwarden.audit.recount import Recount
+from clickwarden.audit.tally import Case
 
 #: Partitions that get their first records so shortly after one another were made together, seconds.
 TOGETHER_SECONDS = 1.0
@@ -23,7 +26,9 @@ class Split:
         rule: its name.
         user_id: an attacker's text.
         window: its start, epoch seconds.
-        clicks: by partition.
+        parts: what the user comes to, by partition.
+        together: what all parts come to as one.
+        unit: of what is counted, in words.
         threshold: the least that a partition went by.
         grown: whether the topic was given more partitions, and that accounts for it.
     """
@@ -31,27 +36,29 @@ class Split:
     rule: str
     user_id: str
     window: int
-    clicks: Mapping[int, int]
+    parts: Mapping[int, Figure]
+    together: Figure
+    unit: str
     threshold: int
     grown: bool
 
     @property
     def over(self) -> bool:
         """Whether the user is over the threshold with all parts together."""
-        return sum(self.clicks.values()) > self.threshold
+        return self.together.over
 
     @property
     def hidden(self) -> bool:
         """Whether the user is over the threshold, and in no partition alone."""
-        return self.over and self.threshold >= max(self.clicks.values())
+        return self.over and not any(part.over for part in self.parts.values())
 
     def __str__(self) -> str:
         """Name it for people; a user id is an attacker's text, and so escaped."""
         start = datetime.fromtimestamp(self.window, UTC)
-        places = ", ".join(f"{clicks:,} in {number}" for number, clicks in sorted(self.clicks.items()))
+        places = ", ".join(f"{part.count:,} in {number}" for number, part in sorted(self.parts.items()))
         return (
-            f"{self.rule} {start:%Y-%m-%dT%H:%M:%SZ} user {self.user_id!r}: {sum(self.clicks.values()):,} "
-            f"clicks, threshold {self.threshold:,}; by partition {places}"
+            f"{self.rule} {start:%Y-%m-%dT%H:%M:%SZ} user {self.user_id!r}: {self.together.count:,} "
+            f"{self.unit}, threshold {self.threshold:,}; by partition {places}"
         )
 
 
@@ -70,14 +77,33 @@ def splits(truth: Recount) -> Iterator[Split]:
     born = truth.born()
     for rule, window, partitions in truth.windows():
         for user in sorted(_apart(partitions.values())):
-            clicks = {number: users[user] for number, users in partitions.items() if user in users}
-            cases = [Case(number, rule, user, window) for number in clicks]
-            threshold = min(truth.threshold(case) for case in cases)
+            parts = {number: users[user] for number, users in partitions.items() if user in users}
+            cases = [Case(number, rule, user, window) for number in parts]
             grown = all(_is_theirs(case, born) for case in cases)
-            yield Split(rule, user, window, clicks, threshold, grown)
+            together = _together(list(parts.values()))
+            yield Split(
+                rule=rule,
+                user_id=user,
+                window=window,
+                parts={number: part.figure(crowded=False) for number, part in parts.items()},
+                together=together.figure(crowded=False),
+                unit=together.rule.unit,
+                threshold=together.rule.threshold,
+                grown=grown,
+            )
 
 
-def _apart(partitions: Iterable[Mapping[str, int]]) -> set[str]:
+def _together(parts: Sequence[Account]) -> Account:
+    """All parts as one, under the rule of the lowest threshold that one of them was counted by."""
+    rule = min((part.rule for part in parts), key=attrgetter("threshold"))
+    together = account_of(rule)
+    for part in parts:
+        if part.rule.measure == rule.measure:
+            together.join(part)
+    return together
+
+
+def _apart(partitions: Iterable[Mapping[str, Account]]) -> set[str]:
     """Users of more than one partition."""
     seen: set[str] = set()
     again: set[str] = set()

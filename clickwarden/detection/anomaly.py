@@ -29,7 +29,7 @@ class Anomaly(msgspec.Struct, kw_only=True):
         user_id: as it stood in the click: an attacker's text.
         window_start: first second of the window, ISO-8601 UTC.
         window_end: first second behind the window, ISO-8601 UTC.
-        count: clicks in the window, the best estimate: ``count_high``.
+        count: clicks in the window, or different values (``distinct``), the best estimate: ``count_high``.
         count_low: certainly at least as many.
         count_high: certainly at most as many.
         threshold: the rule's threshold when the window opened.
@@ -50,6 +50,10 @@ class Anomaly(msgspec.Struct, kw_only=True):
             part: windows of one user and rule that overlap or adjoin one another. Empty in records of older
             releases.
         revision: counts what is ``corrected`` from 1; 0 for every other status.
+        distinct: the field of which different values are counted; null where clicks are.
+        share_low: of the clicks, certainly at least this share has the events that the rule wants a share of,
+            0 to 1, as it was when ``count`` was; null where the rule wants none.
+        share_high: certainly at most this share.
     """
 
     alert_id: str
@@ -76,6 +80,9 @@ class Anomaly(msgspec.Struct, kw_only=True):
     caught_up: bool = False
     revision: int = 0
     incident_id: str = ""
+    distinct: str | None = None
+    share_low: float | None = None
+    share_high: float | None = None
 
     @property
     def rank(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from clickwarden.detection.clauses import text_of
 from clickwarden.detection.clicks import Clicks
 from clickwarden.detection.conditions import condition_of
+from clickwarden.detection.measure import Distinct
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import DEPTH, SHARING, cells_of, hashes_of
 
@@ -93,6 +94,7 @@ class Batch:
         self.columns = {field: _column(clicks.column(field)) for field in fields}
         self._hashes: dict[int, NDArray[np.uint64]] = {}
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
+        self._values: dict[tuple[str, int], NDArray[np.uint64]] = {}
         self._shared: dict[tuple[int, int], NDArray[np.bool_]] = {}
 
     def __len__(self) -> int:
@@ -181,7 +183,7 @@ class Batch:
 
         Each distinct value is judged once.
         """
-        if not rule.events and not rule.conditions:
+        if not rule.events and not rule.fields:
             return self._all
         wanted = []
         if rule.events:
@@ -191,7 +193,17 @@ class Batch:
             wanted.append(
                 np.fromiter(map(condition_of(written).holds, values), np.bool_, len(values))[number]
             )
+        if isinstance(rule.measure, Distinct):
+            values, number = self.columns[rule.measure.field]
+            wanted.append(np.array([value is not None for value in values], np.bool_)[number])
         return np.flatnonzero(np.logical_and.reduce(wanted))
+
+    def values(self, field: str, seed: int) -> NDArray[np.uint64]:
+        """Hash of what stands in a field of each click, which nobody predicts without the seed."""
+        if (field, seed) not in self._values:
+            values, number = self.columns[field]
+            self._values[field, seed] = hashes_of([value or "" for value in values], seed)[number]
+        return self._values[field, seed]
 
     @cached_property
     def _all(self) -> NDArray[np.intp]:

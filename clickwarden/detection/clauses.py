@@ -119,7 +119,7 @@ def normal(where: Mapping[str, Any]) -> dict[str, Written]:
             f"where: has conditions on {len(found)} fields, and a rule at most {FIELDS_MAX}; leave some out"
         )
     for field, written in found.items():
-        _check_field(field)
+        check_field(field, f"where.{field}")
         try:
             found[field] = _normal(written)
             clause_of(found[field])
@@ -179,15 +179,20 @@ def _flat(where: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield field, written
 
 
-def _check_field(field: str) -> None:
+def check_field(field: str, named: str) -> None:
+    """See that a field is one, or several with ``|`` between, as conditions and what is counted name them.
+
+    Raises:
+        ValueError: it is not; begins with ``named``.
+    """
     if field == "timestamp" or "@timestamp" in field.split("|"):
         raise ValueError(
-            f"where.{field}: the time of a click is no matter of conditions, but of the window; leave it out"
+            f"{named}: the time of a click is no matter of conditions, but of the window; leave it out"
         )
     for place in field.split("|"):
         if not _PLACE.fullmatch(place) or not place.isprintable() or place != place.strip():
             raise ValueError(
-                f"where.{field}: {place!r} names no field; write a name, a path (user.plan), @key, "
+                f"{named}: {place!r} names no field; write a name, a path (user.plan), @key, "
                 "@header:NAME, or @field:NAME for a name with such signs in it"
             )
 

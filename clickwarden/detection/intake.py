@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.detection import Findings
+from clickwarden.detection.measure import Distinct
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.windows import Window
 from clickwarden.times import isotime
@@ -148,7 +149,11 @@ class Intake:
     def watch(self, rules: Sequence[Rule]) -> None:
         """Go by these rules from now on."""
         self._watched = frozenset(event for rule in rules for event in rule.events)
-        widest = min(rules, key=lambda rule: (bool(rule.events), rule.window), default=None)
+        widest = min(
+            rules,
+            key=lambda rule: (isinstance(rule.measure, Distinct), bool(rule.events), rule.window),
+            default=None,
+        )
         self.widest = widest.name if widest else ""
 
     def take(self, batch: Batch, findings: Findings) -> None:

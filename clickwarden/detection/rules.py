@@ -10,6 +10,7 @@ import msgspec
 
 from clickwarden.detection import clauses
 from clickwarden.detection.clauses import Written
+from clickwarden.detection.measure import CLICKS, DISTINCT_MAX, Distinct, Measure, Share, measure_of
 
 Category = Literal["bot", "scraper", "credential_stuffing"]
 
@@ -31,6 +32,9 @@ SPELLED = 2
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """More than ``threshold`` matching clicks of one user in one window.
 
+    Or different values of a field among them (``count``), or so many clicks of
+    which too large a share has some events (``share``): :attr:`measure`.
+
     A window is ``[start, start + window)`` in event time, in whole seconds. One
     begins at each multiple of ``slide`` since the epoch, so that they overlap;
     without it at each multiple of ``window``. ``events`` empty means every click
@@ -48,8 +52,11 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     width: int = 65_536
     owasp: str = ""
     slide: int = 0
-    # Left out of what is written, so that a rule without it is one to older releases, too.
+    # Left out of what is written, so that a rule without them is one to older releases, too.
     where: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    count: str | msgspec.UnsetType = msgspec.UNSET
+    share: str | msgspec.UnsetType = msgspec.UNSET
+    at_least: float | msgspec.UnsetType = msgspec.UNSET
 
     def __hash__(self) -> int:
         """Of what most rules differ in."""
@@ -78,6 +85,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             )
         if self.threshold < 1 or self.threshold >= 2**31:
             raise ValueError(f"threshold: {self.threshold} must be at least 1")
+        self._check_measure()
         if not 0 <= self.promote <= self.threshold:
             raise ValueError(f"promote: {self.promote} must be 1 to the threshold, or left out")
         if self.width < WIDTH_MIN or self.width > 2**24 or self.width & (self.width - 1):
@@ -95,7 +103,24 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def fields(self) -> frozenset[str]:
         """The fields of a click that it looks at, beside its user, event and time."""
-        return frozenset(self.conditions)
+        counted = {self.measure.field} if isinstance(self.measure, Distinct) else set()
+        return frozenset(self.conditions) | counted
+
+    def _check_measure(self) -> None:
+        measure = self.measure
+        if self.count == CLICKS:
+            msgspec.structs.force_setattr(self, "count", msgspec.UNSET)
+        if isinstance(measure, Distinct) and self.threshold > DISTINCT_MAX:
+            raise ValueError(
+                f"threshold: {self.threshold} must be at most {DISTINCT_MAX} where different values are "
+                "counted, for each of them is kept"
+            )
+        if isinstance(measure, Share):
+            if self.events and set(self.events) != set(measure.whole):
+                raise ValueError(
+                    "events: a share counts the events behind its 'of'; leave events out, or add them there"
+                )
+            msgspec.structs.force_setattr(self, "events", measure.whole)
 
     @property
     def step(self) -> int:
@@ -125,7 +150,29 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def level(self) -> int:
         """Estimate at which a user becomes a suspect."""
-        return self.promote or max(1, self.threshold // 2)
+        return self.promote or max(1, int(self.threshold * self._unknown))
+
+    @property
+    def _unknown(self) -> float:
+        """How much of the threshold may be clicks of which nothing else is known."""
+        if self.measure is None:
+            return 1 / 2
+        return 1 / 4 if isinstance(self.measure, Distinct) else 0
+
+    @property
+    def measure(self) -> Measure:
+        """What is counted; None: clicks.
+
+        Raises:
+            ValueError: a field of it is wrong; with its name.
+        """
+        at_least = None if self.at_least is msgspec.UNSET else self.at_least
+        return measure_of(self.count or CLICKS, self.share or "", at_least)
+
+    @property
+    def unit(self) -> str:
+        """What the threshold is a number of."""
+        return f"different values of {self.measure.field}" if isinstance(self.measure, Distinct) else "clicks"
 
     @property
     def threat(self) -> str:

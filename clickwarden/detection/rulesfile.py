@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from clickwarden.detection.measure import Share
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.ruletest import ClicksOf, Draft, Expected, RuleTest
 from clickwarden.detection.tomllines import Path as Place
@@ -120,6 +121,13 @@ def _faults(document: dict[str, Any], *, tested: bool) -> Iterator[tuple[Place, 
                 f"name: two rules are named {draft.name!r}; call this one something else",
             )
         names.add(draft.name)
+        if isinstance(draft.measure, Share) and (name := _unshareable(draft, found.events)):
+            yield (
+                ("events",),
+                f"events: {name!r} cannot be part of a share, as of rule {draft.name!r}, for its comma; take "
+                "it out, or let the rule count its events",
+            )
+            return
     for number, draft in enumerate(_named(found) if tested else ()):
         for test, fault in draft.faults():
             yield ("rule", number, "test", test), f"{fault}; mend the rule, or what the test expects"
@@ -151,9 +159,19 @@ def _explain(said: str) -> tuple[Place, str]:
 
 def _named(found: _File) -> tuple[Draft, ...]:
     """The rules, each with what others call its events behind what it calls them."""
-    return tuple(
-        msgspec.structs.replace(draft, events=_names(draft.events, found.events)) for draft in found.rule
-    )
+    return tuple(_with_names(draft, found.events) for draft in found.rule)
+
+
+def _with_names(draft: Draft, others: Mapping[str, Sequence[str]]) -> Draft:
+    named: dict[str, Any] = {"events": _names(draft.events, others)}
+    if isinstance(share := draft.measure, Share):
+        named["share"] = share._replace(part=_names(share.part, others), whole=named["events"]).written
+    return msgspec.structs.replace(draft, **named)
+
+
+def _unshareable(draft: Draft, others: Mapping[str, Sequence[str]]) -> str:
+    """A name that would be two in a share; empty where there is none."""
+    return next((name for name in _names(draft.events, others) if "," in name), "")
 
 
 def _names(events: Sequence[str], others: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

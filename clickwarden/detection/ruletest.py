@@ -35,6 +35,7 @@ class ClicksOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         start: of the first, seconds behind the beginning of a window.
         product: on which; empty: none.
         fields: what else stands in it, by the field's name as the rule has it.
+        different: a field, or ``product_id``, in which something else stands in each of them; empty: none.
     """
 
     user: str
@@ -44,6 +45,7 @@ class ClicksOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     start: float = 0.0
     product: str = ""
     fields: dict[str, Any] = {}
+    different: str = ""
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -56,6 +58,10 @@ class ClicksOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for name in ("every", "start"):
             if not 0 <= getattr(self, name) <= 86_400:
                 raise ValueError(f"{name}: {getattr(self, name):g} must be 0 to 86400 seconds")
+        if self.different in ("user_id", "event"):
+            raise ValueError(
+                f"different: clicks of one test line have one {self.different}; write more lines"
+            )
         for name, value in flat(self.fields):
             if name in OWN:
                 raise ValueError(f"fields: {name} is no further field; write {_OWN[name]} = beside fields")
@@ -64,14 +70,18 @@ class ClicksOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                     f"fields: {name} = {value!r:.40} is no text, number, true or false; write one"
                 )
 
-    @property
-    def texts(self) -> dict[str, str | None]:
-        """The further fields as conditions see them."""
-        return {name: text_of(value) for name, value in flat(self.fields)}
+    def product_of(self, number: int) -> str | None:
+        """On which product the click of this number is."""
+        return f"{number}" if self.different == "product_id" else self.product or None
+
+    def texts_of(self, number: int) -> dict[str, str | None]:
+        """The further fields of the click of this number as conditions see them."""
+        texts = {name: text_of(value) for name, value in flat(self.fields)}
+        return texts | {self.different: f"{number}"} if self.different else texts
 
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A user who must be found, once, with this count."""
+    """A user who must be found, once, with this count: of clicks, or of different values."""
 
     user: str
     count: int
@@ -111,7 +121,11 @@ class RuleTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """
         wanted = sorted((one.user, one.count) for one in self.expect)
         found = sorted((anomaly.user_id, anomaly.count) for anomaly in _found(rule, self.clicks))
-        return "" if found == wanted else f"expected {_words(wanted)}, came {_words(found)}"
+        return (
+            ""
+            if found == wanted
+            else f"expected {_words(wanted, rule.unit)}, came {_words(found, rule.unit)}"
+        )
 
 
 class Draft(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -149,8 +163,8 @@ def _found(rule: Rule, clicks: Sequence[ClicksOf]) -> list[Anomaly]:
                 begin + one.start + one.every * number,
                 one.user,
                 one.event or event,
-                one.product or None,
-                one.texts,
+                one.product_of(number),
+                one.texts_of(number),
             )
             for one in clicks
             for number in range(one.times)
@@ -165,5 +179,5 @@ def _found(rule: Rule, clicks: Sequence[ClicksOf]) -> list[Anomaly]:
     return [anomaly for _, anomalies in detection.close() for anomaly in anomalies]
 
 
-def _words(found: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{user} with {count:,} click{'s'[: count != 1]}" for user, count in found) or "nobody"
+def _words(found: Sequence[tuple[str, int]], unit: str) -> str:
+    return ", ".join(f"{user} with {count:,} {unit}" for user, count in found) or "nobody"

@@ -35,7 +35,7 @@ from bench.load import Load, Shape
 from bench.process import Process
 from bench.stopwatch import Stopwatch
 from bench.worker import Crew, deployment
-from clickwarden.audit.recount import Case
+from clickwarden.audit.tally import Case
 from clickwarden.errors import ClickwardenError
 from clickwarden.kafka.topics import declare
 
@@ -124,7 +124,7 @@ class Told(NamedTuple):
 
 def test_a_peer_is_judged_by_who_when_and_how_often(kafka: str, folder: Path) -> None:
     load = filled(Load(deployment(kafka, 2, folder), 7, Shape(rate=10_000)), 25_000)
-    cases = {case: count.total for case, count in load.truth.over().items() if case.rule == "bot"}
+    cases = {case: count.total.count for case, count in load.truth.over().items() if case.rule == "bot"}
     right = [
         Told(json.dumps({"user_id": each.user_id, "window_start": each.window, "clicks": clicks}).encode())
         for each, clicks in cases.items()

@@ -3,8 +3,9 @@
 import asyncio
 
 from clickwarden.audit.adoptions import adoptions_told
+from clickwarden.audit.excuses import excuses
 from clickwarden.audit.oracle import Judgement, judge
-from clickwarden.audit.recount import Recount, excuses
+from clickwarden.audit.recount import Recount
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.settings import Settings
 

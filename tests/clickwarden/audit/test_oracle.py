@@ -13,8 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from clickwarden.audit.excuses import Missed, excuses
 from clickwarden.audit.oracle import FAULTS, Judgement, judge, recount
-from clickwarden.audit.recount import Case, Count, Missed, Recount, excuses
+from clickwarden.audit.recount import Recount
+from clickwarden.audit.tally import Case
 from clickwarden.detection.anomaly import Anomaly, alert_id
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.detection import Detection
@@ -67,10 +69,15 @@ def _received(value: bytes | None) -> int:
 def over(truth: Recount) -> dict[tuple[str, str, int], int]:
     """In time and over the threshold, by rule, user and seconds from T to the window's start."""
     return {
-        (case.rule, case.user_id, case.window - T): count.in_time
+        (case.rule, case.user_id, case.window - T): count.in_time.count
         for case, count in truth.over().items()
-        if count.in_time > truth.threshold(case)
+        if count.in_time.over
     }
+
+
+def counts(truth: Recount) -> dict[Case, tuple[int, int, int]]:
+    """Clicks in time, clicks late, and those of them that must have been told of."""
+    return {case: (count.in_time.count, count.late, count.settled) for case, count in truth.over().items()}
 
 
 # -- the recount ------------------------------------------------------------------------------------
@@ -89,7 +96,7 @@ def test_a_rule_counts_its_own_events_in_its_own_window() -> None:
 
 def test_a_user_of_two_partitions_is_counted_in_each() -> None:
     runs = {0: run(*[click("u", T)] * 3), 1: run(*[click("u", T)] * 4)}
-    assert recount(runs, SETTINGS, [BOT]).over() == {Case(1, "bot", "u", T): Count(4, 0, 0)}
+    assert counts(recount(runs, SETTINGS, [BOT])) == {Case(1, "bot", "u", T): (4, 0, 0)}
 
 
 def test_a_click_is_late_from_the_moment_its_window_is_closed() -> None:
@@ -135,7 +142,7 @@ def test_counts_are_those_of_the_definition(clicks: list[tuple[str, int]], laten
     )
     settings = SETTINGS.model_copy(update={"lateness": float(lateness)})
     truth = recount({0: run(*[click(user, time) for user, time in clicks])}, settings, [rule])
-    found = {(case.user_id, case.window): count.in_time for case, count in truth.over().items()}
+    found = {(case.user_id, case.window): count.in_time.count for case, count in truth.over().items()}
     assert {key: count for key, count in found.items() if count > 1} == {
         key: count for key, count in counts.items() if count > 1
     }
@@ -328,8 +335,8 @@ def test_a_click_is_late_in_some_of_its_windows_and_in_time_in_others() -> None:
     truth = recount(
         {0: [*run(*in_time), Record(click("eve", T + 30), 4, 1000 * (T + 45))]}, SETTINGS, [SLIDING]
     )
-    counts = {case.window - T: count for case, count in truth.over().items()}
-    assert counts == {-20: Count(3, 1, 0), 0: Count(4, 0, 0), 20: Count(4, 0, 0)}
+    found = {case.window - T: count for case, count in counts(truth).items()}
+    assert found == {-20: (3, 1, 0), 0: (4, 0, 0), 20: (4, 0, 0)}
     assert (truth.accepted, truth.late) == (4, 1)
 
 
@@ -340,9 +347,9 @@ def test_the_wall_clock_excuses_the_windows_that_it_has_closed() -> None:
     )
     truth = recount({0: run(*[click("eve", T + 30)] * 4)}, SETTINGS, [SLIDING], excused)
     assert (truth.late, truth.excused, truth.uncounted) == (1, 1, 1)
-    assert {case.window - T: count for case, count in truth.over().items()} == {
-        -20: Count(3, 1, 0),
-        20: Count(4, 0, 0),
+    assert {case.window - T: count for case, count in counts(truth).items()} == {
+        -20: (3, 1, 0),
+        20: (4, 0, 0),
     }
 
 
@@ -388,7 +395,7 @@ def test_an_incident_is_named_after_its_first_window(incidents: list[str], expec
     values = [*[click("eve", T)] * 4, *[click("eve", T + 25)] * 4, click("ann", T + 300)]
     truth = recount({0: run(*values)}, SETTINGS, [SLIDING])
     said = [
-        report(case, truth.over()[case].total, incident_id=incident)
+        report(case, truth.over()[case].total.count, incident_id=incident)
         for case, incident in zip(RUN, incidents, strict=True)
     ]
     assert faults(judge(truth, said)) == expected
@@ -534,7 +541,7 @@ def corrected(case: Case, count: int, revision: int = 1, **fields: Any) -> Recor
 
 def test_corrections_are_right_by_all_that_could_be_counted(late: Recount) -> None:
     assert (late.accepted, late.late, late.uncounted) == (8, 10, 2)
-    assert late.over() == {CLOSED: Count(4, 2, 2), BOB: Count(2, 3, 3)}
+    assert counts(late) == {CLOSED: (4, 2, 2), BOB: (2, 3, 3)}
     said = [report(CLOSED, 4), corrected(CLOSED, 5), corrected(CLOSED, 6, 2), corrected(BOB, 5)]
     verdict = judge(late, [*said, corrected(CLOSED, 5)])
     assert verdict.ok, verdict.examples
@@ -546,7 +553,7 @@ def test_a_correction_need_not_have_been_told_before_it_is_due() -> None:
     clicks = [*[click("bob", T)] * 2, click("ann", T + 65)]
     behind = [Record(click("bob", T), len(clicks) + number, 1000 * (T + 65)) for number in range(3)]
     truth = recount({0: run(*clicks) + behind}, SETTINGS, [BOT])
-    assert truth.over() == {BOB: Count(2, 3, 0)}
+    assert counts(truth) == {BOB: (2, 3, 0)}
     assert judge(truth, []).ok
     assert judge(truth, [corrected(BOB, 5)]).ok
 

@@ -1,0 +1,65 @@
+"""What a record of the anomalies topic says."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from clickwarden.audit.reading import AuditRecord
+from clickwarden.audit.tally import Case
+
+#: What can be said of a case.
+STATUSES = ("ongoing", "closed", "corrected")
+#: Fields that may differ when an anomaly is emitted again.
+CIRCUMSTANCES = ("emitted_at", "worker", "caught_up")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a record of the anomalies topic says."""
+
+    case: Case
+    name: str
+    status: str
+    revision: int
+    size: int
+    count: int
+    low: int
+    high: int
+    distinct: str
+    share: tuple[float, float] | None
+    incident: str
+    content: dict[str, Any]
+
+    @classmethod
+    def of(cls, record: AuditRecord) -> "Statement":
+        """What this one says.
+
+        Raises:
+            ValueError, TypeError, KeyError, OverflowError: it is no anomaly.
+        """
+        anomaly = json.loads(record.value or b"")
+        start = _epoch(anomaly["window_start"])
+        case = Case(int(anomaly["partition"]), str(anomaly["rule"]), str(anomaly["user_id"]), start)
+        status = str(anomaly["status"])
+        shares = anomaly.get("share_low"), anomaly.get("share_high")
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r}")
+        return cls(
+            case=case,
+            name=str(anomaly["alert_id"]),
+            status=status,
+            revision=int(anomaly.get("revision", 0)),
+            size=_epoch(anomaly["window_end"]) - start,
+            count=int(anomaly["count"]),
+            low=int(anomaly["count_low"]),
+            high=int(anomaly["count_high"]),
+            distinct=str(anomaly.get("distinct") or ""),
+            share=None if None in shares else (float(shares[0]), float(shares[1])),
+            incident=str(anomaly.get("incident_id", "")),
+            content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
+        )
+
+
+def _epoch(isotime: str) -> int:
+    return int(datetime.fromisoformat(isotime).timestamp())
