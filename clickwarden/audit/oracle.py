@@ -123,6 +123,8 @@ class _Statement:
     low: int
     high: int
     incident: str
+    shadow: bool
+    allowed: str
     content: dict[str, Any]
 
     @classmethod
@@ -148,6 +150,8 @@ class _Statement:
             low=int(anomaly["count_low"]),
             high=int(anomaly["count_high"]),
             incident=str(anomaly.get("incident_id", "")),
+            shadow=anomaly.get("shadow", False) is True,
+            allowed=str(anomaly.get("allowed", "")),
             content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
         )
 
@@ -166,6 +170,7 @@ class _Hearing:
         self.repeats = 0
         self._contents: dict[tuple[str, str, int, int | None], dict[str, Any]] = {}
         self._final: dict[Case, _Statement] = {}
+        self._said: dict[tuple[Case, str, str], None] = {}
         self._incidents: dict[Case, str] = {}
 
     def hear(self, record: AuditRecord) -> None:
@@ -186,6 +191,7 @@ class _Hearing:
             self.unjudged.add(said.case)
             return
         self.statuses.setdefault(said.case, set()).add(said.status)
+        self._said[said.case, said.status, said.allowed] = None
         known = self._final.get(said.case)
         if known is None or (said.status != "ongoing" and said.revision >= known.revision):
             self._final[said.case] = said
@@ -222,6 +228,9 @@ class _Hearing:
         elif rule and said.size != rule.window:
             words = f"{said.case}: expected a window of {rule.window} s, found {said.size} s"
             self._find("conflicting", said.name, words)
+        elif rule and said.shadow != rule.shadow:
+            words = f"{said.case}: expected shadow {rule.shadow}, found {said.shadow}"
+            self._find("conflicting", said.name, words)
 
     def _weigh(self, said: _Statement) -> None:
         """Whether the user was over the threshold, with a count in the interval."""
@@ -251,6 +260,13 @@ class _Hearing:
             told = count.in_time + count.settled
             if final is not None and final.status == "corrected" and final.high < told:
                 self._miss(final, told, f"at most {final.high}")
+        for case, status, allowed in self._said:
+            if case not in self.over:
+                continue  # invented
+            may = self.truth.allowed(case, status, exact=self._plain(case))
+            if allowed not in may:
+                words = f"{case}: expected allowed {' or '.join(map(repr, sorted(may)))}, found {allowed!r}"
+                self._find("conflicting", _alert_id(case), f"{words} ({status})")
         for run in self._runs():
             for case, incident in self._incidents_of(run).items():
                 if self._incidents[case] != incident:
@@ -260,12 +276,13 @@ class _Hearing:
     def _runs(self) -> Iterator[list[Case]]:
         """Cases of one user under one rule whose windows overlap or adjoin one another.
 
-        A rule that is given windows of another length or slide is another one here.
+        A rule that is given windows of another length or slide, or goes into or out of shadow, is another
+        one here.
         """
-        by_rule: dict[tuple[int, str, str, int, int], list[Case]] = {}
+        by_rule: dict[tuple[int, str, str, bool, int, int], list[Case]] = {}
         for case in sorted(self._incidents):
             if rule := self.truth.rule(case):
-                key = case.partition, case.rule, case.user_id, rule.window, rule.slide
+                key = case.partition, case.rule, case.user_id, rule.shadow, rule.window, rule.slide
                 by_rule.setdefault(key, []).append(case)
         for (*_, size, _), (first, *cases) in by_rule.items():
             run = [first]

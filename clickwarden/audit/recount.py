@@ -10,9 +10,9 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import count
 from typing import NamedTuple
 
+from clickwarden.audit.allowed import Lists, Standing
 from clickwarden.audit.reading import AuditRecord, Click, Ignored, Reader
 from clickwarden.detection.rules import Rule
 from clickwarden.formats.aside import (
@@ -99,6 +99,7 @@ class Recount:
             given. What came before it is lost to the recount, so windows it
             may have reached into are not judged.
         schemas: finds a schema of the topic's registry by its number; None where that knows none.
+        lists: the allow-lists, and since which offset a partition is told of by which.
 
     Attributes:
         accepted: clicks that every rule they match counted in time.
@@ -120,9 +121,11 @@ class Recount:
         adoptions: Mapping[int, Sequence[tuple[int, Sequence[Rule]]]] | None = None,
         compacted: bool = False,
         schemas: Callable[[int], Schema | None] | None = None,
+        lists: tuple[Lists, Mapping[int, Sequence[tuple[int, int]]]] | None = None,
     ) -> None:
         self._rules = list(rules)
         self._adoptions = adoptions or {}
+        self._lists, self._told_lists = lists or (Lists(), {})
         self.begins = begins or {}
         self.accepted = self.late = self.excused = self.uncounted = self.rejected = self.ignored = 0
         self.further = 0
@@ -134,7 +137,8 @@ class Recount:
 
     def _partition(self, number: int) -> "_Partition":
         adoptions = self._adoptions.get(number) or [(0, self._rules)]
-        return _Partition(number, self.begins.get(number, 0), adoptions)
+        standing = Standing(self._told_lists.get(number, ()), self._settings.lateness)
+        return _Partition(number, self.begins.get(number, 0), adoptions, standing)
 
     def add(self, number: int, records: Iterable[AuditRecord]) -> list[list[str]]:
         """Count the records that come next in this partition.
@@ -147,6 +151,7 @@ class Recount:
 
     def _add(self, partition: "_Partition", record: AuditRecord) -> list[str]:
         partition.adopt(record.offset)
+        partition.standing.reach(record, partition.newest, partition.watermark, partition.crossings)
         partition.end = record.offset + 1
         partition.records += 1
         partition.born = min(partition.born, record.timestamp / 1000.0)
@@ -256,6 +261,16 @@ class Recount:
         tally = self._tally(case)
         return tally.crossed(case) if tally else None
 
+    def allowed(self, case: Case, status: str, *, exact: bool) -> set[str]:
+        """What may be said of whether the user was allowed to; one thing, as a rule (:class:`Standing`)."""
+        rule, standing = self.rule(case), self._partitions[case.partition].standing
+        end, crossed = case.window + (rule.window if rule else 0), self.crossed(case)
+        if status == "ongoing":
+            numbers = standing.ongoing(case.window, crossed, exact=exact)
+        else:
+            numbers = standing.closed(end, crossed) if status == "closed" else standing.corrected(end)
+        return {self._lists.reason(number, case.user_id, case.window) for number in numbers}
+
     def leaders(self, number: int, rule: str, windows: int) -> list[tuple[str, int, int]]:
         """Who has most clicks in the last windows of a rule in a partition, the oldest window first.
 
@@ -289,8 +304,11 @@ class _Partition:
     event time and 1/128 s a click. (See "Time" in docs/how-it-works.md.)
     """
 
-    def __init__(self, number: int, begin: int, adoptions: Sequence[tuple[int, Sequence[Rule]]]) -> None:
+    def __init__(
+        self, number: int, begin: int, adoptions: Sequence[tuple[int, Sequence[Rule]]], standing: Standing
+    ) -> None:
         self.number = number
+        self.standing = standing
         self.begin = self.end = begin
         self.records = 0
         self.born = -math.inf if begin else math.inf
@@ -299,7 +317,7 @@ class _Partition:
         self.now = -math.inf
         self._time = -math.inf
         self.tallies: list[_Tally] = []
-        self._crossings = count()
+        self.crossings = 0
         # Whatever was counted before the first is told of, it was by that.
         self._ahead = deque([(-1, adoptions[0][1]), *adoptions[1:]])
         self.adopt(begin)
@@ -335,7 +353,12 @@ class _Partition:
             for tally in self.tallies:
                 if tally.name == rule.name:
                     tally.until = min(tally.until, since)
-            self.tallies.append(_Tally(self.number, rule, since, self._crossings, lost=lost))
+            self.tallies.append(_Tally(self.number, rule, since, self._cross, lost=lost))
+
+    def _cross(self) -> int:
+        """The number of one more who goes over a threshold."""
+        self.crossings += 1
+        return self.crossings - 1
 
     def _next(self, slide: int) -> float:
         """Start of the next window, of which one begins every so many seconds."""
@@ -359,7 +382,7 @@ class _Tally:
     """Clicks by window and user, of one rule in one partition, in windows that start in [since, until)."""
 
     def __init__(
-        self, partition: int, rule: Rule, since: float, crossings: Iterator[int], *, lost: bool
+        self, partition: int, rule: Rule, since: float, cross: Callable[[], int], *, lost: bool
     ) -> None:
         self.rule, self.since, self.until = rule, since, math.inf
         self.name, self.window, self.events = rule.name, rule.window, frozenset(rule.events)
@@ -367,7 +390,7 @@ class _Tally:
         self.whole_from = math.inf if lost else -math.inf
         self._partition, self._threshold = partition, rule.threshold
         self._in_time: dict[int, dict[str, int]] = {}
-        self._crossings = crossings
+        self._cross = cross
         self._crossed: dict[tuple[int, str], int] = {}
         self._late: dict[int, dict[str, list[float]]] = {}
 
@@ -390,7 +413,7 @@ class _Tally:
             self.whole_from = min(self.whole_from, start + self.window + lateness)
         users[user] = clicks = users.get(user, 0) + 1
         if clicks == self._threshold + 1:
-            self._crossed[start, user] = next(self._crossings)
+            self._crossed[start, user] = self._cross()
 
     def count_late(self, user: str, start: int, came: float) -> None:
         """Count a click that came, by Kafka's clock, when its window was closed."""

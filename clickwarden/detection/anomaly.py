@@ -50,6 +50,10 @@ class Anomaly(msgspec.Struct, kw_only=True):
             part: windows of one user and rule that overlap or adjoin one another. Empty in records of older
             releases.
         revision: counts what is ``corrected`` from 1; 0 for every other status.
+        shadow: the rule was in shadow when the window opened: recorded, and nobody is told.
+        allowed: why the user may go over thresholds, in the words of who allowed it, by the allow-list in
+            force at the offset where this is told: recorded, and nobody is told. Empty where the user is
+            not on it, or the entry had expired before the window began.
     """
 
     alert_id: str
@@ -76,6 +80,8 @@ class Anomaly(msgspec.Struct, kw_only=True):
     caught_up: bool = False
     revision: int = 0
     incident_id: str = ""
+    shadow: bool = False
+    allowed: str = ""
 
     @property
     def rank(self) -> tuple[int, int]:

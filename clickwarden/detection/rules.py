@@ -31,7 +31,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     A window is ``[start, start + window)`` in event time, in whole seconds. One
     begins at each multiple of ``slide`` since the epoch, so that they overlap;
     without it at each multiple of ``window``. ``events`` empty means every click
-    matches.
+    matches. What a rule in ``shadow`` finds is recorded and tells nobody.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     width: int = 65_536
     owasp: str = ""
     slide: int = 0
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -90,8 +91,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return max(WIDTH_MIN, 1 << (share - 1).bit_length())
 
     def alike(self, other: "Rule") -> bool:
-        """Whether it has the name and the windows of the other, which it may have been before a change."""
-        return (self.name, self.window, self.step) == (other.name, other.window, other.step)
+        """Whether it has name, windows and shadow of the other, which it may have been before a change."""
+        mine, theirs = ((rule.name, rule.window, rule.step, rule.shadow) for rule in (self, other))
+        return mine == theirs
 
     @property
     def level(self) -> int:
