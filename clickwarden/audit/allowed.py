@@ -178,7 +178,8 @@ class Standing:
 
     def closed(self, end: int, crossed: int | None) -> set[int]:
         """The lists that a window which ends then may have been closed by."""
-        numbers, by_silence = self._first(), set()
+        numbers = self._first()
+        by_silence: set[int] = set()
         for mark in self._marks:
             if mark.watermark >= end:
                 return numbers | by_silence

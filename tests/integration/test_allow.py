@@ -179,7 +179,8 @@ def test_the_oracle_sees_a_wrong_mark(site: Sites) -> None:
     truth.add(0, topic.clicks())
     records = topic.read(topic.settings.anomalies_topic)
     assert judge(truth, records).ok
-    for wrong in ({"shadow": True}, {"allowed": ""}, {"allowed": "another"}):
+    wrongs: list[dict[str, object]] = [{"shadow": True}, {"allowed": ""}, {"allowed": "another"}]
+    for wrong in wrongs:
         assert judge(truth, [marked(record, wrong) for record in records]).conflicting == 1
 
 
