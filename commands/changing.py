@@ -61,8 +61,8 @@ def _taken_up(topic: RulesTopic) -> bool:
     last = topic.adoptions.last.values()
     rules = by_name(topic.book.rules)
     taken_up = all(adoption and by_name(adoption.rules) == rules for adoption in last)
-    lists = topic.adoptions.last_lists.values()
-    return bool(last) and taken_up and set(lists) == {topic.book.allow_list.number}
+    lists = {number for _, number in topic.adoptions.last_lists.values()}
+    return bool(last) and taken_up and lists == {topic.book.allow_list.number}
 
 
 def names(edition: Edition) -> str:

@@ -1,6 +1,5 @@
 """``faust -A app rules``: what is abnormal, looked at and changed."""
 
-from collections.abc import Callable
 from pathlib import Path
 from time import time
 
@@ -18,6 +17,7 @@ from clickwarden.errors import SettingsError
 from clickwarden.kafka.rulestopic import RulesTopic, change_of, written
 from commands.changing import make, names, who
 from commands.command import AsyncCommand
+from commands.shadowed import would_have_told
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -25,7 +25,8 @@ console = Console(highlight=False, markup=False, soft_wrap=True)
 class Rules(AsyncCommand):
     """Look at the rules in force, and change them while workers run.
 
-    list: the rules in force, and since which offset of each partition.
+    list: the rules in force, and since which offset of each partition; and what those in shadow would have
+    told.
 
     check [FILE]: read a file of rules (left out: CLICKWARDEN_RULES) and run its tests.
 
@@ -58,10 +59,12 @@ class Rules(AsyncCommand):
         elif action == "disable":
             await _disable(what, why)
         else:
-            show: Callable[[RulesTopic], None] = _list if action == "list" else _history
             topic = RulesTopic(settings)
             await topic.read()
-            show(topic)
+            if action == "list":
+                await _list(topic)
+            else:
+                _history(topic)
 
 
 def _check(file: Path) -> None:
@@ -103,15 +106,21 @@ async def _disable(name: str | None, why: str) -> None:
     await make(topic, change)
 
 
-def _list(topic: RulesTopic) -> None:
+async def _list(topic: RulesTopic) -> None:
     if not topic.book.number:
         console.print(f"no rules yet: the first worker begins with those of {settings.rules}")
         return
     last = topic.book.editions[-1]
+    shadows = [rule.name for rule in topic.book.rules if rule.shadow]
+    told = await would_have_told(settings, shadows) if shadows else {}
+    in_shadow = {
+        name: f"; in shadow: nobody is told, it would have told of {plural(count, 'incident')} in 24 h"
+        for name, count in told.items()
+    }
     table = Table("rule", "what it takes", "tests")
     for draft in last.drafts:
         off = draft.name in last.change.disabled
-        words = "disabled" if off else limit(draft.rule)
+        words = "disabled" if off else limit(draft.rule) + in_shadow.get(draft.name, "")
         table.add_row(draft.name, words, f"{len(draft.test)}", style="dim" if off else None)
     for name, why in last.unreadable.items():
         table.add_row(visible(name), f"left out, for this release cannot read it: {visible(why)}", "")
@@ -125,12 +134,13 @@ def _list(topic: RulesTopic) -> None:
         console.print(f"partition {partition}: {_since(topic, adoption, lists[partition])}")
 
 
-def _since(topic: RulesTopic, adoption: Adoption | None, allow_list: int) -> str:
+def _since(topic: RulesTopic, adoption: Adoption | None, allow_list: tuple[int, int]) -> str:
     if adoption is None:
         return "rules that this release cannot read: ask a newer one"
-    number = topic.book.numbered(adoption.rules, allow_list)
+    offset, made_by = allow_list
+    number = topic.book.numbered(adoption.rules, made_by)
     which = f"change {number}" if number else "rules of no change"
-    return f"{which} from offset {adoption.offset:,} on"
+    return f"{which} from offset {max(offset, adoption.offset):,} on"
 
 
 def _history(topic: RulesTopic) -> None:

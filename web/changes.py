@@ -54,7 +54,7 @@ def history() -> RulesHistory:
     counted: dict[tuple[tuple[Rule, ...], int], list[int]] = {}
     for partition, adoption in topic.adoptions.last.items():
         if adoption is not None:
-            counted.setdefault((adoption.rules, lists[partition]), []).append(partition)
+            counted.setdefault((adoption.rules, lists[partition][1]), []).append(partition)
     partitions: dict[int, list[int]] = {}
     for (rules, allow_list), numbers in counted.items():
         partitions.setdefault(topic.book.numbered(rules, allow_list), []).extend(numbers)

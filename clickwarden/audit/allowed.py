@@ -135,11 +135,13 @@ class Standing:
     Args:
         told: offsets, ascending, and the change that made the list in force from there on.
         lateness: seconds that the watermark is behind.
+        idle_timeout: seconds of silence after which wall clock closes windows.
     """
 
-    def __init__(self, told: Sequence[tuple[int, int]], lateness: float) -> None:
+    def __init__(self, told: Sequence[tuple[int, int]], lateness: float, idle_timeout: float) -> None:
         self._ahead = list(told)
         self._lateness = lateness
+        self._idle_timeout = idle_timeout
         self._number = self._ahead[0][1] if self._ahead else 0
         self._last = [number for _, number in self._ahead]
         self._marks: list[_Mark] = []
@@ -185,7 +187,7 @@ class Standing:
                 return numbers | by_silence
             numbers = {mark.number}
             is_over = crossed is None or mark.crossings > crossed
-            if is_over and end <= mark.newest + mark.silent + SLACK_SECONDS - self._lateness:
+            if is_over and end <= mark.newest + self._passed(mark.silent) - self._lateness:
                 by_silence |= {mark.before, mark.number}
         return numbers | by_silence | self._pending()
 
@@ -195,6 +197,11 @@ class Standing:
         since = closed.index(True) if True in closed else len(closed)
         first = self._marks[since - 1].number if since else next(iter(self._first()), 0)
         return {first, *(mark.number for mark in self._marks[since:])} | self._pending()
+
+    def _passed(self, silent: float) -> float:
+        """Seconds that event time may have gone on by in a silence: none before it was one to the worker."""
+        longest = silent + SLACK_SECONDS
+        return longest if longest >= self._idle_timeout else 0.0
 
     def _first(self) -> set[int]:
         """The list at the beginning."""

@@ -137,7 +137,8 @@ class Recount:
 
     def _partition(self, number: int) -> "_Partition":
         adoptions = self._adoptions.get(number) or [(0, self._rules)]
-        standing = Standing(self._told_lists.get(number, ()), self._settings.lateness)
+        told = self._told_lists.get(number, ())
+        standing = Standing(told, self._settings.lateness, self._settings.idle_timeout)
         return _Partition(number, self.begins.get(number, 0), adoptions, standing)
 
     def add(self, number: int, records: Iterable[AuditRecord]) -> list[list[str]]:

@@ -113,8 +113,8 @@ class AdoptionRows:
         return {number: _last(row) for number, row in self._newest()}
 
     @property
-    def last_lists(self) -> Mapping[int, int]:
-        """The change that made each partition's allow-list, likewise; 0 where it has none."""
+    def last_lists(self) -> Mapping[int, tuple[int, int]]:
+        """Since which offset, likewise, a partition has its allow-list, and the change that made it, or 0."""
         return {number: _last_list(row) for number, row in self._newest()}
 
     def _newest(self) -> list[tuple[int, bytes]]:
@@ -132,8 +132,8 @@ def _last(row: bytes) -> Adoption | None:
         return None
 
 
-def _last_list(row: bytes) -> int:
+def _last_list(row: bytes) -> tuple[int, int]:
     try:
-        return (load_lists(row) or [(0, 0)])[-1][1]
+        return (load_lists(row) or [(0, 0)])[-1]
     except (UnicodeError, RecursionError, msgspec.MsgspecError):
-        return 0
+        return 0, 0
