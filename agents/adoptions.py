@@ -7,7 +7,7 @@ import msgspec
 from app.application import Application
 from app.delivery import Deliveries, Outgoing
 from clickwarden.detection import adoption
-from clickwarden.detection.adoption import Adoption, adoptions_of
+from clickwarden.detection.adoption import Adoption, adoptions_of, lists_of
 from clickwarden.detection.detection import Detection
 from clickwarden.kafka.rulestopic import adoption_key
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Adoptions:
-    """Tells since which offset a partition is counted by which rules.
+    """Tells since which offset a partition is counted by which rules, and told of by which allow-list.
 
     It is told when the state holds it, and before anything is counted by it:
     whoever finds the state after a crash tells the same again. One record has
@@ -33,15 +33,17 @@ class Adoptions:
         self._owner = owner
         self._deliveries = deliveries
         self._known: list[Adoption] | None = None
+        self._known_lists: list[tuple[int, int]] = []
 
     async def tell(self, detection: Detection) -> None:
         """Tell of a partition as it is, and remove what others told of it."""
         partition = detection.partition
         older = self._app.rulestopic.adoptions.older(partition, self._owner)
         if self._known is None:
-            self._known = _loaded(older[max(older)]) if older else []
+            self._known, self._known_lists = _loaded(older[max(older)]) if older else ([], [])
         self._known = adoptions_of(detection, self._known)
-        await self._send(partition, self._owner, adoption.dump(self._known))
+        self._known_lists = lists_of(detection, self._known_lists)
+        await self._send(partition, self._owner, adoption.dump(self._known, self._known_lists))
         for owner in older:
             await self._send(partition, owner, None)
 
@@ -51,9 +53,9 @@ class Adoptions:
         await self._deliveries.acknowledged(self._deliveries.sent)
 
 
-def _loaded(row: bytes) -> list[Adoption]:
+def _loaded(row: bytes) -> tuple[list[Adoption], list[tuple[int, int]]]:
     try:
-        return adoption.load(row)
+        return adoption.load(row), adoption.load_lists(row)
     except msgspec.MsgspecError as error:
         log.warning("By which rules a partition was counted before cannot be read by this release: %s", error)
-        return []
+        return [], []

@@ -91,7 +91,8 @@ class Partition:
         self.detection = self._rows.load(app.rules, app.settings)
         self.activity = Activity(partition, tables.activity.rows(partition))
         self.intake = Intake(app.rules)
-        self._rules = app.rules
+        self.detection.allowing.entries = app.rulestopic.book.allow_list
+        self._taken_up = 0
         self.lost = 0
         self.capped = 0
         self.lateness = Lateness(self.tp, self.detection, app.settings)
@@ -282,7 +283,10 @@ class Partition:
             return
         async with self._saving, self._counting:
             silence = self._silence.seconds(self._app.rules)
-            if not self._whole or silence is None or not self.detection.decide(silence):
+            if not self._whole or silence is None:
+                return
+            self.detection.adopt(self.detection.next_offset or 0)
+            if not self.detection.decide(silence):
                 return
             await self._save(self._pack())
             await self._report(self.detection.close())
@@ -303,11 +307,11 @@ class Partition:
             self._changed = True
 
     async def take_up(self) -> None:
-        """Plan rules that have changed.
+        """Plan rules, and an allow-list, that have changed.
 
-        Nothing is counted by them before the plan is part of the state, and is told of.
+        Nothing is counted or told by them before the plan is part of the state, and is told of.
         """
-        if self._app.rules is self._rules:
+        if self._app.rulestopic.book.number == self._taken_up:
             return
         async with self._saving, self._counting:
             if not self._whole:
@@ -319,14 +323,16 @@ class Partition:
             self._whole = True
 
     async def _plan(self) -> bool:
-        """Put the rules in force into effect from the partition's end on; False if they are already."""
-        rules, end = self._app.rules, await self._end()
-        changed = self.detection.plan(rules, end)
-        if changed:
+        """Put what is in force into effect from the partition's end on; False if it is already."""
+        book, end = self._app.rulestopic.book, await self._end()
+        rules, number, allow_list = book.rules, book.number, book.allow_list.number
+        if changed := self.detection.plan(rules, end):
             log.info("%s: the rules changed; the new ones count from offset %s on", self.tp, end)
+        if others := self.detection.allowing.plan(allow_list, end):
+            log.info("%s: the allow-list changed; the new one holds from offset %s on", self.tp, end)
         self.intake.watch(rules)
-        self._rules = rules
-        return changed
+        self._taken_up = number
+        return changed or others
 
     async def _end(self) -> int:
         """End of what Kafka holds.

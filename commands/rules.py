@@ -1,11 +1,7 @@
 """``faust -A app rules``: what is abnormal, looked at and changed."""
 
-import asyncio
-import getpass
-import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from time import monotonic, time
+from time import time
 
 import click
 from faust.cli import argument, option
@@ -16,15 +12,11 @@ from app.main import settings
 from clickwarden.alerts.words import limit, plural, visible
 from clickwarden.detection import rulesfile
 from clickwarden.detection.adoption import Adoption
-from clickwarden.detection.rulebook import Change, Edition
-from clickwarden.detection.rules import by_name
 from clickwarden.errors import SettingsError
 from clickwarden.kafka.rulestopic import RulesTopic, change_of, written
+from commands.changing import make, names, who
 from commands.command import AsyncCommand
-
-#: A change that no worker has taken up after so long waits for one to run.
-WAIT_SECONDS = 5.0
-LOOK_SECONDS = 0.1
+from commands.shadowed import would_have_told
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -32,7 +24,8 @@ console = Console(highlight=False, markup=False, soft_wrap=True)
 class Rules(AsyncCommand):
     """Look at the rules in force, and change them while workers run.
 
-    list: the rules in force, and since which offset of each partition.
+    list: the rules in force, and since which offset of each partition; and what those in shadow would have
+    told.
 
     check [FILE]: read a file of rules (left out: CLICKWARDEN_RULES) and run its tests.
 
@@ -65,10 +58,12 @@ class Rules(AsyncCommand):
         elif action == "disable":
             await _disable(what, why)
         else:
-            show: Callable[[RulesTopic], None] = _list if action == "list" else _history
             topic = RulesTopic(settings)
             await topic.read()
-            show(topic)
+            if action == "list":
+                await _list(topic)
+            else:
+                _history(topic)
 
 
 def _check(file: Path) -> None:
@@ -85,8 +80,8 @@ async def _put(file: Path, why: str) -> None:
     if book.number and book.editions[-1].is_of(drafts):
         console.print(f"{file}: these rules are in force already, by change {book.number}")
         return
-    change = change_of(book, written(drafts), what=f"put {file}", who=_who(), why=why, now=time())
-    await _make(topic, change)
+    change = change_of(book, written(drafts), what=f"put {file}", who=who(), why=why, now=time())
+    await make(topic, change)
 
 
 async def _disable(name: str | None, why: str) -> None:
@@ -95,10 +90,10 @@ async def _disable(name: str | None, why: str) -> None:
     topic = RulesTopic(settings)
     await topic.read()
     book = topic.book
-    names = [rule.name for rule in book.rules]
-    if name not in names:
-        raise SettingsError(f"{name}: no rule of that name is in force; there are {', '.join(names)}")
-    if len(names) == 1:
+    known = [rule.name for rule in book.rules]
+    if name not in known:
+        raise SettingsError(f"{name}: no rule of that name is in force; there are {', '.join(known)}")
+    if len(known) == 1:
         raise SettingsError(
             f"{name}: is the only rule in force, and nobody would be watched; put others first"
         )
@@ -106,60 +101,25 @@ async def _disable(name: str | None, why: str) -> None:
     disabled = [*last.change.disabled, name]
     # As they were written: also those that only a newer release can read.
     rules = last.change.rules
-    change = change_of(book, rules, disabled, what=f"disable {name}", who=_who(), why=why, now=time())
-    await _make(topic, change)
+    change = change_of(book, rules, disabled, what=f"disable {name}", who=who(), why=why, now=time())
+    await make(topic, change)
 
 
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in containers
-        user = "somebody"
-    return f"{user}@{socket.gethostname()}"
-
-
-async def _make(topic: RulesTopic, change: Change) -> None:
-    edition = await topic.write(change)
-    began = monotonic()
-    console.print(f"change {change.number}: {change.what}; {_names(edition)} in force")
-    for name, why in edition.unreadable.items():
-        console.print(f"rule {name} is left out by workers of this release: {why}")
-    if await _holds(topic.read, lambda: _taken_up(topic)):
-        console.print(f"taken up in all partitions after {monotonic() - began:.1f} s")
-    else:
-        console.print("not taken up everywhere yet: see 'faust -A app rules list' when workers run")
-
-
-async def _holds(read: Callable[[], Awaitable[None]], condition: Callable[[], bool]) -> bool:
-    """Whether a condition comes true in time."""
-    deadline = monotonic() + WAIT_SECONDS
-    while not condition():
-        if monotonic() > deadline:
-            return False
-        await asyncio.sleep(LOOK_SECONDS)
-        await read()
-    return True
-
-
-def _taken_up(topic: RulesTopic) -> bool:
-    last = topic.adoptions.last.values()
-    rules = by_name(topic.book.rules)
-    return bool(last) and all(adoption and by_name(adoption.rules) == rules for adoption in last)
-
-
-def _names(edition: Edition) -> str:
-    return ", ".join(rule.name for rule in edition.rules)
-
-
-def _list(topic: RulesTopic) -> None:
+async def _list(topic: RulesTopic) -> None:
     if not topic.book.number:
         console.print(f"no rules yet: the first worker begins with those of {settings.rules}")
         return
     last = topic.book.editions[-1]
+    shadows = [rule.name for rule in topic.book.rules if rule.shadow]
+    told = await would_have_told(settings, shadows) if shadows else {}
+    in_shadow = {
+        name: f"; in shadow: nobody is told, it would have told of {plural(count, 'incident')} in 24 h"
+        for name, count in told.items()
+    }
     table = Table("rule", "what it takes", "tests")
     for draft in last.drafts:
         off = draft.name in last.change.disabled
-        words = "disabled" if off else limit(draft.rule)
+        words = "disabled" if off else limit(draft.rule) + in_shadow.get(draft.name, "")
         table.add_row(draft.name, words, f"{len(draft.test)}", style="dim" if off else None)
     for name, why in last.unreadable.items():
         table.add_row(visible(name), f"left out, for this release cannot read it: {visible(why)}", "")
@@ -168,22 +128,24 @@ def _list(topic: RulesTopic) -> None:
     console.print(
         f"by change {change.number} of {change.when}: {visible(change.what)}, {visible(change.who)}"
     )
+    lists = topic.adoptions.last_lists
     for partition, adoption in topic.adoptions.last.items():
-        console.print(f"partition {partition}: {_since(topic, adoption)}")
+        console.print(f"partition {partition}: {_since(topic, adoption, lists[partition])}")
 
 
-def _since(topic: RulesTopic, adoption: Adoption | None) -> str:
+def _since(topic: RulesTopic, adoption: Adoption | None, allow_list: tuple[int, int]) -> str:
     if adoption is None:
         return "rules that this release cannot read: ask a newer one"
-    number = topic.book.numbered(adoption.rules)
+    offset, made_by = allow_list
+    number = topic.book.numbered(adoption.rules, made_by)
     which = f"change {number}" if number else "rules of no change"
-    return f"{which} from offset {adoption.offset:,} on"
+    return f"{which} from offset {max(offset, adoption.offset):,} on"
 
 
 def _history(topic: RulesTopic) -> None:
     table = Table("change", "when", "who", "what", "why", "in force")
     for edition in topic.book.editions:
         change = edition.change
-        told = (change.who, change.what, change.why, _names(edition))
+        told = (change.who, change.what, change.why, names(edition))
         table.add_row(f"{change.number}", change.when, *map(visible, told))
     console.print(table)

@@ -24,13 +24,24 @@ def describe(anomaly: Anomaly) -> Text:
         count += f" ({anomaly.count_low:,}–{anomaly.count_high:,})"
     day, _, start = anomaly.window_start.partition("T")
     end = anomaly.window_end.partition("T")[2]
-    text = Text(f"{anomaly.status:{WIDTH}}", STYLES[anomaly.status])
+    style = "cyan" if any(marks(anomaly)) else STYLES[anomaly.status]
+    text = Text(f"{anomaly.status:{WIDTH}}", style)
     text.append(f"{day} {start}–{end}  {anomaly.rule}  ", "not bold default")
     text.append(visible(anomaly.user_id), "bold default")
     unit = f"different {anomaly.distinct}" if anomaly.distinct else "clicks"
     text.append(f"  {count} {visible(unit)}, threshold {anomaly.threshold:,}", "not bold default")
+    for mark in marks(anomaly):
+        text.append(f"\n{'':{WIDTH}}◇ {mark}: nobody is told", "not bold cyan")
     text.append(f"\n{'':{WIDTH}}{'; '.join(map(visible, anomaly.reasons))}", "not bold dim default")
     return text
+
+
+def marks(anomaly: Anomaly) -> Iterator[str]:
+    """Why nobody is told of an anomaly, in words."""
+    if anomaly.shadow:
+        yield "shadow"
+    if anomaly.allowed:
+        yield f"allowed ({visible(anomaly.allowed)})"
 
 
 def show_sight(sight: Sight, rules: Sequence[Rule], blindness: Blindness | None, console: Console) -> None:

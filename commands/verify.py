@@ -16,7 +16,8 @@ from rich.table import Table
 from app.main import settings
 from clickwarden.alerts.sight import Sight
 from clickwarden.alerts.words import plural
-from clickwarden.audit.adoptions import Adoptions, adoptions_told
+from clickwarden.audit.adoptions import adoptions_told
+from clickwarden.audit.allowed import Lists
 from clickwarden.audit.excuses import excuses
 from clickwarden.audit.oracle import FAULTS, Judgement, judge
 from clickwarden.audit.recount import Recount
@@ -134,7 +135,8 @@ async def _verify(progress: Progress) -> tuple[Judgement, Sight, Sequence[Rule]]
         async with reader(settings, settings.late_topic) as behind:
             late = [record async for _, run in _read(behind, "Late clicks", progress) for record in run]
         begins = await consumer.beginning_offsets(consumer.assignment())
-        adoptions = await _adoptions(progress)
+        changes = await _changes(progress)
+        adoptions, told_lists = adoptions_told(changes)
         newest = (rules for told in adoptions.values() for rules in told[-1][1])
         # Nothing is told before a worker of this release has run.
         watched = tuple(dict.fromkeys(newest)) if adoptions else rulesfile.load(settings.rules)
@@ -147,6 +149,7 @@ async def _verify(progress: Progress) -> tuple[Judgement, Sight, Sequence[Rule]]
             adoptions=adoptions,
             compacted=is_compacted(await configuration(settings)),
             schemas=decoder.registry.schema,
+            lists=(Lists(changes), told_lists),
         )
         topic = _Topic(recount, watched, decoder)
         async for partition, run in _read(consumer, "Clicks", progress):
@@ -156,13 +159,12 @@ async def _verify(progress: Progress) -> tuple[Judgement, Sight, Sequence[Rule]]
     return judge(recount, records), topic.sight(), watched
 
 
-async def _adoptions(progress: Progress) -> Adoptions:
+async def _changes(progress: Progress) -> list[ConsumerRecord]:
     try:
         async with reader(settings, settings.rules_topic) as consumer:
-            records = [record async for _, run in _read(consumer, "Rules", progress) for record in run]
+            return [record async for _, run in _read(consumer, "Rules", progress) for record in run]
     except TopicMissing:
-        return {}
-    return adoptions_told(records)
+        return []
 
 
 async def _read(

@@ -32,6 +32,7 @@ from confluent_kafka.admin import (
 from pydantic import SecretStr
 
 from clickwarden.audit.adoptions import adoptions_told
+from clickwarden.audit.allowed import Lists
 from clickwarden.audit.excuses import excuses
 from clickwarden.audit.oracle import Judgement, judge
 from clickwarden.audit.recount import Recount
@@ -458,10 +459,12 @@ class Site:
         settings = self.settings
         begins = {number: first for number, (first, _) in self.bounds().items()}
         late = excuses(self.late(), settings.clicks_topic)
-        adoptions = adoptions_told(self.read(settings.rules_topic))
+        changes = self.read(settings.rules_topic)
+        told = adoptions_told(changes)
+        lists = Lists(changes), told.lists
         schemas = Registry(settings).schema
         rules = rulesfile.load(settings.rules)
-        truth = Recount(settings, rules, late, begins, adoptions=adoptions, schemas=schemas)
+        truth = Recount(settings, rules, late, begins, adoptions=told.rules, schemas=schemas, lists=lists)
         records = self.clicks()
         for number in begins:
             truth.add(number, [record for record in records if record.partition == number])

@@ -50,13 +50,14 @@ class RulesHistory(msgspec.Struct):
 def history() -> RulesHistory:
     """The changes, as far as this worker has read them."""
     topic = app.rulestopic
-    counted: dict[tuple[Rule, ...], list[int]] = {}
+    lists = topic.adoptions.last_lists
+    counted: dict[tuple[tuple[Rule, ...], int], list[int]] = {}
     for partition, adoption in topic.adoptions.last.items():
         if adoption is not None:
-            counted.setdefault(adoption.rules, []).append(partition)
+            counted.setdefault((adoption.rules, lists[partition][1]), []).append(partition)
     partitions: dict[int, list[int]] = {}
-    for rules, numbers in counted.items():
-        partitions.setdefault(topic.book.numbered(rules), []).extend(numbers)
+    for (rules, allow_list), numbers in counted.items():
+        partitions.setdefault(topic.book.numbered(rules, allow_list), []).extend(numbers)
     trouble = [topic.trouble] if topic.trouble else []
     newest = topic.book.editions[: -SHOWN - 1 : -1]
     changes = [_status(edition, partitions.get(edition.change.number, [])) for edition in newest]

@@ -32,7 +32,7 @@ def _anomaly(record: ConsumerRecord) -> None:
     news = feed.take(record.value)
     stream.take(record.partition, record.offset, news and news.entry.record)
     if news is not None and news.first:
-        timeline.found(record.timestamp / 1000)
+        timeline.found(record.timestamp / 1000, aside=news.entry.kind != "attack")
 
 
 def _activity(record: ConsumerRecord) -> None:

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from agents.status import PartitionStatus
 from agents.worker import status
 from app.main import app
+from clickwarden.alerts.feed import KINDS
 from clickwarden.kafka.findings import About
 from clickwarden.release import RELEASE
 from web.guard import guesses
@@ -51,8 +52,17 @@ class _Collector(Collector):
         yield GaugeMetricFamily(
             f"{PREFIX}clicks_per_second", "Records counted, over five seconds", now.clicks_per_second or 0
         )
-        yield GaugeMetricFamily(f"{PREFIX}anomalies", "Anomalies the page knows, of all workers", len(feed))
-        yield GaugeMetricFamily(f"{PREFIX}anomalies_ongoing", "Of these, windows still open", feed.ongoing)
+        known = GaugeMetricFamily(
+            f"{PREFIX}anomalies", "Anomalies the page knows, of all workers", labels=["kind"]
+        )
+        ongoing = GaugeMetricFamily(
+            f"{PREFIX}anomalies_ongoing", "Of these, windows still open", labels=["kind"]
+        )
+        for kind in KINDS:
+            known.add_metric([kind], feed.kept(kind))
+            ongoing.add_metric([kind], feed.ongoing(kind))
+        yield known
+        yield ongoing
         yield GaugeMetricFamily(
             f"{PREFIX}following", "Whether the page can read Kafka", not following.trouble
         )

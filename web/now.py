@@ -8,6 +8,7 @@ import msgspec
 
 from agents.status import blindness_of, clocks_of, discord_of, findings_of, sight_of
 from app.main import app, settings
+from clickwarden.alerts.feed import Live
 from clickwarden.alerts.incidents import Incident, incidents
 from clickwarden.alerts.sight import Blindness
 from clickwarden.alerts.words import plural
@@ -106,6 +107,8 @@ class Now(msgspec.Struct):
         verdict: what is going on, in one line.
         live: incidents with an open window, the worst first (most times the threshold); at most 50.
         live_total: all of them.
+        aside: those of rules in shadow and of users who are allowed, likewise; none of them is an attack.
+        aside_total: all of them.
         timeline: the last hour.
         health: of the watcher.
         position: of the stream, to go on from with ``/api/v1/stream?last_event_id=``.
@@ -116,6 +119,8 @@ class Now(msgspec.Struct):
     verdict: Verdict
     live: list[Incident]
     live_total: int
+    aside: list[Incident]
+    aside_total: int
     timeline: Timeline
     health: Health
     position: str
@@ -123,12 +128,18 @@ class Now(msgspec.Struct):
     version: str
 
 
-def live() -> tuple[list[Incident], int]:
-    """The worst live incidents, and how many there are."""
-    users = dict.fromkeys(entry.user_id for entry in feed.worst(SHOWN))
+def worst(live: Live) -> list[Incident]:
+    """The worst of live incidents."""
+    entries = feed.worst(live, SHOWN)
+    wanted = {(entry.user_id, entry.rule) for entry in entries}
+    users = dict.fromkeys(entry.user_id for entry in entries)
     found = [incident for user_id in users for incident in incidents(feed.of(user_id))]
-    ongoing = [incident for incident in found if incident.status == "ongoing"]
-    return sorted(ongoing, key=_severity, reverse=True)[:SHOWN], feed.live
+    ongoing = [
+        incident
+        for incident in found
+        if incident.status == "ongoing" and (incident.user_id, incident.rule) in wanted
+    ]
+    return sorted(ongoing, key=_severity, reverse=True)[:SHOWN]
 
 
 def _severity(incident: Incident) -> tuple[float, int, str]:
@@ -137,12 +148,15 @@ def _severity(incident: Incident) -> tuple[float, int, str]:
 
 def look() -> Now:
     """Look at what is going on."""
-    incidents, total = live()
+    live, total = worst(feed.live), len(feed.live)
+    aside = [each for each in worst(feed.aside) if (each.rule, each.user_id) not in feed.live.users]
     health = _health()
     return Now(
-        verdict=_verdict(incidents, total, health),
-        live=incidents,
+        verdict=_verdict(live, total, health),
+        live=live,
         live_total=total,
+        aside=aside,
+        aside_total=len(feed.aside.users.keys() - feed.live.users.keys()),
         timeline=Timeline(STEP, timeline.points()),
         health=health,
         position=stream.position,

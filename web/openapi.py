@@ -9,6 +9,7 @@ from aiohttp import web
 
 from agents.status import State, Status
 from app.main import app
+from clickwarden.alerts.feed import KINDS
 from clickwarden.alerts.survey import Survey
 from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
@@ -55,6 +56,10 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "user": ({"type": "string"}, "Only of this user"),
     "category": ({"enum": list(OWASP)}, "Only of this category"),
     "status": ({"enum": list(STATUSES)}, "Only those of which this was said last"),
+    "kind": (
+        {"enum": list(KINDS)},
+        "Only attacks; or only of rules in shadow; or only of users who are allowed, but for those",
+    ),
     "since": (TIME, "Only windows that end after it; UTC where it names no zone"),
     "until": (TIME, "Only windows that begin before it"),
     "limit": (
@@ -64,7 +69,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "cursor": ({"type": "string"}, "'next' of the page before"),
     "last_event_id": ({"type": "string"}, "Position to go on from; the header Last-Event-ID goes first"),
 }
-FILTERS = ("rule", "user", "category", "status", "since", "until")
+FILTERS = ("rule", "user", "category", "status", "kind", "since", "until")
 USER_ID = {"type": "string", "minLength": 1}
 
 OPERATIONS = {

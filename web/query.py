@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from clickwarden.alerts.feed import Entry, Place
+from clickwarden.alerts.feed import KINDS, Entry, Place
 from clickwarden.detection.anomaly import STATUSES
 from clickwarden.detection.rules import OWASP
 from clickwarden.errors import ClickwardenError
@@ -32,6 +32,7 @@ class Filter:
     status: str | None = None
     since: str | None = None
     until: str | None = None
+    kind: str | None = None
 
     def __call__(self, entry: Entry) -> bool:
         """Whether an anomaly is wanted; its window must have a part of ``[since, until)``."""
@@ -40,6 +41,7 @@ class Filter:
             and (self.user is None or entry.user_id == self.user)
             and (self.category is None or entry.category == self.category)
             and (self.status is None or entry.status == self.status)
+            and (self.kind is None or entry.kind == self.kind)
             and (self.since is None or entry.window_end > self.since)
             and (self.until is None or entry.window_start < self.until)
         )
@@ -51,7 +53,7 @@ def wanted(query: Mapping[str, str]) -> Filter:
     Raises:
         QueryError: a value is not one the field may have.
     """
-    for name, values in (("category", tuple(OWASP)), ("status", STATUSES)):
+    for name, values in (("category", tuple(OWASP)), ("status", STATUSES), ("kind", KINDS)):
         if name in query and query[name] not in values:
             raise QueryError(f"{name}: {query[name]!r} must be one of {', '.join(values)}")
     return Filter(
@@ -61,6 +63,7 @@ def wanted(query: Mapping[str, str]) -> Filter:
         status=query.get("status"),
         since=_time(query, "since", up=False),
         until=_time(query, "until", up=True),
+        kind=query.get("kind"),
     )
 
 

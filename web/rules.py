@@ -6,12 +6,15 @@ from agents.status import sight_of
 from app.main import app
 from clickwarden.alerts.words import limit, owasp_label
 from clickwarden.detection.rules import Rule
+from clickwarden.times import isotime
 from web.fresh import Fresh
 from web.live import feed, suspects, workers
 from web.suspects import Close
 
 #: Users shown of a rule.
 CLOSEST = 5
+#: Seconds that a rule in shadow is looked back at.
+DAY = 86_400
 
 
 class RuleStatus(msgspec.Struct):
@@ -29,9 +32,11 @@ class RuleStatus(msgspec.Struct):
         owasp: OWASP automated threat, OAT-….
         owasp_label: its name; empty for a threat that is none of OWASP's.
         fired: anomalies known.
-        live: of these, windows still open.
+        live: of these, windows still open; without those of users who are allowed.
         closest: users who come closest in the windows that are open, at most five.
         warning: why it may never fire, in words; empty where nothing speaks against it.
+        shadow: what it finds is recorded, and nobody is told.
+        would_have_told: incidents of the last 24 h that it would have told of; None of a rule not in shadow.
     """
 
     name: str
@@ -48,6 +53,8 @@ class RuleStatus(msgspec.Struct):
     live: int
     closest: list[Close]
     warning: str
+    shadow: bool = False
+    would_have_told: int | None = None
 
 
 def rules() -> list[RuleStatus]:
@@ -75,9 +82,11 @@ def _rule(rule: Rule, watermarks: dict[int, str], warning: str) -> RuleStatus:
         owasp=rule.threat,
         owasp_label=owasp_label(rule.threat),
         fired=feed.fired(rule.name),
-        live=feed.live_of(rule.name),
+        live=(feed.aside if rule.shadow else feed.live).rules[rule.name],
         closest=suspects.closest(rule.name, CLOSEST, watermarks),
         warning=warning,
+        shadow=rule.shadow,
+        would_have_told=feed.shadowed(rule.name, isotime(app.clock.now() - DAY)) if rule.shadow else None,
     )
 
 

@@ -19,18 +19,20 @@ class Point(msgspec.Struct):
         time: their first, ISO-8601 UTC.
         clicks_per_second: records counted; None where no worker said.
         anomalies: found.
+        aside: of rules in shadow and of users who are allowed, found likewise; not among the others.
     """
 
     time: str
     clicks_per_second: float | None
     anomalies: int
+    aside: int = 0
 
 
 class _Bucket:
-    __slots__ = ("anomalies", "clicks", "until")
+    __slots__ = ("anomalies", "aside", "clicks", "until")
 
     def __init__(self) -> None:
-        self.anomalies = 0
+        self.anomalies = self.aside = 0
         self.clicks: int | None = None
         self.until = 0.0
 
@@ -54,9 +56,9 @@ class LastHour:
     ...     timeline.counted(1_600_000_000 + second, {0: 100 * second, 1: 7})
     >>> timeline.found(1_600_000_012)
     >>> for point in timeline.points(): print(point)
-    Point(time='2020-09-13T12:26:40Z', clicks_per_second=90.0, anomalies=0)
-    Point(time='2020-09-13T12:26:50Z', clicks_per_second=100.0, anomalies=1)
-    Point(time='2020-09-13T12:27:00Z', clicks_per_second=100.0, anomalies=0)
+    Point(time='2020-09-13T12:26:40Z', clicks_per_second=90.0, anomalies=0, aside=0)
+    Point(time='2020-09-13T12:26:50Z', clicks_per_second=100.0, anomalies=1, aside=0)
+    Point(time='2020-09-13T12:27:00Z', clicks_per_second=100.0, anomalies=0, aside=0)
     """
 
     def __init__(self) -> None:
@@ -72,9 +74,11 @@ class LastHour:
             bucket.clicks = (bucket.clicks or 0) + max(0, total - before)
             self._totals[partition] = max(before, total)
 
-    def found(self, time: float) -> None:
-        """Note that an anomaly was found then."""
-        self._bucket(time).anomalies += 1
+    def found(self, time: float, *, aside: bool = False) -> None:
+        """Note that an anomaly was found then; ``aside`` if nobody is told of it."""
+        bucket = self._bucket(time)
+        bucket.anomalies += not aside
+        bucket.aside += aside
 
     def points(self) -> list[Point]:
         """The last hour, oldest first; times of which nothing is known are left out."""
@@ -82,7 +86,7 @@ class LastHour:
         for old in [start for start in self._buckets if start <= newest - SPAN]:
             del self._buckets[old]
         return [
-            Point(isotime(start), bucket.rate(start, start == newest), bucket.anomalies)
+            Point(isotime(start), bucket.rate(start, start == newest), bucket.anomalies, bucket.aside)
             for start, bucket in sorted(self._buckets.items())
         ]
 

@@ -28,6 +28,7 @@ class UserWindow(msgspec.Struct):
         events: clicks counted exactly by event, most frequent first.
         distinct_products: among the clicks counted exactly; counted up to 256.
         anomaly: whether it was reported.
+        shadow, allowed: whether of a rule in shadow, and why the user was allowed to, if it was reported.
     """
 
     rule: str
@@ -42,6 +43,8 @@ class UserWindow(msgspec.Struct):
     events: dict[str, int]
     distinct_products: int
     anomaly: bool
+    shadow: bool = False
+    allowed: str = ""
 
 
 class User(msgspec.Struct):
@@ -106,18 +109,24 @@ def _windows(entries: list[Entry], row: Row | None) -> list[UserWindow]:
     for entry in entries:
         anomaly = entry.anomaly
         windows[entry.rule, entry.window_start] = UserWindow(
-            **_fields(anomaly), open=entry.ongoing, anomaly=True
+            **_fields(anomaly),
+            open=entry.ongoing,
+            anomaly=True,
+            shadow=anomaly.shadow,
+            allowed=anomaly.allowed,
         )
     for recent in row.windows if row else []:
         name = recent.rule, recent.window_start
         reported = windows.get(name)
         if reported is None or reported.open:
-            windows[name] = UserWindow(**_fields(recent), open=recent.open, anomaly=reported is not None)
+            window = windows[name] = UserWindow(**_fields(recent), open=recent.open, anomaly=False)
+            if reported is not None:
+                window.anomaly, window.shadow, window.allowed = True, reported.shadow, reported.allowed
     return sorted(windows.values(), key=lambda window: (window.window_start, window.rule), reverse=True)
 
 
 def _fields(counted: Any) -> dict[str, Any]:
-    shared = set(UserWindow.__struct_fields__) - {"open", "anomaly"}
+    shared = set(UserWindow.__struct_fields__) - {"open", "anomaly", "shadow", "allowed"}
     return {name: getattr(counted, name) for name in shared}
 
 
@@ -170,8 +179,19 @@ def _seconds(window: UserWindow) -> int:
 def _known(stories: list[Incident]) -> str:
     if not stories:
         return "never over a threshold in what is known; came close enough to one to be counted exactly"
-    ongoing = any(story.status == "ongoing" for story in stories)
-    return "over a threshold now" if ongoing else "was over a threshold"
+    ongoing = [story for story in stories if story.status == "ongoing"]
+    known = "over a threshold now" if ongoing else "was over a threshold"
+    if aside := _aside(ongoing or stories):
+        known += f", {aside}: nobody is told"
+    return known
+
+
+def _aside(stories: list[Incident]) -> str:
+    """Why nobody is told of any of them, in words; empty where somebody is."""
+    if not all(story.shadow or story.allowed for story in stories):
+        return ""
+    allowed = next((story.allowed for story in stories if story.allowed), "")
+    return f"and allowed to ({allowed})" if allowed else "of a rule in shadow"
 
 
 def _unknown() -> str:

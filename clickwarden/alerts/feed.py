@@ -5,7 +5,7 @@ import sys
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -18,6 +18,10 @@ KEEP = 20_000
 RECORD_BYTES = 64 * 1024
 #: Anomalies looked at without letting go of the event loop, which counts clicks too.
 SLICE = 250
+
+#: What an anomaly is to people: of the others nobody is told.
+Kind = Literal["attack", "shadow", "allowed"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 #: Where an anomaly stands in the list, the same whatever its status: end of its window, and id.
 Place = tuple[str, str]
@@ -42,6 +46,7 @@ class Entry(msgspec.Struct, gc=False):
     high: int
     threshold: int
     incident_id: str
+    kind: Kind
     record: msgspec.Raw
 
     @property
@@ -73,34 +78,39 @@ class News(NamedTuple):
 
 
 class Feed:
-    """One entry an ``alert_id``: what ranks higher replaces what was known; the newest windows are kept."""
+    """One entry an ``alert_id``: what ranks higher replaces what was known; the newest windows are kept.
+
+    Attributes:
+        live: the attacks whose window is open.
+        aside: the others whose window is: of rules in shadow, or of users who are allowed.
+    """
 
     def __init__(self, keep: int = KEEP) -> None:
         self._keep = keep
         self._latest: dict[str, Entry] = {}
         self._places: list[Place] = []
         self._by_user: dict[str, dict[str, Entry]] = {}
-        self._live = _Live()
+        self.live = Live()
+        self.aside = Live()
         self._fired: Counter[str] = Counter()
+        self._kinds: Counter[Kind] = Counter()
 
     def __len__(self) -> int:
         """How many anomalies are kept."""
         return len(self._latest)
 
-    @property
-    def ongoing(self) -> int:
-        """How many anomalies have an open window."""
-        return len(self._live.ranks)
+    def kept(self, kind: Kind) -> int:
+        """How many of a kind are kept."""
+        return self._kinds[kind]
 
-    @property
-    def live(self) -> int:
-        """How many users have such an anomaly, counted once for each rule."""
-        return len(self._live.users)
+    def ongoing(self, kind: Kind) -> int:
+        """How many of a kind have an open window."""
+        return self.live.kinds[kind] + self.aside.kinds[kind]
 
-    def worst(self, count: int) -> list[Entry]:
-        """At most so many anomalies whose window is open, the largest excess first, one a user and rule."""
+    def worst(self, live: "Live", count: int) -> list[Entry]:
+        """At most so many of these, the largest excess first, one a user and rule."""
         found: dict[tuple[str, str], Entry] = {}
-        for _, alert_id in reversed(self._live.ranks):
+        for _, alert_id in reversed(live.ranks):
             entry = self._latest[alert_id]
             found.setdefault((entry.rule, entry.user_id), entry)
             if len(found) == count:
@@ -111,9 +121,11 @@ class Feed:
         """How many anomalies of a rule are kept."""
         return self._fired[rule]
 
-    def live_of(self, rule: str) -> int:
-        """How many of them have an open window."""
-        return self._live.rules[rule]
+    def shadowed(self, rule: str, since: str) -> int:
+        """How many incidents a rule in shadow would have told of, in windows that end after ``since``."""
+        places = self._places[bisect_left(self._places, (since, "")) :]
+        entries = (self._latest[alert_id] for _, alert_id in places)
+        return len({entry.incident_id for entry in entries if entry.rule == rule and entry.kind == "shadow"})
 
     def of(self, user_id: str) -> list[Entry]:
         """All anomalies of a user, in no order."""
@@ -160,17 +172,22 @@ class Feed:
         """Learn what was counted of an ongoing anomaly since its record."""
         for entry in self._by_user.get(user_id, {}).values():
             if entry.ongoing and entry.rule == rule and entry.window_start == window_start:
-                self._live.discard(entry)
+                live = self._side_of(entry)
+                live.discard(entry)
                 entry.low, entry.high = max(entry.low, low), max(entry.high, high)
-                self._live.add(entry)
+                live.add(entry)
+
+    def _side_of(self, entry: Entry) -> "Live":
+        return self.live if entry.kind == "attack" else self.aside
 
     def _add(self, entry: Entry) -> None:
         self._latest[entry.alert_id] = entry
         insort(self._places, entry.place)
         self._by_user.setdefault(entry.user_id, {})[entry.alert_id] = entry
         self._fired[entry.rule] += 1
+        self._kinds[entry.kind] += 1
         if entry.ongoing:
-            self._live.add(entry)
+            self._side_of(entry).add(entry)
 
     def _forget(self, entry: Entry) -> None:
         del self._latest[entry.alert_id]
@@ -180,27 +197,51 @@ class Feed:
         if not of_user:
             del self._by_user[entry.user_id]
         _less(self._fired, entry.rule)
+        _less(self._kinds, entry.kind)
         if entry.ongoing:
-            self._live.discard(entry)
+            self._side_of(entry).discard(entry)
 
 
-class _Live:
-    """The anomalies whose window is open, in the order of how bad they are."""
+class Live:
+    """Anomalies whose window is open, in the order of how bad they are.
+
+    Attributes:
+        ranks: how bad, and which.
+        users: how many a rule and user has.
+        rules: how many a rule has.
+        kinds: how many there are of a kind.
+    """
 
     def __init__(self) -> None:
         self.ranks: list[tuple[float, str]] = []
         self.users: Counter[tuple[str, str]] = Counter()
         self.rules: Counter[str] = Counter()
+        self.kinds: Counter[Kind] = Counter()
+
+    def __len__(self) -> int:
+        """How many users have one, counted once for each rule."""
+        return len(self.users)
 
     def add(self, entry: Entry) -> None:
+        """Add one."""
         insort(self.ranks, (entry.excess, entry.alert_id))
         self.users[entry.rule, entry.user_id] += 1
         self.rules[entry.rule] += 1
+        self.kinds[entry.kind] += 1
 
     def discard(self, entry: Entry) -> None:
+        """Take one out."""
         del self.ranks[bisect_left(self.ranks, (entry.excess, entry.alert_id))]
         _less(self.users, (entry.rule, entry.user_id))
         _less(self.rules, entry.rule)
+        _less(self.kinds, entry.kind)
+
+
+def kind_of(anomaly: Anomaly) -> Kind:
+    """What an anomaly is to people."""
+    if anomaly.shadow:
+        return "shadow"
+    return "allowed" if anomaly.allowed else "attack"
 
 
 def _line(value: bytes) -> msgspec.Raw:
@@ -241,6 +282,7 @@ def _entry(anomaly: Anomaly, record: msgspec.Raw) -> Entry:
         high=anomaly.count_high,
         threshold=anomaly.threshold,
         incident_id=anomaly.incident_id,
+        kind=kind_of(anomaly),
         record=record,
     )
 

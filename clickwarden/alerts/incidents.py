@@ -48,6 +48,9 @@ class Incident(msgspec.Struct):
         caught_up: all of it was counted from a backlog, or from clicks that came late, long after it
             happened.
         corrected: some of its windows count clicks that came late.
+        shadow: its rule is in shadow: nobody is told.
+        allowed: why its user is allowed to, by what was told last of its newest window: nobody is told;
+            empty where not.
     """
 
     incident_id: str
@@ -70,6 +73,8 @@ class Incident(msgspec.Struct):
     partition: int
     caught_up: bool
     corrected: bool
+    shadow: bool = False
+    allowed: str = ""
 
 
 def incidents(entries: list[Entry]) -> list[Incident]:
@@ -104,6 +109,8 @@ def _incident(run: list[Entry]) -> Incident:
         partition=last.partition,
         caught_up=_told_first(run).caught_up,
         corrected=any(entry.status == "corrected" for entry in run),
+        shadow=last.shadow,
+        allowed=last.allowed,
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +17,19 @@ _KEY = re.compile(rb"adopted/(\d{1,9})/(\d{1,20}/\d{1,20})")
 Adoptions = dict[int, list[tuple[int, tuple[Rule, ...]]]]
 
 
-def adoptions_told(records: Iterable[AuditRecord]) -> Adoptions:
+class Told(NamedTuple):
+    """What the newest owner of each partition told of it.
+
+    Attributes:
+        rules: since when which rules are in force.
+        lists: since when which allow-list is: offsets, ascending, and the change that made it.
+    """
+
+    rules: Adoptions
+    lists: dict[int, list[tuple[int, int]]]
+
+
+def adoptions_told(records: Iterable[AuditRecord]) -> Told:
     """What the newest owner of each partition told of it.
 
     Args:
@@ -31,14 +44,19 @@ def adoptions_told(records: Iterable[AuditRecord]) -> Adoptions:
             partition, owner = int(key[1]), key[2].decode()
             if owner >= newest.get(partition, ("", b""))[0]:
                 newest[partition] = owner, record.value
-    return {partition: _read(value) for partition, (_, value) in newest.items()}
+    read = {partition: _read(value) for partition, (_, value) in newest.items()}
+    return Told(
+        {partition: rules for partition, (rules, _) in read.items()},
+        {partition: lists for partition, (_, lists) in read.items()},
+    )
 
 
-def _read(value: bytes) -> list[tuple[int, tuple[Rule, ...]]]:
+def _read(value: bytes) -> tuple[list[tuple[int, tuple[Rule, ...]]], list[tuple[int, int]]]:
     try:
-        written, since = json.loads(value)
+        written, since, *lists = json.loads(value)
         rules = [msgspec.convert(rule, Rule) for rule in written]
-        return [(offset, tuple(rules[place] for place in places)) for offset, places in since]
+        told = [(offset, tuple(rules[place] for place in places)) for offset, places in since]
+        return told, [(int(offset), int(number)) for offset, number in (lists[0] if lists else [])]
     except msgspec.ValidationError as error:
         raise SettingsError(
             f"a rule that was in force is of a newer release ({error}): verify with that one"

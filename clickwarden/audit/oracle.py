@@ -125,6 +125,7 @@ class _Hearing:
         self.repeats = 0
         self._contents: dict[tuple[str, str, int, int | None], dict[str, Any]] = {}
         self._final: dict[Case, Statement] = {}
+        self._said: dict[tuple[Case, str, str], None] = {}
         self._incidents: dict[Case, str] = {}
 
     def hear(self, record: AuditRecord) -> None:
@@ -145,6 +146,7 @@ class _Hearing:
             self.unjudged.add(said.case)
             return
         self.statuses.setdefault(said.case, set()).add(said.status)
+        self._said[said.case, said.status, said.allowed] = None
         known = self._final.get(said.case)
         if known is None or (said.status != "ongoing" and said.revision >= known.revision):
             self._final[said.case] = said
@@ -186,6 +188,9 @@ class _Hearing:
             words = (
                 f"{said.case}: expected distinct field and whether there is a share {wanted}, found {found}"
             )
+            self._find("conflicting", said.name, words)
+        elif rule and said.shadow != rule.shadow:
+            words = f"{said.case}: expected shadow {rule.shadow}, found {said.shadow}"
             self._find("conflicting", said.name, words)
 
     def _weigh(self, said: Statement) -> None:
@@ -240,21 +245,33 @@ class _Hearing:
                 self._measure(final, count.total)
             elif final.high < count.told.count:
                 self._miss(final, count.told.count, f"at most {final.high}")
+        self._allow()
         for run in self._runs():
             for case, incident in self._incidents_of(run).items():
                 if self._incidents[case] != incident:
                     words = f"{case}: expected incident {incident}, found {self._incidents[case]}"
                     self._find("conflicting", _alert_id(case), words)
 
+    def _allow(self) -> None:
+        """Whether each user was allowed to, where that was said, and nobody else."""
+        for case, status, allowed in self._said:
+            if case not in self.over:
+                continue  # invented
+            may = self.truth.allowed(case, status, exact=self._plain(case))
+            if allowed not in may:
+                words = f"{case}: expected allowed {' or '.join(map(repr, sorted(may)))}, found {allowed!r}"
+                self._find("conflicting", _alert_id(case), f"{words} ({status})")
+
     def _runs(self) -> Iterator[list[Case]]:
         """Cases of one user under one rule whose windows overlap or adjoin one another.
 
-        A rule that is given windows of another length or slide is another one here.
+        A rule that is given windows of another length or slide, or goes into or out of shadow, is another
+        one here.
         """
-        by_rule: dict[tuple[int, str, str, int, int], list[Case]] = {}
+        by_rule: dict[tuple[int, str, str, bool, int, int], list[Case]] = {}
         for case in sorted(self._incidents):
             if rule := self.truth.rule(case):
-                key = case.partition, case.rule, case.user_id, rule.window, rule.slide
+                key = case.partition, case.rule, case.user_id, rule.shadow, rule.window, rule.slide
                 by_rule.setdefault(key, []).append(case)
         for (*_, size, _), (first, *cases) in by_rule.items():
             run = [first]

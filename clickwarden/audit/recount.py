@@ -9,9 +9,9 @@ click, and the memory of every user of every open window.
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
 
 from clickwarden.audit.accounts import Account
+from clickwarden.audit.allowed import Lists, Standing
 from clickwarden.audit.excuses import NOTHING, Missed, Place, names
 from clickwarden.audit.reading import AuditRecord, Click, Ignored, Reader
 from clickwarden.audit.tally import Case, Count, Tally, slide_of
@@ -34,6 +34,7 @@ class Recount:
             given. What came before it is lost to the recount, so windows it
             may have reached into are not judged.
         schemas: finds a schema of the topic's registry by its number; None where that knows none.
+        lists: the allow-lists, and since which offset a partition is told of by which.
 
     Attributes:
         accepted: clicks that every rule they match counted in time.
@@ -55,9 +56,11 @@ class Recount:
         adoptions: Mapping[int, Sequence[tuple[int, Sequence[Rule]]]] | None = None,
         compacted: bool = False,
         schemas: Callable[[int], Schema | None] | None = None,
+        lists: tuple[Lists, Mapping[int, Sequence[tuple[int, int]]]] | None = None,
     ) -> None:
         self._rules = list(rules)
         self._adoptions = adoptions or {}
+        self._lists, self._told_lists = lists or (Lists(), {})
         self.begins = begins or {}
         self.accepted = self.late = self.excused = self.uncounted = self.rejected = self.ignored = 0
         self.further = 0
@@ -71,7 +74,10 @@ class Recount:
 
     def _partition(self, number: int) -> "_Partition":
         adoptions = self._adoptions.get(number) or [(0, self._rules)]
-        return _Partition(number, self.begins.get(number, 0), adoptions, self._settings.max_suspects)
+        told = self._told_lists.get(number, ())
+        standing = Standing(told, self._settings.lateness, self._settings.idle_timeout)
+        begin = self.begins.get(number, 0)
+        return _Partition(number, begin, adoptions, standing, self._settings.max_suspects)
 
     def add(self, number: int, records: Iterable[AuditRecord]) -> list[list[str]]:
         """Count the records that come next in this partition.
@@ -84,6 +90,7 @@ class Recount:
 
     def _add(self, partition: "_Partition", record: AuditRecord) -> list[str]:
         partition.adopt(record.offset)
+        partition.standing.reach(record, partition.newest, partition.watermark, partition.crossings)
         partition.end = record.offset + 1
         partition.records += 1
         partition.born = min(partition.born, record.timestamp / 1000.0)
@@ -185,6 +192,16 @@ class Recount:
         tally = self._tally(case)
         return tally.crossed(case) if tally else None
 
+    def allowed(self, case: Case, status: str, *, exact: bool) -> set[str]:
+        """What may be said of whether the user was allowed to; one thing, as a rule (:class:`Standing`)."""
+        rule, standing = self.rule(case), self._partitions[case.partition].standing
+        end, crossed = case.window + (rule.window if rule else 0), self.crossed(case)
+        if status == "ongoing":
+            numbers = standing.ongoing(case.window, crossed, exact=exact)
+        else:
+            numbers = standing.closed(end, crossed) if status == "closed" else standing.corrected(end)
+        return {self._lists.reason(number, case.user_id, case.window) for number in numbers}
+
     def leaders(self, number: int, rule: str, windows: int) -> list[tuple[str, int, int]]:
         """Who has most clicks in the last windows of a rule in a partition, the oldest window first.
 
@@ -219,9 +236,15 @@ class _Partition:
     """
 
     def __init__(
-        self, number: int, begin: int, adoptions: Sequence[tuple[int, Sequence[Rule]]], max_suspects: int
+        self,
+        number: int,
+        begin: int,
+        adoptions: Sequence[tuple[int, Sequence[Rule]]],
+        standing: Standing,
+        max_suspects: int,
     ) -> None:
         self.number = number
+        self.standing = standing
         self._max_suspects = max_suspects
         self.begin = self.end = begin
         self.records = 0
@@ -231,7 +254,7 @@ class _Partition:
         self.now = -math.inf
         self._time = -math.inf
         self.tallies: list[Tally] = []
-        self._crossings = count()
+        self.crossings = 0
         # Whatever was counted before the first is told of, it was by that.
         self._ahead = deque([(-1, adoptions[0][1]), *adoptions[1:]])
         self.adopt(begin)
@@ -267,8 +290,13 @@ class _Partition:
             for tally in self.tallies:
                 if tally.name == rule.name:
                     tally.until = min(tally.until, since)
-            tally = Tally(self.number, rule, since, self._crossings, self._max_suspects, lost=lost)
+            tally = Tally(self.number, rule, since, self._cross, self._max_suspects, lost=lost)
             self.tallies.append(tally)
+
+    def _cross(self) -> int:
+        """The number of one more who goes over a threshold."""
+        self.crossings += 1
+        return self.crossings - 1
 
     def _next(self, slide: int) -> float:
         """Start of the next window, of which one begins every so many seconds."""

@@ -29,6 +29,8 @@ class Statement:
     distinct: str
     share: tuple[float, float] | None
     incident: str
+    shadow: bool
+    allowed: str
     content: dict[str, Any]
 
     @classmethod
@@ -57,6 +59,8 @@ class Statement:
             distinct=str(anomaly.get("distinct") or ""),
             share=None if None in shares else (float(shares[0]), float(shares[1])),
             incident=str(anomaly.get("incident_id", "")),
+            shadow=anomaly.get("shadow", False) is True,
+            allowed=str(anomaly.get("allowed", "")),
             content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
         )
 

@@ -1,7 +1,7 @@
 """Accounts by window and user, of one rule in one partition."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ class Tally:
         partition: int,
         rule: Rule,
         since: float,
-        crossings: Iterator[int],
+        cross: Callable[[], int],
         max_suspects: int,
         *,
         lost: bool,
@@ -63,7 +63,7 @@ class Tally:
         self.whole_from = math.inf if lost else -math.inf
         self._partition, self._max_suspects = partition, max_suspects
         self._in_time: dict[int, dict[str, Account]] = {}
-        self._crossings = crossings
+        self._cross = cross
         self._crossed: dict[tuple[int, str], int] = {}
         self._late: dict[int, dict[str, list[tuple[float, Click]]]] = {}
         self._nothing = account_of(rule)
@@ -94,7 +94,7 @@ class Tally:
         if account is None:
             account = users[click.user] = account_of(self.rule)
         if account.add(click):
-            self._crossed[start, click.user] = next(self._crossings)
+            self._crossed[start, click.user] = self._cross()
 
     def count_late(self, click: Click, start: int, came: float) -> None:
         """Count a click that came, by Kafka's clock, when its window was closed."""

@@ -20,10 +20,12 @@ class Adoption(NamedTuple):
 
 
 class _Adoptions(msgspec.Struct, array_like=True):
-    """Each rule once; and of each offset, the places of its rules among them."""
+    """Each rule once; of each offset, the places of its rules among them; and of each, the allow-list."""
 
     rules: list[Rule]
     since: list[tuple[int, list[int]]]
+    # Not from releases that know none.
+    allow_lists: list[tuple[int, int]] = []
 
 
 def adoptions_of(detection: Detection, known: Sequence[Adoption]) -> list[Adoption]:
@@ -45,13 +47,23 @@ def adoptions_of(detection: Detection, known: Sequence[Adoption]) -> list[Adopti
     return (adopted + planned)[-KEPT:]
 
 
-def dump(adoptions: Sequence[Adoption]) -> bytes:
+def lists_of(detection: Detection, known: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """All adoptions of an allow-list: offsets, and the change that made what is in force from there on."""
+    allowing = detection.allowing
+    position = min([detection.next_offset or 0, *(offset for offset, _ in allowing.changes)])
+    adopted = [(offset, number) for offset, number in known if offset < position]
+    if not adopted or adopted[-1][1] != allowing.number:
+        adopted.append((position, allowing.number))
+    return (adopted + allowing.changes)[-KEPT:]
+
+
+def dump(adoptions: Sequence[Adoption], allow_lists: Sequence[tuple[int, int]] = ()) -> bytes:
     """What is told of a partition, as JSON."""
     places: dict[Rule, int] = {}
     since = [
         (offset, [places.setdefault(rule, len(places)) for rule in rules]) for offset, rules in adoptions
     ]
-    return msgspec.json.encode(_Adoptions(list(places), since))
+    return msgspec.json.encode(_Adoptions(list(places), since, list(allow_lists)))
 
 
 def load(value: bytes) -> list[Adoption]:
@@ -72,6 +84,15 @@ def load(value: bytes) -> list[Adoption]:
     return found
 
 
+def load_lists(value: bytes) -> list[tuple[int, int]]:
+    """What was told of a partition's allow-lists.
+
+    Raises:
+        msgspec.MsgspecError: as :func:`load`.
+    """
+    return msgspec.json.decode(value, type=_Adoptions).allow_lists
+
+
 class AdoptionRows:
     """What the owners of each partition told of it; the newest owner is right."""
 
@@ -89,8 +110,15 @@ class AdoptionRows:
     @property
     def last(self) -> Mapping[int, Adoption | None]:
         """The last adoption of each partition, by its newest owner; None where a newer release tells it."""
-        newest = {number: rows[max(rows)] for number, rows in sorted(self._rows.items()) if rows}
-        return {number: _last(row) for number, row in newest.items()}
+        return {number: _last(row) for number, row in self._newest()}
+
+    @property
+    def last_lists(self) -> Mapping[int, tuple[int, int]]:
+        """Since which offset, likewise, a partition has its allow-list, and the change that made it, or 0."""
+        return {number: _last_list(row) for number, row in self._newest()}
+
+    def _newest(self) -> list[tuple[int, bytes]]:
+        return [(number, rows[max(rows)]) for number, rows in sorted(self._rows.items()) if rows]
 
     def older(self, partition: int, owner: str) -> dict[str, bytes]:
         """What owners before this one told of a partition."""
@@ -102,3 +130,10 @@ def _last(row: bytes) -> Adoption | None:
         return load(row)[-1]
     except msgspec.MsgspecError:
         return None
+
+
+def _last_list(row: bytes) -> tuple[int, int]:
+    try:
+        return (load_lists(row) or [(0, 0)])[-1]
+    except (UnicodeError, RecursionError, msgspec.MsgspecError):
+        return 0, 0

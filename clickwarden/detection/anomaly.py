@@ -54,6 +54,10 @@ class Anomaly(msgspec.Struct, kw_only=True):
         share_low: of the clicks, certainly at least this share has the events that the rule wants a share of,
             0 to 1, as it was when ``count`` was; null where the rule wants none.
         share_high: certainly at most this share.
+        shadow: the rule was in shadow when the window opened: recorded, and nobody is told.
+        allowed: why the user may go over thresholds, in the words of who allowed it, by the allow-list in
+            force at the offset where this is told: recorded, and nobody is told. Empty where the user is
+            not on it, or the entry had expired before the window began.
     """
 
     alert_id: str
@@ -83,6 +87,8 @@ class Anomaly(msgspec.Struct, kw_only=True):
     distinct: str | None = None
     share_low: float | None = None
     share_high: float | None = None
+    shadow: bool = False
+    allowed: str = ""
 
     @property
     def rank(self) -> tuple[int, int]:

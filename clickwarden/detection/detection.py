@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clickwarden.detection.allowing import Allowing
 from clickwarden.detection.anomaly import Anomaly, Status, alert_id
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clock import Delays, EventClock, Passage
@@ -103,6 +104,7 @@ class Detection:
         rule_windows: one a rule in effect, and one a rule that was changed or
             removed while windows of it are open.
         changes: rules to put into effect, and the offset from which on.
+        allowing: who is told of to nobody.
     """
 
     def __init__(self, partition: int, rules: Sequence[Rule], parameters: Parameters) -> None:
@@ -119,6 +121,7 @@ class Detection:
         self.rejected: dict[str, int] = {}
         self.rule_windows = [RuleWindows(rule) for rule in rules]
         self.changes: list[tuple[int, tuple[Rule, ...]]] = []
+        self.allowing = Allowing()
         self._parameters = parameters
 
     def advance(self, next_offset: int) -> None:
@@ -157,7 +160,9 @@ class Detection:
         """Put into effect what is planned up to ``offset``; returns the offset of the next change, if any."""
         while self.changes and self.changes[0][0] <= offset:
             self._change(self.changes.pop(0)[1])
-        return self.changes[0][0] if self.changes else None
+        following = [change for change, _ in self.changes[:1]]
+        allowing = self.allowing.adopt(offset)
+        return min(following if allowing is None else [*following, allowing], default=None)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -232,6 +237,7 @@ class Detection:
         anomalies = [
             anomaly_of(self.partition, "ongoing", one.window, one.user_id, one.suspect) for one in found
         ]
+        self.allowing.mark(anomalies)
         over = self._tell([closing.window for closing in closings])
         by_silence = {one.click for one in late if one.start + one.ruled.rule.window > watermarks[one.click]}
         return Findings(missed, uncounted, len(by_silence), anomalies + over.anomalies, over.closed)
@@ -338,6 +344,7 @@ class Detection:
             )
             for window, correction in self.closed.corrections(self.clock.now)
         ]
+        self.allowing.mark(anomalies)
         self.rule_windows = [ruled for ruled in self.rule_windows if not self._retired(ruled)]
         return Findings({}, {}, 0, anomalies, closed)
 
@@ -389,6 +396,7 @@ def anomaly_of(
         reasons=list(_reasons(rule, suspect, events)),
         partition=partition,
         revision=revision,
+        shadow=rule.shadow,
     )
 
 

@@ -12,8 +12,8 @@ class Incidents:
     """Gives each user over the threshold in a window the incident that the window is part of.
 
     An incident goes on in every window that overlaps or adjoins one of its
-    own, until the rule is given windows of another length or slide, and is
-    named after the one that it was first seen in: what was said once stays.
+    own, until the rule is given windows of another length or slide, or goes into
+    or out of shadow, and is named after the one that it was first seen in: what was said once stays.
     Where two come to adjoin each other, the earlier one goes on.
 
     What is open, or was closed so shortly that a click in time can adjoin it,

@@ -1,15 +1,16 @@
-"""The rules in force, and how they came to be: what the rules topic holds, change by change."""
+"""The rules and the allow-list in force, and how they came to be: the rules topic, change by change."""
 
 from collections.abc import Sequence
 
 import msgspec
 
+from clickwarden.detection.allowlist import Allowance, AllowList, Members
 from clickwarden.detection.rules import Rule, by_name
 from clickwarden.detection.ruletest import Draft
 
 
 class Change(msgspec.Struct, kw_only=True, frozen=True):
-    """One change: all rules as they are from now on.
+    """One change: all rules as they are from now on, and what becomes another on the allow-list.
 
     Attributes:
         number: of the change, from 1; one that is not the next number came
@@ -21,6 +22,8 @@ class Change(msgspec.Struct, kw_only=True, frozen=True):
         who: did it.
         when: ISO-8601 UTC.
         why: in the words of who did it.
+        disallow: :class:`Members` that are on the allow-list no more.
+        allow: each an :class:`Allowance`, as JSON; one that a release cannot read is left out by it.
     """
 
     number: int
@@ -30,6 +33,8 @@ class Change(msgspec.Struct, kw_only=True, frozen=True):
     who: str
     when: str
     why: str = ""
+    disallow: list[Members] = []
+    allow: list[msgspec.Raw] = []
 
 
 class _Name(msgspec.Struct):
@@ -44,12 +49,14 @@ class Edition(msgspec.Struct, frozen=True):
         drafts: the rules, with their tests, also those that are disabled.
         rules: those in force.
         unreadable: why a rule cannot be read, by its name.
+        allow_list: number of the change that made the allow-list as it is; 0 where none has.
     """
 
     change: Change
     drafts: tuple[Draft, ...]
     rules: tuple[Rule, ...]
     unreadable: dict[str, str]
+    allow_list: int = 0
 
     def is_of(self, drafts: Sequence[Draft]) -> bool:
         """Whether these rules with their tests, all of them in force, are what it says."""
@@ -85,12 +92,14 @@ class Rulebook:
 
     Attributes:
         editions: the changes, the first first.
-        rules: those in force by the last; the same object until there is another.
+        rules: those in force by the last.
+        allow_list: the allow-list as of all of them.
     """
 
     def __init__(self) -> None:
         self.editions: list[Edition] = []
         self.rules: tuple[Rule, ...] = ()
+        self.allow_list = AllowList()
 
     @property
     def number(self) -> int:
@@ -108,14 +117,22 @@ class Rulebook:
         if change.number != self.number + 1:
             return None
         edition = edition_of(change)
+        try:
+            allowances = [msgspec.json.decode(raw, type=Allowance) for raw in change.allow]
+            self.allow_list.take(change.number, change.disallow, allowances)
+        except (ValueError, msgspec.MsgspecError) as error:
+            edition.unreadable["(allow-list)"] = str(error)
+        edition = msgspec.structs.replace(edition, allow_list=self.allow_list.number)
         self.editions.append(edition)
         self.rules = edition.rules
         return edition
 
-    def numbered(self, rules: Sequence[Rule]) -> int:
-        """The newest change by which these are the rules in force; 0 where there is none."""
+    def numbered(self, rules: Sequence[Rule], allow_list: int) -> int:
+        """The newest change by which these are the rules and the allow-list in force; 0: there is none."""
         wanted = by_name(rules)
         found = (
-            edition.change.number for edition in reversed(self.editions) if by_name(edition.rules) == wanted
+            edition.change.number
+            for edition in reversed(self.editions)
+            if edition.allow_list == allow_list and by_name(edition.rules) == wanted
         )
         return next(found, 0)

@@ -39,7 +39,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     begins at each multiple of ``slide`` since the epoch, so that they overlap;
     without it at each multiple of ``window``. ``events`` empty means every click
     matches, if it fulfils what ``where`` says of its fields
-    (:mod:`~clickwarden.detection.clauses`).
+    (:mod:`~clickwarden.detection.clauses`). What a rule in ``shadow`` finds is
+    recorded and tells nobody.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     count: str | msgspec.UnsetType = msgspec.UNSET
     share: str | msgspec.UnsetType = msgspec.UNSET
     at_least: float | msgspec.UnsetType = msgspec.UNSET
+    shadow: bool = False
 
     def __hash__(self) -> int:
         """Of what most rules differ in."""
@@ -144,8 +146,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return max(WIDTH_MIN, 1 << (share - 1).bit_length())
 
     def alike(self, other: "Rule") -> bool:
-        """Whether it has the name and the windows of the other, which it may have been before a change."""
-        return (self.name, self.window, self.step) == (other.name, other.window, other.step)
+        """Whether it has name, windows and shadow of the other, which it may have been before a change."""
+        mine, theirs = ((rule.name, rule.window, rule.step, rule.shadow) for rule in (self, other))
+        return mine == theirs
 
     @property
     def level(self) -> int:

@@ -100,6 +100,9 @@ class _Snapshot(msgspec.Struct, array_like=True):
     uncounted: int = 0
     closed: list[_ClosedWindow] = []
     forgotten: dict[str, list[tuple[int, int]]] = {}
+    # Since version 5.
+    allow_list: int = 0
+    allow_lists: list[tuple[int, int]] = []
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -168,6 +171,8 @@ def dump(detection: Detection) -> bytes:
             for window in detection.closed
         ],
         forgotten={rule: spans.bounds for rule, spans in detection.closed.forgotten.items()},
+        allow_list=detection.allowing.number,
+        allow_lists=detection.allowing.changes,
     )
     return _encoder.encode(snapshot)
 
@@ -263,6 +268,7 @@ def _restore(
             _take_over(ruled)
         detection.rule_windows.append(ruled)
     detection.changes = snapshot.changes
+    detection.allowing.number, detection.allowing.changes = snapshot.allow_list, snapshot.allow_lists
     detection.uncounted = snapshot.uncounted
     _restore_clock(detection, snapshot)
     for rule, bounds in snapshot.forgotten.items():

@@ -44,7 +44,7 @@ def producer(settings: Settings, outbox: str) -> list[Right]:
 
 
 def author(settings: Settings) -> list[Right]:
-    """What ``rules put`` and ``rules disable`` need."""
+    """What ``rules put``, ``rules disable``, ``allow add`` and ``allow remove`` need."""
     return [*_on_topics("Read", settings.rules_topic), *_on_topics("Write", settings.rules_topic)]
 
 
@@ -68,8 +68,9 @@ def table() -> str:
         ),
         "`inspect`": reader(settings.clicks_topic),
         "`alerts`": reader(settings.anomalies_topic, settings.status_topic),
-        "`rules list`, `rules history`": reader(settings.rules_topic),
-        "`rules put`, `rules disable`": author(settings),
+        "`rules list`, `rules history`, `allow list`": reader(settings.rules_topic),
+        "`rules list` with a rule in shadow": reader(settings.anomalies_topic),
+        "`rules put`, `rules disable`, `allow add`, `allow remove`": author(settings),
     }
     rows = ["| who | right | on |", "|---|---|---|"]
     for role, rights in roles.items():

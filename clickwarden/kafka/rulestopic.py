@@ -1,4 +1,4 @@
-"""The rules topic: changes of the rules, and since which offset each partition is counted by which."""
+"""The rules topic: changes of rules and allow-list, and since which offset a partition goes by which."""
 
 import asyncio
 import logging
@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from clickwarden.detection.adoption import AdoptionRows
+from clickwarden.detection.allowlist import Allowance, Members
 from clickwarden.detection.rulebook import Change, Edition, Rulebook
 from clickwarden.detection.ruletest import Draft
 from clickwarden.errors import ClickwardenError, SettingsError
@@ -24,8 +25,10 @@ log = logging.getLogger(__name__)
 
 #: Between two looks whether the rules have changed.
 PAUSE_SECONDS = 0.2
-#: Largest change: the rules of a file, each with all names of its events.
+#: Largest change: the rules of a file, each with all names of its events; or some 100,000 networks allowed.
 CHANGE_BYTES = 4 * 1024 * 1024
+#: Of these, what Kafka adds to a record left out.
+MOST_BYTES = CHANGE_BYTES - 4096
 #: Pause before Kafka is tried again.
 RETRY_SECONDS = 1.0
 
@@ -109,12 +112,18 @@ class RulesTopic:
             BrokerError, AccessError: as :meth:`read`.
         """
         settings, needed = self._settings, roles.author(self._settings)
+        value = msgspec.json.encode(change)
+        if len(value) > MOST_BYTES:
+            raise SettingsError(
+                f"this change has {len(value):,} bytes, and the rules topic takes {MOST_BYTES:,} at once; "
+                "make it in several parts"
+            )
         await rights.check(settings, needed)
         producer = AIOKafkaProducer(**settings.client_options(), acks="all", max_request_size=CHANGE_BYTES)
         key = f"change/{change.number}/{uuid4().hex}".encode()
         try:
             await producer.start()
-            await producer.send_and_wait(settings.rules_topic, msgspec.json.encode(change), key, 0)
+            await producer.send_and_wait(settings.rules_topic, value, key, 0)
         except KafkaError as error:
             raise await rights.explain(settings, needed, error) from None
         finally:
@@ -184,6 +193,8 @@ def change_of(
     who: str,
     why: str,
     now: float,
+    disallow: Sequence[Members] = (),
+    allow: Sequence[Allowance] = (),
 ) -> Change:
     """The next change: these are the rules, but for those that are disabled, ``now`` in epoch seconds."""
     return Change(
@@ -194,4 +205,6 @@ def change_of(
         who=who,
         when=isotime(now),
         why=why,
+        disallow=list(disallow),
+        allow=[msgspec.Raw(msgspec.json.encode(each)) for each in allow],
     )

@@ -3,6 +3,7 @@
 import asyncio
 
 from clickwarden.audit.adoptions import adoptions_told
+from clickwarden.audit.allowed import Lists
 from clickwarden.audit.excuses import excuses
 from clickwarden.audit.oracle import Judgement, judge
 from clickwarden.audit.recount import Recount
@@ -19,10 +20,12 @@ async def _verdict(settings: Settings) -> Judgement:
     async with reader(settings, settings.late_topic) as consumer:
         late = [record async for _, run in to_end(consumer) for record in run]
     async with reader(settings, settings.rules_topic) as consumer:
-        adoptions = adoptions_told([record async for _, run in to_end(consumer) for record in run])
+        changes = [record async for _, run in to_end(consumer) for record in run]
+    told = adoptions_told(changes)
     begins = dict.fromkeys(range(settings.partitions), 0)
     excused = excuses(late, settings.clicks_topic)
-    truth = Recount(settings, (), excused, begins, adoptions=adoptions)
+    lists = Lists(changes), told.lists
+    truth = Recount(settings, (), excused, begins, adoptions=told.rules, lists=lists)
     async with reader(settings, settings.clicks_topic) as consumer:
         async for number, run in to_end(consumer):
             truth.add(number, run)

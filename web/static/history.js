@@ -2,12 +2,12 @@
 
 import { load } from "./connection.js";
 import { byId, element, Rows, write } from "./element.js";
-import { count, crossing, head, origin, status, threat } from "./incident.js";
+import { count, crossing, head, marks, origin, status, threat } from "./incident.js";
 import { number, plural, ruleLink, userLink, visible } from "./text.js";
 import { span } from "./time.js";
 
 const LIMIT = 50;
-const FILTERS = ["rule", "user", "category", "status", "since", "until"];
+const FILTERS = ["rule", "user", "category", "status", "kind", "since", "until"];
 
 const asked = new URLSearchParams(location.search);
 const filters = new URLSearchParams(FILTERS.filter((name) => asked.get(name)).map((name) => [name, asked.get(name)]));
@@ -53,16 +53,12 @@ const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
     "div",
     { className: "who" },
     userLink(each.user_id),
+    ...marks(each),
     element("small", {}, ...visible(each.reasons.join("; "))),
   ),
   element("div", {}, ruleLink(each.rule), element("small", {}, threat(each))),
   ...count(each.count_low, each.count_high, each.threshold),
-  element(
-    "div",
-    {},
-    status(each.status),
-    element("small", {}, [crossing(each), origin(each)].filter(Boolean).join(" ")),
-  ),
+  element("div", {}, status(each), element("small", {}, [crossing(each), origin(each)].filter(Boolean).join(" "))),
 ]);
 
 function show({ anomalies, total, next, state, detail }) {

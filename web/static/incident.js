@@ -2,7 +2,7 @@
 
 import { element } from "./element.js";
 import { interval, scale, spark } from "./picture.js";
-import { category, multiple, number, plural, range, ruleLink, userLink } from "./text.js";
+import { category, multiple, number, plural, range, ruleLink, userLink, visible } from "./text.js";
 import { at, duration, since } from "./time.js";
 
 export const cell = (className, ...children) => element("div", { className }, ...children);
@@ -23,7 +23,16 @@ export function count(low, high, threshold) {
 // Category and OWASP automated threat.
 export const threat = (each) => `${category(each.category)}, ${each.owasp} ${each.owasp_label ?? ""}`.trim();
 
-export const status = (name) => element("span", { className: `status ${name}` }, name);
+export const status = (record) =>
+  element("span", { className: `status ${isAside(record) ? "aside-from" : record.status}` }, record.status);
+
+// What nobody is told of, in words and with a shape of its own.
+export const isAside = (record) => Boolean(record.shadow || record.allowed);
+
+export const marks = (record) => [
+  ...(record.shadow ? [element("span", { className: "aside" }, "shadow")] : []),
+  ...(record.allowed ? [element("span", { className: "aside" }, "allowed: ", ...visible(record.allowed))] : []),
+];
 
 const STATUSES = ["ongoing", "closed", "corrected"];
 
@@ -44,7 +53,7 @@ export function incident(each) {
   const ongoing = each.status === "ongoing";
   const lasted = (Date.parse(each.until) - Date.parse(each.since)) / 1000;
   return [
-    cell("who", userLink(each.user_id), small("rule ", ruleLink(each.rule), ` · ${threat(each)}`)),
+    cell("who", userLink(each.user_id), small("rule ", ruleLink(each.rule), ` · ${threat(each)}`), ...marks(each)),
     ...count(each.count_low, each.count_high, allowed(each)),
     cell("sparkline", spark(each.spark, each.threshold)),
     cell(
@@ -53,7 +62,7 @@ export function incident(each) {
       " ",
       small(ongoing ? since(each.since) : `for ${duration(lasted)}`),
       small(
-        status(each.status),
+        status(each),
         `, ${plural(each.windows, "window")}`,
         each.corrected ? ", corrected" : "",
         each.caught_up ? ", from a backlog" : "",

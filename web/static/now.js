@@ -2,7 +2,7 @@
 
 import { follow, get, notice } from "./connection.js";
 import { byId, element, fill, Rows, write } from "./element.js";
-import { allowed, crossing, head, incident, rank, status, threat } from "./incident.js";
+import { allowed, crossing, head, incident, isAside, marks, rank, status, threat } from "./incident.js";
 import { interval, lamp } from "./picture.js";
 import { offer } from "./survey.js";
 import { certainty, multiple, number, plural, range, rate, ruleLink, userLink } from "./text.js";
@@ -99,6 +99,8 @@ function headline(state) {
 function story(state) {
   if (!connected) return ["What follows was known at ", at(answer.time), ". The page goes on asking."];
   if (state === "unknown") return [answer.verdict.text];
+  if (state === "quiet" && !hidden() && answer.aside_total)
+    return [`Of ${plural(answer.aside_total, "user")} over a threshold nobody is told: in shadow, or allowed.`];
   if (state === "quiet")
     return [hidden() ? `Somebody over a threshold may go unseen: ${hidden()}.` : "Nobody is over a threshold."];
   if (state === "blind") return ["Nobody is known to be over a threshold, and whoever is would not be seen."];
@@ -156,13 +158,13 @@ function showVerdict() {
   fill(byId("headline"), [state, connected, live_total, worst()?.user_id, health.blindness?.share, hidden()], () =>
     headline(state),
   );
-  fill(byId("story"), [state, connected, worst(), verdict.text, hidden()], () => story(state));
+  fill(byId("story"), [state, connected, worst(), verdict.text, hidden(), answer.aside_total], () => story(state));
   fill(
     byId("facts"),
     {
       state,
       incident: worst(),
-      last: [...found.values()].at(-1),
+      last: [...found.values()].findLast((each) => !isAside(each)),
       trouble: health.impaired,
       duty: duty(health),
       clicks: health.clicks_per_second,
@@ -215,10 +217,11 @@ function showBlindness() {
 
 const timeline = new Timeline(byId("timeline"));
 const incidents = new Rows(byId("incidents"), "li", "incident_id", incident);
+const aside = new Rows(byId("aside-incidents"), "li", "incident_id", incident);
 const log = new Rows(byId("log"), "li", "alert_id", (each) => [
   at(each.emitted_at),
-  status(each.status),
-  element("span", { className: "who" }, userLink(each.user_id)),
+  status(each),
+  element("span", { className: "who" }, userLink(each.user_id), ...marks(each)),
   element(
     "span",
     { className: "what" },
@@ -241,6 +244,16 @@ function showIncidents() {
   return incidents.show(live.slice(0, ROWS), AT_ONCE);
 }
 
+function showAside() {
+  const { aside: shown, aside_total } = answer;
+  byId("aside").hidden = !shown.length;
+  write(
+    byId("aside-shown"),
+    aside_total > shown.length ? `the first ${shown.length} of ${number(aside_total)}` : number(aside_total),
+  );
+  return aside.show(shown.slice(0, ROWS), AT_ONCE);
+}
+
 function showLog() {
   byId("empty").hidden = !looked || found.size > 0;
   write(
@@ -254,7 +267,7 @@ function showLog() {
 
 const showHealth = () => showWatcher(answer);
 
-const ALL = [showVerdict, showBlindness, showTimeline, showIncidents, showLog, showHealth];
+const ALL = [showVerdict, showBlindness, showTimeline, showIncidents, showAside, showLog, showHealth];
 
 let announced = { state: "", at: -Infinity };
 
@@ -269,8 +282,10 @@ function announce(state) {
 }
 
 // What the stream says once a second comes too late for a verdict that has just changed.
-function hasten({ status }) {
+function hasten(record) {
+  const { status } = record;
   const { state } = answer?.verdict ?? {};
+  if (isAside(record) && status === "ongoing") return;
   if (
     (state === "quiet" && status === "ongoing") ||
     (state === "attack" && status === "closed" && answer.live_total <= 1)

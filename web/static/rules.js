@@ -25,6 +25,16 @@ const rules = new Rows(byId("rules"), "li", "name", (rule) => [
   element("h2", {}, `${rule.words.charAt(0).toUpperCase()}${rule.words.slice(1)}`),
   element("p", {}, rule.description),
   element("p", { className: "about" }, element("code", {}, rule.name), ` · ${threat(rule)}`),
+  ...(rule.shadow
+    ? [
+        element(
+          "p",
+          {},
+          element("span", { className: "aside" }, "shadow"),
+          ` Nobody is told. It would have told of ${plural(rule.would_have_told, "incident")} in the last 24 h.`,
+        ),
+      ]
+    : []),
   ...(rule.warning ? [element("p", { className: "warning" }, rule.warning)] : []),
   element(
     "p",
@@ -34,7 +44,9 @@ const rules = new Rows(byId("rules"), "li", "name", (rule) => [
       { href: `/history?${new URLSearchParams({ rule: rule.name })}` },
       `${plural(rule.fired, "anomaly", "anomalies")} known`,
     ),
-    rule.live ? element("span", { className: "status ongoing" }, `${number(rule.live)} now`) : " · nobody over it now",
+    rule.live
+      ? element("span", { className: rule.shadow ? "status closed" : "status ongoing" }, `${number(rule.live)} now`)
+      : " · nobody over it now",
   ),
   rule.closest.length
     ? element("h3", {}, "Closest in the open windows")

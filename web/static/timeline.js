@@ -2,7 +2,7 @@
 // for one moment.
 
 import { byId, svg, write } from "./element.js";
-import { plural, rate, sum } from "./text.js";
+import { number, plural, rate, sum } from "./text.js";
 import { minute, moment, present } from "./time.js";
 
 // What is shown, and the distance of its labels: the shortest that holds all points.
@@ -17,6 +17,7 @@ const BASE = ABOVE + CLICKS;
 const FLOOR = BASE + GAP + ANOMALIES;
 
 const anomalies = (count) => plural(count, "anomaly", "anomalies");
+const told = (count, aside) => `${anomalies(count)}${aside ? ` · ${number(aside)} told to nobody` : ""}`;
 
 export class Timeline {
   #points = [];
@@ -38,7 +39,7 @@ export class Timeline {
     node.addEventListener("keydown", (event) => this.#press(event));
   }
 
-  // `points`: {time, clicks_per_second, anomalies}, each `step` seconds long, oldest first.
+  // `points`: {time, clicks_per_second, anomalies, aside}, each `step` seconds long, oldest first.
   show({ step, points }) {
     this.step = 1000 * step;
     this.#points = points.map((point) => ({ ...point, time: Date.parse(point.time) }));
@@ -93,7 +94,7 @@ export class Timeline {
 
     const x = (time) => Math.round((10 * this.#width * (time - begin)) / span) / 10;
     const top = Math.max(1, ...points.map((each) => each.clicks_per_second ?? 0));
-    const most = Math.max(1, ...points.map((each) => each.anomalies));
+    const most = Math.max(1, ...points.map((each) => each.anomalies + each.aside));
     const y = (clicks) => Math.round(10 * (BASE - (CLICKS * clicks) / top)) / 10;
     const runs = [];
     for (const each of points.filter((some) => some.clicks_per_second !== null)) {
@@ -123,20 +124,19 @@ export class Timeline {
       ...runs.map((run) => svg("path", { d: `M${along(run)}`, class: "edge" })),
       svg("line", { x1: 0, x2: this.#width, y1: BASE, y2: BASE, class: "base" }),
       svg("line", { x1: 0, x2: this.#width, y1: FLOOR, y2: FLOOR, class: "base" }),
-      ...points
-        .filter((each) => each.anomalies)
-        .map((each) => {
-          const height = Math.max(5, ANOMALIES * Math.sqrt(each.anomalies / most));
-          return svg("rect", {
-            x: x(each.time) - wide / 2,
-            width: wide,
-            y: FLOOR - height,
-            height,
-            class: "anomalies",
-          });
-        }),
+      ...points.flatMap((each) => {
+        // Hollow behind: all; filled before: those that are told of.
+        const bar = (count, name) => {
+          const height = Math.max(5, ANOMALIES * Math.sqrt(count / most));
+          return svg("rect", { x: x(each.time) - wide / 2, width: wide, y: FLOOR - height, height, class: name });
+        };
+        return [
+          ...(each.aside ? [bar(each.anomalies + each.aside, "anomalies hollow")] : []),
+          ...(each.anomalies ? [bar(each.anomalies, "anomalies")] : []),
+        ];
+      }),
       svg("text", { x: 0, y: ABOVE - 4 }, points.length ? `up to ${rate(top)} clicks a second` : ""),
-      ...(points.some((each) => each.anomalies)
+      ...(points.some((each) => each.anomalies + each.aside)
         ? [svg("text", { x: this.#width, y: ABOVE - 4, "text-anchor": "end" }, `bars: up to ${anomalies(most)}`)]
         : []),
       ...(index >= 0
@@ -153,10 +153,12 @@ export class Timeline {
     }
     const clicks = point.clicks_per_second === null ? "not measured" : `${rate(point.clicks_per_second)} clicks/s`;
     const when = moment(new Date(point.time).toISOString());
-    const all = sum(this.#points.map((each) => each.anomalies));
+    const all = ["anomalies", "aside"].map((name) => sum(this.#points.map((each) => each[name])));
     write(
       byId("readout"),
-      chosen ? `${when} · ${clicks} · ${anomalies(point.anomalies)}` : `${clicks} now · ${anomalies(all)} in all`,
+      chosen
+        ? `${when} · ${clicks} · ${told(point.anomalies, point.aside)}`
+        : `${clicks} now · ${anomalies(all[0])} in all${all[1] ? ` · ${number(all[1])} told to nobody` : ""}`,
     );
     if (chosen || document.activeElement !== this.node)
       this.node.setAttribute("aria-valuetext", byId("readout").textContent);

@@ -2,7 +2,7 @@
 
 import { poll } from "./connection.js";
 import { byId, element, fill, Rows, write } from "./element.js";
-import { count, head, incident } from "./incident.js";
+import { count, head, incident, isAside, marks } from "./incident.js";
 import { parts } from "./picture.js";
 import { number, ruleLink, userId, visible } from "./text.js";
 import { at, duration, since, span } from "./time.js";
@@ -34,7 +34,12 @@ const windows = new Rows(byId("windows"), "li", "key", (each) => [
   element(
     "div",
     {},
-    element("span", { className: `status ${each.anomaly ? "over" : "below"}` }, each.anomaly ? "over" : "below"),
+    element(
+      "span",
+      { className: `status ${each.anomaly && !isAside(each) ? "over" : "below"}` },
+      each.anomaly ? "over" : "below",
+    ),
+    ...marks(each),
   ),
 ]);
 const incidents = new Rows(byId("incidents"), "li", "incident_id", incident);

@@ -5,7 +5,7 @@ from itertools import accumulate, permutations
 
 import pytest
 
-from clickwarden.alerts.feed import RECORD_BYTES, SLICE, Feed, series
+from clickwarden.alerts.feed import KINDS, RECORD_BYTES, SLICE, Feed, series
 from tests.anomalies import MINUTES, record
 from web.query import Filter
 
@@ -22,13 +22,13 @@ async def test_closed_replaces_ongoing_and_not_the_other_way() -> None:
     news = feed.take(record("a"))
     assert news is not None
     assert news.first
-    assert (await known(feed), feed.ongoing, feed.fired("bot")) == ([("a", "ongoing")], 1, 1)
+    assert (await known(feed), feed.ongoing("attack"), feed.fired("bot")) == ([("a", "ongoing")], 1, 1)
     news = feed.take(record("a", "closed"))
     assert news is not None
     assert not news.first
     assert feed.take(record("a")) is None
     assert feed.take(record("a", "closed")) is None
-    assert (await known(feed), feed.ongoing, feed.fired("bot")) == ([("a", "closed")], 0, 1)
+    assert (await known(feed), feed.ongoing("attack"), feed.fired("bot")) == ([("a", "closed")], 0, 1)
 
 
 def word(status: str, revision: int) -> bytes:
@@ -47,7 +47,7 @@ def test_the_last_word_holds_in_whatever_order_it_is_heard(order: tuple[tuple[st
     assert told == [SAID[place] for place in sorted(set(accumulate(places, max)))]
     (entry,) = feed.of("u")
     assert (entry.status, entry.anomaly.revision, entry.high) == ("corrected", 2, 62)
-    assert (feed.ongoing, feed.live, feed.fired("bot")) == (0, 0, 1)
+    assert (feed.ongoing("attack"), len(feed.live), feed.fired("bot")) == (0, 0, 1)
 
 
 def test_a_correction_of_somebody_nobody_had_heard_of_is_a_new_anomaly() -> None:
@@ -193,15 +193,26 @@ def test_the_worst_come_first_and_each_user_is_live_once_for_a_rule() -> None:
                 count_high=high,
             )
         )
-    assert [entry.alert_id for entry in feed.worst(3)] == ["b", "c", "d"]
-    assert (feed.ongoing, feed.live, feed.live_of("bot"), feed.live_of("slow")) == (4, 3, 4, 0)
+    assert [entry.alert_id for entry in feed.worst(feed.live, 3)] == ["b", "c", "d"]
+    assert (feed.ongoing("attack"), len(feed.live), feed.live.rules["bot"], feed.live.rules["slow"]) == (
+        4,
+        3,
+        4,
+        0,
+    )
     feed.progress("w", "bot", MINUTES[0], 400, 424)
     feed.take(record("b", "closed", MINUTES[2], window_start=MINUTES[1]))
-    assert [entry.alert_id for entry in feed.worst(9)] == ["d", "c", "a"]
-    assert (feed.ongoing, feed.live) == (3, 3)
+    assert [entry.alert_id for entry in feed.worst(feed.live, 9)] == ["d", "c", "a"]
+    assert (feed.ongoing("attack"), len(feed.live)) == (3, 3)
     for name, user_id in ("a", "u"), ("c", "v"), ("d", "w"):
         feed.take(record(name, "closed", user_id=user_id))
-    assert (feed.worst(9), feed.ongoing, feed.live, feed.live_of("bot"), feed.fired("bot")) == (
+    assert (
+        feed.worst(feed.live, 9),
+        feed.ongoing("attack"),
+        len(feed.live),
+        feed.live.rules["bot"],
+        feed.fired("bot"),
+    ) == (
         [],
         0,
         0,
@@ -215,5 +226,26 @@ def test_windows_of_one_user_that_overlap_push_nobody_out_of_the_worst() -> None
     for number in range(6):
         feed.take(record(f"eve-{number}", "ongoing", MINUTES[9], user_id="eve", count_high=500 + number))
     feed.take(record("bob", "ongoing", MINUTES[9], user_id="bob", count_high=60))
-    assert [entry.alert_id for entry in feed.worst(2)] == ["eve-5", "bob"]
-    assert (feed.live, feed.ongoing) == (2, 7)
+    assert [entry.alert_id for entry in feed.worst(feed.live, 2)] == ["eve-5", "bob"]
+    assert (len(feed.live), feed.ongoing("attack")) == (2, 7)
+
+
+async def test_who_tells_nobody_is_counted_apart() -> None:
+    feed = Feed()
+    given: tuple[tuple[str, dict[str, object]], ...] = (
+        ("a", {}),
+        ("b", {"shadow": True, "incident_id": "x"}),
+        ("c", {"allowed": "ours"}),
+        ("d", {"shadow": True, "allowed": "ours", "incident_id": "x"}),
+    )
+    for name, marks in given:
+        feed.take(record(name, "ongoing", MINUTES[1], user_id=name, **marks))
+    assert [feed.ongoing(kind) for kind in KINDS] == [feed.kept(kind) for kind in KINDS] == [1, 2, 1]
+    assert [entry.alert_id for entry in feed.worst(feed.live, 9)] == ["a"]
+    assert {entry.alert_id for entry in feed.worst(feed.aside, 9)} == {"b", "c", "d"}
+    assert (len(feed.live), len(feed.aside), feed.aside.rules["bot"], feed.fired("bot")) == (1, 3, 3, 4)
+    assert (feed.shadowed("bot", MINUTES[0]), feed.shadowed("bot", MINUTES[2])) == (1, 0)
+    assert await known(feed, Filter(kind="allowed")) == [("c", "ongoing")]
+    feed.take(record("b", "closed", MINUTES[1], user_id="b"))
+    assert [feed.ongoing(kind) for kind in KINDS] == [1, 1, 1]
+    assert [feed.kept(kind) for kind in KINDS] == [2, 1, 1]

@@ -91,4 +91,4 @@ def test_a_change_is_known_by_its_rules_in_any_order_the_newest_first() -> None:
     for number, rules in enumerate([(BOT,), (BOT, LOGINS), (BOT,)], 1):
         book.take(change(number, *rules))
     bot, logins = book.editions[1].rules
-    assert [book.numbered(rules) for rules in ((logins, bot), (bot,), (logins,))] == [2, 3, 0]
+    assert [book.numbered(rules, 0) for rules in ((logins, bot), (bot,), (logins,))] == [2, 3, 0]

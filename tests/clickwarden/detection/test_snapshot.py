@@ -108,9 +108,20 @@ def test_a_change_of_the_rules_is_kept_with_the_offset_it_waits_for() -> None:
     assert [each.rule for each in reload(again).rule_windows] == [*RULES, strict]
 
 
+def test_the_allow_list_is_kept_with_the_one_that_is_planned() -> None:
+    detection = Detection(0, RULES, SETTINGS)
+    assert detection.allowing.plan(4, 17)
+    assert detection.adopt(17) is None
+    assert detection.allowing.plan(7, 30)
+    again = reload(detection)
+    assert not again.allowing.plan(7, 99)
+    assert (again.allowing.number, again.adopt(29)) == (4, 30)
+    assert (again.adopt(30), again.allowing.number) == (None, 7)
+
+
 def every_kind() -> Detection:
     """Open windows, suspects before and behind the threshold, late and rejected records, sealed windows,
-    a rule on its way out and one to come."""
+    a rule on its way out and one to come, an allow-list and one to come."""
     detection = Detection(0, RULES, SETTINGS)
     run = batch_of(
         [(f"u{number % 5}", "login", f"p{number}", T + number / 2) for number in range(30)]
@@ -122,7 +133,9 @@ def every_kind() -> Detection:
     detection.count(run)
     detection.advance(17)
     detection.plan([Rule(name="bot", window=60, threshold=4, width=1024)], 17)
+    detection.allowing.plan(2, 17)
     detection.adopt(17)
+    detection.allowing.plan(3, 99)
     detection.plan([Rule(name="scan", window=60, threshold=9, width=1024)], 99)
     detection.decide(15)
     return detection

@@ -77,4 +77,4 @@ def test_a_recount_reads_nothing_of_other_keys() -> None:
     rules = (Rule(name="bot", window=60, threshold=50),)
     told = adoption.dump([Adoption(0, rules)])
     records = [Record(0, adoption_key(0, OWNER), told), *(Record(1, *junk) for junk in JUNK.values())]
-    assert adoptions_told(records) == {0: [(0, rules)]}  # type: ignore[arg-type]
+    assert adoptions_told(records) == ({0: [(0, rules)]}, {0: []})  # type: ignore[arg-type]

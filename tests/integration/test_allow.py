@@ -1,0 +1,199 @@
+"""Who is allowed is found, recorded apart and told of to nobody: at once, exactly, over kill -9."""
+
+import json
+import time
+from collections.abc import Callable
+
+from clickwarden.audit.adoptions import adoptions_told
+from clickwarden.audit.allowed import Lists
+from clickwarden.audit.oracle import judge
+from clickwarden.audit.recount import Recount
+from tests.site import RULES, ReadRecord, Site, click, clicks, window_before
+
+TAKEN_UP_SECONDS = 2.0
+T = window_before(time.time())
+
+Sites = Callable[..., Site]
+
+
+def right(topic: Site) -> None:
+    verdict = topic.verdict()
+    assert verdict.ok, verdict.examples
+    assert verdict.accounted
+    assert verdict.expected == verdict.reported > 0
+
+
+def said(topic: Site) -> set[tuple[str, str, str]]:
+    return {(each["user_id"], each["status"], each["allowed"]) for each in topic.anomalies()}
+
+
+def allow(topic: Site, *arguments: str) -> str:
+    done = topic.run("allow", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_entry_is_in_force_on_two_workers_at_once_and_means_the_window_that_is_open(site: Sites) -> None:
+    topic = site(partitions=2)
+    one, two = topic.launch("one"), topic.launch("two")
+    topic.until(lambda: one.ready and two.ready and len(two.partitions()) == 1, one, two)
+    for number in range(2):
+        topic.send(
+            *clicks(f"mon-{number}", 40, T, T + 30), *clicks(f"eve-{number}", 40, T, T + 30), partition=number
+        )
+    topic.await_counted(one, two)
+    words = allow(topic, "add", "--prefix", "mon-", "--reason", "Our monitors", "--for", "30d")
+    seconds = float(words.split("taken up in all partitions after ")[1].split(" s")[0])
+    print(f"taken up by two workers after {seconds} s")
+    assert seconds <= TAKEN_UP_SECONDS
+    for number in range(2):
+        topic.send(
+            *clicks(f"mon-{number}", 20, T + 31, T + 50),
+            *clicks(f"eve-{number}", 20, T + 31, T + 50),
+            click("ann", T + 125),
+            partition=number,
+        )
+    topic.await_counted(one, two)
+    topic.until(lambda: len(topic.anomalies("closed")) == 4, one, two)
+    assert said(topic) == {
+        (user, status, why)
+        for user, why in (("mon-0", "Our monitors"), ("mon-1", "Our monitors"), ("eve-0", ""), ("eve-1", ""))
+        for status in ("ongoing", "closed")
+    }
+    right(topic)
+
+
+def test_each_is_told_by_the_list_of_its_offset_over_kill_9_in_the_middle_of_changes(site: Sites) -> None:
+    topic = site()
+    for minute, action in enumerate(("add", "remove", "add", "remove")):
+        worker = topic.start()
+        begin = T + 120 * minute
+        topic.send(*clicks("eve", 55, begin, begin + 30), *clicks("joe", 30, begin, begin + 30))
+        topic.await_counted(worker)
+        reason = ["--reason", "load test"] if action == "add" else []
+        changing = topic.launch_command("allow", action, "--prefix", "e", *reason)
+        other = topic.changes
+        topic.until(lambda at=minute, known=other: known() == at + 2, worker)  # type: ignore[misc]
+        worker.kill()
+        changing.wait(60)
+        topic.send(*clicks("joe", 25, begin + 31, begin + 55), click("ann", begin + 115))
+    topic.await_counted(topic.start())
+    right(topic)
+    closed = [
+        each["allowed"] for each in sorted(topic.anomalies("closed"), key=lambda each: each["window_start"])
+        if each["user_id"] == "eve"
+    ]  # fmt: skip
+    assert closed == ["load test", "", "load test", ""]
+    assert {each["allowed"] for each in topic.anomalies() if each["user_id"] == "joe"} == {""}
+
+
+def test_a_window_that_a_silence_closes_is_told_by_the_list_that_came_before_it(site: Sites) -> None:
+    topic = site(idle_timeout=3.0, lateness=1.0)
+    worker = topic.start()
+    now = time.time()
+    topic.send(*clicks("203.0.113.7", 60, now - 80, now - 70))
+    topic.until(lambda: bool(topic.anomalies("ongoing")), worker)
+    allow(topic, "add", "--network", "203.0.113.0/24", "--reason", "ours")
+    topic.until(lambda: bool(topic.anomalies("closed")), worker)
+    assert {status for _, status, _ in said(topic)} == {"ongoing", "closed"}
+    assert [each["allowed"] for each in topic.anomalies("closed")][-1] == "ours"
+    worker.kill()
+    topic.await_counted(topic.start())
+    right(topic)
+
+
+def test_the_list_of_a_crawler_replaces_the_one_before_and_is_listed(site: Sites) -> None:
+    topic = site()
+    worker = topic.start()
+    first = {"prefixes": [{"ipv4Prefix": "203.0.113.0/24"}, {"ipv6Prefix": "2001:db8:1::/48"}]}
+    second = {"prefixes": [{"ipv4Prefix": "203.0.113.0/24"}, {"ipv6Prefix": "2001:db8:2::/48"}]}
+    allow(topic, "add", "--networks", str(topic.write("a.json", json.dumps(first))), "--reason", "Crawler")
+    allow(topic, "add", "joe", "--reason", "a colleague", "--until", "2099-01-01")
+    file = str(topic.write("b.json", json.dumps(second)))
+    assert "1 new or changed, 1 gone" in allow(topic, "add", "--networks", file, "--reason", "Crawler")
+    assert "on the list already" in allow(topic, "add", "--networks", file, "--reason", "Crawler")
+    listed = allow(topic, "list")
+    for words in (
+        "user joe",
+        "a colleague",
+        "2099-01-01T00:00:00Z",
+        "network 203.0.113.0/24",
+        "2001:db8:2::/48",
+    ):
+        assert words in listed
+    assert "2001:db8:1::/48" not in listed
+    assert "allow the 2 networks of" in topic.run("rules", "history").stdout
+    for user in ("::ffff:203.0.113.9", "2001:DB8:2::1", "2001:db8:1::1", "joe"):
+        topic.send(*clicks(user, 60, T, T + 30))
+    topic.send(click("ann", T + 125))
+    topic.await_counted(worker)
+    topic.until(lambda: len(topic.anomalies("closed")) == 4, worker)
+    assert {(each["user_id"], each["allowed"]) for each in topic.anomalies("closed")} == {
+        ("::ffff:203.0.113.9", "Crawler"), ("2001:DB8:2::1", "Crawler"), ("2001:db8:1::1", ""),
+        ("joe", "a colleague"),
+    }  # fmt: skip
+    assert "2 entries" in allow(topic, "remove", "--reason", "Crawler")
+    assert "Crawler" not in allow(topic, "list")
+    right(topic)
+
+
+def test_what_is_wrong_is_refused_in_a_sentence_and_changes_nothing(site: Sites) -> None:
+    topic = site()
+    topic.start()
+    for arguments, words in (
+        (["add", "--reason", "x"], "add: say whom, in one way"),
+        (["add", "eve"], "say why in 1 to 200 characters"),
+        (["add", "eve", "--reason", "x", "--until", "2020-01-01"], "is over; give a time to come"),
+        (["add", "eve", "--reason", "x", "--for", "soon"], "--for soon: is no time; write --for 30d"),
+        (["add", "--network", "203.0.113.5/24", "--reason", "x"], "write 203.0.113.0/24 for the network"),
+        (["add", "--network", "0.0.0.0/0", "--reason", "x"], "holds every address"),
+        (["add", "--prefix", "mon-*", "--reason", "x"], "leave the * out: --prefix mon-"),
+        (["add", "--networks", "no-file", "--reason", "x"], "no-file: cannot be read"),
+        (["remove", "eve"], "user eve is not on the list"),
+    ):
+        done = topic.run("allow", *arguments)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert topic.changes() == 1
+
+
+def marked(record: ReadRecord, marks: dict[str, object]) -> ReadRecord:
+    value = json.loads(record.value or b"") | marks
+    return record._replace(value=json.dumps(value).encode())
+
+
+def test_the_oracle_sees_a_wrong_mark(site: Sites) -> None:
+    topic = site()
+    worker = topic.start()
+    allow(topic, "add", "eve", "--reason", "ours")
+    topic.send(*clicks("eve", 60, T, T + 30), click("ann", T + 125))
+    topic.await_counted(worker)
+    topic.until(lambda: bool(topic.anomalies("closed")), worker)
+    right(topic)
+    changes = topic.read(topic.settings.rules_topic)
+    told = adoptions_told(changes)
+    truth = Recount(
+        topic.settings, (), adoptions=told.rules, begins={0: 0}, lists=(Lists(changes), told.lists)
+    )
+    truth.add(0, topic.clicks())
+    records = topic.read(topic.settings.anomalies_topic)
+    assert judge(truth, records).ok
+    wrongs: list[dict[str, object]] = [{"shadow": True}, {"allowed": ""}, {"allowed": "another"}]
+    for wrong in wrongs:
+        assert judge(truth, [marked(record, wrong) for record in records]).conflicting == 1
+
+
+def test_what_a_rule_in_shadow_finds_is_marked_until_it_goes_live(site: Sites) -> None:
+    topic = site(rules=RULES + "shadow = true\n")
+    worker = topic.start()
+    topic.send(*clicks("eve", 60, T, T + 30), click("ann", T + 30))
+    topic.await_counted(worker)
+    topic.put(RULES)
+    topic.send(*clicks("eve", 60, T + 60, T + 100), click("ann", T + 185))
+    topic.await_counted(worker)
+    topic.until(lambda: len(topic.anomalies("closed")) == 2, worker)
+    found = sorted(topic.anomalies("closed"), key=lambda each: each["window_start"])
+    assert [each["shadow"] for each in found] == [True, False]
+    assert found[0]["incident_id"] != found[1]["incident_id"]
+    right(topic)
