@@ -98,7 +98,8 @@ class PartitionRerun:
     Both count the records in their order, and so find what a worker finds, at any speed. A rule that the
     draft leaves as it was all the time is counted once, for both.
 
-    Windows that began before the first record that is read are not judged: their clicks are not all here.
+    Where records before the first one are left out or lost, windows that they may have reached into are not
+    judged: those that begin before what the first few clicks say, and before ``whole``.
 
     Args:
         partition: its number.
@@ -108,6 +109,7 @@ class PartitionRerun:
         sides: take what is found.
         sealed: windows that were closed when a click of theirs came.
         begin: offset of the first record that is read; 0: of the first there was.
+        whole: no click before it happened later, epoch seconds; inf where nobody knows.
 
     Attributes:
         extent: from when to when its clicks happened.
@@ -123,6 +125,7 @@ class PartitionRerun:
         sides: Sides,
         sealed: Sequence[Sealing] = (),
         begin: int = 0,
+        whole: float = math.inf,
     ) -> None:
         later = [adoption for adoption in adoptions[1:] if adoption.offset > begin]
         first = adoptions[len(adoptions) - len(later) - 1]
@@ -139,7 +142,8 @@ class PartitionRerun:
         self._cuts = sorted({*(one.offset for one in later), *(one.offset for one in self._sealed)})
         self._parameters = parameters
         self._unknown = RECENT if begin else 0  # clicks that are yet to say where the windows are whole
-        self._whole = -math.inf
+        self._told = -math.inf
+        self._whole = whole
 
     def cuts(self, first: int, next_offset: int) -> list[int]:
         """Offsets between these at which a batch must begin."""
@@ -174,7 +178,7 @@ class PartitionRerun:
         if self._unknown and len(batch):
             told = batch.times[: self._unknown]
             self._unknown -= len(told)
-            self._whole = max(self._whole, float(told.max()) + self._parameters.lateness)
+            self._told = max(self._told, float(told.max()) + self._parameters.lateness)
         self._tell(self.detection.count(batch), self._draft.count(batch))
 
     def end(self) -> None:
@@ -184,9 +188,10 @@ class PartitionRerun:
         self._tell(self.detection.close(), self._draft.close())
 
     def _tell(self, before: Findings, draft: Findings) -> None:
+        since = min(self._told, self._whole)
         kept = [anomaly for anomaly in before.anomalies if anomaly.rule in self._kept]
-        self._sides.before.take(before.anomalies, self._whole)
-        self._sides.draft.take([*kept, *draft.anomalies], self._whole)
+        self._sides.before.take(before.anomalies, since)
+        self._sides.draft.take([*kept, *draft.anomalies], since)
 
 
 class FileRerun:
