@@ -5,6 +5,8 @@ repeated, as far as the topic of late clicks tells of it; see :func:`sealings`.
 """
 
 import math
+from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, NamedTuple, Protocol
 
@@ -135,7 +137,7 @@ class PartitionRerun:
         self._kept = {rule.name for rule in draft if rule not in changed}
         self._draft = Detection(partition, changed, parameters)
         self._sides = sides
-        self._sealed = [sealing for sealing in sealed if sealing.offset >= begin]
+        self._sealed = deque(sealing for sealing in sealed if sealing.offset >= begin)
         self._cuts = sorted({*(one.offset for one in later), *(one.offset for one in self._sealed)})
         self._parameters = parameters
         self._unknown = RECENT if begin else 0  # clicks that are yet to say where the windows are whole
@@ -144,14 +146,14 @@ class PartitionRerun:
 
     def cuts(self, first: int, next_offset: int) -> list[int]:
         """Offsets between these at which a batch must begin."""
-        return [offset for offset in self._cuts if first < offset < next_offset]
+        return self._cuts[bisect_right(self._cuts, first) : bisect_left(self._cuts, next_offset)]
 
     def begin(self, offset: int) -> None:
         """Do what is due before the records from this offset on."""
         self.detection.adopt(offset)
         due = False
         while self._sealed and self._sealed[0].offset <= offset:
-            rule, start = self._sealed.pop(0).window
+            rule, start = self._sealed.popleft().window
             for end in self._ends(rule, start):
                 due = True
                 for detection in (self.detection, self._draft):

@@ -69,6 +69,7 @@ def table() -> str:
         "`inspect`": reader(settings.clicks_topic),
         "`alerts`": reader(settings.anomalies_topic, settings.status_topic),
         "`rules list`, `rules history`": reader(settings.rules_topic),
+        "`rules try`": reader(settings.clicks_topic, settings.rules_topic, settings.late_topic),
         "`rules put`, `rules disable`": author(settings),
     }
     rows = ["| who | right | on |", "|---|---|---|"]

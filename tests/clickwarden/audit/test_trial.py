@@ -128,8 +128,10 @@ def test_a_draft_tells_what_its_rules_alone_would_whichever_of_them_were_in_forc
     assert not said(alone.draft)
     lower = msgspec.structs.replace(BOT, threshold=3)
     for rules in (draft, (BOT, SHORT), (lower, SLIDING), ()):
-        sides = rerun_of(rows, cuts, partition=0, adoptions=[Adoption(0, rules)], draft=draft)
-        assert said(sides.draft) == said(alone.before)
+        adoptions = [Adoption(0, rules), Adoption(len(rows) // 2, (lower, SHORT))]
+        for since in (adoptions[:1], adoptions):
+            sides = rerun_of(rows, cuts, partition=0, adoptions=since, draft=draft)
+            assert said(sides.draft) == said(alone.before)
 
 
 def clicks(user: str, count: int, start: float) -> list[Row]:
