@@ -120,6 +120,15 @@ class AdoptionRows:
     def _newest(self) -> list[tuple[int, bytes]]:
         return [(number, rows[max(rows)]) for number, rows in sorted(self._rows.items()) if rows]
 
+    @property
+    def told(self) -> dict[int, list[Adoption]]:
+        """All adoptions of each partition, by its newest owner.
+
+        Raises:
+            msgspec.MsgspecError: a newer release tells one.
+        """
+        return {number: load(rows[max(rows)]) for number, rows in sorted(self._rows.items()) if rows}
+
     def older(self, partition: int, owner: str) -> dict[str, bytes]:
         """What owners before this one told of a partition."""
         return {name: row for name, row in self._rows.get(partition, {}).items() if name < owner}

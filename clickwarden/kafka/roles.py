@@ -70,6 +70,7 @@ def table() -> str:
         "`alerts`": reader(settings.anomalies_topic, settings.status_topic),
         "`rules list`, `rules history`, `allow list`": reader(settings.rules_topic),
         "`rules list` with a rule in shadow": reader(settings.anomalies_topic),
+        "`rules try`": reader(settings.clicks_topic, settings.rules_topic, settings.late_topic),
         "`rules put`, `rules disable`, `allow add`, `allow remove`": author(settings),
     }
     rows = ["| who | right | on |", "|---|---|---|"]
