@@ -16,6 +16,7 @@ from app.main import settings
 from clickwarden.alerts.words import limit, plural, visible
 from clickwarden.detection import rulesfile
 from clickwarden.detection.adoption import Adoption
+from clickwarden.detection.revision import Revision, revised
 from clickwarden.detection.rulebook import Change, Edition
 from clickwarden.detection.rules import by_name
 from clickwarden.errors import SettingsError
@@ -38,7 +39,7 @@ class Rules(AsyncCommand):
 
     put [FILE]: the same, and put them into force in place of all others.
 
-    disable NAME: put a rule out of force, until a file that has it is put.
+    disable NAME: put a rule out of force, until a file that has it is put, or the page enables it.
 
     history: who has changed what, when and why.
 
@@ -94,19 +95,10 @@ async def _disable(name: str | None, why: str) -> None:
         raise SettingsError("disable: say which rule, by its name; 'faust -A app rules list' has them")
     topic = RulesTopic(settings)
     await topic.read()
-    book = topic.book
-    names = [rule.name for rule in book.rules]
-    if name not in names:
-        raise SettingsError(f"{name}: no rule of that name is in force; there are {', '.join(names)}")
-    if len(names) == 1:
-        raise SettingsError(
-            f"{name}: is the only rule in force, and nobody would be watched; put others first"
-        )
-    last = book.editions[-1]
-    disabled = [*last.change.disabled, name]
-    # As they were written: also those that only a newer release can read.
-    rules = last.change.rules
-    change = change_of(book, rules, disabled, what=f"disable {name}", who=_who(), why=why, now=time())
+    if not topic.book.editions:
+        raise SettingsError(f"{name}: there are no rules yet; the first worker begins with its file's")
+    new = revised(topic.book.editions[-1], name, Revision(enabled=False))
+    change = change_of(topic.book, new.rules, new.disabled, what=new.what, who=_who(), why=why, now=time())
     await _make(topic, change)
 
 

@@ -7,6 +7,7 @@
 | ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
 | ``GET /api/v1/rules`` | a list of :class:`web.rules.RuleStatus` |
 | ``GET /api/v1/rules/history`` | :class:`web.changes.RulesHistory` |
+| ``PATCH /api/v1/rules/NAME`` with a :class:`web.revisions.RuleChange` | :class:`web.changes.ChangeStatus` |
 | ``GET /api/v1/inspect`` | :class:`clickwarden.alerts.survey.Survey` |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
@@ -31,6 +32,7 @@ from web.export import csv_head, csv_rows, ndjson
 from web.listeners import Listener, listeners
 from web.live import feed, following, stream
 from web.query import QueryError
+from web.revisions import Refusal, asked, reviser
 from web.survey import SurveyError, surveyed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -171,6 +173,14 @@ async def rules_history(_: web.Request) -> web.Response:
     return answer(changes.encoded())
 
 
+@routes.patch("/api/v1/rules/{name}")
+async def revise(request: web.Request) -> web.Response:
+    """Change a rule, in force at every worker within two seconds."""
+    wanted = await asked(request)
+    edition = await reviser.revise(request.match_info["name"], wanted, request.remote)
+    return answer(changes.status_of(edition, []))
+
+
 @routes.get("/api/v1/inspect")
 async def inspect(_: web.Request) -> web.Response:
     """What the records of the topic are, and the settings that read them, whatever is set."""
@@ -215,6 +225,8 @@ async def say_why(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except QueryError as error:
         return answer(Problem(str(error)), 400)
+    except Refusal as refusal:
+        return answer(refusal.answer, refusal.status)
     except web.HTTPClientError as error:
         if not request.path.startswith("/api/"):
             raise

@@ -31,7 +31,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     A window is ``[start, start + window)`` in event time, in whole seconds. One
     begins at each multiple of ``slide`` since the epoch, so that they overlap;
     without it at each multiple of ``window``. ``events`` empty means every click
-    matches.
+    matches. What a rule in ``shadow`` finds is recorded and tells nobody.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     width: int = 65_536
     owasp: str = ""
     slide: int = 0
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
