@@ -7,7 +7,7 @@
 | ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
 | ``GET /api/v1/rules`` | a list of :class:`web.rules.RuleStatus` |
 | ``GET /api/v1/rules/history`` | :class:`web.changes.RulesHistory` |
-| ``PATCH /api/v1/rules/NAME`` with a :class:`web.revisions.RuleChange` | :class:`web.changes.ChangeStatus` |
+| ``PATCH /api/v1/rules/NAME`` with a :class:`web.revisions.RevisionRequest` | :class:`web.changes.ChangeStatus` |
 | ``GET /api/v1/inspect`` | :class:`clickwarden.alerts.survey.Survey` |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |

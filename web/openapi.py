@@ -17,7 +17,7 @@ from web.api import Anomalies, Problem, answer
 from web.changes import ChangeStatus, RulesHistory
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
-from web.revisions import Refused, RuleChange
+from web.revisions import Refused, RevisionRequest
 from web.rules import RuleStatus
 from web.users import User
 
@@ -96,7 +96,7 @@ OPERATIONS = {
         "Change a rule: its threshold, whether it is in shadow, whether it is in force",
         {200: ChangeStatus, **REFUSALS, 429: Refused, 503: Refused},
         method="patch",
-        body=RuleChange,
+        body=RevisionRequest,
     ),
     "/api/v1/inspect": Operation(
         "What the newest records of the topic are, and the settings that read them, whatever is set; made "

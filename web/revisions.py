@@ -34,7 +34,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
-class RuleChange(Revision, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RevisionRequest(Revision, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What becomes of a rule; what is left out stays as it is.
 
     Attributes:
@@ -73,7 +73,7 @@ class Refusal(Exception):
         self.answer = Refused(error, field, tests)
 
 
-async def asked(request: web.Request) -> RuleChange:
+async def asked(request: web.Request) -> RevisionRequest:
     """What a request asks for.
 
     Raises:
@@ -92,7 +92,7 @@ async def asked(request: web.Request) -> RuleChange:
     if len(body) > BODY_BYTES:
         raise too_large
     try:
-        return msgspec.json.decode(body, type=RuleChange)
+        return msgspec.json.decode(body, type=RevisionRequest)
     except UNREADABLE as error:
         raise _explained(str(error)) from None
 
@@ -102,7 +102,7 @@ def _explained(said: str) -> Refusal:
     at = _AT.search(said)
     why = said[: at.start()] if at else said
     if unknown := _UNKNOWN.fullmatch(why):
-        fields = ", ".join(RuleChange.__struct_fields__)
+        fields = ", ".join(RevisionRequest.__struct_fields__)
         return Refusal(400, f"{unknown[1]}: there is no such field; there are {fields}", unknown[1])
     if missing := _MISSING.fullmatch(why):
         cure = "is missing; it is the number of the newest change in /api/v1/rules/history"
@@ -117,7 +117,7 @@ class Reviser:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
 
-    async def revise(self, name: str, wanted: RuleChange, remote: str | None) -> Edition:
+    async def revise(self, name: str, wanted: RevisionRequest, remote: str | None) -> Edition:
         """Change a rule for who asks from an address; the rules as they are in force.
 
         Raises:
@@ -153,7 +153,7 @@ class Reviser:
         log.info("Change %s by %s: %s (%s)", change.number, change.who, change.what, visible(why))
         return edition
 
-    async def draft(self, name: str, wanted: RuleChange) -> Revised:
+    async def draft(self, name: str, wanted: RevisionRequest) -> Revised:
         """The rules as they would be.
 
         Raises:
