@@ -116,6 +116,7 @@ class Decoding:
             self._writer.close()
             self._writer = None
             self._kill()
+            await self._process.wait()
 
     def _kill(self) -> None:
         """End the process, which may be frozen and would outlive the worker."""

@@ -23,11 +23,9 @@ from typing import Any, Protocol
 
 import faust
 from aiokafka.consumer import consumer as consuming
-from aiokafka.consumer import fetcher as fetching
-from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import ConsumerStoppedError, TopicAuthorizationFailedError
 from aiokafka.protocol.produce import ProduceRequest
-from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -35,7 +33,8 @@ from faust.types.tuples import ConsumerMessage
 
 from app.coordination import Coordination
 from app.pulse import EXIT_CODE, end
-from clickwarden.kafka.runs import RUN_RECORDS, Run
+from clickwarden.kafka.fetched import make_runs
+from clickwarden.kafka.runs import Run
 
 #: Kafka answers a fetch at once when it has data; this bounds the wait when it
 #: has none. One fetch is under way to a broker at a time, so a long wait for
@@ -253,57 +252,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self.seek_wait(wanted)
 
 
-class _RawRecords(MemoryRecords):  # type: ignore[misc]
-    """Record batches that remember the bytes they are read from."""
-
-    def __init__(self, raw: bytes) -> None:
-        super().__init__(raw)
-        self.raw = raw
-
-
-# What aiokafka makes of each partition's part of a fetch, and its part in the consumer group.
-fetching.MemoryRecords = _RawRecords
+# What aiokafka makes of its part in the consumer group.
 consuming.GroupCoordinator = Coordination
-
-
-def _runs(fetched: PartitionRecords) -> Iterator[Run]:
-    """The records of a fetch, cut into runs: stands in for aiokafka's iterator over single ones.
-
-    The last run takes the fetch position to its end, though it may hold no record.
-    """
-    first = fetched.next_fetch_offset
-    held: list[bytes] = []
-    for batch, next_offset in _batches(fetched):
-        held.append(batch)
-        if next_offset - first >= RUN_RECORDS:
-            yield Run(b"".join(held), first, next_offset)
-            first, held = next_offset, []
-    if fetched.next_fetch_offset > first:
-        yield Run(b"".join(held), first, fetched.next_fetch_offset)
-
-
-def _batches(fetched: PartitionRecords) -> Iterator[tuple[bytes, int]]:
-    """The record batches a ``read_committed`` reader sees, and the offset behind each.
-
-    Follows aiokafka's ``PartitionRecords._unpack_records``; moves the fetch position.
-    """
-    records: _RawRecords = fetched._records
-    begin = 0
-    while records.has_next():
-        batch = records.next_batch()
-        # Base offset and length, 8 and 4 bytes, stand before what the length counts.
-        end = begin + 12 + int.from_bytes(records.raw[begin + 8 : begin + 12])
-        visible = not batch.is_control_batch
-        if batch.producer_id is not None:
-            fetched._consume_aborted_up_to(batch.base_offset)
-            if batch.is_control_batch and fetched._contains_abort_marker(batch):
-                fetched._aborted_producers.discard(batch.producer_id)
-            if batch.is_transactional and batch.producer_id in fetched._aborted_producers:
-                visible = False
-        fetched.next_fetch_offset = batch.next_offset
-        if visible:
-            yield records.raw[begin:end], batch.next_offset
-        begin = end
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -340,7 +290,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         with fetcher._subscriptions.fetch_context():
             if fetcher._subscriptions.reassignment_in_progress:
                 return {}
-            self._make_runs(fetcher)
+            make_runs(fetcher, self.consumer.app.sources)
             try:
                 fetched: Mapping[TP, list[Any]] = await fetcher.fetched_records(active_partitions, timeout=0)
             except TopicAuthorizationFailedError as error:
@@ -350,13 +300,6 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 # What comes meanwhile is not taken here, but by the next call, which makes runs of it.
                 await self._wait_for_fetch(fetcher, min(timeout or 0, FETCH_WAIT_MS / 1000))
             return fetched
-
-    def _make_runs(self, fetcher: Fetcher) -> None:
-        """Have aiokafka hand out runs where it would hand out the single records of a source."""
-        for tp, result in fetcher._records.items():
-            if tp.topic in self.app.sources and type(result) is FetchResult:
-                fetched = result._partition_records
-                fetched._records_iterator = _runs(fetched)
 
     async def _wait_for_fetch(self, fetcher: Fetcher, timeout: float) -> None:
         waiter = fetcher._create_fetch_waiter()

@@ -43,9 +43,8 @@ CLIENTS = [
         help="Take all IPv6 addresses with the same first bits for one client; 64 is what a household has.",
     ),
 ]
-#: Arguments and options of a command that reads files; see :func:`reading_of`.
-OPTIONS = [
-    argument("files", nargs=-1, required=True, type=click.Path(path_type=Path)),
+#: Options that say how files are read; see :func:`reading_of`.
+HOW = [
     *(
         option(f"--{name}", metavar="PLACE", help=f"{help}  [default: CLICKWARDEN_{setting.upper()}]")
         for name, (setting, help) in PLACES.items()
@@ -73,6 +72,8 @@ OPTIONS = [
         "asks for dozens at once.",
     ),
 ]
+#: Arguments and options of a command that reads files.
+OPTIONS = [argument("files", nargs=-1, required=True, type=click.Path(path_type=Path)), *HOW]
 
 #: See :func:`followed`.
 FOLLOW = option(

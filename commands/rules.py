@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic, time
+from typing import Any
 
 import click
 from faust.cli import argument, option
@@ -21,6 +22,7 @@ from clickwarden.detection.rulebook import Change, Edition
 from clickwarden.detection.rules import by_name
 from clickwarden.errors import SettingsError
 from clickwarden.kafka.rulestopic import RulesTopic, change_of, written
+from commands import reading, trial
 from commands.command import AsyncCommand
 
 #: A change that no worker has taken up after so long waits for one to run.
@@ -41,6 +43,10 @@ class Rules(AsyncCommand):
 
     disable NAME: put a rule out of force, until a file that has it is put, or the page enables it.
 
+    try FILE: the history of the clicks topic, or a log, through the rules of FILE beside those in force:
+    who would have been reported and was not, who no longer, how many messages. Nothing is put into
+    force, and nothing changed in Kafka. FILE may be -, standard input.
+
     history: who has changed what, when and why.
 
     The rules are in Kafka, in the topic <app id>-rules, which begins with those
@@ -52,14 +58,34 @@ class Rules(AsyncCommand):
     """
 
     options = [  # noqa: RUF012
-        argument("action", type=click.Choice(["list", "check", "put", "disable", "history"])),
+        argument("action", type=click.Choice(["list", "check", "put", "disable", "try", "history"])),
         argument("what", required=False, metavar="[FILE|NAME]"),
         option("--why", default="", metavar="WORDS", help="Why, for the history."),
+        option("--since", metavar="SPAN", help="try: only records of the last 90m, 12h, 7d, 2w."),
+        option(
+            "--file",
+            "log",
+            metavar="LOG",
+            type=click.Path(path_type=Path),
+            help="try: a log, NDJSON or a table in place of the topic, read as scan does; it needs no Kafka.",
+        ),
+        option(
+            "--labels",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="try: which users are bots: one a line, or CSV with a header or NDJSON (user_id, label).",
+        ),
+        option("--json", "as_json", is_flag=True, help="try: print one JSON object."),
+        *reading.HOW,
     ]
 
-    async def run(self, action: str, what: str | None, why: str) -> None:
+    async def run(self, action: str, what: str | None, why: str, **tried: Any) -> None:
         """Do what is asked for."""
-        if action == "check":
+        if action == "try":
+            if what is None:
+                raise SettingsError("try: say which file of rules; - is standard input")
+            await trial.show(Path(what), **tried)
+        elif action == "check":
             _check(Path(what) if what else settings.rules)
         elif action == "put":
             await _put(Path(what) if what else settings.rules, why)

@@ -4,17 +4,23 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
+from rich.progress import ProgressColumn, Task
+from rich.table import Table
 from rich.text import Text
 
 from clickwarden.alerts.sight import Blindness, Sight
 from clickwarden.alerts.survey import Survey
-from clickwarden.alerts.words import visible
+from clickwarden.alerts.words import plural, visible
+from clickwarden.audit.comparison import Amount, Case, Comparison, RuleChange
+from clickwarden.audit.labels import Score
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.rules import Rule
 
 STYLES = {"ongoing": "bold red", "closed": "yellow", "corrected": "magenta"}
 #: Of the column of the status.
 WIDTH = 1 + max(map(len, STYLES))
+#: Less history says nothing of a day, seconds.
+HOUR, DAY = 3_600, 86_400
 
 
 def describe(anomaly: Anomaly) -> Text:
@@ -82,3 +88,95 @@ def _told(survey: Survey) -> Iterator[tuple[str, str]]:
         )
     for rule, count in survey.rules.items():
         yield "rule", f"{rule} would see {count:,}"
+
+
+class RateColumn(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate of late; empty before there is one."""
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
+def show_comparison(found: Comparison, draft: str, console: Console) -> None:
+    """Print what a draft of rules, of this name, would have changed."""
+    where = found.source if found.since is None else f"{found.source} since {found.since}"
+    rate = found.clicks / found.took if found.took else 0
+    console.print(f"{where}: {_extent(found)}; {found.took:.1f} s, {rate:,.0f} clicks/s", soft_wrap=True)
+    for reason, count in found.rejected.items():
+        console.print(f"  {count:,} cannot be counted: {reason}", style="yellow", soft_wrap=True)
+    if not found.clicks:
+        console.print("no clicks: there is nothing to try the draft on", style="yellow", soft_wrap=True)
+        return
+    if found.partial:
+        console.print(
+            "windows that began before what was read are not judged, and their reports are left out",
+            style="dim",
+            soft_wrap=True,
+        )
+    console.print(f"{draft} beside {found.against}", style="bold", soft_wrap=True)
+    console.print(_comparison(found))
+    for name, score in found.labels.items():
+        console.print(
+            f"labels, {'in force' if name == 'before' else 'draft'}: {_score(score)}", soft_wrap=True
+        )
+    if not found.changed:
+        console.print("nothing would change", style="bold green")
+    _show_cases("new", sum(rule.new for rule in found.rules), found.newest, console)
+    _show_cases("gone", sum(rule.gone for rule in found.rules), found.lost, console)
+
+
+def _extent(found: Comparison) -> str:
+    clicks = f"{plural(found.clicks, 'click')}, {found.late:,} late"
+    return clicks if found.begin is None else f"{clicks}, of {found.begin} to {found.end}"
+
+
+def _comparison(found: Comparison) -> Table:
+    table = Table(
+        "rule", *(f"{what}" for what in ("reported", "would be", "new", "gone", "messages", "would be"))
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    every = RuleChange("all", not found.changed, found.before, found.draft, found.new, found.gone)
+    for row in (*found.rules, every):
+        table.add_row(
+            row.rule,
+            f"{row.before.users:,}",
+            f"{row.draft.users:,}",
+            f"{row.new:,}",
+            f"{row.gone:,}",
+            _messages(row.before, found.seconds),
+            _messages(row.draft, found.seconds),
+            style="dim" if row.kept and row is not every else None,
+            end_section=row is found.rules[-1],
+        )
+    return table
+
+
+def _messages(amount: Amount, seconds: float) -> str:
+    text = f"{amount.messages:,}"
+    if seconds >= HOUR:
+        text += f" ({amount.messages * DAY / seconds:,.1f} a day)"
+    return f"{text}, {amount.shadow:,} in shadow" if amount.shadow else text
+
+
+def _score(score: Score) -> str:
+    figures = [("precision", score.precision), ("recall", score.recall), ("F1", score.f1)]
+    shares = ", ".join(f"{name} {'-' if share is None else f'{share:.3f}'}" for name, share in figures)
+    unknown = f", {score.unknown:,} reported of whom nothing is known" if score.unknown else ""
+    alarms = plural(score.false_alarms, "false alarm")
+    return f"{shares} ({plural(score.found, 'bot')} found, {score.missed:,} missed, {alarms}{unknown})"
+
+
+def _show_cases(what: str, users: int, cases: Sequence[Case], console: Console) -> None:
+    if not cases:
+        return
+    console.print(f"{what}:", style="bold")
+    for case in cases:
+        worst = (
+            f"{plural(case.count, 'click')} in the window from {case.window_start}, limit {case.threshold:,}"
+        )
+        more = f"{plural(case.windows, 'window')}, {plural(case.messages, 'message')}"
+        console.print(f"  {case.rule}  {visible(case.user_id)}  {worst}; {more}", soft_wrap=True)
+    if users > len(cases):
+        console.print(f"  and {users - len(cases):,} more")

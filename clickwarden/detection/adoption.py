@@ -92,6 +92,15 @@ class AdoptionRows:
         newest = {number: rows[max(rows)] for number, rows in sorted(self._rows.items()) if rows}
         return {number: _last(row) for number, row in newest.items()}
 
+    @property
+    def told(self) -> dict[int, list[Adoption]]:
+        """All adoptions of each partition, by its newest owner.
+
+        Raises:
+            msgspec.MsgspecError: a newer release tells one.
+        """
+        return {number: load(rows[max(rows)]) for number, rows in sorted(self._rows.items()) if rows}
+
     def older(self, partition: int, owner: str) -> dict[str, bytes]:
         """What owners before this one told of a partition."""
         return {name: row for name, row in self._rows.get(partition, {}).items() if name < owner}

@@ -303,6 +303,15 @@ class Detection:
                 decided = True
         return decided
 
+    def seal(self, rule: str, end: float) -> None:
+        """Repeat what wall clock decided when this was counted first: windows that end by then are over.
+
+        Those of them that are open, :meth:`close` closes.
+        """
+        for ruled in self.rule_windows:
+            if ruled.rule.name == rule:
+                ruled.sealed = max(ruled.sealed, end)
+
     def close(self) -> Findings:
         """Close the windows that are over by decision of the wall clock, and tell what is due."""
         windows = [window for ruled in self.rule_windows for window in ruled.close(self.watermark)]
