@@ -10,6 +10,7 @@ from aiohttp import web
 from agents.status import State, Status
 from app.main import app
 from clickwarden.alerts.survey import Survey
+from clickwarden.audit.comparison import Comparison
 from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
@@ -96,6 +97,12 @@ OPERATIONS = {
         "Change a rule: its threshold, whether it is in shadow, whether it is in force",
         {200: ChangeStatus, **REFUSALS, 429: Refused, 503: Refused},
         method="patch",
+        body=RevisionRequest,
+    ),
+    "/api/v1/rules/{name}/preview": Operation(
+        "What a change of a rule would have done in the last hour; nothing is changed",
+        {200: Comparison, **REFUSALS, 429: Refused, 503: Refused},
+        method="post",
         body=RevisionRequest,
     ),
     "/api/v1/inspect": Operation(

@@ -153,21 +153,26 @@ class Reviser:
         log.info("Change %s by %s: %s (%s)", change.number, change.who, change.what, visible(why))
         return edition
 
-    async def draft(self, name: str, wanted: RevisionRequest) -> Revised:
+    async def draft(self, name: str, wanted: RevisionRequest, *, tested: bool = True) -> Revised:
         """The rules as they would be.
+
+        Args:
+            name: of the rule.
+            wanted: what becomes of it.
+            tested: whether its tests are run, too.
 
         Raises:
             Refusal: it is wrong, or of rules that are no longer in force.
         """
         topic = app.rulestopic
         if wanted.edition > topic.book.number:  # by the word of another worker, which has read on further
-            await topic.caught_up()
+            await self._catch_up(wanted.edition)
         if not 1 <= wanted.edition <= topic.book.number:
             error = f"edition: {wanted.edition} is no change; the newest is {topic.book.number}"
             raise Refusal(400, error, "edition")
         try:
             edition = topic.book.editions[wanted.edition - 1]
-            new = await asyncio.to_thread(revised, edition, name, wanted)
+            new = await asyncio.to_thread(revised, edition, name, wanted, tested=tested)
         except NoSuchRule as error:
             raise Refusal(404, str(error)) from None
         except RevisionError as error:
@@ -175,6 +180,16 @@ class Reviser:
         if wanted.edition < topic.book.number:
             raise Refusal(409, str(outrun(topic.book.editions[wanted.edition])), "edition")
         return new
+
+    async def _catch_up(self, number: int) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await app.rulestopic.caught_up()
+        except TimeoutError:
+            unknown = (
+                f"change {number} is not known to this worker, and Kafka does not answer: try again later"
+            )
+            raise Refusal(503, unknown) from None
 
 
 reviser = Reviser()

@@ -1,12 +1,16 @@
 """Rules are changed through the page: at every worker at once, checked as by `put`, by nobody foreign."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from clickwarden.kafka.rulestopic import RulesTopic
@@ -184,3 +188,64 @@ def test_a_foreign_page_changes_nothing_and_neither_does_who_has_no_token(site: 
     own = {"Origin": f"http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}
     assert change(worker, wanted, **allowed | own)[0] == 200
     assert topic.changes() == 2
+
+
+def preview(worker: Worker, wanted: Any, name: str = "bot") -> tuple[int, Any]:
+    return worker.send("POST", f"/api/v1/rules/{name}/preview", wanted)
+
+
+def trying(worker: Worker) -> list[psutil.Process]:
+    """The processes that try something for a worker, but for those of which only the end is not known yet."""
+    try:
+        children = psutil.Process(worker.pid).children()
+        return [child for child in children if child.status() != "zombie" and "try" in child.cmdline()]
+    except psutil.NoSuchProcess:  # ended while it was looked at
+        return trying(worker)
+
+
+def test_what_a_change_would_have_done_in_the_last_hour_is_told_and_changes_nothing(site: Sites) -> None:
+    topic = site(partitions=2, rules=RULES + TEST + LOGINS)
+    worker = topic.start()
+    start = int(time.time()) // 60 * 60 - 120
+    for number, user in enumerate(("eve", "joe", "<b>ann</b>")):
+        topic.send(*clicks(user, (80, 45, 30)[number], start, start + 30), partition=number % 2)
+    topic.await_counted(worker)
+    status, found = preview(worker, {"threshold": 40, "edition": 1})
+    assert status == 200, found
+    (bot,) = [rule for rule in found["rules"] if rule["rule"] == "bot"]
+    assert (bot["new"], bot["gone"]) == (1, 0)
+    assert (bot["before"]["messages"], bot["draft"]["messages"]) == (1, 2)
+    assert [(each["user_id"], each["count"]) for each in found["newest"]] == [("joe", 45)]
+    status, found = preview(worker, {"threshold": 29, "edition": 1})
+    assert {each["user_id"] for each in found["newest"]} == {"joe", "<b>ann</b>"}
+    status, found = preview(worker, {"enabled": False, "edition": 1})
+    assert [each["user_id"] for each in found["lost"]] == ["eve"]
+    assert preview(worker, {"threshold": 0, "edition": 1})[1]["error"] == "threshold: 0 must be at least 1"
+    assert preview(worker, {"threshold": 40, "edition": 7})[0] == 400
+    assert preview(worker, {"threshold": 40, "edition": 1}, "bits")[0] == 404
+    assert topic.changes() == 1
+    assert in_force(worker) == {"bot": 50, "logins": 5}
+
+
+def test_one_preview_at_a_time_that_ends_with_who_asked_and_with_the_worker(site: Sites) -> None:
+    topic = site()
+    worker = topic.start()
+    wanted = {"threshold": 40, "edition": 1}
+
+    def ask() -> HTTPConnection:
+        connection = HTTPConnection("127.0.0.1", worker.settings.web_port, timeout=10)
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/api/v1/rules/bot/preview", json.dumps(wanted), headers)
+        (process,) = topic.until(lambda: trying(worker), worker)
+        process.suspend()  # so that it does not end by itself
+        assert process.nice() == 19
+        return connection
+
+    with closing(ask()):
+        status, refused = preview(worker, wanted)
+        assert (status, "another preview is under way" in refused["error"]) == (429, True)
+    topic.until(lambda: not trying(worker), worker)
+    with closing(ask()):
+        (process,) = trying(worker)
+        assert worker.terminate() < 15
+        assert not process.is_running()

@@ -9,13 +9,12 @@ const PATIENCE = 120_000;
 // Users named of each kind.
 const NAMED = 5;
 
-const person = (found) =>
-  element(
-    "li",
-    {},
-    userLink(found.user_id),
-    element("span", { className: "number" }, `${number(found.count)} of ${number(found.threshold)}`),
-  );
+function person(found) {
+  const link = userLink(found.user_id);
+  link.target = "_blank"; // what is in the form stays there
+  const count = element("span", { className: "number" }, `${number(found.count)} of ${number(found.threshold)}`);
+  return element("li", {}, link, count);
+}
 
 function people(title, cases, total) {
   if (!total) return [];
@@ -29,16 +28,20 @@ function people(title, cases, total) {
 
 const unheard = (amount) => (amount.shadow ? `, and ${number(amount.shadow)} in shadow that nobody gets` : "");
 
+const NONE = { new: 0, gone: 0, before: { messages: 0 }, draft: { messages: 0 } };
+
 function result(found, name) {
-  const rule = found.rules.find((one) => one.rule === name);
+  if (!found.clicks) return [element("p", {}, "No clicks came in the last hour: there is nothing to try it on.")];
+  const rule = found.rules.find((one) => one.rule === name) ?? NONE;
   const of = (cases) => cases.filter((one) => one.rule === name);
-  const clicks = plural(found.clicks, "click");
-  if (!found.changed) {
-    return [
-      element("p", {}, "Nothing would have been told otherwise in the last hour."),
-      element("p", { className: "note" }, `${clicks} were counted again.`),
-    ];
-  }
+  const note = element(
+    "p",
+    { className: "note" },
+    `${plural(found.clicks, "click")} were counted again${found.partial ? ", in windows that began since" : ""}; `,
+    "nothing is changed yet.",
+  );
+  if (!rule.new && !rule.gone && rule.before.messages === rule.draft.messages)
+    return [element("p", {}, "In the last hour it would have told the same."), note];
   return [
     element(
       "p",
@@ -48,7 +51,7 @@ function result(found, name) {
     ),
     ...people("Reported that were not", of(found.newest), rule.new),
     ...people("Reported no longer", of(found.lost), rule.gone),
-    element("p", { className: "note" }, `${clicks} were counted again; nothing was changed.`),
+    note,
   ];
 }
 

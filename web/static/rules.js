@@ -1,7 +1,7 @@
 // What is being watched, how often it fired, how close the busiest come, and how it came to be and is changed.
 
 import { poll } from "./connection.js";
-import { byId, element, Rows, write } from "./element.js";
+import { byId, element, fill, Rows, write } from "./element.js";
 import { threat } from "./incident.js";
 import { share } from "./picture.js";
 import { revise } from "./revision.js";
@@ -109,7 +109,8 @@ let made = null;
 
 function tell(...words) {
   byId("revised").hidden = false;
-  byId("revised").replaceChildren(`Change ${made.number}: `, ...visible(made.what), ". ", ...words, ".");
+  const shown = words.map((part) => part.textContent ?? part); // the same is not said again
+  fill(byId("revised"), [made, shown], () => [`Change ${made.number}: `, ...visible(made.what), ". ", ...words, "."]);
 }
 
 const askHistory = poll("/api/v1/rules/history", 3000, (answer) => {

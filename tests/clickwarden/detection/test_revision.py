@@ -94,6 +94,9 @@ def test_a_test_that_fails_is_named_and_can_be_done_without_and_holds_where_the_
     with pytest.raises(RevisionError) as caught:
         revised(edition(BOT, LOGINS), "bot", Revision(threshold=51))
     assert caught.value.tests == [FailedTest(TOO_MANY, "expected eve with 51 clicks, came nobody")]
+    assert (
+        revised(edition(BOT, LOGINS), "bot", Revision(threshold=51), tested=False).drafts[0].threshold == 51
+    )
     new = revised(edition(BOT, LOGINS), "bot", Revision(threshold=51, without=(TOO_MANY,)))
     assert (new.drafts[0].threshold, [test.name for test in new.drafts[0].test]) == (51, [FEW["name"]])
     assert new.what == "threshold of bot from 50 to 51, bot without its test '51 are too many'"
