@@ -119,6 +119,19 @@ def backlog(broker: str | None, **sizes: int) -> None:
 
 
 @main.command()
+@clicks(10_000_000, "Clicks in the topic.")
+@partitions
+@seed
+@broker
+def history(broker: str | None, **sizes: int) -> None:
+    """A topic through a draft of rules, beside the worker that counts it."""
+    from bench import history
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(history.measure(bootstrap, folder, **sizes))
+
+
+@main.command()
 @click.option(
     "--rate",
     "rates",

@@ -1,6 +1,7 @@
 """What ``rules try`` counts, and how: the topic or files, by the rules in force and by a draft."""
 
 import asyncio
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -104,6 +105,8 @@ class Tried:
                     self.sides,
                     sealed.get(tp.partition, ()),
                     first,
+                    # What Kafka had received by then says that it happened no later than this.
+                    math.inf if since is None else since + settings.max_skew,
                 )
                 for tp, (first, _) in where.items()
             }

@@ -433,12 +433,12 @@ class Site:
     def bounds(self) -> dict[int, tuple[int, int]]:
         """First offset and end of each partition of the clicks topic, for who reads what is committed."""
         topic = self.settings.clicks_topic
-        return {
-            number: self.asked(
-                partial(self._group.get_watermark_offsets, TopicPartition(topic, number), timeout=10)
-            )
-            for number in range(self.settings.partitions)
-        }
+        return {number: self.ends(topic, number) for number in range(self.settings.partitions)}
+
+    def ends(self, topic: str, number: int) -> tuple[int, int]:
+        """First offset and end of a partition of a topic."""
+        place = TopicPartition(topic, number)
+        return self.asked(partial(self._group.get_watermark_offsets, place, timeout=10))
 
     def asked(self, question: Callable[[], T]) -> T:
         """Kafka's answer, asked again where a leader has just moved."""

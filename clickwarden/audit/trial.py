@@ -8,11 +8,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, NamedTuple, Protocol
 
+import numpy as np
+
 from clickwarden.audit.recount import Missed, Place
 from clickwarden.audit.told import Told
 from clickwarden.detection.adoption import Adoption
 from clickwarden.detection.batch import Batch
-from clickwarden.detection.clock import RECENT, EventClock
+from clickwarden.detection.clock import RECENT
 from clickwarden.detection.detection import Detection, Findings, Parameters
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.whole import WholeDetection
@@ -57,9 +59,9 @@ def sealings(missed: Mapping[Place, Missed]) -> dict[int, list[Sealing]]:
 
 
 class Extent:
-    """From when to when the clicks of a partition, or a file, happened.
+    """From when to when clicks happened, but for the first and the last hundredth of each batch.
 
-    It goes by what several clicks agree on: one wrong clock does not make a trial of a day one of years.
+    So a few wrong clocks do not make a trial of a day one of years, whatever order the clicks are in.
 
     Attributes:
         begin, end: epoch seconds; inf and -inf where there are no clicks.
@@ -67,17 +69,12 @@ class Extent:
 
     def __init__(self) -> None:
         self.begin, self.end = math.inf, -math.inf
-        self._clock = EventClock()
 
     def take(self, batch: Batch) -> None:
-        """Go on by a batch."""
-        if not len(batch):
-            return
-        agreed = self._clock.advance(batch.times, batch.received).time
-        if math.isinf(self.begin):
-            known = agreed[agreed > -math.inf]
-            self.begin = float(known[0]) if len(known) else math.inf
-        self.end = self._clock.time
+        """Go on by a batch; a few clicks say nothing where more have."""
+        if len(batch) >= (1 if math.isinf(self.begin) else RECENT):
+            first, last = np.quantile(batch.times, (0.01, 0.99)).tolist()
+            self.begin, self.end = min(self.begin, first), max(self.end, last)
 
 
 class Rerun(Protocol):
@@ -98,7 +95,8 @@ class PartitionRerun:
     Both count the records in their order, and so find what a worker finds, at any speed. A rule that the
     draft leaves as it was all the time is counted once, for both.
 
-    Windows that began before the first record that is read are not judged: their clicks are not all here.
+    Where records before the first one are left out or lost, windows that they may have reached into are not
+    judged: those that begin before what the first few clicks say, and before ``whole``.
 
     Args:
         partition: its number.
@@ -108,6 +106,7 @@ class PartitionRerun:
         sides: take what is found.
         sealed: windows that were closed when a click of theirs came.
         begin: offset of the first record that is read; 0: of the first there was.
+        whole: no click before it happened later, epoch seconds; inf where nobody knows.
 
     Attributes:
         extent: from when to when its clicks happened.
@@ -123,6 +122,7 @@ class PartitionRerun:
         sides: Sides,
         sealed: Sequence[Sealing] = (),
         begin: int = 0,
+        whole: float = math.inf,
     ) -> None:
         later = [adoption for adoption in adoptions[1:] if adoption.offset > begin]
         first = adoptions[len(adoptions) - len(later) - 1]
@@ -139,7 +139,8 @@ class PartitionRerun:
         self._cuts = sorted({*(one.offset for one in later), *(one.offset for one in self._sealed)})
         self._parameters = parameters
         self._unknown = RECENT if begin else 0  # clicks that are yet to say where the windows are whole
-        self._whole = -math.inf
+        self._told = -math.inf
+        self._whole = whole
 
     def cuts(self, first: int, next_offset: int) -> list[int]:
         """Offsets between these at which a batch must begin."""
@@ -174,7 +175,7 @@ class PartitionRerun:
         if self._unknown and len(batch):
             told = batch.times[: self._unknown]
             self._unknown -= len(told)
-            self._whole = max(self._whole, float(told.max()) + self._parameters.lateness)
+            self._told = max(self._told, float(told.max()) + self._parameters.lateness)
         self._tell(self.detection.count(batch), self._draft.count(batch))
 
     def end(self) -> None:
@@ -184,9 +185,10 @@ class PartitionRerun:
         self._tell(self.detection.close(), self._draft.close())
 
     def _tell(self, before: Findings, draft: Findings) -> None:
+        since = min(self._told, self._whole)
         kept = [anomaly for anomaly in before.anomalies if anomaly.rule in self._kept]
-        self._sides.before.take(before.anomalies, self._whole)
-        self._sides.draft.take([*kept, *draft.anomalies], self._whole)
+        self._sides.before.take(before.anomalies, since)
+        self._sides.draft.take([*kept, *draft.anomalies], since)
 
 
 class FileRerun:

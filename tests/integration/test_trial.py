@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import re
 import signal
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import psutil
 from rich.progress import Progress
 
 from clickwarden.audit.told import Told
@@ -115,3 +117,100 @@ def test_the_rules_in_force_as_a_draft_tell_what_they_told(site: Sites) -> None:
         sides = tried(topic, draft)
         same(topic, sides.before)
     assert same(topic, tried(topic, SLIDING + LOGINS).draft)
+
+
+def asked(topic: Site, rules: str, *options: str) -> Any:
+    """What the command says of a draft, as JSON."""
+    done = topic.run("rules", "try", str(topic.write("draft.toml", rules)), "--json", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_a_lower_threshold_says_who_would_be_new_and_who_gone_and_changes_nothing(site: Sites) -> None:
+    topic = site(rules=RULES + LOGINS, partitions=2)
+    worker = topic.start()
+    topic.send(*clicks("eve", 90, T, T + 50), *clicks("ann", 40, T, T + 50), b"no click")
+    topic.send(*clicks("\x1b[2Jjoe", 9, T, T + 9, "login"), *closing(1), partition=1)
+    topic.await_counted(worker)
+    worker.terminate()
+    before = state(topic)
+    draft = RULES.replace("50", "30")
+    found = asked(topic, draft)
+    rules = {rule["rule"]: rule for rule in found["rules"]}
+    users = {name: (rule["before"]["users"], rule["draft"]["users"]) for name, rule in rules.items()}
+    assert users == {"bot": (1, 2), "logins": (1, 0)}
+    assert (found["new"], found["gone"], found["changed"]) == (1, 1, True)
+    assert [(case["user_id"], case["count"], case["threshold"]) for case in found["newest"]] == [
+        ("ann", 40, 30)
+    ]
+    assert [(case["rule"], case["user_id"]) for case in found["lost"]] == [("logins", "\x1b[2Jjoe")]
+    assert (found["clicks"], found["rejected"]) == (144, {"not_json": 1})
+    assert found["against"] == "the rules in force (change 1)"
+    labels = topic.write("labels.csv", "user_id,label\neve,bot\nann,human\nbob,bot\n")
+    scores = asked(topic, draft, "--labels", str(labels))["labels"]
+    assert {side: (score["precision"], score["recall"]) for side, score in scores.items()} == {
+        "before": (1, 1),
+        "draft": (0.5, 1),
+    }
+    said = topic.run("rules", "try", str(topic.folder / "draft.toml")).stdout
+    assert "\\x1b[2Jjoe  9 clicks in the window from " in said
+    assert "\x1b" not in said
+    assert "1 cannot be counted: not_json" in said
+    assert "nothing would change" in topic.run("rules", "try", str(topic.settings.rules)).stdout
+    assert state(topic) == before
+
+
+def state(topic: Site) -> tuple[dict[str, list[tuple[int, int]]], set[str]]:
+    """First offset and end of every partition there is, and the groups."""
+    listed = topic.admin.list_topics(timeout=10).topics
+    ours = [name for name in listed if not name.startswith("__")]
+    offsets = {
+        name: [topic.ends(name, number) for number in sorted(listed[name].partitions)] for name in ours
+    }
+    groups = topic.admin.list_consumer_groups(request_timeout=10).result().valid
+    return offsets, {group.group_id for group in groups}
+
+
+def test_since_leaves_out_what_is_older_and_windows_that_are_not_whole(site: Sites) -> None:
+    topic = site()
+    topic.create(**{"message.timestamp.type": "CreateTime"})
+    topic.start().terminate()
+    now = int(time.time()) // 60 * 60
+    for user, start in (("old", now - 7200), ("cut", now - 3720), ("new", now - 600)):
+        for value in clicks(user, 540, start, start + 360):  # 90 in each window
+            topic.send(value, timestamp=int(json.loads(value)["timestamp"] * 1000))
+    found = asked(topic, RULES.replace("50", "89"), "--since", "1h")
+    assert (found["before"]["users"], found["partial"], found["changed"]) == (2, True, False)
+    assert 8 <= found["before"]["windows"] < 12
+    assert asked(topic, RULES)["before"]["windows"] == 18
+    assert asked(topic, RULES.replace("50", "30"), "--since", "1m")["clicks"] == 0
+    done = topic.run("rules", "try", str(topic.settings.rules), "--since", "1s")
+    assert "no clicks: there is nothing to try the draft on" in done.stdout
+
+
+def test_ctrl_c_says_how_far_it_got_and_leaves_nothing_running(site: Sites) -> None:
+    topic = site()
+    topic.start().terminate()
+    topic.send(*clicks("eve", 150_000, T, T + 3000))
+    trial = topic.launch_command("rules", "try", str(topic.settings.rules))
+    decoding = topic.until(lambda: next(iter(psutil.Process(trial.pid).children()), False))
+    decoding.suspend()  # so that it cannot come to its end
+    trial.send_signal(signal.SIGINT)
+    assert trial.wait(20) == 130
+    said = (topic.folder / "log").read_text()
+    assert re.fullmatch(r"stopped: [0-9,]+ of 150,000 clicks were counted; nothing was changed\n", said)
+    assert not decoding.is_running()
+
+
+def test_what_is_wrong_is_one_sentence(site: Sites) -> None:
+    topic = site()
+    file = topic.write("wrong.toml", RULES.replace("50", "0"))
+    for arguments, said in (
+        ((str(file),), f"{file}, line 5: rule 'bot': threshold: 0 must be at least 1"),
+        ((str(topic.settings.rules), "--since", "soon"), "--since soon: is no span of time; write 90m, 12h,"),
+        ((str(topic.settings.rules),), f"has no topic '{topic.settings.clicks_topic}'"),
+    ):
+        done = topic.run("rules", "try", *arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert said in done.stderr
+        assert done.stderr.count("\n") == 1
