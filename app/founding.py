@@ -5,7 +5,7 @@ from time import time
 
 from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import by_name
-from clickwarden.errors import SettingsError
+from clickwarden.errors import RulesChanged, SettingsError
 from clickwarden.kafka.rulestopic import RulesTopic, change_of, written
 from clickwarden.settings import Settings
 
@@ -49,7 +49,7 @@ class Founding:
         )
         try:
             await self._topic.write(first)
-        except SettingsError:
+        except RulesChanged:
             log.info("another worker was first to begin with its rules")
 
     def _compare(self) -> None:

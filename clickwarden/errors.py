@@ -2,6 +2,7 @@
 
     ClickwardenError
     ├── SettingsError      a setting or a rule is wrong or missing
+    │   └── RulesChanged   somebody else was first to change the rules
     ├── BrokerError        Apache Kafka cannot be reached, started or used
     │   └── TopicMissing   it answers, and has no such topic
     ├── AccessError        Kafka refuses who we say we are, or a right that is needed
@@ -24,6 +25,10 @@ class ClickwardenError(Exception):
 
 class SettingsError(ClickwardenError):
     """A setting or a rule is wrong or missing."""
+
+
+class RulesChanged(SettingsError):
+    """Somebody else has changed the rules meanwhile, so that they are not changed a second time."""
 
 
 class BrokerError(ClickwardenError):

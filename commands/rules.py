@@ -13,6 +13,7 @@ from app.main import settings
 from clickwarden.alerts.words import limit, plural, visible
 from clickwarden.detection import rulesfile
 from clickwarden.detection.adoption import Adoption
+from clickwarden.detection.revision import Revision, revised
 from clickwarden.errors import SettingsError
 from clickwarden.kafka.rulestopic import RulesTopic, change_of, written
 from commands import reading, trial
@@ -33,7 +34,7 @@ class Rules(AsyncCommand):
 
     put [FILE]: the same, and put them into force in place of all others.
 
-    disable NAME: put a rule out of force, until a file that has it is put.
+    disable NAME: put a rule out of force, until a file that has it is put, or the page enables it.
 
     try FILE: the history of the clicks topic, or a log, through the rules of FILE beside those in force:
     who would have been reported and was not, who no longer, how many messages. Nothing is put into
@@ -115,19 +116,10 @@ async def _disable(name: str | None, why: str) -> None:
         raise SettingsError("disable: say which rule, by its name; 'faust -A app rules list' has them")
     topic = RulesTopic(settings)
     await topic.read()
-    book = topic.book
-    known = [rule.name for rule in book.rules]
-    if name not in known:
-        raise SettingsError(f"{name}: no rule of that name is in force; there are {', '.join(known)}")
-    if len(known) == 1:
-        raise SettingsError(
-            f"{name}: is the only rule in force, and nobody would be watched; put others first"
-        )
-    last = book.editions[-1]
-    disabled = [*last.change.disabled, name]
-    # As they were written: also those that only a newer release can read.
-    rules = last.change.rules
-    change = change_of(book, rules, disabled, what=f"disable {name}", who=who(), why=why, now=time())
+    if not topic.book.editions:
+        raise SettingsError(f"{name}: there are no rules yet; the first worker begins with its file's")
+    new = revised(topic.book.editions[-1], name, Revision(enabled=False))
+    change = change_of(topic.book, new.rules, new.disabled, what=new.what, who=who(), why=why, now=time())
     await make(topic, change)
 
 

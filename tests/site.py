@@ -155,6 +155,15 @@ class Worker:
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
 
+    def send(self, method: str, path: str, content: Any, **headers: str) -> tuple[int, Any]:
+        """Status and content of its answer to a request with a body; bytes are sent as they are."""
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with closing(HTTPConnection("127.0.0.1", self.settings.web_port, timeout=90)) as connection:
+            connection.request(method, path, body, {"Content-Type": "application/json"} | named)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
     def metrics(self) -> set[str]:
         """The lines that Prometheus is given."""
         with closing(HTTPConnection("127.0.0.1", self.settings.web_port, timeout=10)) as connection:

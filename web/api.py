@@ -7,6 +7,8 @@
 | ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
 | ``GET /api/v1/rules`` | a list of :class:`web.rules.RuleStatus` |
 | ``GET /api/v1/rules/history`` | :class:`web.changes.RulesHistory` |
+| ``PATCH /api/v1/rules/NAME``: :class:`web.revisions.RevisionRequest` | :class:`web.changes.ChangeStatus` |
+| ``POST /api/v1/rules/NAME/preview`` with the same | :class:`clickwarden.audit.comparison.Comparison` |
 | ``GET /api/v1/inspect`` | :class:`clickwarden.alerts.survey.Survey` |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
@@ -30,7 +32,9 @@ from web import changes, now, query, rules, users
 from web.export import csv_head, csv_rows, ndjson
 from web.listeners import Listener, listeners
 from web.live import feed, following, stream
+from web.preview import previews
 from web.query import QueryError
+from web.revisions import Refusal, asked, reviser
 from web.survey import SurveyError, surveyed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -171,6 +175,26 @@ async def rules_history(_: web.Request) -> web.Response:
     return answer(changes.encoded())
 
 
+@routes.patch("/api/v1/rules/{name}")
+async def revise(request: web.Request) -> web.Response:
+    """Change a rule, in force at every worker within two seconds."""
+    wanted = await asked(request)
+    try:
+        edition = await reviser.revise(request.match_info["name"], wanted, request.remote)
+    finally:  # also who was second looks at once at what the first has done
+        changes.encoded.forget()
+        rules.encoded.forget()
+    return answer(changes.status_of(edition, []))
+
+
+@routes.post("/api/v1/rules/{name}/preview")
+async def preview(request: web.Request) -> web.Response:
+    """Say what a change of a rule would have done in the last hour; nothing is changed."""
+    wanted = await asked(request)
+    name = request.match_info["name"]
+    return answer(await previews.preview(name, wanted, lambda: request.transport is not None))
+
+
 @routes.get("/api/v1/inspect")
 async def inspect(_: web.Request) -> web.Response:
     """What the records of the topic are, and the settings that read them, whatever is set."""
@@ -215,6 +239,8 @@ async def say_why(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except QueryError as error:
         return answer(Problem(str(error)), 400)
+    except Refusal as refusal:
+        return answer(refusal.answer, refusal.status)
     except web.HTTPClientError as error:
         if not request.path.startswith("/api/"):
             raise

@@ -3,8 +3,10 @@
 import msgspec
 
 from app.main import app
+from clickwarden.alerts.words import limit
 from clickwarden.detection.rulebook import Edition
 from clickwarden.detection.rules import Rule
+from clickwarden.detection.ruletest import Draft
 from web.fresh import Fresh
 
 #: Changes that are shown.
@@ -35,16 +37,42 @@ class ChangeStatus(msgspec.Struct):
     partitions: list[int]
 
 
+class KnownRule(msgspec.Struct):
+    """A rule of the newest change, in force or not.
+
+    Attributes:
+        name: its name.
+        description: what it is for, in words.
+        words: what it takes to break it.
+        threshold: more clicks than this are an anomaly.
+        shadow: what it finds is recorded, and nobody is told of it.
+        enabled: whether it is in force.
+        tests: names of the tests that it brings along.
+    """
+
+    name: str
+    description: str
+    words: str
+    threshold: int
+    shadow: bool
+    enabled: bool
+    tests: list[str]
+
+
 class RulesHistory(msgspec.Struct):
     """The changes of the rules.
 
     Attributes:
         warnings: what of this worker's file of rules, and of the way to the topic, is not as one may think.
         changes: the newest first; at most 100.
+        rules: those of the newest change, also those that are disabled.
+        waiting: partitions that have not taken up the newest change yet.
     """
 
     warnings: list[str]
     changes: list[ChangeStatus]
+    rules: list[KnownRule]
+    waiting: list[int]
 
 
 def history() -> RulesHistory:
@@ -59,12 +87,35 @@ def history() -> RulesHistory:
     for (rules, allow_list), numbers in counted.items():
         partitions.setdefault(topic.book.numbered(rules, allow_list), []).extend(numbers)
     trouble = [topic.trouble] if topic.trouble else []
-    newest = topic.book.editions[: -SHOWN - 1 : -1]
-    changes = [_status(edition, partitions.get(edition.change.number, [])) for edition in newest]
-    return RulesHistory([*app.founding.warnings.values(), *trouble], changes)
+    editions = topic.book.editions[: -SHOWN - 1 : -1]
+    changes = [status_of(edition, partitions.get(edition.change.number, [])) for edition in editions]
+    taken_up = changes[0].partitions if changes else []
+    return RulesHistory(
+        warnings=[*app.founding.warnings.values(), *trouble],
+        changes=changes,
+        rules=[
+            _rule(draft, draft.name not in edition.change.disabled)
+            for edition in editions[:1]
+            for draft in edition.drafts
+        ],
+        waiting=[number for number in range(app.growth.partitions) if number not in taken_up],
+    )
 
 
-def _status(edition: Edition, partitions: list[int]) -> ChangeStatus:
+def _rule(draft: Draft, enabled: bool) -> KnownRule:
+    return KnownRule(
+        name=draft.name,
+        description=draft.description,
+        words=limit(draft),
+        threshold=draft.threshold,
+        shadow=draft.shadow,
+        enabled=enabled,
+        tests=[test.name for test in draft.test],
+    )
+
+
+def status_of(edition: Edition, partitions: list[int]) -> ChangeStatus:
+    """A change as it is told, counted by in these partitions."""
     change = edition.change
     return ChangeStatus(
         number=change.number,

@@ -21,3 +21,7 @@ class Fresh:
             self._encoded = msgspec.json.encode(self._make())
             self._until = monotonic() + self._seconds
         return self._encoded
+
+    def forget(self) -> None:
+        """Make the answer anew for the next who asks, whom an old one would mislead."""
+        self._until = 0.0

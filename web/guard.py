@@ -1,4 +1,4 @@
-"""Who may ask: the token, the Host header, and what answers allow a browser to do."""
+"""Who may ask: the token, the Host and Origin headers, and what answers allow a browser to do."""
 
 import hashlib
 import hmac
@@ -30,6 +30,13 @@ HEADERS = {
     "Server": "clickwarden",
 }
 
+#: Change nothing (RFC 9110, 9.2.1).
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+FOREIGN = (
+    "comes from the page of another site, which may change nothing here: open the worker's own page; behind "
+    "a proxy, have it hand on the Host header"
+)
+
 TOO_MANY = (
     "too many wrong tokens came from this address, so that this one was not looked at: try again in a second"
 )
@@ -45,6 +52,27 @@ def cookie(token: str) -> str:
     let in at any time, however many guess.
     """
     return hashlib.scrypt(encoded(token), salt=b"clickwarden login", n=2**14, r=8, p=1).hex()
+
+
+@web.middleware
+async def refuse_foreign(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what may change something and was made by a page that is not ours (CSRF).
+
+    A browser says so by itself, in headers that no page can write. Who sends neither is no browser, and
+    has no cookie that somebody else could make use of. Go's net/http has the same, as CrossOriginProtection.
+
+    https://words.filippo.io/csrf/
+    """
+    if request.method in SAFE or request.path in OPEN:  # a login's Origin is null, as no-referrer has it
+        return await handler(request)
+    origin = request.headers.get("Origin")
+    if site := request.headers.get("Sec-Fetch-Site"):
+        foreign = site not in ("same-origin", "none")
+    else:
+        foreign = origin is not None and origin.partition("://")[2].lower() != request.host.lower()
+    if foreign:
+        return web.json_response({"error": FOREIGN}, status=403)
+    return await handler(request)
 
 
 def guard(settings: Settings, guesses: Guesses, admit: Callable[[web.Request], None]) -> Middleware:
@@ -99,5 +127,6 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 
 guesses = Guesses(settings.web_token.get_secret_value(), "page")
+app.web.web_app.middlewares.append(refuse_foreign)
 app.web.web_app.middlewares.append(guard(settings, guesses, app.web.visitors.admit))
 app.web.web_app.on_response_prepare.append(add_headers)

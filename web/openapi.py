@@ -11,13 +11,15 @@ from agents.status import State, Status
 from app.main import app
 from clickwarden.alerts.feed import KINDS
 from clickwarden.alerts.survey import Survey
+from clickwarden.audit.comparison import Comparison
 from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
 from web.api import Anomalies, Problem, answer
-from web.changes import RulesHistory
+from web.changes import ChangeStatus, RulesHistory
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
+from web.revisions import Refused, RevisionRequest
 from web.rules import RuleStatus
 from web.users import User
 
@@ -36,17 +38,21 @@ class Ready(msgspec.Struct):
 
 
 class Operation(NamedTuple):
-    """A GET request.
+    """A request.
 
     Attributes:
         summary: what it answers.
         contents: types of the answer by status; a MIME type where it is no JSON.
         query: names of what the query string may hold.
+        method: in small letters.
+        body: type of what it sends, as JSON.
     """
 
     summary: str
     contents: Mapping[int, Any]
     query: tuple[str, ...] = ()
+    method: str = "get"
+    body: Any = None
 
 
 TIME = {"type": "string", "format": "date-time"}
@@ -71,6 +77,9 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
 }
 FILTERS = ("rule", "user", "category", "status", "kind", "since", "until")
 USER_ID = {"type": "string", "minLength": 1}
+RULE_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+#: Of who wants a rule changed.
+REFUSALS = dict.fromkeys((400, 403, 404, 409, 413, 415), Refused)
 
 OPERATIONS = {
     "/api/v1/now": Operation("Is anyone attacking now, and is the watcher itself healthy", {200: Now}),
@@ -89,6 +98,18 @@ OPERATIONS = {
     ),
     "/api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
     "/api/v1/rules/history": Operation("How the rules in force came to be", {200: RulesHistory}),
+    "/api/v1/rules/{name}": Operation(
+        "Change a rule: its threshold, whether it is in shadow, whether it is in force",
+        {200: ChangeStatus, **REFUSALS, 429: Refused, 503: Refused},
+        method="patch",
+        body=RevisionRequest,
+    ),
+    "/api/v1/rules/{name}/preview": Operation(
+        "What a change of a rule would have done in the last hour; nothing is changed",
+        {200: Comparison, **REFUSALS, 429: Refused, 503: Refused},
+        method="post",
+        body=RevisionRequest,
+    ),
     "/api/v1/inspect": Operation(
         "What the newest records of the topic are, and the settings that read them, whatever is set; made "
         "when it is asked for, at most once a minute",
@@ -122,7 +143,10 @@ def describe() -> dict[str, Any]:
             "description": "Version 1 changes by addition only: ignore fields that you do not know. "
             "User ids are attackers' text: escape them.",
         },
-        "paths": {path: {"get": _get(path, operation, by_type)} for path, operation in OPERATIONS.items()},
+        "paths": {
+            path: {operation.method: _request(path, operation, by_type)}
+            for path, operation in OPERATIONS.items()
+        },
         "components": {
             "schemas": components,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -131,10 +155,11 @@ def describe() -> dict[str, Any]:
 
 
 def _types(operation: Operation) -> list[Any]:
-    return [content for content in operation.contents.values() if not isinstance(content, str)]
+    answers = [content for content in operation.contents.values() if not isinstance(content, str)]
+    return [*answers, operation.body] if operation.body else answers
 
 
-def _get(path: str, operation: Operation, by_type: Mapping[str, Any]) -> dict[str, Any]:
+def _request(path: str, operation: Operation, by_type: Mapping[str, Any]) -> dict[str, Any]:
     responses = {}
     for status, content in operation.contents.items():
         mime, schema = "application/json", by_type.get(repr(content), {})
@@ -148,13 +173,16 @@ def _get(path: str, operation: Operation, by_type: Mapping[str, Any]) -> dict[st
     if path.startswith("/api/v1/users"):
         name, place = ("user_id", "path") if path.endswith("}") else ("id", "query")
         parameters.append({"name": name, "in": place, "required": True, "schema": USER_ID})
+    if path.startswith("/api/v1/rules/{name}"):
+        parameters.append({"name": "name", "in": "path", "required": True, "schema": RULE_NAME})
+    body = {"content": {"application/json": {"schema": by_type.get(repr(operation.body))}}, "required": True}
     # An empty requirement: where no token is set, none is needed.
     return {
         "summary": operation.summary,
         "parameters": parameters,
         "responses": responses,
         "security": [{"token": []}, {}],
-    }
+    } | ({"requestBody": body} if operation.body else {})
 
 
 routes = web.RouteTableDef()

@@ -73,14 +73,15 @@ def edition_of(change: Change) -> Edition:
         try:
             draft = msgspec.json.decode(raw, type=Draft)
         except msgspec.MsgspecError as error:
-            unreadable[_name(raw)] = str(error)
+            unreadable[name_of(raw)] = str(error)
         else:
             drafts.setdefault(draft.name, draft)
     rules = tuple(draft.rule for draft in drafts.values() if draft.name not in change.disabled)
     return Edition(change, tuple(drafts.values()), rules, unreadable)
 
 
-def _name(raw: msgspec.Raw) -> str:
+def name_of(raw: msgspec.Raw) -> str:
+    """The name of a rule as it stands in a change, also of one that this release cannot read."""
     try:
         return msgspec.json.decode(raw, type=_Name).name
     except msgspec.MsgspecError:

@@ -14,7 +14,7 @@ from clickwarden.detection.adoption import AdoptionRows
 from clickwarden.detection.allowlist import Allowance, Members
 from clickwarden.detection.rulebook import Change, Edition, Rulebook
 from clickwarden.detection.ruletest import Draft
-from clickwarden.errors import ClickwardenError, SettingsError
+from clickwarden.errors import ClickwardenError, RulesChanged
 from clickwarden.formats.json import DEPTH_MAX, UNREADABLE, is_deep
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.reader import poll, reader, to_end
@@ -58,6 +58,7 @@ class RulesTopic:
         self._settings = settings
         self._partition = TopicPartition(settings.rules_topic, 0)
         self._next = 0
+        self._followed = False
         self._waiting: list[asyncio.Future[None]] = []
 
     def _take(self, records: Sequence[ConsumerRecord]) -> None:
@@ -108,7 +109,7 @@ class RulesTopic:
         """Make a change; returns it as it is in force.
 
         Raises:
-            SettingsError: somebody else made another meanwhile.
+            RulesChanged: somebody else made another meanwhile.
             BrokerError, AccessError: as :meth:`read`.
         """
         settings, needed = self._settings, roles.author(self._settings)
@@ -128,17 +129,15 @@ class RulesTopic:
             raise await rights.explain(settings, needed, error) from None
         finally:
             await producer.stop()
-        await self.read()
+        await (self.caught_up() if self._followed else self.read())
         edition = self.book.editions[change.number - 1]
         if edition.change != change:
-            raise SettingsError(
-                f"{edition.change.who} was first, and has changed the rules, too ({edition.change.what}); "
-                "look at 'faust -A app rules list', and do it again if it is still wanted"
-            )
+            raise outrun(edition)
         return edition
 
     async def follow(self) -> None:
         """Read on until cancelled, also where Kafka is away for a time."""
+        self._followed = True
         while True:
             waiting: list[asyncio.Future[None]] = []
             try:
@@ -177,6 +176,14 @@ class RulesTopic:
 def _settle(waiting: asyncio.Future[None]) -> None:
     if not waiting.done():
         waiting.set_result(None)
+
+
+def outrun(edition: Edition) -> RulesChanged:
+    """What to say to who has made a change of older rules than these."""
+    return RulesChanged(
+        f"{edition.change.who} was first, and has changed the rules, too ({edition.change.what}); "
+        "look at what they are now, and do it again if it is still wanted"
+    )
 
 
 def written(drafts: Sequence[Draft]) -> list[msgspec.Raw]:

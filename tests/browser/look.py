@@ -11,7 +11,7 @@ from playwright.sync_api import Dialog, Page
 
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.times import isotime
-from tests.site import Site, Worker
+from tests.site import RULES, Site, Worker
 
 T = 1_600_000_020  # start of a window of 60 s
 RECORDS = 10_000  # milliseconds from a record in Kafka to the page, on a busy machine
@@ -22,6 +22,23 @@ Scheme: TypeAlias = Literal["light", "dark"]
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script><!--\u202e'\"&amp;\n\0\u200b😀"
 #: How the page writes it.
 SHOWN = "<img src=x onerror=alert(1)></script><script>alert(2)</script><!--U+202E'\"&amp;U+000AU+0000U+200B😀"
+
+#: A rule with a test that holds its threshold, and another rule.
+TESTED_RULES = (
+    RULES
+    + """
+[[rule.test]]
+name = "51 are <i>too many</i>"
+clicks = [{ user = "eve", times = 51 }]
+expect = [{ user = "eve", count = 51 }]
+
+[[rule]]
+name = "logins"
+window = 60
+threshold = 5
+events = ["login"]
+"""
+)
 
 
 def address(worker: Worker, path: str = "") -> str:

@@ -4,7 +4,17 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.look import HOSTILE, RECORDS, VIEWS, Scheme, T, address, anomaly, publish
+from tests.browser.look import (
+    HOSTILE,
+    RECORDS,
+    TESTED_RULES,
+    VIEWS,
+    Scheme,
+    T,
+    address,
+    anomaly,
+    publish,
+)
 from tests.site import Site
 
 
@@ -15,6 +25,7 @@ def audit(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_view_passes(site: Site, browser: Browser, scheme: Scheme) -> None:
+    site.settings.rules.write_text(TESTED_RULES)
     worker = site.start()
     for width in (1280, 375):
         page = browser.new_page(
@@ -38,6 +49,13 @@ def test_every_view_passes(site: Site, browser: Browser, scheme: Scheme) -> None
             page.goto(address(worker, view))
             page.wait_for_load_state("networkidle")
             audit(page)
+        page.goto(address(worker, "rules"))
+        page.get_by_role("button", name="Change rule bot").click()
+        page.get_by_role("spinbutton", name="Threshold").fill("60")
+        page.get_by_label("Why").fill("w")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("#failing")).to_be_visible(timeout=RECORDS)
+        audit(page)
         page.close()
     page = browser.new_page(color_scheme=scheme, reduced_motion="reduce")
     page.goto(address(worker))

@@ -116,7 +116,7 @@ def test_what_is_wrong_is_refused_and_changes_nothing(site: Sites) -> None:
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
     assert topic.run("rules", "disable", "bits").stderr == (
-        "clickwarden: bits: no rule of that name is in force; there are bot\n"
+        "clickwarden: bits: there is no rule of that name; there are bot\n"
     )
     assert "is the only rule in force" in topic.run("rules", "disable", "bot").stderr
     assert topic.changes() == 1

@@ -410,6 +410,32 @@ def test_rights_withdrawn_end_the_worker_with_the_sentence(secured: SecuredKafka
         secured.allow("withdrawn", right)
 
 
+def test_a_worker_that_may_not_write_the_rules_says_so_to_who_changes_one(
+    secured: SecuredKafka, topic: Site
+) -> None:
+    given = user(secured, "reader", roles.worker(topic.settings))
+    worker = topic.launch(**given)
+    topic.until(partial(is_ready, worker), worker)
+    right = Right("Write", "topic", topic.settings.rules_topic)
+    secured.deny("reader", right)
+
+    def denies() -> bool:
+        try:
+            asyncio.run(rights.check(settings_of(topic, given), [right]))
+        except AccessError:
+            return True
+        return False
+
+    topic.until(denies, worker)  # it learns of it a little later
+    status, answer = worker.send("PATCH", "/api/v1/rules/bot", {"threshold": 40, "edition": 1, "why": "w"})
+    assert status == 503
+    assert answer["error"].startswith(
+        f"Kafka denies User:reader {right}; its administrator gives that with: "
+    )
+    assert topic.changes() == 1
+    assert worker.alive
+
+
 def test_rights_withdrawn_end_the_producer(secured: SecuredKafka, topic: Site, tmp_path: Path) -> None:
     given = user(secured, "seller", needed_by("producer", topic.settings)) | {"data_dir": tmp_path / "outbox"}
     settings = settings_of(topic, given)

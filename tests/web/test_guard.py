@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from clickwarden.guesses import BURST, Guesses
 from clickwarden.settings import Settings
-from web.guard import COOKIE, HEADERS, add_headers, cookie, guard
+from web.guard import COOKIE, HEADERS, add_headers, cookie, guard, refuse_foreign
 
 TOKEN = "täken täken"
 
@@ -32,10 +32,11 @@ async def serve(**given: Any) -> AsyncIterator[TestClient[web.Request, web.Appli
 
     settings = Settings(_env_file=None, **given)
     guesses = Guesses(settings.web_token.get_secret_value(), "page")
-    app = web.Application(middlewares=[guard(settings, guesses, admitted.append)])
+    app = web.Application(middlewares=[refuse_foreign, guard(settings, guesses, admitted.append)])
     app.on_response_prepare.append(add_headers)
     for path in ("/", "/api/v1/status", "/table/", "/health", "/ready", "/login"):
         app.router.add_get(path, hello)
+        app.router.add_post(path, hello)
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -137,3 +138,47 @@ async def test_every_answer_has_the_headers(path: str, host: str) -> None:
     async with serve() as client, client.get(path, headers={"Host": host}) as answer:
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
         assert answer.headers["Cache-Control"] == "no-store"
+
+
+FORM = {"Content-Type": "text/plain", "Cookie": f"{COOKIE}={cookie(TOKEN)}"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),  # no browser
+        ({"Origin": "http://localhost"}, 200),
+        ({"Origin": "https://LOCALHOST"}, 200),
+        ({"Origin": "http://proxy.example", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://localhost:81"}, 403),
+        ({"Origin": "http://localhost.evil.example"}, 403),
+        ({"Origin": "http://evil.example/localhost"}, 403),
+        ({"Origin": "http://localhost@evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://localhost", "Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "http://localhost", "Sec-Fetch-Site": "anything"}, 403),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("token", ["", TOKEN])
+async def test_what_a_foreign_page_sends_changes_nothing(
+    headers: dict[str, str], status: int, token: str
+) -> None:
+    sent = FORM | {"Host": "localhost"} | headers
+    async with serve(web_token=token) as client:
+        async with client.post("/api/v1/status", data="a=b", headers=sent) as answer:
+            assert answer.status == status
+            assert (status == 200) == bool(admitted)
+            if status == 403:
+                assert "comes from the page of another site" in (await answer.json())["error"]
+        async with client.get("/api/v1/status", headers=sent) as answer:
+            assert answer.status == 200  # reading is for the browser to forbid
+
+
+async def test_a_login_is_let_in_whose_origin_is_null_as_our_own_policy_has_it() -> None:
+    async with serve(web_token=TOKEN) as client, client.post("/login", headers={"Origin": "null"}) as answer:
+        assert answer.status == 200

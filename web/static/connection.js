@@ -9,16 +9,33 @@ const RETRY = 1000;
 const SILENCE = 3000;
 const DEAD = 15000;
 
-export class Refused extends Error {}
+// The API has answered, and not with what was asked for; `answer` says why.
+export class Refused extends Error {
+  constructor(status, answer, path) {
+    super(answer.error ?? `${path}: ${status}`);
+    Object.assign(this, { status, answer });
+  }
+}
 
-// The answer of the API at `path`; without the token, the login.
-export async function get(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE) });
+async function ask(path, patience, options) {
+  const signals = [AbortSignal.timeout(patience), options.signal].filter(Boolean);
+  const response = await fetch(path, { ...options, signal: AbortSignal.any(signals) });
   if (response.status === 401) location.assign("/login");
   if (response.ok) return response.json();
-  const { error } = await response.json().catch(() => ({}));
-  throw new Refused(error ?? `${path}: ${response.status}`);
+  throw new Refused(response.status, await response.json().catch(() => ({})), path);
 }
+
+// The answer of the API at `path`; without the token, the login.
+export const get = (path) => ask(path, PATIENCE, {});
+
+// The answer to a request that brings something; a signal takes it back.
+export const send = (method, path, content, patience, signal) =>
+  ask(path, patience, {
+    method,
+    signal,
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(content),
+  });
 
 let answered = null;
 
@@ -57,7 +74,7 @@ export async function load(path, show) {
   }
 }
 
-// Show the answer at `path` again and again while somebody looks.
+// Show the answer at `path` again and again while somebody looks. Returns how to ask at once.
 export function poll(path, interval, show) {
   let asking = false;
   const ask = async () => {
@@ -69,6 +86,7 @@ export function poll(path, interval, show) {
   setInterval(ask, interval);
   document.addEventListener("visibilitychange", ask);
   ask();
+  return ask;
 }
 
 // Follow the stream. `now` gets the answers of /api/v1/now, `anomaly` each record once, `reset` is
