@@ -1,6 +1,8 @@
 """Prometheus' Alertmanager, which routes alerts on: an alert an incident, by its API (``/api/v2/alerts``)."""
 
-import aiohttp
+from base64 import b64encode
+from urllib.parse import unquote
+
 import msgspec
 
 from clickwarden.channels.channel import Answer, Channel, address
@@ -32,8 +34,8 @@ class AlertmanagerSender:
         self._url = f"{scheme}://{host}{split.path.rstrip('/')}/api/v2/alerts"
         self._headers = {}
         if split.username and channel.secret:
-            login = aiohttp.BasicAuth(split.username, channel.secret.reveal(), "utf-8")
-            self._headers["Authorization"] = login.encode()
+            login = f"{unquote(split.username)}:{channel.secret.reveal()}"
+            self._headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
         elif channel.secret:
             self._headers["Authorization"] = f"Bearer {channel.secret.reveal()}"
 

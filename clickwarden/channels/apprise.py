@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 
@@ -17,6 +16,7 @@ from clickwarden.errors import ChannelError
 
 #: Apprise waits 4 s to connect and 4 s for each answer, and between two requests of one channel 5.5 s.
 PATIENCE = 50.0
+KINDS = {"end": NotifyType.SUCCESS, "test": NotifyType.INFO}
 _STATUS = re.compile(r"\berror=(\d{3})\b")
 
 
@@ -42,7 +42,7 @@ class AppriseSender:
                 f"url: Apprise does not take it; https://github.com/caronc/apprise/wiki says how it writes "
                 f"{channel.scheme}://, and signs that URLs have a use for are percent-encoded"
             )
-        self._thread: Thread | None = None
+        self._busy = False
 
     async def send(self, message: Message, earlier: str = "") -> Answer:
         """Send it as one of its own; there is no reference.
@@ -50,26 +50,12 @@ class AppriseSender:
         Raises:
             ChannelError: it was not taken.
         """
-        if self._thread is not None and self._thread.is_alive():
+        if self._busy:
             raise ChannelError("the message before has not been answered yet", again=PATIENCE)
+        self._busy = True
         loop = asyncio.get_running_loop()
         done: asyncio.Future[AppriseResult] = loop.create_future()
-        # Of a message about an end Apprise makes green, of others red, where the channel has colours.
-        kind = {"end": NotifyType.SUCCESS, "test": NotifyType.INFO}.get(message.stage, NotifyType.WARNING)
-
-        def notify() -> None:
-            result = self._apprise.notify(
-                body=text(message),
-                title=message.title,
-                notify_type=kind,
-                body_format=NotifyFormat.TEXT,
-                log_level=logging.WARNING,
-            )
-            with suppress(RuntimeError):  # nobody waits any more
-                loop.call_soon_threadsafe(_settle(done, result))
-
-        self._thread = Thread(target=notify, daemon=True, name=f"channel {self._channel.name}")
-        self._thread.start()
+        Thread(target=self._notify, args=(message, loop, done), daemon=True, name=self._channel.name).start()
         try:
             result = await asyncio.wait_for(done, PATIENCE)
         except TimeoutError:
@@ -84,6 +70,27 @@ class AppriseSender:
             again=again(code, {}) if status else 0.0,
         )
 
+    def _notify(
+        self, message: Message, loop: asyncio.AbstractEventLoop, done: asyncio.Future[AppriseResult]
+    ) -> None:
+        """Send it and wait, in a thread."""
+        result = self._apprise.notify(
+            body=text(message),
+            title=message.title,
+            # Where a channel has colours, what is over is green.
+            notify_type=KINDS.get(message.stage, NotifyType.WARNING),
+            body_format=NotifyFormat.TEXT,
+            log_level=logging.WARNING,
+        )
+
+        def answered() -> None:
+            self._busy = False
+            if not done.done():
+                done.set_result(result)
+
+        with suppress(RuntimeError):  # nobody is there any more to be told
+            loop.call_soon_threadsafe(answered)
+
 
 def _keep_secrets() -> None:
     """Keep out of the log what Apprise and what it sends with say, in which URLs stand."""
@@ -93,11 +100,3 @@ def _keep_secrets() -> None:
     apprise.addHandler(logging.NullHandler())
     for name in ("urllib3", "requests_oauthlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _settle(done: asyncio.Future[AppriseResult], result: AppriseResult) -> Callable[[], None]:
-    def settle() -> None:
-        if not done.done():
-            done.set_result(result)
-
-    return settle

@@ -9,7 +9,7 @@ import msgspec
 
 from clickwarden.channels.channel import Channel, Sender
 from clickwarden.channels.secret import Secret, hide, parts, resolve
-from clickwarden.channels.senders import sender_of
+from clickwarden.channels.senders import OPEN, sender_of
 from clickwarden.detection.tomlfile import document, explained
 from clickwarden.detection.tomllines import Path as Place
 from clickwarden.detection.tomllines import line_of
@@ -186,4 +186,7 @@ def _channel(written: Written, environment: Mapping[str, str]) -> Channel:
         raise ValueError("url: holds a sign that cannot be printed; take it out")
     if secret:
         secrets.append(Secret(secret))
-    return Channel(name=written.name, url=Secret(url), secret=Secret(secret), secrets=(*secrets, *parts(url)))
+    channel = Channel(name=written.name, url=Secret(url), secret=Secret(secret), secrets=tuple(secrets))
+    if channel.scheme in OPEN:
+        return channel
+    return msgspec.structs.replace(channel, secrets=(*secrets, *parts(url)))

@@ -47,7 +47,7 @@ class MailSender:
                 "secret: user and password go together; write smtps://user@host/…, with %40 for an @, and "
                 'secret = "${NAME}"'
             )
-        self._trust = ssl.create_default_context()
+        self._trust = ssl.create_default_context() if self._tls or self._starttls else None
         if self._user and not (self._tls or self._starttls):
             raise ValueError(
                 "url: smtp+plain:// would show the password to everybody; write smtps:// or smtp://"
@@ -86,9 +86,7 @@ class MailSender:
             raise ChannelError(self._channel.inert(str(error)), again=None) from None
         except (aiosmtplib.SMTPException, OSError) as error:
             unreachable(self._channel, error)
-        words = "; ".join(
-            [said, *(f"{to} was refused: {why.code} {why.message}" for to, why in refused.items())]
-        )
+        words = "; ".join([said, *(f"{to}: {why.code} {why.message}" for to, why in refused.items())])
         return Answer(earlier or str(mail["Message-ID"]), self._channel.inert(words))
 
 

@@ -5,6 +5,9 @@ from clickwarden.channels.channel import Channel, Sender
 #: What the extra clickwarden[notify] installs.
 NEEDED = "aiosmtplib apprise slack-sdk standardwebhooks"
 
+#: Kinds of ours whose url has nothing secret in it: that has a field of its own.
+OPEN = ("slackbot", "smtp", "smtps", "smtp+plain", "alertmanager+http", "alertmanager+https")
+
 
 def sender_of(channel: Channel) -> Sender:
     """What sends to a channel: ours for the kinds that deserve more than a text, Apprise for all others.

@@ -1,6 +1,7 @@
 """Slack, as a bot: an incident is a message, its later stages are the message's thread."""
 
 from html import escape
+from http import HTTPStatus
 from typing import Any, NoReturn
 
 from slack_sdk.errors import SlackApiError
@@ -116,8 +117,8 @@ class SlackSender:
         response = error.response  # of Slack, or, where it is nothing Slack says, of aiohttp
         status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
         when = again(status, response.headers)
-        if when is None and (said in PASSING or not said):
-            when = 0.0
+        if said in PASSING or (not said and status < HTTPStatus.BAD_REQUEST):
+            when = when or 0.0
         words = f"{status} {said}" + (f": {CURES[said]}" if said in CURES else "")
         raise ChannelError(self._channel.inert(words), again=when) from None
 
