@@ -10,7 +10,7 @@ import msgspec
 from clickwarden.channels.channel import Channel, Sender
 from clickwarden.channels.secret import Secret, hide, parts, resolve
 from clickwarden.channels.senders import OPEN, sender_of
-from clickwarden.detection.tomlfile import document, explained
+from clickwarden.detection import tomlfile
 from clickwarden.detection.tomllines import Path as Place
 from clickwarden.detection.tomllines import line_of
 from clickwarden.errors import SettingsError
@@ -109,7 +109,7 @@ def parse(content: bytes, name: str, environment: Mapping[str, str]) -> Channels
     Raises:
         SettingsError: as :func:`load`.
     """
-    found, lines = document(content, name)
+    found, lines = tomlfile.document(content, name)
     opened: dict[str, OpenChannel] = {}
 
     def fail(place: Place, fault: str) -> SettingsError:
@@ -125,7 +125,7 @@ def parse(content: bytes, name: str, environment: Mapping[str, str]) -> Channels
         file = msgspec.convert(found, _File)
     except msgspec.ValidationError as error:
         hint = "docs/channels.md says what it takes"
-        place, fault = explained(str(error), {"channel": Written, "": _File}, hint)
+        place, fault = tomlfile.explained(str(error), {"channel": Written, "": _File}, hint)
         raise fail(place, fault) from None
     for place, fault in _faults(file):
         raise fail(place, fault)

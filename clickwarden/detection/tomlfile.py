@@ -70,7 +70,7 @@ def explained(said: str, tables: Mapping[str, type[msgspec.Struct]], hint: str) 
     if missing := _MISSING.fullmatch(why):
         return place, f"{missing[1]}: is missing; add it"
     field, _, fault = why.partition(": ")
-    if fault and field.isidentifier():  # our own words
-        return (*place, field), why
+    if fault and " " not in field:  # our own words
+        return (*place, *field.split(".")), why
     named = next((step for step in reversed(place) if isinstance(step, str)), "the file")
     return place, f"{named}: {why[0].lower()}{why[1:]}; {hint}"
