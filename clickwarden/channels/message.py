@@ -248,9 +248,10 @@ def _facts(case: Case) -> Iterator[Fact]:
 
 
 def _certain(case: Case) -> str:
+    """The interval, and that it holds the truth."""
     if case.count_low >= case.count_high:
         return f"{_count(case)}, exactly"
-    return f"{_count(case)}: certainly at least the first, at most the second"
+    return f"at least {case.count_low:,}, at most {plural(case.count_high, 'click')}, both for certain"
 
 
 def _threat(case: Case) -> str:

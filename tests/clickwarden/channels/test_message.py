@@ -34,8 +34,7 @@ def test_it_says_who_how_many_since_when_why_and_what_is_normal() -> None:
     assert message.title == "203.0.113.9: 8,400 to 10,000 clicks, 200 times the limit"
     assert facts(message) == {
         "Who": "203.0.113.9",
-        "How many": "8,400 to 10,000 clicks: certainly at least the first, at most the second, in 2 windows "
-        "of 1 minute",
+        "How many": "at least 8,400, at most 10,000 clicks, both for certain, in 2 windows of 1 minute",
         "When": "since 2026-03-10 14:20:00 UTC; goes on",
         "Why": "nothing but 203.0.113.9; 8,400 of them counted one by one",
         "Normal": "at most 50 clicks in 1 minute, one every 1.2 s: below rule bot",
