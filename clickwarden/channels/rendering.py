@@ -7,7 +7,7 @@ from clickwarden.channels.message import Message
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{subject}</title></head>
-<body style="font-family: sans-serif">
+<body style="font-family: sans-serif; overflow-wrap: anywhere">
 {content}
 </body></html>
 """
@@ -31,7 +31,7 @@ def html(message: Message) -> str:
     content = [f"<p><strong>{escape(message.mark)}</strong></p>"] if message.mark else []
     content.append(f"<h2>{escape(message.title)}</h2>")
     rows = (
-        f'<tr><th align="left" valign="top">{escape(fact.about)}</th><td>{escape(fact.text)}</td></tr>'
+        f'<tr><th align="left" valign="top" nowrap>{escape(fact.about)}</th><td>{escape(fact.text)}</td></tr>'
         for fact in message.facts
     )
     content.append(f'<table cellpadding="4">{"".join(rows)}</table>')

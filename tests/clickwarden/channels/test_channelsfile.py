@@ -181,7 +181,7 @@ def test_without_what_is_needed_the_line_says_what_to_install(
     for name in ("apprise", "mail", "slack", "webhook"):
         monkeypatch.delitem(sys.modules, f"clickwarden.channels.{name}", raising=False)
     for name in ("apprise", "aiosmtplib", "slack_sdk.errors", "standardwebhooks.webhooks"):
-        monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, name, None)
     assert "which is not installed: pip install aiosmtplib apprise slack-sdk standardwebhooks" in fault(
         one(url)
     )

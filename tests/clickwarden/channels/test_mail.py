@@ -226,8 +226,12 @@ async def test_who_of_several_is_refused_is_said_and_the_others_have_it() -> Non
 
 async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clickwarden.channels.mail.PATIENCE", 0.2)
-    silent = await asyncio.start_server(lambda reader, writer: reader.read(), "127.0.0.1", 0)
-    async with silent:
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as silent:
         port = silent.sockets[0].getsockname()[1]
         raised = await refused(f"smtp+plain://127.0.0.1:{port}/?{BETWEEN}")
     assert (str(raised), raised.again) == ("no answer in time", 0)
