@@ -1,9 +1,10 @@
 """Where messages go in tests: servers on loopback, what strangers call themselves, and incidents."""
 
+import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -167,6 +168,23 @@ def sink(reply: Callable[[Received], Reply] | None = None) -> Iterator[Sink]:
         yield server
     finally:
         server.close()
+
+
+@asynccontextmanager
+async def raw(
+    answer: Callable[[asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Where a server is that answers each connection in its own way and ends it, and what it was asked."""
+    asked: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        with suppress(OSError):
+            await answer(writer)
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
 
 
 #: Elements of rich text, and what they must have: https://docs.slack.dev/reference/block-kit/blocks/rich-text-block

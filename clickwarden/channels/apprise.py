@@ -97,6 +97,7 @@ def _keep_secrets() -> None:
     apprise = logging.getLogger("apprise")
     apprise.setLevel(logging.WARNING)
     apprise.propagate = False
-    apprise.addHandler(logging.NullHandler())
+    if not apprise.handlers:  # or the last resort of logging is to print it
+        apprise.addHandler(logging.NullHandler())
     for name in ("urllib3", "requests_oauthlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import Iterator
 
@@ -6,7 +7,7 @@ import pytest
 from clickwarden.channels.message import message_of, message_of_many, probe
 from clickwarden.channels.slack import SlackSender, fallback
 from clickwarden.errors import ChannelError
-from tests.channels import NASTY, Sink, Slack, case, channel, sink
+from tests.channels import NASTY, Sink, Slack, case, channel, raw, sink
 
 TOKEN = "xoxb-1234-geheim"
 PAGE = "https://clickwarden.shop.example/"
@@ -115,7 +116,7 @@ async def test_what_slack_refuses(
     assert raised.value.again == again
     assert str(raised.value).startswith(said)
     assert TOKEN not in str(raised.value)
-    assert len(server.received) == 1, "who sends decides when to try again"
+    assert len(server.received) == 1
 
 
 async def test_a_wrong_token_is_never_right_by_itself(slack: Slack, server: Sink) -> None:
@@ -131,6 +132,18 @@ async def test_nobody_there_may_be_there_later() -> None:
     with pytest.raises(ChannelError, match="Cannot connect") as raised:
         await slackbot.send(probe("k", "2026-03-10T14:20:00Z", PAGE))
     assert raised.value.again == 0
+
+
+async def test_who_sends_decides_when_to_try_again() -> None:
+    async def hang_up(writer: asyncio.StreamWriter) -> None:
+        """Take it, or not: nobody knows."""
+
+    async with raw(hang_up) as (host, asked):
+        slackbot = SlackSender(channel(f"slackbot://C0123ABCD?api=http://{host}/api/", TOKEN))
+        with pytest.raises(ChannelError) as raised:
+            await slackbot.send(probe("k", "2026-03-10T14:20:00Z", PAGE))
+    assert raised.value.again == 0
+    assert len(asked) == 1
 
 
 async def test_a_token_is_in_a_header_and_nowhere_else(server: Sink) -> None:
