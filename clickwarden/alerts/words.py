@@ -102,6 +102,16 @@ def _share(share: Share) -> str:
     return f"at least {100 * float(share.at_least):g} % of them {spelled(share.part, ' or ')}"
 
 
+def normal(threshold: int, events: Sequence[str], window: int, measure: Measure = None) -> str:
+    """What a rule lets pass, with its window in seconds.
+
+    >>> normal(50, ("view",), 60)
+    'at most 50 clicks (view) in 1 minute, one every 1.2 s'
+    """
+    pace = f"one every {window / threshold:,.1f} s"
+    return f"at most {_counted(threshold, events, measure)} in {duration(window)}, {pace}"
+
+
 class Count(NamedTuple):
     """What a user was counted with in one window of a rule that it broke; window in seconds."""
 
@@ -134,9 +144,7 @@ def counterfactual(count: Count) -> str:
         fewer = f"At most {fewer}"
     elif lower < upper:
         fewer = f"{lower:,} to {fewer}"
-    pace = f"one every {count.window / count.threshold:,.1f} s"
-    most = _counted(count.threshold, count.events, count.measure)
-    kept = f"at most {most} in {duration(count.window)}, {pace},"
+    kept = f"{normal(count.threshold, count.events, count.window, count.measure)},"
     start = f"{count.start[:10]} {count.start[11:19]} UTC"
     fewer += f" fewer in the {duration(count.window).removeprefix('1 ')} from {start}"
     words = f"{fewer}: {kept} stay below rule {count.rule}"

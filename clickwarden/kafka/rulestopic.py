@@ -14,7 +14,7 @@ from clickwarden.detection.adoption import AdoptionRows
 from clickwarden.detection.allowlist import Allowance, Members
 from clickwarden.detection.rulebook import Change, Edition, Rulebook
 from clickwarden.detection.ruletest import Draft
-from clickwarden.errors import ClickwardenError, RulesChanged
+from clickwarden.errors import ClickwardenError, RulesChanged, SettingsError
 from clickwarden.formats.json import DEPTH_MAX, UNREADABLE, is_deep
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.reader import poll, reader, to_end
