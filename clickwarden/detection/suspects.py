@@ -70,12 +70,12 @@ class Suspects:
         """In which windows of the pane it was noted that the suspects in these rows are told of, as bits."""
         return self._told[rows]
 
-    def note_told(self, user_id: str, windows: int) -> int:
-        """Note that a suspect is told of in windows of the pane; returns those not noted before."""
+    def note_told(self, user_id: str, window: int) -> bool:
+        """Note that a suspect is told of in a window of the pane, a bit; whether it was not noted before."""
         row = self._rows[user_id]
         before = int(self._told[row])
-        self._told[row] = before | windows
-        return windows & ~before
+        self._told[row] = before | window
+        return not before & window
 
     def compete(self, comers: int, places: int) -> bool:
         """Whether there are fewer places, or full profiles, left than so many users may take."""
