@@ -7,7 +7,9 @@ suspects and their evidence as click-by-click counting would
 at once wherever their order cannot matter.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +55,7 @@ class Part:
         windows: starts of those that they count in, ascending.
         neighbours: the other panes of these windows that hold clicks.
         told: who has gone over the threshold.
+        numbers: of the users of the batch in the roster.
 
     Attributes:
         users: intp[u], whose clicks they are, by number and ascending.
@@ -72,6 +75,7 @@ class Part:
         windows: Sequence[int],
         neighbours: Sequence[Neighbour],
         told: Told,
+        numbers: NDArray[np.intp],
     ) -> None:
         self.batch = batch
         self.pane = pane
@@ -80,21 +84,31 @@ class Part:
         self.told = told
         self.selected = Selection(batch, clicks)
         self.users, self.comings = self.selected.by_user()
-        self._rows = pane.suspects.rows_of(batch)
-        self.rows = self._rows[self.users]
+        self._numbers = numbers
+        self._cells_by_width: dict[int, NDArray[np.intp]] = {}
+        self.rows, self.cells = self._rows_in(pane), self._cells_in(pane)
         self.known = self.rows >= 0
-        self.cells = batch.cells(pane.seed, pane.sketch.width)[:, self.users]
-        self.highs = pane.sketch.estimate(self.cells)
-        self.highs[self.known] = pane.suspects.highs(self.rows[self.known])
+        self.highs = pane.highs(self.cells, self.rows)
         self.elsewhere = np.zeros((len(windows), len(self.users)), np.int64)
-        for neighbour in neighbours:
-            self.elsewhere[neighbour.windows] += neighbour.pane.highs(batch, self.users)
+        for other, places in neighbours:
+            self.elsewhere[places] += other.highs(self._cells_in(other), self._rows_in(other))
         self._bits = [1 << (pane.start - start) // pane.rule.step for start in windows]
         self.moving = np.zeros(len(batch.users), np.bool_)
         self.singly = self._order_matters()
         self._width = 0
         self._cells: dict[int, list[int]] = {}
         self._elsewhere: dict[int, list[int]] = {}
+
+    def _rows_in(self, pane: Pane) -> NDArray[np.intp]:
+        """intp[u], the users' rows among the suspects of a pane."""
+        return pane.suspects.rows_of(self._numbers[self.users])
+
+    def _cells_in(self, pane: Pane) -> NDArray[np.intp]:
+        """The users' cells in the sketch of a pane, shape (DEPTH, u)."""
+        width = pane.sketch.width
+        if width not in self._cells_by_width:
+            self._cells_by_width[width] = self.batch.cells(pane.seed, width)[:, self.users]
+        return self._cells_by_width[width]
 
     def _order_matters(self) -> NDArray[np.bool_]:
         """Those whom the order of the clicks within this part decides upon."""
@@ -120,29 +134,50 @@ class Part:
     def exposed(self, other: "Part") -> NDArray[np.bool_]:
         """bool[u], of whom more may be known in another pane, only because others click there."""
         pane = other.pane
-        cells = self.batch.cells(pane.seed, pane.sketch.width)[:, self.users]
+        cells = self._cells_in(pane)
         values = pane.sketch.cells[cells]
         raised = SHARING.marked(other.cells[:, ~other.known], cells, len(pane.sketch.cells))
         fixed = ((values == values.min(axis=0)) & ~raised).any(axis=0)
-        fixed |= pane.suspects.rows_of(self.batch)[self.users] >= 0
+        fixed |= self._rows_in(pane) >= 0
         fixed |= np.isin(self.users, other.users)
         moved: NDArray[np.bool_] = ~fixed
         return moved
 
-    def open_to(self, comings: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """bool[u], who may become a suspect or be told of, with so many clicks in other parts."""
-        counts = self.highs + self.comings + comings
-        may: NDArray[np.bool_] = (counts + self.most >= self.pane.level) & ~self.known
-        may[self._crossing(counts, self.known)] = True
-        return may
+    def torn(self, others: Sequence["Part"]) -> NDArray[np.bool_]:
+        """bool[u], of whom it depends on their own clicks in other parts what becomes of them here."""
+        comings = np.zeros_like(self.elsewhere)
+        for other in others:
+            of_batch = np.zeros(len(self.batch.users), np.int64)
+            of_batch[other.users] = other.comings
+            comings[self._holding(other.pane)] += of_batch[self.users]
+        reach = self.highs + self.comings + self.elsewhere + comings
+        may = (reach.max(axis=0) >= self.pane.level) & ~self.known
+        if len(self.pane.suspects) + len(self.users) <= self.pane.max_suspects:
+            # Who is promoted by the first click here is so whatever comes.
+            may &= self.highs + 1 + self.most < self.pane.level
+        may |= self.singly
+        may[self._crossing((reach > self.pane.rule.threshold) & (comings > 0))] = True
+        torn: NDArray[np.bool_] = may & comings.any(axis=0)
+        return torn
 
-    def _crossing(self, counts: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """Places of those who go over the threshold with so many clicks here, where that is not noted."""
-        threshold = self.pane.rule.threshold
-        places = np.flatnonzero(among & (counts + self.most > threshold))
-        over = counts[places] + self.elsewhere[:, places] > threshold
-        told = self.pane.suspects.told(self.rows[places]) & np.array(self._bits, np.uint16)[:, None]
-        return places[(over & (told == 0)).any(axis=0)]
+    def _holding(self, pane: Pane) -> slice:
+        """Places of the windows that hold another pane."""
+        first = bisect_right(self.windows, pane.start - pane.rule.window)
+        return slice(first, bisect_right(self.windows, pane.start))
+
+    def _crossing(self, over: NDArray[np.bool_]) -> list[int]:
+        """Places of those not told of in a window that they are ``over`` in, of shape (windows, u)."""
+        places = np.flatnonzero(over.any(axis=0))
+        noted = np.where(self.known[places], self.pane.suspects.told(self.rows[places]), 0)
+        over = over[:, places] & (noted & np.array(self._bits)[:, None] == 0)
+        return [
+            int(place)
+            for place, windows in zip(places[over.any(axis=0)], over[:, over.any(axis=0)].T, strict=True)
+            if any(
+                (self.windows[window], self.batch.users[self.users[place]]) not in self.told
+                for window in np.flatnonzero(windows)
+            )
+        ]
 
     def beside(self, other: "Part") -> bool:
         """Whether there is a window that the clicks of both fall into."""
@@ -188,11 +223,12 @@ class Part:
         if not counted.any():
             return []
         crossings: list[Crossing] = []
-        for place in self._crossing(self.highs + self.comings, counted).tolist():
+        over = (self.highs + self.comings + self.elsewhere > self.pane.rule.threshold) & counted
+        for place in self._crossing(over):
             user, elsewhere = int(self.users[place]), self.elsewhere[:, place].tolist()
             crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of(user))
         clicks = self.selected if counted.all() else self.selected.of_users(self.users[counted])
-        self.pane.suspects.add_all(clicks, self._rows[clicks.user])
+        self.pane.suspects.add_all(clicks, self.pane.suspects.rows_of(self._numbers[clicks.user]))
         return crossings
 
     def _clicks_of(self, user: int) -> list[int]:
@@ -241,32 +277,36 @@ class Part:
         """The windows in which a suspect crosses with these clicks, which come on top of ``high``."""
         user_id, suspects = self.batch.users[user], self.pane.suspects
         lacking = self.pane.rule.threshold + 1 - high
-        crossed = sum(
-            bit for bit, other in zip(self._bits, elsewhere, strict=True) if lacking - other <= len(clicks)
-        )
-        new = suspects.note_told(user_id, crossed)
-        if not new:
-            return []
-        crossings = []
+        crossings: list[Crossing] = []
+        shares: list[tuple[int, Share]] = []
         for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
-            if bit & new and (start, user_id) not in self.told:
+            needed = max(1, lacking - other)
+            if needed > len(clicks) or not suspects.note_told(user_id, bit):
+                continue
+            if (start, user_id) not in self.told:
                 self.told.add(start, user_id)
-                needed = max(1, lacking - other)
-                here = suspects.copy_of(user_id)
-                assert here is not None
+                shares = shares or self._shares(user)
+                known = suspects.get(user_id)
+                assert known is not None
+                here = known.copy()
                 here.add(self.batch.evidence, clicks[:needed])
-                suspect = self._together(start, user, here)
+                suspect = together(self._within(start, [*shares, (self.pane.start, Share(here, 0))]))
                 crossings.append(Crossing(clicks[needed - 1], start, user_id, suspect))
         return crossings
 
-    def _together(self, start: int, user: int, here: Suspect) -> Suspect:
-        """What is known of a user in a window, with what is known of it here."""
-        user_id, end = self.batch.users[user], start + self.pane.rule.window
-        shares = {self.pane.start: Share(here, 0)}
-        for pane, _ in self.neighbours:
-            if start <= pane.start < end:
-                shares[pane.start] = Share(pane.suspects.copy_of(user_id), pane.high(self.batch, user))
-        return together(share for _, share in sorted(shares.items()))
+    def _within(self, start: int, shares: list[tuple[int, Share]]) -> Iterator[Share]:
+        """The shares of a window, in the order of their panes."""
+        for pane, share in sorted(shares, key=itemgetter(0)):
+            if start <= pane < start + self.pane.rule.window:
+                yield share
+
+    def _shares(self, user: int) -> list[tuple[int, Share]]:
+        """What is known of a user in the other panes, and where they start."""
+        user_id = self.batch.users[user]
+        return [
+            (pane.start, Share(pane.suspects.get(user_id), pane.high(self.batch, user)))
+            for pane, _ in self.neighbours
+        ]
 
 
 def count(parts: Sequence[Part]) -> list[Crossing]:
@@ -297,16 +337,10 @@ def _untie(parts: Sequence[Part]) -> None:
     near = [(part, [other for other in parts if other is not part and part.beside(other)]) for part in parts]
     if not any(others for _, others in near):
         return
-    batch = parts[0].batch
-    moving, singly = np.zeros((2, len(batch.users)), np.bool_)
-    for part in parts:
-        singly[part.users[part.singly]] = True
+    moving = np.zeros(len(parts[0].batch.users), np.bool_)
     for part, others in near:
-        comings = np.zeros(len(batch.users), np.int64)
         for other in others:
             moving[part.users[part.exposed(other)]] = True
-            comings[other.users] += other.comings
-        also = comings[part.users]
-        moving[part.users[(also > 0) & (singly[part.users] | part.open_to(also))]] = True
+        moving[part.users[part.torn(others)]] = True
     for part in parts:
         part.tie(moving)

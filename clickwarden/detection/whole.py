@@ -35,13 +35,13 @@ class StoredPanes(MutableMapping[int, Pane]):
     """The panes of one rule, by start. Those used longest ago wait compressed in a file.
 
     Args:
-        rule: that they are of.
+        ruled: the rule that they are of.
         seed: of the users' hashes.
         store: the file to write to and to read.
     """
 
-    def __init__(self, rule: Rule, seed: int, store: IO[bytes]) -> None:
-        self._rule = rule
+    def __init__(self, ruled: RuleWindows, seed: int, store: IO[bytes]) -> None:
+        self._ruled = ruled
         self._seed = seed
         self._store = store
         self._places: dict[int, tuple[int, int]] = {}
@@ -78,6 +78,8 @@ class StoredPanes(MutableMapping[int, Pane]):
 
     def put_away(self) -> None:
         """Leave no more than :data:`OPEN` panes in memory."""
+        if len(self._open) <= OPEN:
+            return
         while len(self._open) > OPEN:
             start = next(iter(self._open))
             pane = self._open.pop(start)
@@ -87,14 +89,15 @@ class StoredPanes(MutableMapping[int, Pane]):
             )
             self._places[start] = self._store.seek(0, 2), len(packed)
             self._store.write(packed)
+        self._ruled.enroll(self._open.values())
 
     def _restored(self, start: int) -> Pane:
         place, size = self._places.pop(start)
         self._store.seek(place)
         packed = self._unpack(self._store.read(size))
-        pane = Pane(start, self._rule, self._seed, packed.max_suspects)
+        pane = self._ruled.new_pane(start, self._seed, packed.max_suspects)
         pane.clicks = packed.clicks
-        pane.suspects = Suspects(self._rule.overlap, packed.suspects)
+        pane.suspects = Suspects(self._ruled.roster, self._ruled.rule.overlap, packed.suspects)
         pane.sketch.restore(zstd.decompress(packed.cells), packed.cell_clicks)
         return pane
 
@@ -120,8 +123,8 @@ class WholeDetection:
         self._parameters = parameters
         self._ruled: list[tuple[RuleWindows, StoredPanes]] = []
         for rule in rules:
-            ruled, panes = RuleWindows(rule), StoredPanes(rule, parameters.seed, store)
-            ruled.panes = panes
+            ruled = RuleWindows(rule)
+            ruled.panes = panes = StoredPanes(ruled, parameters.seed, store)
             self._ruled.append((ruled, panes))
 
     def count(self, batch: Batch) -> None:
