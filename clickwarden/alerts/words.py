@@ -78,13 +78,17 @@ def limit(rule: Rule) -> str:
     'more than 1 click (login or login_failed) in 10 minutes'
     >>> limit(Rule(name="bot", window=60, threshold=50, slide=10))
     'more than 50 clicks in 1 minute, sliding by 10 seconds'
+    >>> limit(Rule(name="errors", window=60, threshold=50, events=("view",), where={"status": ">= 400"}))
+    'more than 50 clicks (view; status >= 400) in 1 minute'
     """
     sliding = f", sliding by {duration(rule.slide)}" if rule.overlapping else ""
-    return f"more than {_clicks(rule.threshold, rule.events)} in {duration(rule.window)}{sliding}"
+    counted = _clicks(rule.threshold, rule.events, rule.clauses)
+    return f"more than {counted} in {duration(rule.window)}{sliding}"
 
 
-def _clicks(count: int, events: Sequence[str]) -> str:
-    return plural(count, "click") + (f" ({spelled(events, ' or ')})" if events else "")
+def _clicks(count: int, events: Sequence[str], clauses: Sequence[str] = ()) -> str:
+    what = "; ".join(([spelled(events, " or ")] if events else []) + list(clauses))
+    return plural(count, "click") + (f" ({what})" if what else "")
 
 
 class Count(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.detection.clauses import text_of
+from clickwarden.detection.clauses import Written, text_of
 from clickwarden.detection.clicks import Clicks
 from clickwarden.detection.conditions import condition_of
 from clickwarden.detection.rules import Rule
@@ -90,6 +90,7 @@ class Batch:
         self.columns = {field: _column(clicks.column(field)) for field in fields}
         self._hashes: dict[int, NDArray[np.uint64]] = {}
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
+        self._fulfilled: dict[tuple[str, Written], NDArray[np.bool_]] = {}
 
     def __len__(self) -> int:
         """How many clicks."""
@@ -163,21 +164,22 @@ class Batch:
         return int(self.seconds.max())
 
     def matching(self, rule: Rule) -> NDArray[np.intp]:
-        """Positions of the clicks that a rule counts.
-
-        Each distinct value is judged once.
-        """
+        """Positions of the clicks that a rule counts."""
         if not rule.events and not rule.conditions:
             return self._all
         wanted = []
         if rule.events:
             wanted.append(np.array([event in rule.events for event in self.events], np.bool_)[self.event])
-        for field, written in rule.conditions.items():
-            values, number = self.columns[field]
-            wanted.append(
-                np.fromiter(map(condition_of(written).holds, values), np.bool_, len(values))[number]
-            )
+        wanted += [self._fulfilling(field, written) for field, written in rule.conditions.items()]
         return np.flatnonzero(np.logical_and.reduce(wanted))
+
+    def _fulfilling(self, field: str, written: Written) -> NDArray[np.bool_]:
+        """Which of the clicks fulfil what is written of a field; each distinct value is judged once."""
+        if (field, written) not in self._fulfilled:
+            values, number = self.columns[field]
+            judged = np.fromiter(map(condition_of(written).__getitem__, values), np.bool_, len(values))
+            self._fulfilled[field, written] = judged[number]
+        return self._fulfilled[field, written]
 
     @cached_property
     def _all(self) -> NDArray[np.intp]:
@@ -237,7 +239,7 @@ def _numbered(names: Sequence[T]) -> tuple[list[T], NDArray[np.intp]]:
 
 def _column(found: Sequence[str | int | None]) -> Column:
     values, number = _numbered(found)
-    return Column(list(map(text_of, values)), number)
+    return Column([value if type(value) is str else text_of(value) for value in values], number)
 
 
 def _hashes(products: list[str | int | None]) -> NDArray[np.uint64]:
