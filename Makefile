@@ -88,6 +88,7 @@ performance: ## measure everything anew (an hour) and put it into docs/performan
 	$(BIN)/python -m bench backlog
 	$(BIN)/python -m bench history
 	$(BIN)/python -m bench records
+	$(BIN)/python -m bench conditions
 	$(BIN)/python -m bench collect
 	$(BIN)/python -m bench docs
 
