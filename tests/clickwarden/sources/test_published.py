@@ -24,8 +24,10 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TestServer]:
 
     app = web.Application()
     app.add_routes([web.get("/networks.json", networks), web.get("/endless", endless)])
-    async with TestServer(app) as server:
-        yield server
+    server = TestServer(app)
+    await server.start_server()
+    yield server
+    await server.close()
 
 
 async def test_a_url_is_fetched(server: TestServer) -> None:
