@@ -138,7 +138,7 @@ async def _remove(topic: RulesTopic, members: Members, reason: str | None) -> No
             reasons = ", ".join(dict.fromkeys(visible(term.reason) for term in listed)) or "none"
             raise SettingsError(f"--reason {reason}: nobody is allowed for that; the reasons are: {reasons}")
         count = sum(len(list(_each(each))) for each in removed)
-        what = f"allow no more: {reason} ({plural(count, 'entry').replace('entrys', 'entries')})"
+        what = f"allow no more: {reason} ({count:,} {'entry' if count == 1 else 'entries'})"
     else:
         (name,) = _each(members)
         if name not in dict(_names(topic)):

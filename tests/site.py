@@ -37,6 +37,7 @@ from clickwarden.audit.excuses import excuses
 from clickwarden.audit.oracle import Judgement, judge
 from clickwarden.audit.recount import Recount
 from clickwarden.detection import rulesfile
+from clickwarden.detection.allowlist import Allowance, Members
 from clickwarden.detection.rules import Rule
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.kafka.registry import Registry
@@ -480,12 +481,19 @@ class Site:
         return judge(truth, self.read(settings.anomalies_topic))
 
 
-async def put_rules(settings: Settings, rules: Sequence[Rule]) -> None:
-    """Put rules into force in place of others, as `rules put` does, without waiting until they are."""
+async def put_rules(
+    settings: Settings,
+    rules: Sequence[Rule],
+    disallow: Sequence[Members] = (),
+    allow: Sequence[Allowance] = (),
+) -> None:
+    """Put rules into force in place of others, and change who is allowed, without waiting until they are."""
     topic = RulesTopic(settings)
     await topic.read()
     raw = [msgspec.Raw(msgspec.json.encode(rule)) for rule in rules]
-    await topic.write(change_of(topic.book, raw, what="put", who="tests", why="", now=time.time()))
+    about = {"what": "put", "who": "tests", "why": ""}
+    change = change_of(topic.book, raw, now=time.time(), disallow=disallow, allow=allow, **about)
+    await topic.write(change)
 
 
 def _check(error: Any, message: Any) -> None:

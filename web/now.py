@@ -186,6 +186,9 @@ def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
         return Verdict("unknown", health.blindness.text, None, blind=True)
     if hiding := [finding.summary for finding in health.findings if finding.hides]:
         return Verdict("quiet", f"Quiet, as far as can be seen: {'; '.join(hiding)}", None)
+    if feed.aside:
+        users = plural(len(feed.aside), "user")
+        return Verdict("quiet", f"Quiet: of {users} over a threshold nobody is told", None)
     return Verdict("quiet", "Quiet: nobody is over a threshold", None)
 
 

@@ -65,6 +65,12 @@ def test_what_nobody_is_told_of_is_no_attack_and_shown_apart(site: Site, page: P
         expect(page.locator("#trial .aside")).to_have_text("shadow", timeout=RECORDS)
         expect(page.locator("#trial")).to_contain_text("It would have told of 0 incidents in the last 24 h")
         expect(page.locator("#bot .aside")).to_have_count(0)
+    assert worker.ask("/api/v1/now")[1]["verdict"]["state"] == "attack"
+    publish(site, anomaly("eve", "closed", alert_id="eve", incident_id="eve"))
+    site.until(lambda: worker.ask("/api/v1/now")[1]["verdict"]["state"] == "quiet", worker)
+    quiet = worker.ask("/api/v1/now")[1]
+    assert quiet["verdict"]["text"] == "Quiet: of 2 users over a threshold nobody is told"
+    assert (quiet["live_total"], quiet["aside_total"], len(quiet["aside"])) == (0, 2, 2)
     samples = worker.metrics()
     assert {
         'clickwarden_anomalies{kind="attack"} 1.0',

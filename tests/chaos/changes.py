@@ -1,4 +1,4 @@
-"""Change the rules again and again under load, kill workers meanwhile, then recount every click.
+"""Change rules and allow-list again and again under load, kill workers meanwhile, then recount every click.
 
 The seed decides what the rules become, when, and who is killed in the middle of it.
 """
@@ -12,6 +12,7 @@ from random import Random
 
 from msgspec.structs import replace
 
+from clickwarden.detection.allowlist import Allowance, Members
 from clickwarden.detection.rules import Rule
 from tests.chaos.cluster import NAMES, Cluster
 from tests.chaos.outcome import Outcome
@@ -40,7 +41,8 @@ def change(folder: Path, *, seed: int, changes: int, kills: int, workers: int, r
         for number in range(changes):
             time.sleep(random.uniform(0, 1.5))  # the moment is what is drawn
             rules = drawn(cluster.rules, random)
-            putting = threading.Thread(target=cluster.put_rules, args=(rules,))
+            lists = drawn_lists(cluster.rules, random)
+            putting = threading.Thread(target=cluster.put_rules, args=(rules, *lists))
             putting.start()
             if number in doomed:
                 time.sleep(
@@ -63,13 +65,21 @@ def change(folder: Path, *, seed: int, changes: int, kills: int, workers: int, r
 
 
 def drawn(rules: tuple[Rule, ...], random: Random) -> list[Rule]:
-    """Rules as they may be next: other thresholds, other events, one fewer or one more."""
+    """Rules as they may be next: other thresholds, other events, in shadow, one fewer or one more."""
     some = [replace(rule, threshold=rule.threshold + random.randint(-2, 2)) for rule in rules]
+    some[0] = replace(some[0], shadow=random.random() < 0.5)
     if random.random() < 0.3:
         some.remove(random.choice(some))
     if random.random() < 0.3:
         some.append(replace(CARTS, events=random.choice([("add",), ("buy",), CARTS.events])))
     return some
+
+
+def drawn_lists(rules: tuple[Rule, ...], random: Random) -> tuple[list[Members], list[Allowance]]:
+    """Who is allowed no more, and who is from now on: attackers, who are named after their rule."""
+    allowed, others = random.sample([f"{rule.name}-" for rule in rules], 2)
+    entry = Allowance(prefixes=[allowed], users=[f"{others}1"], reason=random.choice(["one", "another"]))
+    return [Members(prefixes=[others])], [entry] if random.random() < 0.5 else []
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Self
 from app.membership import CUT_OFF, EXPELLED, UNCOORDINATED
 from app.pulse import EXIT_CODE
 from clickwarden.detection import rulesfile
+from clickwarden.detection.allowlist import Allowance, Members
 from clickwarden.detection.rules import Rule
 from clickwarden.sandbox.broker import Broker
 from tests.chaos.load import Load
@@ -181,6 +182,8 @@ class Cluster:
 
     # -- rules ----------------------------------------------------------------------------------------
 
-    def put_rules(self, rules: Sequence[Rule]) -> None:
-        """Put rules into force in place of others, while workers run or do not."""
-        asyncio.run(put_rules(self.site.settings, rules))
+    def put_rules(
+        self, rules: Sequence[Rule], disallow: Sequence[Members] = (), allow: Sequence[Allowance] = ()
+    ) -> None:
+        """Put rules into force in place of others, and change who is allowed, whoever runs."""
+        asyncio.run(put_rules(self.site.settings, rules, disallow, allow))

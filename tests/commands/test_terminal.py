@@ -19,3 +19,10 @@ def test_each_status_is_a_word_in_a_column_of_its_own(status: Status) -> None:
     assert first == f"{status:10}2026-01-01 00:00:00Z–00:01:00Z  bot  eve  61 (55–61) clicks, threshold 50"
     assert second == " " * 10 + "why; how"
     assert text.style == STYLES[status]
+    anomaly.shadow, anomaly.allowed = True, "ours\x1b[2J"
+    aside = describe(anomaly)
+    assert aside.style != STYLES[status]
+    assert [line.strip() for line in aside.plain.splitlines()[1:-1]] == [
+        "◇ shadow: nobody is told",
+        "◇ allowed (ours\\x1b[2J): nobody is told",
+    ]
