@@ -17,6 +17,7 @@ from bench.contenders import Clickwarden
 from bench.load import Load
 from bench.results import at_least, report
 from bench.worker import OURS, deployment
+from clickwarden.alerts.words import plural
 from clickwarden.errors import ClickwardenError
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.settings import PREFIX, Settings
@@ -55,16 +56,24 @@ def measure(bootstrap: str, folder: Path, clicks: int, partitions: int, seed: in
         file = folder / "draft.toml"
         # Tests of the rules hold at the thresholds that were changed no more.
         file.write_text(re.sub(r"\[\[rule\.test\]\].*?(?=\n\[|\Z)", "", draft, flags=re.DOTALL))
-        costs[name] = cost = trial(contender.settings, file)
+        cost = trial(contender.settings, file)
+        costs[name] = cost._asdict()
         before = cost.comparison["before"]
-        found = (before["windows"], before["messages"]) == told
-        right &= found
-        said = "right" if found else f"{before} of {told}"
+        said = verdict(before, told)
+        right &= said == "right"
         rows.append(_row(name, cost.rate, cost.rate / worker.rate, cost.cpu / clicks, said))
     title = f"{clicks:,} clicks, {partitions} partitions, counted by a worker and then tried, in turn"
     goals = [at_least("every rule changed, clicks/s × worker", GOAL, cost.rate / worker.rate)]
     report("history", title, rows, goals, {"worker": worker.rate, "tried": costs, "right": right})
     return right
+
+
+def verdict(before: dict[str, int], told: tuple[int, int]) -> str:
+    """``right``, or by how much windows and incidents differ from what a worker told."""
+    windows, incidents = before["windows"] - told[0], before["messages"] - told[1]
+    if not windows and not incidents:
+        return "right"
+    return f"{plural(abs(windows), 'window')} and {plural(abs(incidents), 'incident')} off"
 
 
 def trial(settings: Settings, draft: Path) -> Cost:

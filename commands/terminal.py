@@ -103,11 +103,11 @@ def _told(survey: Survey) -> Iterator[tuple[str, str]]:
 
 
 class RateColumn(ProgressColumn):
-    """How many a second."""
+    """How many a second, of what the task's field ``unit`` says."""
 
     def render(self, task: Task) -> Text:
         """The rate of late; empty before there is one."""
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+        return Text(f"{task.speed:,.0f} {task.fields['unit']}/s" if task.speed else "")
 
 
 def show_comparison(found: Comparison, draft: str, console: Console) -> None:

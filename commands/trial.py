@@ -1,6 +1,7 @@
 """``faust -A app rules try FILE``: the history through a draft of rules, beside those in force."""
 
 import asyncio
+import os
 import re
 import sys
 import time
@@ -23,6 +24,8 @@ from commands import reading
 from commands.terminal import RateColumn, show_comparison
 from commands.tried import Tried
 
+#: A worker on the same machine goes first.
+NICENESS = 10
 #: What a span of time is written in, seconds.
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -44,6 +47,7 @@ async def show(
 ) -> None:
     """Try a file of rules, and print what it would have changed."""
     began = time.monotonic()
+    os.nice(NICENESS)
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     draft = _draft(file)
     moment = None if since is None else time.time() - _seconds(since)
@@ -51,7 +55,7 @@ async def show(
         raise SettingsError("--since goes with the topic; a file is read whole: leave it out")
     known = None if labels is None else labelled.read(labels, settings.field_user_id.split("|"))
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         RateColumn(),

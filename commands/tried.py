@@ -70,15 +70,14 @@ class Tried:
         self._draft = draft
         self._labels = labels
         self._progress = progress
-        self._task = progress.add_task("Reading", total=None)
-        self._unit = "clicks"
+        self._task = progress.add_task("Reading", total=None, unit="clicks")
 
     @property
     def progressed(self) -> str:
         """How far it has got, in words."""
         task = self._progress.tasks[self._task]
         of = "" if task.total is None else f" of {task.total:,.0f}"
-        return f"{task.completed:,.0f}{of} {self._unit} were counted"
+        return f"{task.completed:,.0f}{of} {task.fields['unit']} were counted"
 
     async def topic(self, since: float | None) -> About:
         """Count the topic.
@@ -243,10 +242,11 @@ class Tried:
         with suppress(BrokerError, AccessError):
             await rules_topic.read()
         against = self._in_force(rules_topic)
-        paths, self._unit = sources.found([log]), "bytes"
+        paths = sources.found([log])
         rejected: Counter[str] = Counter()
         clicks = 0
-        self._progress.update(self._task, description=str(log), total=reading.size(paths))
+        size = reading.size(paths)
+        self._progress.update(self._task, description=str(log), total=size, unit="bytes")
         garbage.tune()
         with tempfile.TemporaryFile() as one, tempfile.TemporaryFile() as other:
             rerun = FileRerun(self.rules, self._draft, topic, self.sides, (one, other))

@@ -21,6 +21,7 @@ from bench import (
     curves,
     docs,
     environments,
+    history,
     latency,
     page,
     profile,
@@ -230,6 +231,17 @@ def test_backlog_is_counted_by_the_worker_that_was_away(kafka: str, folder: Path
     (run,) = kept(folder)["figures"]["runs"]
     assert run["output"] == "right"
     assert run["clicks"] <= 40_000
+
+
+def test_history_is_tried_and_held_against_what_the_worker_told(kafka: str, folder: Path) -> None:
+    assert history.measure(kafka, folder, clicks=300_000, partitions=2, seed=7)
+    tried = kept(folder)["figures"]["tried"]
+    changed = {name: cost["comparison"]["changed"] for name, cost in tried.items()}
+    assert list(changed.values()) == [False, True, True]
+    assert all(cost["rate"] > 0 and cost["comparison"]["clicks"] == 300_000 for cost in tried.values())
+    before = tried["rules try, no rule changed"]["comparison"]["before"]
+    assert history.verdict(before, (before["windows"], before["messages"])) == "right"
+    assert history.verdict(before, (before["windows"] + 1, before["messages"])).startswith("1 window ")
 
 
 def test_latency_finds_every_attack(kafka: str, folder: Path) -> None:

@@ -253,3 +253,18 @@ def test_a_wrong_password_is_said_and_waited_for(here: Site, registry: SchemaReg
     worker.kill()
     here.await_counted(here.start())
     assert here.verdict().accepted == 1
+
+
+def test_a_trial_of_rules_asks_it_too(here: Site, registry: SchemaRegistry) -> None:
+    here.start().terminate()
+    old, new = Writer(registry, OLD), Writer(registry, NEW)
+    for number in range(30):
+        here.send(old("eve", T + number), new("eve", T + number, page="/"), click("eve", T + number))
+    rules = str(here.settings.rules)
+    found = json.loads(here.run("rules", "try", rules, "--json").stdout)
+    assert (found["clicks"], found["rejected"], found["newest"], found["before"]["users"]) == (90, {}, [], 1)
+    registry.stop()
+    done = here.run("rules", "try", rules)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("clickwarden: The schema registry does not answer at ")
+    assert done.stderr.count("\n") == 1

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from uuid import uuid4
 
 import psutil
 from rich.progress import Progress
@@ -200,6 +201,13 @@ def test_ctrl_c_says_how_far_it_got_and_leaves_nothing_running(site: Sites) -> N
     said = (topic.folder / "log").read_text()
     assert re.fullmatch(r"stopped: [0-9,]+ of 150,000 clicks were counted; nothing was changed\n", said)
     assert not decoding.is_running()
+    trial = topic.launch_command("rules", "try", str(topic.settings.rules))
+    decoding = topic.until(lambda: next(iter(psutil.Process(trial.pid).children()), False))
+    decoding.kill()
+    assert trial.wait(20) == 1
+    assert (topic.folder / "log").read_text().splitlines()[1:] == [
+        "clickwarden: the decoding process was killed by signal 9; what it had is counted at the next start"
+    ]
 
 
 def test_what_is_wrong_is_one_sentence(site: Sites) -> None:
@@ -214,3 +222,17 @@ def test_what_is_wrong_is_one_sentence(site: Sites) -> None:
         assert (done.returncode, done.stdout) == (1, "")
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_what_a_transaction_took_back_or_may_yet_commit_is_not_counted(site: Sites) -> None:
+    topic = site()
+    topic.start().terminate()
+    topic.send(*clicks("eve", 10, T, T + 10))
+    for end in ("abort_transaction", "commit_transaction", "flush"):
+        by = topic.producer(**{"transactional.id": uuid4().hex})
+        by.init_transactions()
+        by.begin_transaction()
+        topic.send(*clicks("eve", 5, T, T + 10), by=by)
+        getattr(by, end)()
+    topic.send(*clicks("eve", 3, T, T + 10))
+    assert asked(topic, RULES.replace("50", "14"))["newest"][0]["count"] == 15
