@@ -84,8 +84,8 @@ async def tried(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
     )
+    # In our own session: Linux shares the processor out among sessions first, and is nice only within one.
     os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
     if sys.platform == "linux":  # where the worker is killed, the kernel ends it
         resource.prlimit(process.pid, resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
@@ -97,7 +97,7 @@ async def tried(
             await _ends(saying, LAST_WORDS_SECONDS, wanted)
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)  # also what it decodes with
+            process.kill()  # what it decodes with ends by itself then
         answer, said = await saying
     if process.returncode == 0:
         return answer

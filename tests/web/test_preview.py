@@ -14,13 +14,13 @@ from web.revisions import Refusal
 
 BOT = Rule(name="bot", window=60, threshold=50)
 
-#: Gives back what it is given, and how nice it is.
-ECHO = "import os, sys; rules = sys.stdin.read(); print(os.nice(0), rules, end='')"
-#: Says its name and that of its own child, and then nothing.
+#: Gives back what it is given, how nice it is, and in which session, within which alone that counts.
+ECHO = "import os, sys; rules = sys.stdin.read(); print(os.nice(0), os.getsid(0), rules, end='')"
+#: Says its name, and then nothing.
 HANGS = """
-import os, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-open(sys.argv[1], "w").write(f"{os.getpid()} {child.pid}")
+import os, sys, time
+with open(sys.argv[1], "w") as file:
+    file.write(f"{os.getpid()}\\n")
 time.sleep(600)
 """
 STOPPED = """
@@ -39,8 +39,9 @@ def always() -> bool:
 
 async def test_it_is_given_the_rules_and_what_is_left_of_the_processor() -> None:
     answer = await tried([BOT, BOT], always, command=("-c", ECHO))
-    nice, _, rules = answer.partition(b" ")
+    nice, session, rules = answer.split(b" ", 2)
     assert int(nice) == NICENESS > os.nice(0)
+    assert int(session) == os.getsid(0)
     assert msgspec.json.decode(rules, type=dict[str, list[Rule]]) == {"rule": [BOT, BOT]}
 
 
@@ -63,34 +64,33 @@ async def test_what_takes_too_long_says_how_far_it_got() -> None:
         await tried([BOT], always, command=("-c", STOPPED), seconds=2)
 
 
-def written(path: Path) -> list[psutil.Process]:
-    names = path.read_text().split() if path.exists() else []
-    return [psutil.Process(int(name)) for name in names]
+def name_in(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
-async def begun(path: Path) -> list[psutil.Process]:
-    """The process, and its child."""
-    while len(processes := written(path)) < 2:  # noqa: ASYNC110 - another writes it
+async def begun(path: Path) -> psutil.Process:
+    """The process that has written its name there."""
+    while not (name := name_in(path)).endswith("\n"):  # noqa: ASYNC110 - another writes it
         await asyncio.sleep(0.02)
-    return processes
+    return psutil.Process(int(name))
 
 
-async def test_it_ends_with_who_asked_and_so_does_what_it_began(tmp_path: Path) -> None:
+async def test_it_ends_with_who_asked(tmp_path: Path) -> None:
     asks = True
-    path = tmp_path / "pids"
+    path = tmp_path / "pid"
     trying = asyncio.create_task(tried([BOT], lambda: asks, command=("-c", HANGS, str(path))))
-    processes = await begun(path)
+    process = await begun(path)
     asks = False
     with pytest.raises(Refusal):
         await trying
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert not process.is_running()
 
 
 async def test_it_ends_where_the_request_is_cancelled(tmp_path: Path) -> None:
-    path = tmp_path / "pids"
+    path = tmp_path / "pid"
     trying = asyncio.create_task(tried([BOT], always, command=("-c", HANGS, str(path))))
-    processes = await begun(path)
+    process = await begun(path)
     trying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await trying
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert not process.is_running()
