@@ -135,15 +135,15 @@ async def test_nobody_there_may_be_there_later() -> None:
 
 
 async def test_who_sends_decides_when_to_try_again() -> None:
-    async def hang_up(writer: asyncio.StreamWriter) -> None:
-        """Take it, or not: nobody knows."""
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")  # took it, or not: nobody knows
 
-    async with raw(hang_up) as (host, asked):
+    async with raw(hang_up) as (host, connections):
         slackbot = SlackSender(channel(f"slackbot://C0123ABCD?api=http://{host}/api/", TOKEN))
         with pytest.raises(ChannelError) as raised:
             await slackbot.send(probe("k", "2026-03-10T14:20:00Z", PAGE))
     assert raised.value.again == 0
-    assert len(asked) == 1
+    assert len(connections) == 1
 
 
 async def test_a_token_is_in_a_header_and_nowhere_else(server: Sink) -> None:

@@ -121,7 +121,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_of_an_answer_without_an_end_little_is_read() -> None:
-    async def answer(writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 500 Oops\r\n\r\n")
         while True:
             writer.write(b"x" * 65_536)
