@@ -69,15 +69,17 @@ class SlackSender:
         )
 
     async def send(self, message: Message, earlier: str = "") -> Answer:
-        """Post it, in the thread of what the reference names: a channel's id and a time stamp of Slack's.
+        """Post it, in the thread of what the reference names: a channel's id, and a time stamp of Slack's.
+
+        A first message that was about several incidents stays as it is when one of them is over.
 
         Raises:
             ChannelError: it was not taken.
         """
         content = {"blocks": blocks(message), "text": fallback(message)}
-        place, _, first = earlier.partition("/")
+        place, first, several = (*earlier.split("/"), "", "")[:3]
         there = True
-        if first and message.stage == "end":
+        if first and not several and message.stage == "end":
             # Before what could be there twice: this may be done again.
             changed = await self._call("chat.update", content | {"channel": place, "ts": first})
             there = changed is not None
@@ -91,7 +93,8 @@ class SlackSender:
             posted = await self._call("chat.postMessage", content | quiet | {"channel": place or self._to})
         if posted is None:
             raise ChannelError("the message is not there", again=None)
-        return Answer(earlier or f"{posted['channel']}/{posted['ts']}", "ok")
+        reference = f"{posted['channel']}/{posted['ts']}" + ("/several" if len(message.cases) > 1 else "")
+        return Answer(earlier or reference, "ok")
 
     async def _call(self, method: str, given: dict[str, Any]) -> Any | None:
         """What Slack answers; None where the message it is about is gone.

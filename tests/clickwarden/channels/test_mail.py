@@ -235,6 +235,22 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
     assert (str(raised), raised.again) == ("no answer in time", 0)
 
 
+async def test_a_server_that_only_ever_says_that_it_is_busy_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clickwarden.channels.mail.IN_ALL", 0.3)
+
+    async def go_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"220-One moment, please\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.02)  # or it would be too much to be an answer
+
+    async with raw(go_on) as (host, _):
+        raised = await refused(f"smtp+plain://{host}/?{BETWEEN}")
+    assert (str(raised), raised.again) == ("no answer in time", 0)
+
+
 @pytest.mark.parametrize(
     ("url", "secret", "fault"),
     [

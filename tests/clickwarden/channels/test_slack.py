@@ -45,6 +45,16 @@ async def test_an_incident_is_a_message_with_its_stages_in_the_thread(slack: Sla
     assert top["blocks"] == thread[1]["blocks"] != thread[0]["blocks"]
 
 
+async def test_what_was_told_of_several_at_once_stays_when_one_is_over(slack: Slack, server: Sink) -> None:
+    slackbot = sender(server)
+    burst = message_of_many([case("eve"), case()], "burst", "2026-03-10T14:20:00Z", PAGE)
+    first = await slackbot.send(burst)
+    await slackbot.send(message_of(case(ongoing=False), "end", PAGE), first.reference)
+    top, reply = slack.messages.values()
+    assert top["text"] == burst.title
+    assert reply["thread_ts"] == "1773152400.000000"
+
+
 async def test_where_the_first_message_was_deleted_the_later_one_is_told_all_the_same(
     slack: Slack, server: Sink
 ) -> None:
