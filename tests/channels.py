@@ -200,6 +200,7 @@ class Slack:
     Attributes:
         messages: by time stamp, with the one that they are a reply to.
         error: what all is answered with; empty: nothing is wrong.
+        fixed: whether no message may be changed.
     """
 
     def __init__(self, token: str, place: str = "C0123ABCD") -> None:
@@ -207,6 +208,7 @@ class Slack:
         self._place = place
         self.messages: dict[str, dict[str, Any]] = {}
         self.error = ""
+        self.fixed = False
 
     def __call__(self, request: Received) -> Reply:
         """Answer a request."""
@@ -240,6 +242,8 @@ class Slack:
             return "channel_not_found"
         if request.path == "/api/chat.update" and given.get("ts") not in self.messages:
             return "message_not_found"
+        if request.path == "/api/chat.update" and self.fixed:
+            return "cant_update_message"
         if "thread_ts" in given and given["thread_ts"] not in self.messages:
             return "thread_not_found"
         return "" if self._right(given["blocks"]) else "invalid_blocks"

@@ -62,8 +62,28 @@ async def test_where_the_first_message_was_deleted_the_later_one_is_told_all_the
     first = await slackbot.send(message_of(case(), "opening", PAGE))
     for stage in ("escalation", "end"):
         slack.messages.clear()
-        await slackbot.send(message_of(case(), stage, PAGE), first.reference)
+        later = await slackbot.send(message_of(case(), stage, PAGE), first.reference)
+        assert later.reference == "C0123ABCD/1773152400.000000"
         assert ["thread_ts" in message for message in slack.messages.values()] == [False]
+
+
+async def test_where_the_first_message_may_not_be_changed_the_thread_goes_on(
+    slack: Slack, server: Sink
+) -> None:
+    slackbot = sender(server)
+    opening = message_of(case(), "opening", PAGE)
+    first = await slackbot.send(opening)
+    slack.fixed = True
+    assert await slackbot.send(message_of(case(), "end", PAGE), first.reference) == (first.reference, "ok")
+    top, reply = slack.messages.values()
+    assert top["text"] == opening.title
+    assert reply["thread_ts"] == "1773152400.000000"
+
+
+@pytest.mark.parametrize("api", ["http://slack.example/api/", "ftp://127.0.0.1/", "//127.0.0.1/"])
+def test_a_token_is_not_sent_for_everybody_to_read(api: str) -> None:
+    with pytest.raises(ValueError, match=r"^url: api must begin with https://"):
+        SlackSender(channel(f"slackbot://C0123ABCD?api={api}", TOKEN))
 
 
 async def test_it_says_all_that_the_message_says_and_links_to_the_page(slack: Slack, server: Sink) -> None:

@@ -134,6 +134,16 @@ async def test_of_an_answer_without_an_end_little_is_read() -> None:
     assert len(str(raised.value)) <= 200
 
 
+async def test_what_was_taken_is_taken_also_when_the_words_do_not_come() -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\n")
+
+    async with raw(break_off) as (host, _):
+        sender = WebhookSender(channel(f"webhook+http://{host}/", SECRET))
+        assert await sender.send(MESSAGE) == ("k.test", "202 Accepted")
+
+
 @pytest.mark.parametrize(
     ("url", "secret", "fault"),
     [
