@@ -170,21 +170,24 @@ def sink(reply: Callable[[Received], Reply] | None = None) -> Iterator[Sink]:
         server.close()
 
 
+Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
 @asynccontextmanager
-async def raw(
-    answer: Callable[[asyncio.StreamWriter], Awaitable[None]],
-) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Where a server is that answers each connection in its own way and ends it, and what it was asked."""
-    asked: list[bytes] = []
+async def raw(answer: Answering) -> AsyncIterator[tuple[str, list[object]]]:
+    """Where a server is that answers each connection in its own way and ends it, and the connections."""
+    connections: list[object] = []
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        connections.append(asyncio.current_task())
         with suppress(OSError):
-            await answer(writer)
-        writer.close()
+            await answer(reader, writer)
+            writer.close()
+            await writer.wait_closed()
 
     async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", connections
+        await asyncio.gather(*(task for task in connections if isinstance(task, asyncio.Task)))
 
 
 #: Elements of rich text, and what they must have: https://docs.slack.dev/reference/block-kit/blocks/rich-text-block
@@ -197,6 +200,7 @@ class Slack:
     Attributes:
         messages: by time stamp, with the one that they are a reply to.
         error: what all is answered with; empty: nothing is wrong.
+        fixed: whether no message may be changed.
     """
 
     def __init__(self, token: str, place: str = "C0123ABCD") -> None:
@@ -204,6 +208,7 @@ class Slack:
         self._place = place
         self.messages: dict[str, dict[str, Any]] = {}
         self.error = ""
+        self.fixed = False
 
     def __call__(self, request: Received) -> Reply:
         """Answer a request."""
@@ -237,6 +242,8 @@ class Slack:
             return "channel_not_found"
         if request.path == "/api/chat.update" and given.get("ts") not in self.messages:
             return "message_not_found"
+        if request.path == "/api/chat.update" and self.fixed:
+            return "cant_update_message"
         if "thread_ts" in given and given["thread_ts"] not in self.messages:
             return "thread_not_found"
         return "" if self._right(given["blocks"]) else "invalid_blocks"

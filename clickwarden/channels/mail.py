@@ -1,5 +1,6 @@
 """Mail, as text and as HTML, in one thread an incident."""
 
+import asyncio
 import re
 import ssl
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from clickwarden.channels.posting import unreachable
 from clickwarden.channels.rendering import html, text
 from clickwarden.errors import ChannelError
 
+#: A server that answers each command just in time is given up after so long, seconds.
+IN_ALL = 45.0
 #: By scheme: the port, and whether TLS begins with the connection, or with STARTTLS.
 PORTS = {"smtps": (465, True, False), "smtp": (587, False, True), "smtp+plain": (25, False, False)}
 PARAMETERS = {"from": "an address", "to": "addresses with commas between them"}
@@ -61,20 +64,21 @@ class MailSender:
         """
         mail = mail_of(message, self._from, self._to, earlier)
         try:
-            refused, said = await aiosmtplib.send(
-                mail,
-                sender=self._from,
-                recipients=self._to,
-                hostname=self._host,
-                port=self._port,
-                username=self._user,
-                password=self._channel.secret.reveal() or None,
-                use_tls=self._tls,
-                start_tls=self._starttls,
-                tls_context=self._trust,
-                local_hostname=self._from.rpartition("@")[2],  # else it asks the DNS, and all wait
-                timeout=PATIENCE,
-            )
+            async with asyncio.timeout(IN_ALL):
+                refused, said = await aiosmtplib.send(
+                    mail,
+                    sender=self._from,
+                    recipients=self._to,
+                    hostname=self._host,
+                    port=self._port,
+                    username=self._user,
+                    password=self._channel.secret.reveal() or None,
+                    use_tls=self._tls,
+                    start_tls=self._starttls,
+                    tls_context=self._trust,
+                    local_hostname=self._from.rpartition("@")[2],  # else it asks the DNS, and all wait
+                    timeout=PATIENCE,
+                )
         except aiosmtplib.SMTPRecipientsRefused as error:
             codes = [one.code for one in error.recipients]
             words = "; ".join(f"{one.recipient}: {one.code} {one.message}" for one in error.recipients)

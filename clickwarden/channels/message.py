@@ -205,7 +205,7 @@ def probe(key: str, at: str, page: str) -> Message:
     )
 
 
-def again(message: Message) -> Message:
+def repeated(message: Message) -> Message:
     """The message, of which nobody knows whether it was sent."""
     return msgspec.structs.replace(message, mark=PERHAPS_TOLD)
 

@@ -34,13 +34,21 @@ async def post(channel: Channel, url: str, body: bytes, headers: Mapping[str, st
                 url, data=body, headers=given, allow_redirects=False, auto_decompress=False
             ) as response,
         ):
-            answer = await response.content.read(ANSWER_BYTES)
+            answer = await _beginning(response)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         unreachable(channel, error)
     said = channel.inert(f"{response.status} {response.reason} {answer.decode(errors='replace')}")
     if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
         return said
     raise ChannelError(said + cure(response.status), again=again(response.status, response.headers))
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """Of an answer; what was decided stands, whatever becomes of the words."""
+    try:
+        return await response.content.read(ANSWER_BYTES)
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return b""
 
 
 def unreachable(channel: Channel, error: Exception) -> NoReturn:

@@ -1,11 +1,13 @@
 """Slack, as a bot: an incident is a message, its later stages are the message's thread."""
 
+import re
 from html import escape
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from clickwarden.channels.channel import PATIENCE, Answer, Channel, address
 from clickwarden.channels.message import Message
@@ -13,6 +15,8 @@ from clickwarden.channels.posting import again, unreachable
 from clickwarden.errors import ChannelError
 
 SLACK = "https://slack.com/api/"
+#: Of a new message: nothing of it is looked at for markup, and no link is shown as what it leads to.
+PLAIN = {"unfurl_links": False, "unfurl_media": False, "mrkdwn": False}
 #: Errors of Slack's own, which pass.
 PASSING = (
     "ratelimited",
@@ -24,8 +28,9 @@ PASSING = (
     "service_unavailable",
     "team_added_to_org",
 )
-#: The first message is not there any more, or may not be changed.
-GONE = ("message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed")
+#: The first message is not there any more; or it is, and may not be changed.
+GONE = ("message_not_found", "thread_not_found")
+FIXED = ("cant_update_message", "edit_window_closed")
 CURES = {
     "not_in_channel": "invite the bot: /invite @Clickwarden in the channel",
     "channel_not_found": "write the channel's id, which Slack shows at the end of its details, and into a "
@@ -59,74 +64,84 @@ class SlackSender:
                 'secret: is no bot token, which begins with xoxb-; write secret = "${NAME}" for the one that '
                 "Slack shows under OAuth & Permissions"
             )
+        api = parameters.get("api", SLACK)
+        if not re.match(r"https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/]", api):
+            raise ValueError("url: api must begin with https://, or everybody on the way can read the token")
         self._channel = channel
         self._to = split.netloc  # as it is written: an id is in capitals
         self._client = AsyncWebClient(
             channel.secret.reveal(),
-            base_url=parameters.get("api", SLACK),
+            base_url=api,
             timeout=int(PATIENCE),
             retry_handlers=[],  # whoever sends knows when to try again, and that it may be twice
         )
 
     async def send(self, message: Message, earlier: str = "") -> Answer:
-        """Post it, in the thread of what the reference names: a channel's id and a time stamp of Slack's.
+        """Post it, in the thread of what the reference names: a channel's id, and a time stamp of Slack's.
+
+        A first message that was about several incidents stays as it is when one of them is over.
 
         Raises:
             ChannelError: it was not taken.
         """
-        content = {"blocks": blocks(message), "text": fallback(message)}
-        place, _, first = earlier.partition("/")
-        there = True
-        if first and message.stage == "end":
-            # Before what could be there twice: this may be done again.
-            changed = await self._call("chat.update", content | {"channel": place, "ts": first})
-            there = changed is not None
-        quiet = {"unfurl_links": False, "unfurl_media": False, "mrkdwn": False}
-        posted = None
-        if first and there:
-            posted = await self._call(
-                "chat.postMessage", content | quiet | {"channel": place, "thread_ts": first}
-            )
-        if posted is None:
-            posted = await self._call("chat.postMessage", content | quiet | {"channel": place or self._to})
-        if posted is None:
-            raise ChannelError("the message is not there", again=None)
-        return Answer(earlier or f"{posted['channel']}/{posted['ts']}", "ok")
+        content: dict[str, Any] = {"blocks": blocks(message), "text": fallback(message)}
+        place, first, several = (*earlier.split("/"), "", "")[:3]
+        thread = {"thread_ts": first} if first else {}
+        if first and not several and message.stage == "end":
+            try:  # before what could be there twice: this may be done again
+                await self._call("chat.update", content | {"channel": place, "ts": first})
+            except _RefusedError as refused:
+                if refused.word in GONE:
+                    thread = {}
+                elif refused.word not in FIXED:
+                    raise
+        content |= {"channel": place or self._to, **PLAIN}
+        try:
+            posted = await self._call("chat.postMessage", content | thread)
+        except _RefusedError as refused:
+            if not thread or refused.word not in GONE:
+                raise
+            thread = {}
+            posted = await self._call("chat.postMessage", content)
+        if thread:
+            return Answer(earlier, "ok")
+        several = "/several" if len(message.cases) > 1 else ""
+        return Answer(f"{posted['channel']}/{posted['ts']}{several}", "ok")
 
-    async def _call(self, method: str, given: dict[str, Any]) -> Any | None:
-        """What Slack answers; None where the message it is about is gone.
+    async def _call(self, method: str, given: dict[str, Any]) -> AsyncSlackResponse:
+        """What Slack answers.
 
         Raises:
-            ChannelError: it refused.
+            ChannelError: it refused, or nobody answered.
         """
+        literal = {"parse": "none", "link_names": False}
         try:
-            response = await self._client.api_call(
-                method, json=given | {"parse": "none", "link_names": False}
-            )
+            response = await self._client.api_call(method, json=given | literal)
             _ = response["ok"], response["channel"], response["ts"]
         except SlackApiError as error:
-            if _said(error) in GONE:
-                return None
-            self._refused(error)
+            raise self._refusal(error) from None
         except Exception as error:  # the SDK looks into an answer before it knows that it is one
             unreachable(self._channel, error)
         return response
 
-    def _refused(self, error: SlackApiError) -> NoReturn:
-        said = _said(error)
+    def _refusal(self, error: SlackApiError) -> "_RefusedError":
         response = error.response  # of Slack, or, where it is nothing Slack says, of aiohttp
+        data = getattr(response, "data", None)
+        word = str(data.get("error", "")) if isinstance(data, dict) else ""
         status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
         when = again(status, response.headers)
-        if said in PASSING or (not said and status < HTTPStatus.BAD_REQUEST):
+        if word in PASSING or (not word and status < HTTPStatus.BAD_REQUEST):
             when = when or 0.0
-        words = f"{status} {said}" + (f": {CURES[said]}" if said in CURES else "")
-        raise ChannelError(self._channel.inert(words), again=when) from None
+        words = f"{status} {word}" + (f": {CURES[word]}" if word in CURES else "")
+        return _RefusedError(self._channel.inert(words), again=when, word=word)
 
 
-def _said(error: SlackApiError) -> str:
-    """Slack's word for what is wrong; empty where the answer is no word of Slack's."""
-    data = getattr(error.response, "data", None)
-    return str(data.get("error", "")) if isinstance(data, dict) else ""
+class _RefusedError(ChannelError):
+    """Slack refused; ``word`` is its own for why."""
+
+    def __init__(self, why: str, *, again: float | None, word: str) -> None:
+        super().__init__(why, again=again)
+        self.word = word
 
 
 def blocks(message: Message) -> list[dict[str, Any]]:

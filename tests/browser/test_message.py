@@ -5,25 +5,25 @@ from playwright.sync_api import Page
 
 from clickwarden.channels.message import message_of, message_of_many
 from clickwarden.channels.rendering import html
+from tests.browser.look import nothing_wrong, scrolls_sideways
 from tests.channels import NASTY, case
 
 PAGE = "https://clickwarden.shop.example/"
 
 
 def test_nothing_runs_loads_or_links_but_to_the_page(page: Page) -> None:
-    happened: list[str] = []
-    page.on("dialog", lambda dialog: (happened.append(dialog.message), dialog.dismiss())[0])
-    page.on("request", lambda request: happened.append(request.url))
-    page.on("pageerror", lambda error: happened.append(str(error)))
-    for user_id in NASTY:
-        message = message_of(case(user_id), "opening", PAGE)
-        page.set_content(html(message), wait_until="load")
-        assert page.locator("h2").inner_text() == message.title
-        assert page.locator("tr").count() == len(message.facts)
-        links = page.locator("a").evaluate_all("links => links.map(link => link.href)")
-        assert links == [message.link]
-        assert page.locator("script, img, svg, iframe, form, style, link").count() == 0
-    assert happened == []
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    with nothing_wrong(page):
+        for user_id in NASTY:
+            message = message_of(case(user_id), "opening", PAGE)
+            page.set_content(html(message), wait_until="load")
+            assert page.locator("h2").inner_text() == message.title
+            assert page.locator("tr").count() == len(message.facts)
+            links = page.locator("a").evaluate_all("links => links.map(link => link.href)")
+            assert links == [message.link]
+            assert page.locator("script, img, svg, iframe, form, style, link").count() == 0
+    assert asked == []
 
 
 @pytest.mark.parametrize("width", [390, 900])
@@ -34,4 +34,4 @@ def test_it_is_read_without_scrolling_sideways(page: Page, width: int) -> None:
         message_of_many([case(f"user-{n}", incident_id=f"{n:032x}") for n in range(500)], "k", "", PAGE),
     ):
         page.set_content(html(message))
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert not scrolls_sideways(page)

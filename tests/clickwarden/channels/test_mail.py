@@ -14,7 +14,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 from clickwarden.channels.mail import MailSender
 from clickwarden.channels.message import Message, message_of, message_of_many, probe
 from clickwarden.errors import ChannelError
-from tests.channels import NASTY, case, channel
+from tests.channels import NASTY, case, channel, raw
 from tests.secured import Certificates
 
 PASSWORD = "geheim&4%7"
@@ -227,13 +227,27 @@ async def test_who_of_several_is_refused_is_said_and_the_others_have_it() -> Non
 async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clickwarden.channels.mail.PATIENCE", 0.2)
 
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    async with await asyncio.start_server(listen, "127.0.0.1", 0) as silent:
-        port = silent.sockets[0].getsockname()[1]
-        raised = await refused(f"smtp+plain://127.0.0.1:{port}/?{BETWEEN}")
+    async with raw(say_nothing) as (host, _):
+        raised = await refused(f"smtp+plain://{host}/?{BETWEEN}")
+    assert (str(raised), raised.again) == ("no answer in time", 0)
+
+
+async def test_a_server_that_only_ever_says_that_it_is_busy_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clickwarden.channels.mail.IN_ALL", 0.3)
+
+    async def go_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"220-One moment, please\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.02)  # or it would be too much to be an answer
+
+    async with raw(go_on) as (host, _):
+        raised = await refused(f"smtp+plain://{host}/?{BETWEEN}")
     assert (str(raised), raised.again) == ("no answer in time", 0)
 
 

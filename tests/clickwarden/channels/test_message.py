@@ -9,10 +9,10 @@ from clickwarden.channels.message import (
     PERHAPS_TOLD,
     TEST,
     Message,
-    again,
     message_of,
     message_of_many,
     probe,
+    repeated,
 )
 from clickwarden.channels.rendering import html, text
 from tests.channels import NASTY, UNSEEN, case
@@ -93,9 +93,9 @@ def test_ten_are_named_and_none_is_more() -> None:
 
 def test_what_may_have_been_told_says_so_first_and_keeps_its_key() -> None:
     message = message_of(case(), "opening", PAGE)
-    assert again(message).key == message.key
-    assert text(again(message)).startswith(PERHAPS_TOLD)
-    assert PERHAPS_TOLD in html(again(message))
+    assert repeated(message).key == message.key
+    assert text(repeated(message)).startswith(PERHAPS_TOLD)
+    assert PERHAPS_TOLD in html(repeated(message))
 
 
 def test_a_test_is_marked_as_one() -> None:

@@ -45,6 +45,16 @@ async def test_an_incident_is_a_message_with_its_stages_in_the_thread(slack: Sla
     assert top["blocks"] == thread[1]["blocks"] != thread[0]["blocks"]
 
 
+async def test_what_was_told_of_several_at_once_stays_when_one_is_over(slack: Slack, server: Sink) -> None:
+    slackbot = sender(server)
+    burst = message_of_many([case("eve"), case()], "burst", "2026-03-10T14:20:00Z", PAGE)
+    first = await slackbot.send(burst)
+    await slackbot.send(message_of(case(ongoing=False), "end", PAGE), first.reference)
+    top, reply = slack.messages.values()
+    assert top["text"] == burst.title
+    assert reply["thread_ts"] == "1773152400.000000"
+
+
 async def test_where_the_first_message_was_deleted_the_later_one_is_told_all_the_same(
     slack: Slack, server: Sink
 ) -> None:
@@ -52,8 +62,28 @@ async def test_where_the_first_message_was_deleted_the_later_one_is_told_all_the
     first = await slackbot.send(message_of(case(), "opening", PAGE))
     for stage in ("escalation", "end"):
         slack.messages.clear()
-        await slackbot.send(message_of(case(), stage, PAGE), first.reference)
+        later = await slackbot.send(message_of(case(), stage, PAGE), first.reference)
+        assert later.reference == "C0123ABCD/1773152400.000000"
         assert ["thread_ts" in message for message in slack.messages.values()] == [False]
+
+
+async def test_where_the_first_message_may_not_be_changed_the_thread_goes_on(
+    slack: Slack, server: Sink
+) -> None:
+    slackbot = sender(server)
+    opening = message_of(case(), "opening", PAGE)
+    first = await slackbot.send(opening)
+    slack.fixed = True
+    assert await slackbot.send(message_of(case(), "end", PAGE), first.reference) == (first.reference, "ok")
+    top, reply = slack.messages.values()
+    assert top["text"] == opening.title
+    assert reply["thread_ts"] == "1773152400.000000"
+
+
+@pytest.mark.parametrize("api", ["http://slack.example/api/", "ftp://127.0.0.1/", "//127.0.0.1/"])
+def test_a_token_is_not_sent_for_everybody_to_read(api: str) -> None:
+    with pytest.raises(ValueError, match=r"^url: api must begin with https://"):
+        SlackSender(channel(f"slackbot://C0123ABCD?api={api}", TOKEN))
 
 
 async def test_it_says_all_that_the_message_says_and_links_to_the_page(slack: Slack, server: Sink) -> None:
@@ -135,15 +165,15 @@ async def test_nobody_there_may_be_there_later() -> None:
 
 
 async def test_who_sends_decides_when_to_try_again() -> None:
-    async def hang_up(writer: asyncio.StreamWriter) -> None:
-        """Take it, or not: nobody knows."""
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")  # took it, or not: nobody knows
 
-    async with raw(hang_up) as (host, asked):
+    async with raw(hang_up) as (host, connections):
         slackbot = SlackSender(channel(f"slackbot://C0123ABCD?api=http://{host}/api/", TOKEN))
         with pytest.raises(ChannelError) as raised:
             await slackbot.send(probe("k", "2026-03-10T14:20:00Z", PAGE))
     assert raised.value.again == 0
-    assert len(asked) == 1
+    assert len(connections) == 1
 
 
 async def test_a_token_is_in_a_header_and_nowhere_else(server: Sink) -> None:

@@ -121,7 +121,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_of_an_answer_without_an_end_little_is_read() -> None:
-    async def answer(writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 500 Oops\r\n\r\n")
         while True:
             writer.write(b"x" * 65_536)
@@ -132,6 +132,16 @@ async def test_of_an_answer_without_an_end_little_is_read() -> None:
             await WebhookSender(channel(f"webhook+http://{host}/", SECRET)).send(MESSAGE)
     assert str(raised.value).startswith("500 Oops xxx")
     assert len(str(raised.value)) <= 200
+
+
+async def test_what_was_taken_is_taken_also_when_the_words_do_not_come() -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\n")
+
+    async with raw(break_off) as (host, _):
+        sender = WebhookSender(channel(f"webhook+http://{host}/", SECRET))
+        assert await sender.send(MESSAGE) == ("k.test", "202 Accepted")
 
 
 @pytest.mark.parametrize(
