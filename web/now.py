@@ -8,14 +8,14 @@ import msgspec
 
 from agents.status import blindness_of, clocks_of, discord_of, findings_of, sight_of
 from app.main import app, settings
-from clickwarden.alerts.incidents import Incident, incidents
+from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.sight import Blindness
 from clickwarden.alerts.words import plural
 from clickwarden.kafka.findings import Finding
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 from web.fresh import Fresh
-from web.live import feed, following, stream, timeline, workers
+from web.live import feed, following, incident, stories, stream, timeline, workers
 from web.timeline import STEP, Point
 from web.workers import WorkerStatus
 
@@ -126,12 +126,12 @@ class Now(msgspec.Struct):
 def live() -> tuple[list[Incident], int]:
     """The worst live incidents, and how many there are."""
     users = dict.fromkeys(entry.user_id for entry in feed.worst(SHOWN))
-    found = [incident for user_id in users for incident in incidents(feed.of(user_id))]
-    ongoing = [incident for incident in found if incident.status == "ongoing"]
-    return sorted(ongoing, key=_severity, reverse=True)[:SHOWN], feed.live
+    ongoing = [each for user_id in users for each in stories.of(user_id) if stories.ending(each) is None]
+    found = [known for known in map(incident, ongoing) if known is not None]
+    return sorted(found, key=_excess, reverse=True)[:SHOWN], feed.live
 
 
-def _severity(incident: Incident) -> tuple[float, int, str]:
+def _excess(incident: Incident) -> tuple[float, int, str]:
     return incident.peak / max(1, incident.threshold), incident.count, incident.incident_id
 
 

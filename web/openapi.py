@@ -9,12 +9,14 @@ from aiohttp import web
 
 from agents.status import State, Status
 from app.main import app
+from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.survey import Survey
 from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
 from web.api import Anomalies, Problem, answer
 from web.changes import RulesHistory
+from web.incidents import IncidentList
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
 from web.rules import RuleStatus
@@ -65,7 +67,13 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "last_event_id": ({"type": "string"}, "Position to go on from; the header Last-Event-ID goes first"),
 }
 FILTERS = ("rule", "user", "category", "status", "since", "until")
-USER_ID = {"type": "string", "minLength": 1}
+#: Requests that name one user or incident: by what, and where it stands.
+NAMED = {
+    "/api/v1/users": ("id", "query"),
+    "/api/v1/users/{user_id}": ("user_id", "path"),
+    "/api/v1/incidents/{incident_id}": ("incident_id", "path"),
+}
+ID = {"type": "string", "minLength": 1}
 
 OPERATIONS = {
     "/api/v1/now": Operation("Is anyone attacking now, and is the watcher itself healthy", {200: Now}),
@@ -82,6 +90,12 @@ OPERATIONS = {
     "/api/v1/anomalies.ndjson": Operation(
         "All of them, one JSON object a line", {200: "application/x-ndjson", 400: Problem}, FILTERS
     ),
+    "/api/v1/incidents": Operation(
+        "Incidents, those that began last first, a page at a time",
+        {200: IncidentList, 400: Problem},
+        (*FILTERS, "limit", "cursor"),
+    ),
+    "/api/v1/incidents/{incident_id}": Operation("One incident", {200: Incident, 404: Problem}),
     "/api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
     "/api/v1/rules/history": Operation("How the rules in force came to be", {200: RulesHistory}),
     "/api/v1/inspect": Operation(
@@ -140,9 +154,9 @@ def _get(path: str, operation: Operation, by_type: Mapping[str, Any]) -> dict[st
         {"name": name, "in": "query", "schema": QUERY[name][0], "description": QUERY[name][1]}
         for name in operation.query
     ]
-    if path.startswith("/api/v1/users"):
-        name, place = ("user_id", "path") if path.endswith("}") else ("id", "query")
-        parameters.append({"name": name, "in": place, "required": True, "schema": USER_ID})
+    if named := NAMED.get(path):
+        name, place = named
+        parameters.append({"name": name, "in": place, "required": True, "schema": ID})
     # An empty requirement: where no token is set, none is needed.
     return {
         "summary": operation.summary,

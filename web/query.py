@@ -5,10 +5,11 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import msgspec
 
-from clickwarden.alerts.feed import Entry, Place
+from clickwarden.alerts.feed import Place
 from clickwarden.detection.anomaly import STATUSES
 from clickwarden.detection.rules import OWASP
 from clickwarden.errors import ClickwardenError
@@ -22,6 +23,20 @@ class QueryError(ClickwardenError):
     """A request asks for something that is not there to ask for."""
 
 
+class Found(Protocol):
+    """An anomaly or an incident."""
+
+    rule: str
+    user_id: str
+    category: str
+    window_start: str
+    window_end: str
+
+    @property
+    def status(self) -> str:
+        """What was said of it last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """What an anomaly must be to be wanted; None: anything. Times as in a record, whole seconds."""
@@ -33,7 +48,7 @@ class Filter:
     since: str | None = None
     until: str | None = None
 
-    def __call__(self, entry: Entry) -> bool:
+    def __call__(self, entry: Found) -> bool:
         """Whether an anomaly is wanted; its window must have a part of ``[since, until)``."""
         return (
             (self.rule is None or entry.rule == self.rule)

@@ -9,11 +9,11 @@ import msgspec
 
 from app.main import app
 from clickwarden.alerts.feed import Entry
-from clickwarden.alerts.incidents import Incident, apart, incidents
+from clickwarden.alerts.incidents import Incident, apart
 from clickwarden.alerts.words import Count, counterfactual
 from clickwarden.detection.activity import Row
 from clickwarden.detection.rules import by_name
-from web.live import feed, following, suspects
+from web.live import feed, following, incident, incidents, stories, suspects
 
 
 class UserWindow(msgspec.Struct):
@@ -83,21 +83,28 @@ def user(user_id: str) -> User:
     if not windows:
         return User(user_id, False, _unknown(), None, None, None, [], [], {}, 0, [], None)
     newest = max(entries, key=lambda entry: entry.window_start, default=None)
-    stories = incidents(entries)
+    known = _incidents(user_id)
     return User(
         user_id=user_id,
         known=True,
-        why=_known(stories),
+        why=_known(known),
         partition=_partition(newest, row),
         first_seen=min(window.first_seen for window in windows),
         last_seen=max(window.last_seen for window in windows),
         windows=windows,
-        incidents=stories,
+        incidents=known,
         events=_events(windows),
         distinct_products=max(window.distinct_products for window in windows),
         reasons=newest.anomaly.reasons if newest else [],
         counterfactual=_counterfactual(windows),
     )
+
+
+def _incidents(user_id: str) -> list[Incident]:
+    """All incidents of a user, the newest first."""
+    ids = {*stories.of(user_id), *(told.incident_id for told in incidents.of(user_id))}
+    found = [known for known in map(incident, ids) if known is not None]
+    return sorted(found, key=lambda known: (known.since, known.incident_id), reverse=True)
 
 
 def _windows(entries: list[Entry], row: Row | None) -> list[UserWindow]:
@@ -166,10 +173,10 @@ def _seconds(window: UserWindow) -> int:
     return int((end - start).total_seconds())
 
 
-def _known(stories: list[Incident]) -> str:
-    if not stories:
+def _known(incidents: list[Incident]) -> str:
+    if not incidents:
         return "never over a threshold in what is known; came close enough to one to be counted exactly"
-    ongoing = any(story.status == "ongoing" for story in stories)
+    ongoing = any(incident.status == "ongoing" for incident in incidents)
     return "over a threshold now" if ongoing else "was over a threshold"
 
 

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,7 +41,6 @@ class Entry(msgspec.Struct, gc=False):
     low: int
     high: int
     threshold: int
-    incident_id: str
     record: msgspec.Raw
 
     @property
@@ -69,6 +68,7 @@ class News(NamedTuple):
     """What a record added to what was known: a new anomaly (``first``), its final figures, or others."""
 
     entry: Entry
+    anomaly: Anomaly
     first: bool
 
 
@@ -138,12 +138,12 @@ class Feed:
 
         Fields that a newer version added are kept.
         """
-        if value is None or len(value) > RECORD_BYTES:
+        anomaly = read(value)
+        if value is None or anomaly is None:
             return None
         try:
-            anomaly = _decode(value)
             record = _line(value)
-        except UNREADABLE:
+        except UnicodeDecodeError:
             return None
         known = self._latest.get(anomaly.alert_id)
         if known is not None and anomaly.rank <= known.anomaly.rank:
@@ -154,7 +154,7 @@ class Feed:
         self._add(entry)
         while len(self._places) > self._keep:
             self._forget(self._latest[self._places[0][1]])
-        return News(entry, known is None)
+        return News(entry, anomaly, known is None)
 
     def progress(self, user_id: str, rule: str, window_start: str, low: int, high: int) -> None:
         """Learn what was counted of an ongoing anomaly since its record."""
@@ -203,6 +203,16 @@ class _Live:
         _less(self.rules, entry.rule)
 
 
+def read(value: bytes | None) -> Anomaly | None:
+    """The anomaly that a record of the topic is; None where it is none."""
+    if value is None or len(value) > RECORD_BYTES:
+        return None
+    try:
+        return _decode(value)
+    except UNREADABLE:
+        return None
+
+
 def _line(value: bytes) -> msgspec.Raw:
     r"""JSON that was decoded, as it is handed on: text, on a line of its own.
 
@@ -240,23 +250,5 @@ def _entry(anomaly: Anomaly, record: msgspec.Raw) -> Entry:
         low=anomaly.count_low,
         high=anomaly.count_high,
         threshold=anomaly.threshold,
-        incident_id=anomaly.incident_id,
         record=record,
     )
-
-
-def series(entries: list[Entry]) -> Iterator[list[Entry]]:
-    """Entries of one user, cut into incidents, each in the order of its windows.
-
-    Where an older release names no incident, those are one that follow one another.
-    """
-    runs: dict[tuple[str, str], list[Entry]] = {}
-    run: list[Entry] = []
-    for entry in sorted(entries, key=lambda entry: (entry.rule, entry.window_start)):
-        incident_id = entry.incident_id
-        if not incident_id:
-            goes_on = run and entry.rule == run[-1].rule and entry.window_start <= run[-1].window_end
-            incident_id = (run[0].incident_id or run[0].alert_id) if goes_on else entry.alert_id
-        run = runs.setdefault((entry.rule, incident_id), [])
-        run.append(entry)
-    yield from runs.values()

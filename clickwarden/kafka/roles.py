@@ -13,7 +13,8 @@ from clickwarden.settings import Settings
 def worker(settings: Settings) -> list[Right]:
     """What ``faust -A app worker`` needs."""
     own = [topic.name for topic in changelogs(settings)]
-    both = settings.anomalies_topic, settings.rules_topic, settings.status_topic, *own
+    told = settings.anomalies_topic, settings.incidents_topic
+    both = *told, settings.rules_topic, settings.status_topic, *own
     return [
         *_on_topics("Read", settings.clicks_topic, *both),
         *_on_topics("Write", settings.rejected_topic, settings.late_topic, *both),
@@ -31,6 +32,7 @@ def producer(settings: Settings, outbox: str) -> list[Right]:
         settings.rejected_topic,
         settings.late_topic,
         settings.anomalies_topic,
+        settings.incidents_topic,
         settings.rules_topic,
         settings.status_topic,
     )

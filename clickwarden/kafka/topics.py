@@ -40,6 +40,7 @@ def layout(settings: Settings) -> Iterator[NewTopic]:
         (settings.rejected_topic, received | week | roomy),
         (settings.late_topic, received | week | roomy),
         (settings.anomalies_topic, received | month_compacted),
+        (settings.incidents_topic, received | month_compacted),
     ):
         yield NewTopic(name, settings.partitions, settings.replication, topic_configs=config)
     # Kafka deletes whole segments: short ones, or it would keep a week.
