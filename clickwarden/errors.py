@@ -10,7 +10,8 @@
     ├── SnapshotError      a snapshot cannot be used
     ├── RegistryError      the schema registry does not answer, or refuses us
     ├── SchemasMissing     records are of schemas that are not known yet
-    └── DecodingError      the decoding process of a worker has ended
+    ├── DecodingError      the decoding process of a worker has ended
+    └── ChannelError       a channel did not take a message
 
 Each message says what is wrong, with which value, and what to do about it.
 """
@@ -84,3 +85,15 @@ class SchemasMissing(ClickwardenError):
 
 class DecodingError(ClickwardenError):
     """The decoding process of a worker has ended, or does not answer."""
+
+
+class ChannelError(ClickwardenError):
+    """A channel did not take a message; what it said holds no secret.
+
+    Attributes:
+        again: after how many seconds to try again, at least; None: it is of no use until somebody mends it.
+    """
+
+    def __init__(self, why: str, *, again: float | None) -> None:
+        super().__init__(why)
+        self.again = again

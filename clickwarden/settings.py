@@ -59,6 +59,12 @@ def _places(written: str) -> str:
 Places = Annotated[str, AfterValidator(_places)]
 
 
+def environment() -> dict[str, str]:
+    """What is set in the environment and, where it is not there, in ``.env`` in the working directory."""
+    written = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return {**written, **os.environ}
+
+
 class Settings(BaseSettings):
     """What can be set. Times are in seconds, sizes in the unit that the description names.
 
@@ -117,6 +123,9 @@ class Settings(BaseSettings):
     )
     rules: Path = Field(
         Path("rules.toml"), description="File that says what is abnormal, until the rules topic does"
+    )
+    channels: Path = Field(
+        Path("channels.toml"), description="File that says where people are told (docs/channels.md)"
     )
     field_user_id: Places = Field(
         "user_id",
@@ -246,8 +255,7 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: one is unknown or wrong; the message names it, its value and the cure.
         """
-        given = {**dotenv_values(".env"), **os.environ}
-        for name in given:
+        for name in environment():
             setting = name.removeprefix(PREFIX).lower()
             if name.startswith(PREFIX) and setting not in cls.model_fields:
                 near = difflib.get_close_matches(setting, cls.model_fields, n=1)

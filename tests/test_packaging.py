@@ -48,7 +48,10 @@ def services() -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("file", "extras"),
-    [("constraints.txt", ["broker"]), ("constraints-dev.txt", ["broker", "dev", "files", "registry"])],
+    [
+        ("constraints.txt", ["broker"]),
+        ("constraints-dev.txt", ["broker", "dev", "files", "notify", "registry"]),
+    ],
 )
 def test_the_lock_covers_what_pyproject_asks_for(file: str, extras: list[str]) -> None:
     for requirement in asked(*extras):
@@ -100,7 +103,7 @@ def test_users_install_all_that_is_imported() -> None:
     foreign = imported - sys.stdlib_module_names - set(ours) - BACKPORTED
     assert "rocksdict" in foreign
     provided = packages_distributions()
-    optional = {canonicalize_name(one.name) for one in asked("files", "registry")}
+    optional = {canonicalize_name(one.name) for one in asked("files", "notify", "registry")}
     installed = pins("constraints.txt").keys() | optional
     assert [name for name in foreign if not {*map(canonicalize_name, provided[name])} & installed] == []
 

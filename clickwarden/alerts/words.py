@@ -83,6 +83,16 @@ def limit(rule: Rule) -> str:
     return f"more than {_clicks(rule.threshold, rule.events)} in {duration(rule.window)}{sliding}"
 
 
+def normal(threshold: int, events: Sequence[str], window: int) -> str:
+    """What a rule lets pass, with its window in seconds.
+
+    >>> normal(50, ("view",), 60)
+    'at most 50 clicks (view) in 1 minute, one every 1.2 s'
+    """
+    pace = f"one every {window / threshold:,.1f} s"
+    return f"at most {_clicks(threshold, events)} in {duration(window)}, {pace}"
+
+
 def _clicks(count: int, events: Sequence[str]) -> str:
     return plural(count, "click") + (f" ({spelled(events, ' or ')})" if events else "")
 
@@ -115,8 +125,7 @@ def counterfactual(count: Count) -> str:
         fewer = f"At most {fewer}"
     elif lower < upper:
         fewer = f"{lower:,} to {fewer}"
-    pace = f"one every {count.window / count.threshold:,.1f} s"
-    kept = f"at most {_clicks(count.threshold, count.events)} in {duration(count.window)}, {pace},"
+    kept = f"{normal(count.threshold, count.events, count.window)},"
     start = f"{count.start[:10]} {count.start[11:19]} UTC"
     fewer += f" fewer in the {duration(count.window).removeprefix('1 ')} from {start}"
     words = f"{fewer}: {kept} stay below rule {count.rule}"

@@ -1,26 +1,21 @@
 """Rules as people write them: ``rules.toml``."""
 
-import difflib
-import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from clickwarden.detection import tomlfile
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.ruletest import ClicksOf, Draft, Expected, RuleTest
 from clickwarden.detection.tomllines import Path as Place
-from clickwarden.detection.tomllines import line_of, lines_of
+from clickwarden.detection.tomllines import line_of
 from clickwarden.errors import SettingsError
 
 #: A file of rules is smaller: a hundred rules with tests are 60 KB.
 MOST_BYTES = 256 * 1024
 
-_AT = re.compile(r"(?: - at `\$(?P<place>.*)`)?$")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
-_MISSING = re.compile(r"Object missing required field `(.*)`")
 #: What each table of the file takes, by the last name of its place.
 _TABLES: dict[str, type[msgspec.Struct]] = {
     "rule": Draft,
@@ -80,18 +75,7 @@ def parse(content: bytes, name: str, *, tested: bool = True) -> tuple[Draft, ...
         SettingsError: it is not TOML, a rule is wrong, or one of its tests fails; with file, line, field,
             and cure.
     """
-    try:
-        text = content.decode()
-        document = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise SettingsError(f"{name}, line {line}: is not UTF-8; write it as that") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
-        line = int(found[1]) if found and found[1] else text.rstrip().count("\n") + 1
-        why = str(error)[: found.start()] if found else str(error)
-        raise SettingsError(f"{name}, line {line}: is not TOML: {why}; see https://toml.io") from None
-    lines = lines_of(text)
+    document, lines = tomlfile.document(content, name)
     for place, fault in _faults(document, tested=tested):
         line_number = line_of(lines, place)
         where = f"{name}, line {line_number}" if line_number else name
@@ -108,7 +92,8 @@ def _faults(document: dict[str, Any], *, tested: bool) -> Iterator[tuple[Place, 
     try:
         found = msgspec.convert(document, _File)
     except msgspec.ValidationError as error:
-        yield _explain(str(error))
+        hint = "the first lines of rules.toml say what it takes"
+        yield tomlfile.explained(str(error), _TABLES | {"": _File}, hint)
         return
     if not found.rule:
         yield (), "holds no rule; add a [[rule]] with name, window and threshold"
@@ -123,30 +108,6 @@ def _faults(document: dict[str, Any], *, tested: bool) -> Iterator[tuple[Place, 
     for number, draft in enumerate(_named(found) if tested else ()):
         for test, fault in draft.faults():
             yield ("rule", number, "test", test), f"{fault}; mend the rule, or what the test expects"
-
-
-def _explain(said: str) -> tuple[Place, str]:
-    """The place of what cannot be a rule, and why not in our own words."""
-    at = _AT.search(said)
-    assert at is not None  # it matches the end of anything
-    why = said[: at.start()]
-    place: Place = tuple(
-        int(step[1:-1]) if step.startswith("[") else step
-        for step in re.findall(r"\[\d+\]|[^.\[\]]+", at["place"] or "")
-    )
-    if unknown := _UNKNOWN.fullmatch(why):
-        table = next((_TABLES[key] for key in reversed(place) if key in _TABLES), _File)
-        fields = table.__struct_fields__
-        near = difflib.get_close_matches(unknown[1], fields, n=1)
-        cure = f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}"
-        return (*place, unknown[1]), f"{unknown[1]}: there is no such field; {cure}"
-    if missing := _MISSING.fullmatch(why):
-        return place, f"{missing[1]}: is missing; add it"
-    field, _, fault = why.partition(": ")
-    if fault and field.isidentifier():  # our own words
-        return (*place, field), why
-    named = next((step for step in reversed(place) if isinstance(step, str)), "the file")
-    return place, f"{named}: {why[0].lower()}{why[1:]}; the first lines of rules.toml say what it takes"
 
 
 def _named(found: _File) -> tuple[Draft, ...]:

@@ -1,0 +1,192 @@
+"""Channels as people write them: ``channels.toml``."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from clickwarden.channels.channel import Channel, Sender
+from clickwarden.channels.secret import Secret, hide, parts, resolve
+from clickwarden.channels.senders import OPEN, sender_of
+from clickwarden.detection import tomlfile
+from clickwarden.detection.tomllines import Path as Place
+from clickwarden.detection.tomllines import line_of
+from clickwarden.errors import SettingsError
+
+#: A file of channels is smaller.
+MOST_BYTES = 256 * 1024
+
+EXAMPLE = """\
+page = "https://clickwarden.shop.example/"    # where people reach the page; links lead there
+
+[[channel]]
+name = "mail"
+url = "smtps://clickwarden@smtp.shop.example/?from=clickwarden@shop.example&to=ops@shop.example"
+secret = "${MAIL_PASSWORD}"    # of the environment or .env; ${file:/run/secrets/mail} is what a file holds
+
+[[channel]]
+name = "slack"
+url = "slackbot://C0123456789"
+secret = "${SLACK_BOT_TOKEN}"
+
+[[channel]]
+name = "json"
+url = "json://127.0.0.1:8080/alerts"          # or any other URL of Apprise's
+"""
+
+
+class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A channel as it stands in the file."""
+
+    name: str
+    url: str
+    secret: str = ""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked alone.
+
+        Raises:
+            ValueError: a field is wrong.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
+            raise ValueError("name: must be 1 to 64 letters, digits, - and _; choose another")
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    channel: list[Written] = []
+    page: str = ""
+
+
+class OpenChannel(NamedTuple):
+    """A channel, and what sends to it."""
+
+    channel: Channel
+    sender: Sender
+
+
+class Channels(NamedTuple):
+    """Where people are told.
+
+    Attributes:
+        page: where they reach the page, with a slash at its end; empty where the file does not say.
+        by_name: in the order of the file.
+    """
+
+    page: str
+    by_name: Mapping[str, OpenChannel]
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Channels:
+    """The channels of a file, each of which can be sent to.
+
+    Args:
+        path: of the file.
+        environment: what ``${NAME}`` stands for.
+
+    Raises:
+        SettingsError: it cannot be read, or a channel is wrong; with file, line, field and cure, and nothing
+            that is secret.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise SettingsError(f"CLICKWARDEN_CHANNELS={path}: no such file; write one:\n\n{EXAMPLE}") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; name a file that can be read") from None
+    if len(content) > MOST_BYTES:
+        raise SettingsError(
+            f"{path}: is larger than {MOST_BYTES:,} bytes; is it another file? Name the right one"
+        )
+    return parse(content, str(path), environment)
+
+
+def parse(content: bytes, name: str, environment: Mapping[str, str]) -> Channels:
+    """The same, of a file's content.
+
+    Raises:
+        SettingsError: as :func:`load`.
+    """
+    found, lines = tomlfile.document(content, name)
+    opened: dict[str, OpenChannel] = {}
+
+    def fail(place: Place, fault: str) -> SettingsError:
+        number = line_of(lines, place)
+        where = f"{name}, line {number}" if number else name
+        channels = found.get("channel")
+        if len(place) > 1 and isinstance(channels, list) and isinstance(at := place[1], int):
+            called = channels[at].get("name") if isinstance(channels[at], dict) else None
+            where += f": channel {called!r}" if isinstance(called, str) else f": channel {at + 1}"
+        return SettingsError(f"{where}: {fault}")
+
+    try:
+        file = msgspec.convert(found, _File)
+    except msgspec.ValidationError as error:
+        hint = "docs/channels.md says what it takes"
+        place, fault = tomlfile.explained(str(error), {"channel": Written, "": _File}, hint)
+        raise fail(place, fault) from None
+    for place, fault in _faults(file):
+        raise fail(place, fault)
+    for number, written in enumerate(file.channel):
+        try:
+            channel = _channel(written, environment)
+            opened[written.name] = OpenChannel(channel, _sender(channel))
+        except ValueError as error:
+            field = str(error).partition(":")[0]
+            raise fail(("channel", number, field), str(error)) from None
+    return Channels(file.page and file.page.rstrip("/") + "/", opened)
+
+
+def _faults(file: _File) -> Iterator[tuple[Place, str]]:
+    if file.page and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", file.page):
+        yield ("page",), "page: is no address of a page; write it like https://clickwarden.shop.example/"
+    if not file.channel:
+        yield (), "holds no channel; add a [[channel]] with name and url"
+    names: set[str] = set()
+    for number, written in enumerate(file.channel):
+        if written.name in names:
+            fault = f"name: two channels are named {written.name!r}; call this one something else"
+            yield ("channel", number, "name"), fault
+        names.add(written.name)
+
+
+def _sender(channel: Channel) -> Sender:
+    """What sends to it.
+
+    Raises:
+        ValueError: as :func:`sender_of`.
+    """
+    try:
+        return sender_of(channel)
+    except ValueError as error:
+        raise ValueError(hide(str(error), channel.secrets)) from None
+
+
+def _channel(written: Written, environment: Mapping[str, str]) -> Channel:
+    """The channel with its secrets in it.
+
+    Raises:
+        ValueError: one is missing; begins with the field.
+    """
+    resolved: list[str] = []
+    secrets: list[Secret] = []
+    for field, text, quoted in (("url", written.url, True), ("secret", written.secret, False)):
+        try:
+            text, used = resolve(text, environment, quoted=quoted)
+        except ValueError as error:
+            raise ValueError(f"{field}: {error}") from None
+        resolved.append(text)
+        secrets += used
+    url, secret = resolved
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
+        raise ValueError("url: begins with no scheme; write it like json://127.0.0.1:8080/alerts")
+    if not url.isprintable():
+        raise ValueError("url: holds a sign that cannot be printed; take it out")
+    if secret:
+        secrets.append(Secret(secret))
+    channel = Channel(name=written.name, url=Secret(url), secret=Secret(secret), secrets=tuple(secrets))
+    if channel.scheme in OPEN:
+        return channel
+    return msgspec.structs.replace(channel, secrets=(*secrets, *parts(url)))

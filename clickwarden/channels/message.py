@@ -1,0 +1,275 @@
+"""What people are told: a function of incidents, of the stage they are at, and of nothing else."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+from urllib.parse import urlencode
+
+import msgspec
+
+from clickwarden.alerts.words import duration, normal, owasp_label, plural
+from clickwarden.channels.inert import inert
+from clickwarden.detection.rules import OWASP
+
+#: Of an incident: it begins; it became worse; it is over. Of many: a burst of them, or those of a quiet time.
+Stage = Literal["opening", "escalation", "end", "group", "digest", "test"]
+
+#: Incidents that a message about many names.
+NAMED = 10
+#: What a message says first when nobody knows whether it was sent before.
+PERHAPS_TOLD = "You may have been told this before: the worker that told it ended before it could note so."
+TEST = "This is a test, asked for on the command line. Nobody is attacking."
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident as far as people are told of it: one user under one rule, in an unbroken run of windows.
+
+    Attributes:
+        incident_id: names it; hex.
+        user_id: as it stood in the click: an attacker's text.
+        rule: the rule's name.
+        category: bot, scraper or credential_stuffing.
+        owasp: OWASP automated threat, OAT-….
+        threshold: of the rule, for one window.
+        window: of the rule, seconds.
+        events: which events the rule counts; empty is all.
+        count_low: clicks in all of its windows, certainly at least as many.
+        count_high: certainly at most as many.
+        peak: most clicks in one window.
+        windows: how many.
+        since: first click counted exactly, ISO-8601 UTC.
+        last_seen: last click counted exactly, ISO-8601 UTC.
+        ongoing: whether it goes on.
+        reasons: why, in words.
+        severity: how bad, in a word; empty where nobody says.
+    """
+
+    incident_id: str
+    user_id: str
+    rule: str
+    category: str
+    owasp: str
+    threshold: int
+    window: int
+    events: tuple[str, ...] = ()
+    count_low: int
+    count_high: int
+    peak: int
+    windows: int = 1
+    since: str
+    last_seen: str
+    ongoing: bool = True
+    reasons: tuple[str, ...] = ()
+    severity: str = ""
+
+    @property
+    def excess(self) -> float:
+        """How many times the threshold its busiest window has."""
+        return self.peak / max(1, self.threshold)
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """One line of a message; ``text`` is inert."""
+
+    about: str
+    text: str
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What a channel is to show, in its own markup.
+
+    All text is inert but for what ``cases`` hold, which are for machines.
+
+    Attributes:
+        key: the same for the same message, however often it is sent; no other message has it.
+        stage: what is told.
+        thread: what it belongs to: the incident's id, or the key where it is about several.
+        at: when what it tells happened, ISO-8601 UTC.
+        subject: the same in all messages of a thread.
+        title: this message in one line.
+        facts: the rest, a line each.
+        link: to the page; empty where nobody said where that is.
+        mark: to be read before all else; mostly empty.
+        cases: the incidents, the worst first.
+    """
+
+    key: str
+    stage: Stage
+    thread: str
+    at: str
+    subject: str
+    title: str
+    facts: tuple[Fact, ...]
+    link: str = ""
+    mark: str = ""
+    cases: tuple[Case, ...] = ()
+
+
+def message_of(
+    case: Case, stage: Literal["opening", "escalation", "end"], page: str, step: str = ""
+) -> Message:
+    """What to tell of one incident.
+
+    Args:
+        case: the incident as it stands now.
+        stage: what has happened.
+        page: where people reach the page, with a slash at its end; may be empty.
+        step: which escalation, so that each has a key of its own.
+    """
+    who = inert(case.user_id)
+    told = {
+        "opening": f"{who}: {_count(case)}, {_excess(case)}",
+        "escalation": f"{who} is worse: {_count(case)}, {_excess(case)}",
+        "end": f"{who} has stopped: {_count(case)} in all",
+    }
+    return Message(
+        key=".".join(filter(None, (case.incident_id, stage, step))),
+        stage=stage,
+        thread=case.incident_id,
+        at=case.last_seen if stage != "opening" else case.since,
+        subject=f"Clickwarden: {who} breaks rule {case.rule}",
+        title=told[stage],
+        facts=tuple(_facts(case)),
+        link=_link(page, case),
+        cases=(case,),
+    )
+
+
+def message_of_many(
+    cases: Sequence[Case], key: str, at: str, page: str, stage: Literal["group", "digest"] = "group"
+) -> Message:
+    """What to tell of several incidents at once: the worst ten are named, and all are counted.
+
+    Args:
+        cases: the incidents, in any order; at least one.
+        key: of the message.
+        at: when, ISO-8601 UTC.
+        page: where people reach the page, with a slash at its end; may be empty.
+        stage: a burst, or what came while it was quiet.
+    """
+    worst = sorted(cases, key=lambda case: (-case.excess, case.incident_id))
+    users = len({case.user_id for case in cases})
+    rules = sorted({case.rule for case in cases})
+    ongoing = sum(case.ongoing for case in cases)
+    what = f"{plural(users, 'user')} in {plural(len(cases), 'incident')}"
+    facts = [
+        Fact("Rules", ", ".join(f"{rule} ({sum(case.rule == rule for case in cases):,})" for rule in rules)),
+        Fact("Going on", f"{ongoing:,} of {len(cases):,}"),
+        Fact("Since", _moment(min(case.since for case in cases))),
+    ]
+    facts += [
+        Fact(f"{place}.", f"{inert(case.user_id)}: {_count(case)}, {_excess(case)}, rule {case.rule}")
+        for place, case in enumerate(worst[:NAMED], 1)
+    ]
+    if (rest := len(worst) - NAMED) > 0:
+        facts.append(Fact("And", f"{rest:,} more" + (", all of them on the page" if page else "")))
+    return Message(
+        key=key,
+        stage=stage,
+        thread=key,
+        at=at,
+        subject=f"Clickwarden: {what}",
+        title=what + (" while it was quiet" if stage == "digest" else ""),
+        facts=tuple(facts),
+        link=page,
+        cases=tuple(worst),
+    )
+
+
+def probe(key: str, at: str, page: str) -> Message:
+    """A message that says what it is, with a made-up incident, so that one sees what is to come.
+
+    Args:
+        key: of the message, different each time.
+        at: now, ISO-8601 UTC.
+        page: where people reach the page, with a slash at its end; may be empty.
+    """
+    case = Case(
+        incident_id=key,
+        user_id="203.0.113.9",
+        rule="bot",
+        category="bot",
+        owasp="OAT-003",
+        threshold=50,
+        window=60,
+        count_low=84,
+        count_high=108,
+        peak=108,
+        since=at,
+        last_seen=at,
+        reasons=("nothing but view", "84 of them counted one by one: 1.4 a second over 60 s"),
+    )
+    message = message_of(case, "opening", page)
+    subject = "Clickwarden: a test message"
+    return msgspec.structs.replace(
+        message, key=f"{key}.test", stage="test", subject=subject, link=page, mark=TEST
+    )
+
+
+def repeated(message: Message) -> Message:
+    """The message, of which nobody knows whether it was sent."""
+    return msgspec.structs.replace(message, mark=PERHAPS_TOLD)
+
+
+def _count(case: Case) -> str:
+    """The interval in words.
+
+    >>> case = probe("1", "2026-03-10T14:20:00Z", "").cases[0]
+    >>> _count(case), _count(msgspec.structs.replace(case, count_low=108))
+    ('84 to 108 clicks', '108 clicks')
+    """
+    high = plural(case.count_high, "click")
+    return high if case.count_low >= case.count_high else f"{case.count_low:,} to {high}"
+
+
+def _excess(case: Case) -> str:
+    """How far over the threshold.
+
+    >>> case = probe("1", "2026-03-10T14:20:00Z", "").cases[0]
+    >>> _excess(case), _excess(msgspec.structs.replace(case, peak=51))
+    ('2.2 times the limit', 'just over the limit')
+    """
+    if case.excess < 1.1:
+        return "just over the limit"
+    return f"{case.excess:,.{1 if case.excess < 10 else 0}f} times the limit"
+
+
+def _facts(case: Case) -> Iterator[Fact]:
+    until = "goes on" if case.ongoing else f"last click {_moment(case.last_seen)}"
+    yield Fact("Who", inert(case.user_id))
+    windows = f"{plural(case.windows, 'window')} of {duration(case.window)}"
+    yield Fact("How many", f"{_certain(case)}, in {windows}")
+    yield Fact("When", f"since {_moment(case.since)}; {until}")
+    if case.severity:
+        yield Fact("Severity", inert(case.severity))
+    if case.reasons:
+        yield Fact("Why", "; ".join(map(inert, case.reasons)))
+    yield Fact("Normal", f"{inert(normal(case.threshold, case.events, case.window))}: below rule {case.rule}")
+    yield Fact("Threat", _threat(case))
+
+
+def _certain(case: Case) -> str:
+    """The interval, and that it holds the truth."""
+    if case.count_low >= case.count_high:
+        return f"{_count(case)}, exactly"
+    return f"at least {case.count_low:,}, at most {plural(case.count_high, 'click')}, both for certain"
+
+
+def _threat(case: Case) -> str:
+    """The OWASP label with its reason."""
+    named = f"{inert(case.owasp)} {owasp_label(case.owasp)}".rstrip()
+    if OWASP.get(case.category) == case.owasp:
+        return f"{named}, the closest of OWASP's automated threats to the category {case.category}"
+    return f"{named}, as rule {case.rule} labels what it finds ({case.category})"
+
+
+def _moment(iso: str) -> str:
+    """A moment for people, to the second.
+
+    >>> _moment("2015-05-18T08:05:00.250Z")
+    '2015-05-18 08:05:00 UTC'
+    """
+    return f"{iso[:10]} {iso[11:19]} UTC"
+
+
+def _link(page: str, case: Case) -> str:
+    return f"{page}user?{urlencode({'id': case.user_id}, errors='replace')}" if page else ""

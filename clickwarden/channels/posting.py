@@ -1,0 +1,87 @@
+"""JSON to a server over HTTP, and what its answer means."""
+
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import NoReturn
+
+import aiohttp
+
+from clickwarden.channels.channel import PATIENCE, WAIT_MOST, Channel
+from clickwarden.errors import ChannelError
+
+#: Read of an answer; the rest is of no use to anybody.
+ANSWER_BYTES = 1024
+#: Answers after which to try again is of use, beside those of a server that has failed.
+LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+async def post(channel: Channel, url: str, body: bytes, headers: Mapping[str, str]) -> str:
+    """What the server says that took the body.
+
+    A redirect is not followed: whoever answers with one would choose who gets to see what proves who we are.
+
+    Raises:
+        ChannelError: it did not take it.
+    """
+    given = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE), trust_env=True) as session,
+            session.post(
+                url, data=body, headers=given, allow_redirects=False, auto_decompress=False
+            ) as response,
+        ):
+            answer = await response.content.read(ANSWER_BYTES)
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        unreachable(channel, error)
+    said = channel.inert(f"{response.status} {response.reason} {answer.decode(errors='replace')}")
+    if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+        return said
+    raise ChannelError(said + cure(response.status), again=again(response.status, response.headers))
+
+
+def unreachable(channel: Channel, error: Exception) -> NoReturn:
+    """Say that nobody answered, or that what answered was not understood.
+
+    Raises:
+        ChannelError: always.
+    """
+    why = "no answer in time" if isinstance(error, TimeoutError) else f"{error}"
+    if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
+        why += " (SSL_CERT_FILE names the certificates to trust)"
+    raise ChannelError(channel.inert(why or type(error).__name__), again=0) from None
+
+
+def again(status: int, headers: Mapping[str, str]) -> float | None:
+    """After how many seconds to try again, by an answer of HTTP; None: never.
+
+    >>> again(503, {}), again(429, {"Retry-After": "30"}), again(404, {"Retry-After": "30"})
+    (0.0, 30.0, None)
+    """
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in LATER:
+        return None
+    asked = headers.get("Retry-After", "")
+    try:
+        seconds = float(asked) if asked[:1].isdigit() else _until(asked)
+    except (ValueError, TypeError):
+        return 0.0
+    return min(max(0.0, seconds), WAIT_MOST)
+
+
+def _until(date: str) -> float:
+    moment = parsedate_to_datetime(date)
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+
+
+def cure(status: int) -> str:
+    """What may be done about an answer of HTTP, to stand behind it."""
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return "; is the secret the right one?"
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        return "; is the path of the url the right one?"
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return "; a redirect is not followed, write where it leads as the url"
+    return ""

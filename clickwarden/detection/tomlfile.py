@@ -1,0 +1,76 @@
+"""A TOML file that people write, read strictly: what is wrong is said with line, field and cure."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from clickwarden.detection.tomllines import Path as Place
+from clickwarden.detection.tomllines import lines_of
+from clickwarden.errors import SettingsError
+
+_AT = re.compile(r"(?: - at `\$(?P<place>.*)`)?$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+
+
+class Document(NamedTuple):
+    """What a file holds, and the line of each thing in it."""
+
+    content: dict[str, Any]
+    lines: dict[Place, int]
+
+
+def document(content: bytes, name: str) -> Document:
+    """The content of a file, by its name for errors.
+
+    Raises:
+        SettingsError: it is not TOML in UTF-8.
+    """
+    try:
+        text = content.decode()
+        found = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{name}, line {line}: is not UTF-8; write it as that") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        at = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
+        line = int(at[1]) if at and at[1] else text.rstrip().count("\n") + 1
+        why = str(error)[: at.start()] if at else str(error)
+        raise SettingsError(f"{name}, line {line}: is not TOML: {why}; see https://toml.io") from None
+    return Document(found, lines_of(text))
+
+
+def explained(said: str, tables: Mapping[str, type[msgspec.Struct]], hint: str) -> tuple[Place, str]:
+    """The place of what cannot be, and why not in our own words.
+
+    Args:
+        said: by msgspec, which could not convert the document.
+        tables: what each table of the file takes, by the last name of its place; "" is the file itself.
+        hint: where more is said of what the file takes.
+    """
+    at = _AT.search(said)
+    assert at is not None  # it matches the end of anything
+    why = said[: at.start()]
+    place: Place = tuple(
+        int(step[1:-1]) if step.startswith("[") else step
+        for step in re.findall(r"\[\d+\]|[^.\[\]]+", at["place"] or "")
+    )
+    if unknown := _UNKNOWN.fullmatch(why):
+        table = next(
+            (tables[key] for key in reversed(place) if isinstance(key, str) and key in tables), tables[""]
+        )
+        fields = table.__struct_fields__
+        near = difflib.get_close_matches(unknown[1], fields, n=1)
+        cure = f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}"
+        return (*place, unknown[1]), f"{unknown[1]}: there is no such field; {cure}"
+    if missing := _MISSING.fullmatch(why):
+        return place, f"{missing[1]}: is missing; add it"
+    field, _, fault = why.partition(": ")
+    if fault and " " not in field:  # our own words
+        return (*place, *field.split(".")), why
+    named = next((step for step in reversed(place) if isinstance(step, str)), "the file")
+    return place, f"{named}: {why[0].lower()}{why[1:]}; {hint}"
