@@ -106,7 +106,11 @@ class Settings(BaseSettings):
     clicks_topic: TopicName = Field(
         "clicks", description="Topic to watch; its .rejected and .late are written beside it"
     )
-    anomalies_topic: TopicName = Field("anomalies", description="Topic the anomalies go to")
+    anomalies_topic: TopicName = Field(
+        "anomalies",
+        description="Topic the anomalies go to; the incidents that they are go to incidents, or to "
+        "NAME.incidents where this is another",
+    )
     partitions: int = Field(
         4,
         ge=1,
@@ -354,6 +358,17 @@ class Settings(BaseSettings):
     def late_topic(self) -> str:
         """Where clicks go whose window was closed."""
         return f"{self.clicks_topic}.late"
+
+    @property
+    def incidents_topic(self) -> str:
+        """What incidents the anomalies are: theirs alone, whoever else reports to this Kafka."""
+        is_default = self.anomalies_topic == type(self).model_fields["anomalies_topic"].default
+        return "incidents" if is_default else f"{self.anomalies_topic}.incidents"
+
+    @property
+    def told_topic(self) -> str:
+        """What people were told, and where."""
+        return f"{self.app_id}-told"
 
     @property
     def rules_topic(self) -> str:

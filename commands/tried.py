@@ -17,8 +17,8 @@ from agents import garbage
 from agents.decoding import Decoding
 from clickwarden.alerts.words import plural
 from clickwarden.audit.comparison import About
+from clickwarden.audit.excuses import excuses
 from clickwarden.audit.labels import Labels
-from clickwarden.audit.recount import excuses
 from clickwarden.audit.told import Told
 from clickwarden.audit.trial import Extent, FileRerun, PartitionRerun, Sealing, Sides, sealings
 from clickwarden.detection import rulesfile

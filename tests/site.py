@@ -250,7 +250,13 @@ class Site:
         for producer in self._producers:
             producer.close()
         settings = self.settings
-        ours = {settings.clicks_topic, settings.rejected_topic, settings.late_topic, settings.anomalies_topic}
+        ours = {
+            settings.clicks_topic,
+            settings.rejected_topic,
+            settings.late_topic,
+            settings.anomalies_topic,
+            settings.incidents_topic,
+        }
         present = self.admin.list_topics(timeout=10).topics
         doomed = [name for name in present if name in ours or name.startswith(f"{settings.app_id}-")]
         for deleted in (self.admin.delete_topics(doomed) if doomed else {}).values():
@@ -418,6 +424,11 @@ class Site:
         """Anomalies, repeats included, each partition's in order."""
         found = [json.loads(record.value or b"") for record in self.read(self.settings.anomalies_topic)]
         return [anomaly for anomaly in found if status in (None, anomaly["status"])]
+
+    def incidents(self) -> dict[str, dict[str, Any]]:
+        """What the incidents topic says of each incident last."""
+        records = self.read(self.settings.incidents_topic)
+        return {(record.key or b"").decode(): json.loads(record.value or b"") for record in records}
 
     # -- what became of them --------------------------------------------------------------------------
 

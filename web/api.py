@@ -5,6 +5,8 @@
 | ``GET /api/v1/now`` | :class:`web.now.Now` |
 | ``GET /api/v1/users/USER``, ``/api/v1/users?id=USER`` | :class:`web.users.User` |
 | ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
+| ``GET /api/v1/incidents`` | :class:`web.incidents.IncidentList` |
+| ``GET /api/v1/incidents/ID`` | :class:`clickwarden.alerts.incidents.Incident` |
 | ``GET /api/v1/rules`` | a list of :class:`web.rules.RuleStatus` |
 | ``GET /api/v1/rules/history`` | :class:`web.changes.RulesHistory` |
 | ``PATCH /api/v1/rules/NAME``: :class:`web.revisions.RevisionRequest` | :class:`web.changes.ChangeStatus` |
@@ -31,7 +33,7 @@ from clickwarden.alerts.feed import Entry
 from web import changes, now, query, rules, users
 from web.export import csv_head, csv_rows, ndjson
 from web.listeners import Listener, listeners
-from web.live import feed, following, stream
+from web.live import feed, following, state, stream
 from web.preview import previews
 from web.query import QueryError
 from web.revisions import Refusal, asked, reviser
@@ -115,10 +117,9 @@ async def anomalies(request: web.Request) -> web.Response:
             behind = (entry for entry in entries if before is None or entry.place < before)
             shown += list(behind)[: limit + 1 - len(shown)]
     more, shown = len(shown) > limit, shown[:limit]
-    reading: Literal["loading", "live"] = "live" if following.loaded.is_set() else "loading"
     return answer(
         Anomalies(
-            state="away" if following.trouble else reading,
+            state=state(),
             detail=following.trouble,
             total=total,
             ongoing=ongoing,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from time import monotonic
+from typing import Literal
 
 from aiohttp.web import Application
 from aiokafka import ConsumerRecord
@@ -11,28 +12,69 @@ from agents.status import discord_of
 from agents.telling import Warnings
 from app.main import app, settings
 from clickwarden.alerts import feed as _feed
+from clickwarden.alerts import known as _known
 from clickwarden.alerts.feed import Feed
-from clickwarden.kafka.following import Followed, Following
+from clickwarden.alerts.incidents import Incident, joined
+from clickwarden.alerts.known import KnownIncidents
+from clickwarden.alerts.stories import Stories
+from clickwarden.detection.activity import UserWindow
+from clickwarden.kafka.following import ALL, Followed, Following
 from tables.activity import activity
 from web import suspects as _suspects
 from web.stream import Stream
 from web.suspects import KnownSuspects
 from web.timeline import SPAN, LastHour
+from web.untold import Untold
 from web.workers import Workers
 
 feed = Feed()
-suspects = KnownSuspects(feed.progress)
+#: What the anomalies that are kept say: at once, also where nobody writes the incidents topic.
+stories = Stories(_feed.KEEP)
+incidents = KnownIncidents()
 workers = Workers()
 timeline = LastHour()
 stream = Stream()
+untold = Untold()
 warnings = Warnings()
+
+
+def incident(incident_id: str) -> Incident | None:
+    """All that is known of an incident now."""
+    heard, told = stories.get(incident_id, app.clock.now()), incidents.get(incident_id)
+    return joined(told, heard) if heard and told else heard or told
+
+
+def state() -> Literal["loading", "live", "away"]:
+    """Whether what is there was read to its end once, and Kafka can be read now."""
+    if following.trouble:
+        return "away"
+    return "live" if following.loaded.is_set() else "loading"
+
+
+def _progress(user_id: str, rule: str, window: UserWindow) -> None:
+    low, high = window.count_low, window.count_high
+    feed.progress(user_id, rule, window.window_start, low, high)
+    stories.progress(user_id, rule, window.window_start, low, high, window.last_seen)
+
+
+suspects = KnownSuspects(_progress)
 
 
 def _anomaly(record: ConsumerRecord) -> None:
     news = feed.take(record.value)
     stream.take(record.partition, record.offset, news and news.entry.record)
-    if news is not None and news.first:
-        timeline.found(record.timestamp / 1000, aside=news.entry.kind != "attack")
+    if news is not None:
+        stories.hear(news.anomaly)
+        if news.first:
+            timeline.found(record.timestamp / 1000, aside=news.entry.kind != "attack")
+
+
+def _incident(record: ConsumerRecord) -> None:
+    incidents.take(record.value)
+
+
+def _told(record: ConsumerRecord) -> None:
+    untold.take(record.value)
 
 
 def _activity(record: ConsumerRecord) -> None:
@@ -52,6 +94,8 @@ following = Following(
     [
         # An anomaly is two records, and each partition may hold all the newest.
         Followed(settings.anomalies_topic, _anomaly, newest=2 * _feed.KEEP, begin=stream.begin),
+        Followed(settings.incidents_topic, _incident, newest=_known.KEEP),
+        Followed(settings.told_topic, _told, newest=ALL),
         Followed(activity.changelog_topic_name, _activity, newest=_suspects.KEEP),
         Followed(settings.status_topic, _status, seconds=SPAN),
     ],

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from agents.status import PartitionStatus
 from agents.worker import status
 from app.main import app
-from clickwarden.alerts.feed import KINDS
+from clickwarden.alerts.incidents import KINDS
 from clickwarden.kafka.findings import About
 from clickwarden.release import RELEASE
 from web.guard import guesses

@@ -9,14 +9,14 @@ import msgspec
 from agents.status import blindness_of, clocks_of, discord_of, findings_of, sight_of
 from app.main import app, settings
 from clickwarden.alerts.feed import Live
-from clickwarden.alerts.incidents import Incident, incidents
+from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.sight import Blindness
 from clickwarden.alerts.words import plural
 from clickwarden.kafka.findings import Finding
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 from web.fresh import Fresh
-from web.live import feed, following, stream, timeline, workers
+from web.live import feed, following, incident, stories, stream, timeline, untold, workers
 from web.timeline import STEP, Point
 from web.workers import WorkerStatus
 
@@ -77,7 +77,8 @@ class Health(msgspec.Struct):
         impaired: what is wrong with it, a few words each; nothing when all is well.
         blindness: why all together, or else one of the workers, can count too little of what comes.
         warnings: what makes a rule, or all of them, count something else than is meant, and workers whose
-            rules, seed or clock are not those of the others or of Kafka, in words.
+            rules, seed or clock are not those of the others or of Kafka; and what people could not be told,
+            in words.
         findings: what is wrong with the clicks topic, what follows from it, and what to do.
     """
 
@@ -133,16 +134,13 @@ def worst(live: Live) -> list[Incident]:
     entries = feed.worst(live, SHOWN)
     wanted = {(entry.user_id, entry.rule) for entry in entries}
     users = dict.fromkeys(entry.user_id for entry in entries)
-    found = [incident for user_id in users for incident in incidents(feed.of(user_id))]
-    ongoing = [
-        incident
-        for incident in found
-        if incident.status == "ongoing" and (incident.user_id, incident.rule) in wanted
-    ]
-    return sorted(ongoing, key=_severity, reverse=True)[:SHOWN]
+    ongoing = [each for user_id in users for each in stories.of(user_id) if stories.ending(each) is None]
+    known = filter(None, map(incident, ongoing))
+    found = [each for each in known if (each.user_id, each.rule) in wanted]
+    return sorted(found, key=_excess, reverse=True)[:SHOWN]
 
 
-def _severity(incident: Incident) -> tuple[float, int, str]:
+def _excess(incident: Incident) -> tuple[float, int, str]:
     return incident.peak / max(1, incident.threshold), incident.count, incident.incident_id
 
 
@@ -222,6 +220,7 @@ def _health() -> Health:
             *discord_of(heard).values(),
             *clocks_of(heard),
             *sight_of(heard).warnings(app.rules).values(),
+            *untold.warnings(),
         ],
         findings=findings_of(heard),
     )

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from agents.status import State, Status
 from app.main import app
-from clickwarden.alerts.feed import KINDS
+from clickwarden.alerts.incidents import KINDS, Incident
 from clickwarden.alerts.survey import Survey
 from clickwarden.audit.comparison import Comparison
 from clickwarden.detection.anomaly import STATUSES, Anomaly
@@ -17,6 +17,7 @@ from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
 from web.api import Anomalies, Problem, answer
 from web.changes import ChangeStatus, RulesHistory
+from web.incidents import IncidentList
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
 from web.revisions import Refused, RevisionRequest
@@ -76,8 +77,16 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "last_event_id": ({"type": "string"}, "Position to go on from; the header Last-Event-ID goes first"),
 }
 FILTERS = ("rule", "user", "category", "status", "kind", "since", "until")
-USER_ID = {"type": "string", "minLength": 1}
+ID = {"type": "string", "minLength": 1}
 RULE_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+#: Requests that name one user, incident or rule: by what, where it stands, and what it may be.
+NAMED = {
+    "/api/v1/users": ("id", "query", ID),
+    "/api/v1/users/{user_id}": ("user_id", "path", ID),
+    "/api/v1/incidents/{incident_id}": ("incident_id", "path", ID),
+    "/api/v1/rules/{name}": ("name", "path", RULE_NAME),
+    "/api/v1/rules/{name}/preview": ("name", "path", RULE_NAME),
+}
 #: Of who wants a rule changed.
 REFUSALS = dict.fromkeys((400, 403, 404, 409, 413, 415), Refused)
 
@@ -96,6 +105,12 @@ OPERATIONS = {
     "/api/v1/anomalies.ndjson": Operation(
         "All of them, one JSON object a line", {200: "application/x-ndjson", 400: Problem}, FILTERS
     ),
+    "/api/v1/incidents": Operation(
+        "Incidents, those that began last first, a page at a time",
+        {200: IncidentList, 400: Problem},
+        (*FILTERS, "limit", "cursor"),
+    ),
+    "/api/v1/incidents/{incident_id}": Operation("One incident", {200: Incident, 404: Problem}),
     "/api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
     "/api/v1/rules/history": Operation("How the rules in force came to be", {200: RulesHistory}),
     "/api/v1/rules/{name}": Operation(
@@ -170,11 +185,9 @@ def _request(path: str, operation: Operation, by_type: Mapping[str, Any]) -> dic
         {"name": name, "in": "query", "schema": QUERY[name][0], "description": QUERY[name][1]}
         for name in operation.query
     ]
-    if path.startswith("/api/v1/users"):
-        name, place = ("user_id", "path") if path.endswith("}") else ("id", "query")
-        parameters.append({"name": name, "in": place, "required": True, "schema": USER_ID})
-    if path.startswith("/api/v1/rules/{name}"):
-        parameters.append({"name": "name", "in": "path", "required": True, "schema": RULE_NAME})
+    if named := NAMED.get(path):
+        name, place, schema = named
+        parameters.append({"name": name, "in": place, "required": True, "schema": schema})
     body = {"content": {"application/json": {"schema": by_type.get(repr(operation.body))}}, "required": True}
     # An empty requirement: where no token is set, none is needed.
     return {

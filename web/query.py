@@ -5,10 +5,12 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import msgspec
 
-from clickwarden.alerts.feed import KINDS, Entry, Place
+from clickwarden.alerts.feed import Place
+from clickwarden.alerts.incidents import KINDS
 from clickwarden.detection.anomaly import STATUSES
 from clickwarden.detection.rules import OWASP
 from clickwarden.errors import ClickwardenError
@@ -20,6 +22,24 @@ MAX_LIMIT = 1000
 
 class QueryError(ClickwardenError):
     """A request asks for something that is not there to ask for."""
+
+
+class Found(Protocol):
+    """An anomaly or an incident."""
+
+    rule: str
+    user_id: str
+    category: str
+    window_start: str
+    window_end: str
+
+    @property
+    def status(self) -> str:
+        """What was said of it last."""
+
+    @property
+    def kind(self) -> str:
+        """What it is to people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +54,7 @@ class Filter:
     until: str | None = None
     kind: str | None = None
 
-    def __call__(self, entry: Entry) -> bool:
+    def __call__(self, entry: Found) -> bool:
         """Whether an anomaly is wanted; its window must have a part of ``[since, until)``."""
         return (
             (self.rule is None or entry.rule == self.rule)

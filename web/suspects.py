@@ -12,7 +12,7 @@ from clickwarden.formats.json import UNREADABLE
 #: Users that are kept, those written last.
 KEEP = 10_000
 
-Progress = Callable[[str, str, str, int, int], None]
+Progress = Callable[[str, str, UserWindow], None]
 
 
 class Close(msgspec.Struct):
@@ -42,7 +42,7 @@ class KnownSuspects:
     """The rows by user; the newest are kept.
 
     Args:
-        progress: told of each open window: user, rule, start, count_low, count_high.
+        progress: told of each open window, after user and rule.
     """
 
     def __init__(self, progress: Progress, keep: int = KEEP) -> None:
@@ -68,9 +68,7 @@ class KnownSuspects:
                 )
                 of_rule = self._open.setdefault(window.rule, {})
                 of_rule[row.user_id] = max(found, of_rule.get(row.user_id, found), key=lambda one: one.share)
-                self._progress(
-                    row.user_id, window.rule, window.window_start, window.count_low, window.count_high
-                )
+                self._progress(row.user_id, window.rule, window)
         if len(self._rows) > self._keep:
             self._forget(next(iter(self._rows)))
 

@@ -9,11 +9,11 @@ import msgspec
 
 from app.main import app
 from clickwarden.alerts.feed import Entry
-from clickwarden.alerts.incidents import Incident, apart, incidents
+from clickwarden.alerts.incidents import Incident, apart
 from clickwarden.alerts.words import Count, counterfactual
 from clickwarden.detection.activity import Row
 from clickwarden.detection.rules import by_name
-from web.live import feed, following, suspects
+from web.live import feed, following, incident, incidents, stories, suspects
 
 
 class UserWindow(msgspec.Struct):
@@ -86,21 +86,28 @@ def user(user_id: str) -> User:
     if not windows:
         return User(user_id, False, _unknown(), None, None, None, [], [], {}, 0, [], None)
     newest = max(entries, key=lambda entry: entry.window_start, default=None)
-    stories = incidents(entries)
+    known = _incidents(user_id)
     return User(
         user_id=user_id,
         known=True,
-        why=_known(stories),
+        why=_known(known),
         partition=_partition(newest, row),
         first_seen=min(window.first_seen for window in windows),
         last_seen=max(window.last_seen for window in windows),
         windows=windows,
-        incidents=stories,
+        incidents=known,
         events=_events(windows),
         distinct_products=max(window.distinct_products for window in windows),
         reasons=newest.anomaly.reasons if newest else [],
         counterfactual=_counterfactual(windows),
     )
+
+
+def _incidents(user_id: str) -> list[Incident]:
+    """All incidents of a user, the newest first."""
+    ids = {*stories.of(user_id), *(told.incident_id for told in incidents.of(user_id))}
+    found = [known for known in map(incident, ids) if known is not None]
+    return sorted(found, key=lambda known: (known.since, known.incident_id), reverse=True)
 
 
 def _windows(entries: list[Entry], row: Row | None) -> list[UserWindow]:
@@ -176,21 +183,21 @@ def _seconds(window: UserWindow) -> int:
     return int((end - start).total_seconds())
 
 
-def _known(stories: list[Incident]) -> str:
-    if not stories:
+def _known(incidents: list[Incident]) -> str:
+    if not incidents:
         return "never over a threshold in what is known; came close enough to one to be counted exactly"
-    ongoing = [story for story in stories if story.status == "ongoing"]
+    ongoing = [incident for incident in incidents if incident.status == "ongoing"]
     known = "over a threshold now" if ongoing else "was over a threshold"
-    if aside := _aside(ongoing or stories):
+    if aside := _aside(ongoing or incidents):
         known += f", {aside}: nobody is told"
     return known
 
 
-def _aside(stories: list[Incident]) -> str:
+def _aside(incidents: list[Incident]) -> str:
     """Why nobody is told of any of them, in words; empty where somebody is."""
-    if not all(story.shadow or story.allowed for story in stories):
+    if any(incident.kind == "attack" for incident in incidents):
         return ""
-    allowed = next((story.allowed for story in stories if story.allowed), "")
+    allowed = next((incident.allowed for incident in incidents if incident.allowed), "")
     return f"and allowed to ({allowed})" if allowed else "of a rule in shadow"
 
 

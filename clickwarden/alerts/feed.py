@@ -4,11 +4,12 @@ import asyncio
 import sys
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
 
 import msgspec
 
+from clickwarden.alerts.incidents import Kind, kind_of
 from clickwarden.detection.anomaly import Anomaly, Status
 from clickwarden.formats.json import UNREADABLE
 
@@ -18,10 +19,6 @@ KEEP = 20_000
 RECORD_BYTES = 64 * 1024
 #: Anomalies looked at without letting go of the event loop, which counts clicks too.
 SLICE = 250
-
-#: What an anomaly is to people: of the others nobody is told.
-Kind = Literal["attack", "shadow", "allowed"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 #: Where an anomaly stands in the list, the same whatever its status: end of its window, and id.
 Place = tuple[str, str]
@@ -74,6 +71,7 @@ class News(NamedTuple):
     """What a record added to what was known: a new anomaly (``first``), its final figures, or others."""
 
     entry: Entry
+    anomaly: Anomaly
     first: bool
 
 
@@ -150,12 +148,12 @@ class Feed:
 
         Fields that a newer version added are kept.
         """
-        if value is None or len(value) > RECORD_BYTES:
+        anomaly = read(value)
+        if value is None or anomaly is None:
             return None
         try:
-            anomaly = _decode(value)
             record = _line(value)
-        except UNREADABLE:
+        except UnicodeDecodeError:
             return None
         known = self._latest.get(anomaly.alert_id)
         if known is not None and anomaly.rank <= known.anomaly.rank:
@@ -166,7 +164,7 @@ class Feed:
         self._add(entry)
         while len(self._places) > self._keep:
             self._forget(self._latest[self._places[0][1]])
-        return News(entry, known is None)
+        return News(entry, anomaly, known is None)
 
     def progress(self, user_id: str, rule: str, window_start: str, low: int, high: int) -> None:
         """Learn what was counted of an ongoing anomaly since its record."""
@@ -237,11 +235,14 @@ class Live:
         _less(self.kinds, entry.kind)
 
 
-def kind_of(anomaly: Anomaly) -> Kind:
-    """What an anomaly is to people."""
-    if anomaly.shadow:
-        return "shadow"
-    return "allowed" if anomaly.allowed else "attack"
+def read(value: bytes | None) -> Anomaly | None:
+    """The anomaly that a record of the topic is; None where it is none."""
+    if value is None or len(value) > RECORD_BYTES:
+        return None
+    try:
+        return _decode(value)
+    except UNREADABLE:
+        return None
 
 
 def _line(value: bytes) -> msgspec.Raw:
@@ -281,24 +282,7 @@ def _entry(anomaly: Anomaly, record: msgspec.Raw) -> Entry:
         low=anomaly.count_low,
         high=anomaly.count_high,
         threshold=anomaly.threshold,
-        incident_id=anomaly.incident_id,
-        kind=kind_of(anomaly),
+        incident_id=anomaly.incident_id or anomaly.alert_id,
+        kind=kind_of(anomaly.shadow, anomaly.allowed),
         record=record,
     )
-
-
-def series(entries: list[Entry]) -> Iterator[list[Entry]]:
-    """Entries of one user, cut into incidents, each in the order of its windows.
-
-    Where an older release names no incident, those are one that follow one another.
-    """
-    runs: dict[tuple[str, str], list[Entry]] = {}
-    run: list[Entry] = []
-    for entry in sorted(entries, key=lambda entry: (entry.rule, entry.window_start)):
-        incident_id = entry.incident_id
-        if not incident_id:
-            goes_on = run and entry.rule == run[-1].rule and entry.window_start <= run[-1].window_end
-            incident_id = (run[0].incident_id or run[0].alert_id) if goes_on else entry.alert_id
-        run = runs.setdefault((entry.rule, incident_id), [])
-        run.append(entry)
-    yield from runs.values()

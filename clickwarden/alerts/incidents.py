@@ -1,30 +1,44 @@
 """Incidents: anomalies of one user under one rule in an unbroken run of windows, one story for people."""
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, get_args
 
 import msgspec
 
-from clickwarden.alerts.feed import Entry, series
-from clickwarden.alerts.words import owasp_label
-from clickwarden.detection.anomaly import Anomaly
+VERSION = 1
+#: How many times the threshold an incident is from which on it is of the next severity.
+STEPS = (2, 5, 20)
 
-#: Windows shown of a long incident, the newest.
-SPARK = 30
+#: What an anomaly, or an incident, is to people: of the others nobody is told.
+Kind = Literal["attack", "shadow", "allowed"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Severity = Literal["low", "medium", "high", "critical"]
+#: In the order in which an incident comes to be of them.
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
 class Span(Protocol):
     """From when to when; ISO-8601 UTC."""
 
-    window_start: str
-    window_end: str
+    @property
+    def window_start(self) -> str:
+        """First second."""
+
+    @property
+    def window_end(self) -> str:
+        """First second behind it."""
 
 
 S = TypeVar("S", bound=Span)
 
 
-class Incident(msgspec.Struct):
-    """One user under one rule, in windows that follow one another or overlap.
+class Incident(msgspec.Struct, kw_only=True):
+    """One user under one rule, in windows that follow one another or overlap; times are ISO-8601 UTC.
+
+    It is a function of its anomalies, in whatever order and however often they
+    are heard, and of whether it has ended by now. Of a long one the figures are
+    those of its newest windows, at most :data:`clickwarden.alerts.stories.WINDOWS`.
 
     Attributes:
         incident_id: ``alert_id`` of the window that it was first seen in.
@@ -34,13 +48,14 @@ class Incident(msgspec.Struct):
         owasp: OWASP automated threat, OAT-….
         owasp_label: its name; empty for a threat that is none of OWASP's.
         status: ``ongoing`` while one of its windows is open.
-        since: first click counted exactly, ISO-8601 UTC.
+        since: first click counted exactly.
         until: last one; None while ongoing.
         windows: how many; of those that overlap, as many as it takes to cover all of it.
         count: clicks in all of them, the best estimate: ``count_high``.
         count_low: certainly at least as many.
         count_high: certainly at most as many.
         threshold: of the rule, for one window.
+        window: of the rule, seconds.
         peak: most clicks in one window.
         reasons: of its newest window, in words.
         spark: clicks in its windows, oldest first; the newest 30.
@@ -48,9 +63,19 @@ class Incident(msgspec.Struct):
         caught_up: all of it was counted from a backlog, or from clicks that came late, long after it
             happened.
         corrected: some of its windows count clicks that came late.
+        window_start: of its first window.
+        window_end: of its last window, the first second behind it.
+        last_seen: last click known.
+        severity: ``low`` over the threshold in a window, ``medium`` at 2 times the threshold, ``high`` at 5
+            times, ``critical`` at 20 times; the next one where the user broke another rule meanwhile. It
+            never becomes less.
+        rules: the other rules that the user broke meanwhile, but for those in shadow.
+        ended: when it was over: none of its windows is open, and a quiet period has passed since the last;
+            None before.
         shadow: its rule is in shadow: nobody is told.
         allowed: why its user is allowed to, by what was told last of its newest window: nobody is told;
             empty where not.
+        version: of this record's layout; changes are additive.
     """
 
     incident_id: str
@@ -67,57 +92,59 @@ class Incident(msgspec.Struct):
     count_low: int
     count_high: int
     threshold: int
+    window: int
     peak: int
     reasons: list[str]
     spark: list[int]
     partition: int
     caught_up: bool
     corrected: bool
+    window_start: str
+    window_end: str
+    last_seen: str
+    severity: Severity
+    rules: list[str]
+    ended: str | None
     shadow: bool = False
     allowed: str = ""
+    version: int = VERSION
+
+    @property
+    def kind(self) -> Kind:
+        """What it is to people."""
+        return kind_of(self.shadow, self.allowed)
 
 
-def incidents(entries: list[Entry]) -> list[Incident]:
-    """The incidents in what is known of one user, the newest first."""
-    found = [_incident(run) for run in series(entries)]
-    return sorted(found, key=lambda incident: (incident.since, incident.incident_id), reverse=True)
+def kind_of(shadow: bool, allowed: str) -> Kind:
+    """What it is to people, by what its anomaly says."""
+    if shadow:
+        return "shadow"
+    return "allowed" if allowed else "attack"
 
 
-def _incident(run: list[Entry]) -> Incident:
-    first, last = run[0].anomaly, run[-1].anomaly
-    ongoing = any(entry.ongoing for entry in run)
-    covering = list(cover(run))
-    high = sum(entry.high for entry in covering)
-    return Incident(
-        incident_id=run[0].incident_id or first.alert_id,
-        rule=last.rule,
-        user_id=last.user_id,
-        category=last.category,
-        owasp=last.owasp,
-        owasp_label=owasp_label(last.owasp),
-        status="ongoing" if ongoing else "closed",
-        since=first.first_seen,
-        until=None if ongoing else last.last_seen,
-        windows=len(covering),
-        count=high,
-        count_low=sum(entry.low for entry in apart(run)),
-        count_high=high,
-        threshold=last.threshold,
-        peak=max(entry.high for entry in run),
-        reasons=last.reasons,
-        spark=[entry.high for entry in run[-SPARK:]],
-        partition=last.partition,
-        caught_up=_told_first(run).caught_up,
-        corrected=any(entry.status == "corrected" for entry in run),
-        shadow=last.shadow,
-        allowed=last.allowed,
+def level(count: int, threshold: int) -> int:
+    """How many of the :data:`STEPS` a count in a window has reached.
+
+    >>> [level(count, 50) for count in (51, 100, 249, 250, 999, 1000)]
+    [0, 1, 1, 2, 2, 3]
+    """
+    return sum(count >= step * max(1, threshold) for step in STEPS)
+
+
+def joined(told: Incident, heard: Incident) -> Incident:
+    """What is known of an incident by who was told of it, and has heard some of its anomalies.
+
+    Who has heard of as many windows knows of them at least what was told.
+    """
+    newer = heard if heard.windows >= told.windows else told
+    return msgspec.structs.replace(
+        newer,
+        since=min(told.since, heard.since),
+        window_start=min(told.window_start, heard.window_start),
+        peak=max(told.peak, heard.peak),
+        severity=max(told.severity, heard.severity, key=SEVERITIES.index),
+        rules=sorted({*told.rules, *heard.rules}),
     )
-
-
-def _told_first(run: list[Entry]) -> Anomaly:
-    """The newest that is not corrected: a correction says nothing of when its window was first told of."""
-    first = [entry for entry in run if entry.status != "corrected"] or run
-    return first[-1].anomaly
 
 
 def apart(windows: Iterable[S]) -> Iterator[S]:

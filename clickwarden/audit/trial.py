@@ -12,7 +12,7 @@ from typing import IO, NamedTuple, Protocol
 
 import numpy as np
 
-from clickwarden.audit.recount import Missed, Place
+from clickwarden.audit.excuses import Missed, Place
 from clickwarden.audit.told import Told
 from clickwarden.detection.adoption import Adoption
 from clickwarden.detection.batch import Batch

@@ -12,8 +12,8 @@ async def follow(settings: Settings) -> int:
     """Declare a worker's topics, with as many partitions as the clicks topic where they go by its number.
 
     These are the tables' changelogs, and the topics of what was rejected or
-    late. The anomalies go by their key, and keep their number: with another
-    one, what is said of an alert later would not be behind what was said first.
+    late. Anomalies and incidents go by their key, and keep their number: with
+    another one, what is said of one later would not be behind what was said first.
 
     Returns the number, when all of them can be used.
 

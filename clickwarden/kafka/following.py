@@ -1,4 +1,4 @@
-"""The topics the page is made of, followed by every worker, whoever wrote them."""
+"""Topics that a worker follows, whoever wrote them: those the page is made of, and the anomalies."""
 
 import asyncio
 import logging
@@ -16,6 +16,8 @@ from clickwarden.settings import Settings
 
 log = logging.getLogger(__name__)
 
+#: ``newest`` of who begins at the beginning.
+ALL = 1 << 62
 #: Pause before Kafka is tried again.
 RETRY_SECONDS = 1.0
 #: Records that are taken without letting go of the event loop, which counts clicks too.
@@ -62,6 +64,7 @@ class Following:
         self.trouble = ""
         self._now = now
         self._topics = {followed.topic: followed for followed in topics}
+        self._names = ", ".join(self._topics)
         self._next: dict[TopicPartition, int] = {}
 
     async def follow(self, settings: Settings) -> None:
@@ -73,7 +76,7 @@ class Following:
                 self._lose(str(error))
             except Exception as error:
                 # Whatever it is, the worker counts on and the page says so.
-                log.exception("The page cannot follow %s", ", ".join(self._topics))
+                log.exception("%s cannot be followed", self._names)
                 self._lose(repr(error))
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -130,5 +133,5 @@ class Following:
 
     def _lose(self, trouble: str) -> None:
         if not self.trouble:
-            log.warning("The page shows what it knows, nothing new: %s", trouble)
+            log.warning("Nothing new is known of %s: %s", self._names, trouble)
         self.trouble = trouble

@@ -173,6 +173,23 @@ def test_the_verdict_changes_within_a_second_of_the_record(site: Site, page: Pag
     assert max(delays) < 1, delays
 
 
+def test_who_has_stopped_inside_a_long_window_is_shown_with_the_last_click(site: Site, page: Page) -> None:
+    now = time.time()
+    length = next(seconds for seconds in (86_400, 80_000) if now % seconds > 1000)
+    site.settings.rules.write_text(RULES.replace("window = 60", f"window = {length}"))
+    worker = site.start()
+    site.send(*clicks("eve", 60, now - 900, now - 700), click("eve", now - 400))
+    with nothing_wrong(page):
+        page.goto(address(worker))
+        row = page.locator("#incidents > li")
+        expect(row.locator(".times")).to_contain_text("last click 6 min ago", timeout=RECORDS)
+        expect(row.locator(".times")).to_contain_text("ongoing, 1 window")
+        page.goto(address(worker, "user?id=eve"))
+        expect(row.locator(".times")).to_contain_text("last click 6 min ago")
+        site.send(click("eve", time.time()))
+        expect(row.locator(".times")).to_contain_text("last click just now", timeout=RECORDS)
+
+
 def test_a_correction_is_the_last_word(site: Site, page: Page) -> None:
     worker = site.start()
     row = page.locator("#log > li")

@@ -217,6 +217,47 @@ def test_history_is_paged_filtered_and_exported(site: SiteFactory) -> None:
     ]
 
 
+def test_incidents_are_told_as_they_begin_and_as_they_end(site: SiteFactory) -> None:
+    here = site(idle_timeout=3600)
+    worker = here.start()
+    start = start_of_a_minute() - 120
+    for number, user in enumerate((*HOSTILE[:3], "bot")):
+        here.send(*clicks(user, 60, start + number, start + number + 8))
+    listed = here.until(
+        lambda: (found := ask(worker, "/api/v1/incidents"))["total"] == 4 and found, worker, seconds=20
+    )
+    assert (listed["state"], listed["ongoing"], listed["next"]) == ("live", 4, None)
+    assert [each["user_id"] for each in listed["incidents"]] == ["bot", *reversed(HOSTILE[:3])]
+    (known,) = ask(worker, "/api/v1/users", id="bot")["incidents"]
+    assert known == listed["incidents"][0] == ask(worker, f"/api/v1/incidents/{known['incident_id']}")
+    # What was counted since the threshold was crossed, before the topic knows of it.
+    here.send(*clicks("bot", 200, start + 20, start + 40), click("bot", start + 50.5))
+    path = f"/api/v1/incidents/{known['incident_id']}"
+    here.until(lambda: ask(worker, path)["count"] == 261, worker)
+    grown = ask(worker, path)
+    assert (grown["severity"], grown["last_seen"][17:]) == ("high", "50.500Z")
+
+    here.send(click("a shopper", start + 70))
+    here.until(lambda: not ask(worker, "/api/v1/incidents")["ongoing"], worker)
+    here.until(lambda: all(each["until"] for each in here.incidents().values()), worker)
+    assert here.incidents()[known["incident_id"]] == ask(worker, path)
+    pages = [ask(worker, "/api/v1/incidents", limit="3")]
+    pages.append(ask(worker, "/api/v1/incidents", limit="3", cursor=pages[0]["next"]))
+    assert [each["user_id"] for page in pages for each in page["incidents"]] == [
+        "bot",
+        *reversed(HOSTILE[:3]),
+    ]
+    for user in HOSTILE[:3]:
+        assert ask(worker, "/api/v1/incidents", user=user, status="closed")["total"] == 1
+    assert ask(worker, "/api/v1/incidents", status="ongoing")["total"] == 0
+    assert worker.ask("/api/v1/incidents?limit=0")[0] == 400
+    status, problem = worker.ask("/api/v1/incidents/no/such")
+    assert (status, problem) == (
+        404,
+        {"error": "GET /api/v1/incidents/no/such: no incident of this id is known"},
+    )
+
+
 def test_the_stream_goes_on_at_another_worker_and_after_a_restart(site: SiteFactory) -> None:
     here = site(partitions=2, idle_timeout=3600)
     one, two = here.start("one"), here.start("two")

@@ -52,7 +52,11 @@ def test_a_window_behind_the_watermark_is_not_open_whatever_the_row_says() -> No
 
 def test_progress_is_told_of_open_windows() -> None:
     told: list[tuple[object, ...]] = []
-    suspects = KnownSuspects(lambda *progress: told.append(progress))
+    suspects = KnownSuspects(
+        lambda user, rule, window: told.append(
+            (user, rule, window.window_start, window.count_low, window.count_high)
+        )
+    )
     suspects.take(*row("a", 60))
     suspects.take(*row("b", 60, open=False))
     assert told == [("a", "bot", MINUTES[0], 36, 60)]

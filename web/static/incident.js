@@ -61,11 +61,14 @@ export function incident(each) {
       at(each.since),
       " ",
       small(ongoing ? since(each.since) : `for ${duration(lasted)}`),
+      ...(ongoing ? [small("last click ", since(each.last_seen))] : []),
       small(
         status(each),
         `, ${plural(each.windows, "window")}`,
         each.corrected ? ", corrected" : "",
         each.caught_up ? ", from a backlog" : "",
+        `, ${each.severity} severity`,
+        each.rules.length ? `, also rule ${each.rules.join(", ")}` : "",
       ),
     ),
   ];

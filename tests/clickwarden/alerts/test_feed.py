@@ -5,7 +5,8 @@ from itertools import accumulate, permutations
 
 import pytest
 
-from clickwarden.alerts.feed import KINDS, RECORD_BYTES, SLICE, Feed, series
+from clickwarden.alerts.feed import RECORD_BYTES, SLICE, Feed
+from clickwarden.alerts.incidents import KINDS
 from tests.anomalies import MINUTES, record
 from web.query import Filter
 
@@ -118,13 +119,6 @@ async def test_filters(wanted: Filter, found: str) -> None:
     feed.take(record("c", "closed", MINUTES[3], **more))
     feed.take(record("d", "corrected", MINUTES[3], user_id="t", revision=1, **more))
     assert sorted(alert for alert, _ in await known(feed, wanted)) == list(found)
-
-
-def test_windows_that_follow_one_another_are_one_series() -> None:
-    feed = Feed()
-    for name, rule, minute in ("a", "bot", 0), ("c", "bot", 4), ("b", "bot", 1), ("d", "slow", 1):
-        feed.take(record(name, "closed", MINUTES[minute + 1], window_start=MINUTES[minute], rule=rule))
-    assert [[entry.alert_id for entry in run] for run in series(feed.of("u"))] == [["a", "b"], ["c"], ["d"]]
 
 
 def test_an_ongoing_anomaly_makes_progress() -> None:

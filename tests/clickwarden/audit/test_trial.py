@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clickwarden.audit import told
-from clickwarden.audit.recount import Missed
+from clickwarden.audit.excuses import Missed
 from clickwarden.audit.told import Reported, Told
 from clickwarden.audit.trial import FOREVER, Extent, FileRerun, PartitionRerun, Sides, sealings
 from clickwarden.detection.adoption import Adoption
