@@ -21,7 +21,7 @@ from experiments.alertmanager import find
 from tests.channels import NASTY, UNSEEN, Reply, Sink, case, channel, sink
 
 PAGE = "https://clickwarden.shop.example/"
-SECONDS = 20.0
+SECONDS = 60.0
 #: It tells a webhook, and Slack in its own words, at once.
 CONFIGURATION = """
 route: {{receiver: here, group_by: ['...'], group_wait: 0s, group_interval: 1s}}

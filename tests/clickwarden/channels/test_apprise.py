@@ -129,7 +129,7 @@ async def test_no_id_is_a_mention_a_link_or_markup_in_any_kind_of_channel(kind: 
 
 
 async def test_what_hangs_holds_up_nobody_and_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clickwarden.channels.apprise.PATIENCE", 0.2)
+    monkeypatch.setattr("clickwarden.channels.apprise.PATIENCE", 2.0)
     answered = threading.Event()
 
     def hang(request: Received) -> Reply:
