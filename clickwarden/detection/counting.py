@@ -8,7 +8,7 @@ at once wherever their order cannot matter.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -174,7 +174,7 @@ class Part:
             int(place)
             for place, windows in zip(places[over.any(axis=0)], over[:, over.any(axis=0)].T, strict=True)
             if any(
-                (self.windows[window], self.batch.users[self.users[place]]) not in self.told
+                (self.windows[int(window)], self.batch.users[self.users[place]]) not in self.told
                 for window in np.flatnonzero(windows)
             )
         ]
@@ -278,35 +278,30 @@ class Part:
         user_id, suspects = self.batch.users[user], self.pane.suspects
         lacking = self.pane.rule.threshold + 1 - high
         crossings: list[Crossing] = []
-        shares: list[tuple[int, Share]] = []
         for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
             needed = max(1, lacking - other)
             if needed > len(clicks) or not suspects.note_told(user_id, bit):
                 continue
             if (start, user_id) not in self.told:
                 self.told.add(start, user_id)
-                shares = shares or self._shares(user)
                 known = suspects.get(user_id)
                 assert known is not None
                 here = known.copy()
                 here.add(self.batch.evidence, clicks[:needed])
-                suspect = together(self._within(start, [*shares, (self.pane.start, Share(here, 0))]))
+                suspect = self._within(start, user, here) if other else here
                 crossings.append(Crossing(clicks[needed - 1], start, user_id, suspect))
         return crossings
 
-    def _within(self, start: int, shares: list[tuple[int, Share]]) -> Iterator[Share]:
-        """The shares of a window, in the order of their panes."""
-        for pane, share in sorted(shares, key=itemgetter(0)):
-            if start <= pane < start + self.pane.rule.window:
-                yield share
-
-    def _shares(self, user: int) -> list[tuple[int, Share]]:
-        """What is known of a user in the other panes, and where they start."""
-        user_id = self.batch.users[user]
-        return [
-            (pane.start, Share(pane.suspects.get(user_id), pane.high(self.batch, user)))
+    def _within(self, start: int, user: int, here: Suspect) -> Suspect:
+        """What is known of a user in a window, with what is known of it here."""
+        user_id, end = self.batch.users[user], start + self.pane.rule.window
+        shares = {
+            pane.start: Share(pane.suspects.get(user_id), pane.high(self.batch, user))
             for pane, _ in self.neighbours
-        ]
+            if start <= pane.start < end
+        }
+        shares[self.pane.start] = Share(here, 0)
+        return together(share for _, share in sorted(shares.items(), key=itemgetter(0)))
 
 
 def count(parts: Sequence[Part]) -> list[Crossing]:
