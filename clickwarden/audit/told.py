@@ -40,6 +40,7 @@ class Told:
     def __init__(self) -> None:
         self.reported: dict[tuple[str, str], Reported] = {}
         self._windows: set[str] = set()
+        self._incidents: set[str] = set()
 
     def take(self, anomalies: Iterable[Anomaly], since: float) -> None:
         """Take what was found, in its order."""
@@ -53,7 +54,7 @@ class Told:
                 reported = self.reported[case] = Reported()
             if self._is_new(anomaly):
                 reported.windows += 1
-                reported.incidents += anomaly.incident_id == anomaly.alert_id
+                reported.incidents += self._begins(anomaly)
             if anomaly.count > reported.count:
                 reported.count, reported.threshold, reported.worst = anomaly.count, anomaly.threshold, start
 
@@ -65,6 +66,14 @@ class Told:
             self._windows.add(anomaly.alert_id)
             return True
         return anomaly.status == "ongoing"
+
+    def _begins(self, anomaly: Anomaly) -> bool:
+        """Whether nothing was told of its incident, which may have begun in windows that are left out."""
+        if len(self._incidents) >= MOST_WINDOWS:
+            return anomaly.incident_id == anomaly.alert_id
+        known = len(self._incidents)
+        self._incidents.add(anomaly.incident_id)
+        return len(self._incidents) > known
 
     @property
     def users(self) -> set[str]:

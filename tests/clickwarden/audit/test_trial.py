@@ -209,6 +209,12 @@ def test_people_are_told_once_an_incident(monkeypatch: pytest.MonkeyPatch) -> No
         assert heard.reported == {("bot", "eve"): Reported(12, 6, T + 20, known, known - 1)}
 
 
+def test_an_incident_that_began_before_what_is_judged_is_a_message_too() -> None:
+    heard = Told()
+    heard.take([anomaly(T - 60, T - 60), anomaly(T, T - 60), anomaly(T + 60, T - 60)], T)
+    assert heard.reported == {("bot", "eve"): Reported(7, 6, T, 2, 1)}
+
+
 def test_a_window_is_sealed_before_its_first_late_click() -> None:
     def missed(*starts: int | None) -> Missed:
         return Missed(frozenset(("bot", start) for start in starts), frozenset())
