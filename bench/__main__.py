@@ -206,6 +206,16 @@ def records(clicks: int, runs: int) -> None:
 
 
 @main.command()
+@click.option("--clicks", type=number, default=100_000, help="Clicks a turn.")
+@click.option("--turns", type=number, default=15, help="Turns of each.")
+def conditions(clicks: int, turns: int) -> None:
+    """What conditions on fields of a click cost; no Kafka needed."""
+    from bench import conditions
+
+    _exit(conditions.measure(clicks, turns))
+
+
+@main.command()
 def docs() -> None:
     """Put the newest results into docs/performance.md and docs/img/; measures nothing."""
     from bench import docs

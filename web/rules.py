@@ -22,6 +22,7 @@ class RuleStatus(msgspec.Struct):
         description: what it is for, in words.
         words: what it takes to break it.
         events: clicks that count; empty: all.
+        where: what is asked of a click's fields, by the field, as rules are written; a list is any of it.
         window: seconds.
         slide: seconds from the start of one window to the next; less than ``window`` where they overlap.
         threshold: more clicks than this are an anomaly.
@@ -38,6 +39,7 @@ class RuleStatus(msgspec.Struct):
     description: str
     words: str
     events: list[str]
+    where: dict[str, str | list[str]]
     window: int
     slide: int
     threshold: int
@@ -68,6 +70,10 @@ def _rule(rule: Rule, watermarks: dict[int, str], warning: str) -> RuleStatus:
         description=rule.description,
         words=limit(rule),
         events=list(rule.events),
+        where={
+            field: written if isinstance(written, str) else list(written)
+            for field, written in rule.conditions.items()
+        },
         window=rule.window,
         slide=rule.step,
         threshold=rule.threshold,

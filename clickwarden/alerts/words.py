@@ -79,23 +79,26 @@ def limit(rule: Rule) -> str:
     'more than 1 click (login or login_failed) in 10 minutes'
     >>> limit(Rule(name="bot", window=60, threshold=50, slide=10))
     'more than 50 clicks in 1 minute, sliding by 10 seconds'
+    >>> limit(Rule(name="errors", window=60, threshold=50, events=("view",), where={"status": ">= 400"}))
+    'more than 50 clicks (view; status >= 400) in 1 minute'
     >>> limit(Rule(name="reader", window=600, threshold=300, count="distinct product_id"))
     'more than 300 different values of product_id in 10 minutes'
     >>> limit(Rule(name="guesser", window=60, threshold=9, share="failed of login, failed", at_least=0.9))
     'more than 9 clicks (login or failed) in 1 minute, at least 90 % of them failed'
     """
     sliding = f", sliding by {duration(rule.slide)}" if rule.overlapping else ""
-    counted = _counted(rule.threshold, rule.events, rule.measure)
+    counted = _counted(rule.threshold, rule.events, rule.measure, rule.clauses)
     words = f"more than {counted} in {duration(rule.window)}{sliding}"
     return f"{words}, {_share(rule.measure)}" if isinstance(rule.measure, Share) else words
 
 
-def _counted(count: int, events: Sequence[str], measure: Measure) -> str:
+def _counted(count: int, events: Sequence[str], measure: Measure, clauses: Sequence[str] = ()) -> str:
     if isinstance(measure, Distinct):
         noun = plural(count, "different value") + f" of {measure.field}"
     else:
         noun = plural(count, "click")
-    return noun + (f" ({spelled(events, ' or ')})" if events else "")
+    what = "; ".join(([spelled(events, " or ")] if events else []) + list(clauses))
+    return noun + (f" ({what})" if what else "")
 
 
 def _share(share: Share) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.detection.clauses import text_of
+from clickwarden.detection.clauses import Written, text_of
 from clickwarden.detection.clicks import Clicks
 from clickwarden.detection.conditions import condition_of
 from clickwarden.detection.measure import Distinct
@@ -96,6 +96,7 @@ class Batch:
         self._cells: dict[tuple[int, int], NDArray[np.intp]] = {}
         self._values: dict[tuple[str, int], NDArray[np.uint64]] = {}
         self._shared: dict[tuple[int, int], NDArray[np.bool_]] = {}
+        self._fulfilled: dict[tuple[str, Written], NDArray[np.bool_]] = {}
 
     def __len__(self) -> int:
         """How many clicks."""
@@ -179,24 +180,25 @@ class Batch:
         return int(self.seconds.max())
 
     def matching(self, rule: Rule) -> NDArray[np.intp]:
-        """Positions of the clicks that a rule counts.
-
-        Each distinct value is judged once.
-        """
+        """Positions of the clicks that a rule counts."""
         if not rule.events and not rule.fields:
             return self._all
         wanted = []
         if rule.events:
             wanted.append(np.array([event in rule.events for event in self.events], np.bool_)[self.event])
-        for field, written in rule.conditions.items():
-            values, number = self.columns[field]
-            wanted.append(
-                np.fromiter(map(condition_of(written).holds, values), np.bool_, len(values))[number]
-            )
+        wanted += [self._fulfilling(field, written) for field, written in rule.conditions.items()]
         if isinstance(rule.measure, Distinct):
             values, number = self.columns[rule.measure.field]
             wanted.append(np.array([value is not None for value in values], np.bool_)[number])
         return np.flatnonzero(np.logical_and.reduce(wanted))
+
+    def _fulfilling(self, field: str, written: Written) -> NDArray[np.bool_]:
+        """Which of the clicks fulfil what is written of a field; each distinct value is judged once."""
+        if (field, written) not in self._fulfilled:
+            values, number = self.columns[field]
+            judged = np.fromiter(map(condition_of(written).__getitem__, values), np.bool_, len(values))
+            self._fulfilled[field, written] = judged[number]
+        return self._fulfilled[field, written]
 
     def values(self, field: str, seed: int) -> NDArray[np.uint64]:
         """Hash of what stands in a field of each click, which nobody predicts without the seed."""
@@ -263,7 +265,7 @@ def _numbered(names: Sequence[T]) -> tuple[dict[T, int], NDArray[np.intp]]:
 
 def _column(found: Sequence[str | int | None]) -> Column:
     values, number = _numbered(found)
-    return Column(list(map(text_of, values)), number)
+    return Column([value if type(value) is str else text_of(value) for value in values], number)
 
 
 def _hashes(products: list[str | int | None]) -> NDArray[np.uint64]:

@@ -128,22 +128,6 @@ def normal(where: Mapping[str, Any]) -> dict[str, Written]:
     return found
 
 
-def spelled(field: str, written: Written) -> str:
-    """A condition in words.
-
-    >>> spelled("status", ">= 400, < 500"), spelled("path", "/api/*"), spelled("method", ("GET", "HEAD"))
-    ('status >= 400, < 500', 'path /api/*', 'method GET or HEAD')
-    >>> spelled("method", ("!GET", "!HEAD")), spelled("status", "!404"), spelled("plan", "!*")
-    ('method not GET or HEAD', 'status not 404', 'no plan')
-    """
-    if written in ("*", "!*"):
-        return f"{'any' if written == '*' else 'no'} {field}"
-    texts = (written,) if isinstance(written, str) else written
-    excluded = "not " if texts[0].startswith("!") else ""
-    *others, last = (_ESCAPED.sub(r"\1", text.removeprefix("!")) for text in texts)
-    return f"{field} {excluded}{' or '.join(((', '.join(others),) if others else ()) + (last,))}"
-
-
 def text_of(value: object) -> str | None:
     """A value as conditions see it; None where it is none: null, a list or an object, a number beyond all.
 
@@ -220,6 +204,8 @@ def _text(written: object) -> str:
         raise ValueError('is empty, which no value is like; "!*" is for clicks that lack the field')
     if len(text) > SIGNS_MAX:
         raise ValueError(f"has {len(text)} signs, and {SIGNS_MAX} are the most; a glob (/api/*) needs fewer")
+    if not text.isprintable():
+        raise ValueError(f"{text!r:.40} has signs that nobody sees; write ? for each, or * for any")
     return text
 
 

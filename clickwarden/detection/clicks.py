@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
+from types import NoneType
 from typing import NamedTuple
 
 import numpy as np
@@ -100,7 +101,7 @@ class Clicks:
         if not self.users:
             return []
         found = self.fields[name]
-        if name == "path" and None in found:
+        if name == "path" and NoneType in set(map(type, found)):
             pairs = zip(found, self.products, strict=True)
             return [product if path is None else path for path, product in pairs]
         return found

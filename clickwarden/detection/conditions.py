@@ -23,29 +23,25 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 _Judge = Callable[[str], bool]
 
 
-class Condition:
-    """What a rule asks of one field.
+class Condition(dict[str | None, bool]):
+    """What a rule asks of one field: whether a value fulfils it, by the value; None: there is none.
 
-    >>> Condition("!/static/*").holds("/static/x.css"), Condition(">= 400").holds("404")
-    (False, True)
+    >>> Condition("!/static/*")["/static/x.css"], Condition("!404")[None], Condition(">= 400")["404"]
+    (False, True, True)
     """
 
     def __init__(self, written: Written) -> None:
+        super().__init__()
         self._excludes, any_of = clause_of(written)
         self._judges = list(map(_judge, any_of))
-        self._known: dict[str | None, bool] = {None: self._excludes}
 
-    def holds(self, value: str | None) -> bool:
-        """Whether a value fulfils it; None: there is none."""
-        known = self._known.get(value)
-        return self._judged(value) if known is None and value is not None else bool(known)
-
-    def _judged(self, value: str) -> bool:
-        found = any(judge(value) for judge in self._judges) is not self._excludes
-        if len(self._known) > REMEMBERED:
-            self._known = {None: self._excludes}
-        if len(value) <= REMEMBERED_SIGNS:
-            self._known[value] = found
+    def __missing__(self, value: str | None) -> bool:
+        """Judge a value."""
+        if len(self) > REMEMBERED:
+            self.clear()
+        found = (value is not None and any(judge(value) for judge in self._judges)) is not self._excludes
+        if value is None or len(value) <= REMEMBERED_SIGNS:
+            self[value] = found
         return found
 
 

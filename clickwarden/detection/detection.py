@@ -389,7 +389,8 @@ def _by_click(late: list[_Late]) -> dict[int, list[WindowName]]:
 def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[str]:
     """Why a suspect is an anomaly, in words, from figures that a replay repeats."""
     named = [event for event in rule.events if event in events]  # not those that others would have sent
-    of = f" ({spelled(named, ', ')})" if named else ""
+    what = [spelled(some, ", ") for some in (named, rule.clauses) if some]
+    of = f" ({'; '.join(what)})" if what else ""
     sliding = f" sliding by {rule.slide} s" if rule.overlapping else ""
     counted = f"{suspect.count_high} clicks{of} in a window of {rule.window} s{sliding}"
     yield f"{counted}, threshold {rule.threshold}"

@@ -101,6 +101,11 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return self.where or {}
 
     @property
+    def clauses(self) -> list[str]:
+        """The same in words."""
+        return [_clause(field, written) for field, written in self.conditions.items()]
+
+    @property
     def fields(self) -> frozenset[str]:
         """The fields of a click that it looks at, beside its user, event and time."""
         counted = {self.measure.field} if isinstance(self.measure, Distinct) else set()
@@ -185,6 +190,21 @@ def spelled(events: Sequence[str], separator: str) -> str:
     if len(events) > SPELLED:
         names.append(f"{len(events) - SPELLED} more")
     return separator.join((*([", ".join(names[:-1])] if names[1:] else ()), *names[-1:]))
+
+
+def _clause(field: str, written: Written) -> str:
+    """What is asked of a field, in words.
+
+    >>> _clause("status", ">= 400, < 500"), _clause("path", "/api/*"), _clause("method", ("GET", "HEAD"))
+    ('status >= 400, < 500', 'path /api/*', 'method GET or HEAD')
+    >>> _clause("method", ("!GET", "!HEAD", "!PUT")), _clause("status", "!404"), _clause("plan", "!*")
+    ('method not GET, HEAD or 1 more', 'status not 404', 'no plan')
+    """
+    if written in ("*", "!*"):
+        return f"{'any' if written == '*' else 'no'} {field}"
+    texts = (written,) if isinstance(written, str) else written
+    excluded = "not " if texts[0].startswith("!") else ""
+    return f"{field} {excluded}{spelled([text.removeprefix('!') for text in texts], ' or ')}"
 
 
 def fields_of(rules: Iterable[Rule]) -> frozenset[str]:

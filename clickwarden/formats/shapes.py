@@ -118,6 +118,7 @@ class Nested:
         tree = Tree()
         self._columns: dict[str, list[Column]] = {}
         self._may_be_missing: set[str] = set()
+        self._may_be_empty = True
         for field, places in fields.items():
             if strict and not all(isinstance(place, Path) for place in places):
                 raise ValueError("what surrounds a value may be anything")
@@ -128,7 +129,7 @@ class Nested:
                 self._may_be_missing.add(field)
             kind = STRICT[field] if strict else Scalar
             if kind == STRICT["user_id"] and len(read) == 1:
-                kind = USER
+                kind, self._may_be_empty = USER, False
             for place in places:
                 if isinstance(place, Path):
                     leaf = Leaf(kind, needed)
@@ -167,7 +168,9 @@ class Nested:
 
     def _column(self, field: str, rows: Sequence[Any], records: Sequence[Record], sizes: Sizes) -> list[Any]:
         found = first_of(self._columns[field], rows, records, sizes)
-        if (field == "user_id" and "" in found) or (field in self._may_be_missing and None in found):
+        if field == "user_id" and self._may_be_empty and "" in found:
+            raise OtherShape
+        if field in self._may_be_missing and None in found:
             raise OtherShape
         return found
 

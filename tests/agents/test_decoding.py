@@ -58,3 +58,17 @@ def test_a_batch_that_is_not_what_was_written_is_an_error() -> None:
     raw[-3] ^= 1
     with pytest.raises(CorruptRecordException, match="offset 0"):
         list(decode(Run(bytes(raw), 0, 3), DECODER, 7))
+
+
+def test_a_run_that_was_decoded_ahead_of_a_change_of_rules_is_read_again_with_its_fields() -> None:
+    run = Run(batches(0, 3), 0, 3)
+    assert [batch.columns for batch, _ in decode(run, DECODER, 7)] == [{}]
+    again = run.reading(frozenset({"user_id", "plan"}))
+    assert again is not run
+    assert again.decoded is None
+    ((batch, _),) = decode(again, DECODER, 7)
+    assert batch.columns["user_id"].values == ["u0", "u1", "u2"]
+    assert batch.columns["plan"].values == [None]
+    assert again.reading(frozenset({"plan"})) is again
+    assert again.between(1, 2).fields == again.fields
+    assert [batch.columns for batch, _ in decode(run, DECODER, 7)] == [{}]
