@@ -196,7 +196,7 @@ class Partition:
                     "%s: all %s places for suspects of the window %s of rule %s were taken; who came behind "
                     "was reported if over the threshold, with less evidence: CLICKWARDEN_MAX_SUSPECTS",
                     self.tp,
-                    window.max_suspects,
+                    sum(pane.max_suspects for pane in window.panes),
                     isotime(window.start),
                     window.rule.name,
                 )

@@ -131,7 +131,7 @@ def partition_status(partition: Partition, consumer: Any, now: float) -> Partiti
         lost=partition.lost,
         capped=partition.capped,
         open_windows=len(windows),
-        suspects=sum(len(window.suspects) for window in windows),
+        suspects=sum(len(pane.suspects) for pane in detection.panes()),
         crowded_windows=sum(window.full for window in windows),
         uncounted=detection.uncounted,
         late_by_silence=partition.lateness.by_silence,

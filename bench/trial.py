@@ -131,7 +131,7 @@ class Trial:
                 times.append(_moment(anomaly, detection))
         busiest = self.tally.busiest
         for window in findings.closed:
-            for user, suspect in window.suspects.all().items():
+            for user, suspect in window.suspects.items():
                 case = window.rule.name, kind_of(user)
                 busiest[case] = max(busiest.get(case, 0), suspect.count_high)
 

@@ -12,7 +12,7 @@ from clickwarden import zstd
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import DEPTH, cells_of
-from clickwarden.detection.suspects import Suspect
+from clickwarden.detection.suspect import Suspect
 from clickwarden.detection.windows import Window, WindowName
 
 #: Of one partition: memory for the windows and what they had counted, and late users, once a window; beyond
@@ -43,9 +43,9 @@ class Outcome(NamedTuple):
     @classmethod
     def of(cls, window: Window) -> "Outcome":
         """What this window has counted."""
-        cells = window.sketch.cells
+        cells = window.cells
         packed = zstd.compress(cells.tobytes(), level=1)
-        return cls(window.seed, cells.itemsize, packed, window.suspects.all())
+        return cls(window.seed, cells.itemsize, packed, window.suspects)
 
     @property
     def size(self) -> int:

@@ -16,9 +16,10 @@ from clickwarden.detection.batch import Batch
 from clickwarden.detection.clock import Delays, EventClock, Passage
 from clickwarden.detection.closed import ClosedWindow, ClosedWindows, LateClick, Outcome
 from clickwarden.detection.incidents import Incidents
+from clickwarden.detection.panes import Pane
 from clickwarden.detection.rule_windows import Counting, RuleWindows
 from clickwarden.detection.rules import Rule, by_name, fields_of, spelled
-from clickwarden.detection.suspects import Suspect
+from clickwarden.detection.suspect import Suspect
 from clickwarden.detection.windows import Window, WindowName
 from clickwarden.times import isotime
 
@@ -68,7 +69,7 @@ class _Late(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """Somebody who went over the threshold in an open window."""
+    """Somebody who went over the threshold in a window that was open."""
 
     click: int
     ruled: RuleWindows
@@ -82,6 +83,7 @@ class _Closing(NamedTuple):
 
     click: int
     time: float
+    ruled: RuleWindows
     window: Window
 
 
@@ -126,7 +128,12 @@ class Detection:
     def open_windows(self) -> Iterator[Window]:
         """The windows of all rules that are not over, in no order."""
         for ruled in self.rule_windows:
-            yield from ruled.windows.values()
+            yield from ruled.open()
+
+    def panes(self) -> Iterator[Pane]:
+        """What these windows are made of."""
+        for ruled in self.rule_windows:
+            yield from ruled.panes.values()
 
     @property
     def watermark(self) -> float:
@@ -202,17 +209,21 @@ class Detection:
         watermarks = passage.time - self._parameters.lateness
         late: list[_Late] = []
         found: list[_Found] = []
+        closings: list[_Closing] = []
         for ruled in self.rule_windows:
             placement = ruled.place(batch, watermarks[:-1])
             late += [_Late(click, start, ruled) for click, start in placement.late]
-            for start, positions in placement.windows:
-                window = ruled.window(start, self._parameters)
+            closed = []
+            for stretch in placement.stretches:
+                closed += ruled.close(float(watermarks[stretch.begin]))
                 found += [
-                    _Found(each.click, ruled, window, each.user_id, each.suspect)
-                    for each in window.count(batch, positions)
+                    _Found(each.click, ruled, ruled.window(each.start), each.user_id, each.suspect)
+                    for each in ruled.count(batch, stretch.falls, self._parameters)
                 ]
+            closed += ruled.close(self.watermark)
+            closings += [_closing(ruled, window, watermarks, passage) for window in closed]
         found.sort(key=lambda one: one.click)
-        closings = self._closings(watermarks, passage)
+        closings.sort(key=lambda closing: closing.click)
         uncounted = _by_click(self._settle(batch, passage, closings, late, found))
         missed = _by_click(late)
         self.late += len(missed)
@@ -224,16 +235,6 @@ class Detection:
         over = self._tell([closing.window for closing in closings])
         by_silence = {one.click for one in late if one.start + one.ruled.rule.window > watermarks[one.click]}
         return Findings(missed, uncounted, len(by_silence), anomalies + over.anomalies, over.closed)
-
-    def _closings(self, watermarks: NDArray[np.float64], passage: Passage) -> list[_Closing]:
-        """The windows that the watermark passes in a batch, in the order in which it does."""
-        closings = []
-        for ruled in self.rule_windows:
-            for window in ruled.close(self.watermark):
-                # Sealed, it was over before the first of these clicks.
-                click = 0 if window.end <= ruled.sealed else int(np.searchsorted(watermarks, window.end))
-                closings.append(_Closing(click, float(passage.received[max(0, click - 1)]), window))
-        return sorted(closings, key=lambda closing: closing.click)
 
     def _settle(
         self,
@@ -259,7 +260,7 @@ class Detection:
             watermark = float(passage.time[one.click]) - self._parameters.lateness
             self.closed.expire(received)
             if isinstance(one, _Found):
-                one.suspect.incident = incidents.join(one.ruled, one.window, one.user_id, watermark)
+                one.suspect.incident = incidents.join(one.ruled, one.window.start, one.user_id, watermark)
                 continue
             now = float(passage.now[one.click])
             comer = LateClick(one.ruled.rule, one.start, batch, one.click, received, now)
@@ -267,7 +268,9 @@ class Detection:
             if window is None:
                 uncounted.append(one)
             elif comer.user_id in window.changed:
-                incidents.join(one.ruled, window, comer.user_id, watermark)
+                suspect = window.suspects[comer.user_id]
+                if suspect.incident is None:
+                    suspect.incident = incidents.join(one.ruled, one.start, comer.user_id, watermark)
         for each in waiting:
             self._keep(each)
         self.closed.expire(self.clock.received)
@@ -277,6 +280,8 @@ class Detection:
 
     def _keep(self, closing: _Closing) -> None:
         window = closing.window
+        for user_id, incident in closing.ruled.told.incidents.get(window.start, {}).items():
+            window.suspects[user_id].incident = incident
         self.closed.add(ClosedWindow(window.start, window.rule, Outcome.of(window), closing.time))
 
     @property
@@ -286,9 +291,7 @@ class Detection:
             return False
         watermark = self.clock.newest - self._parameters.lateness
         return any(
-            ruled.sealed < window.end <= watermark
-            for ruled in self.rule_windows
-            for window in ruled.windows.values()
+            ruled.sealed < window.end <= watermark for ruled in self.rule_windows for window in ruled.open()
         )
 
     def decide(self, silence: float) -> bool:
@@ -302,7 +305,7 @@ class Detection:
         decided = self.closed.decide(self.clock.now + silence)
         watermark = self.clock.newest + silence - self._parameters.lateness
         for ruled in self.rule_windows:
-            ends = [window.end for window in ruled.windows.values() if window.end <= watermark]
+            ends = [window.end for window in ruled.open() if window.end <= watermark]
             if ends and max(ends) > ruled.sealed:
                 ruled.sealed = max(ends)
                 decided = True
@@ -310,17 +313,19 @@ class Detection:
 
     def close(self) -> Findings:
         """Close the windows that are over by decision of the wall clock, and tell what is due."""
-        windows = [window for ruled in self.rule_windows for window in ruled.close(self.watermark)]
-        for window in windows:
-            self._keep(_Closing(0, self.clock.received, window))
+        windows = []
+        for ruled in self.rule_windows:
+            for window in ruled.close(self.watermark):
+                self._keep(_Closing(0, self.clock.received, ruled, window))
+                windows.append(window)
         return self._tell(windows)
 
     def _tell(self, closed: list[Window]) -> Findings:
         anomalies = [
             anomaly_of(self.partition, "closed", window, user_id, suspect)
             for window in closed
-            for user_id, suspect in window.suspects.all().items()
-            if window.suspects.over(suspect)
+            for user_id, suspect in window.suspects.items()
+            if suspect.incident is not None
         ]
         anomalies += [
             anomaly_of(
@@ -339,6 +344,15 @@ class Detection:
     def _retired(self, ruled: RuleWindows) -> bool:
         """Whether the rule is out of effect, and none of its windows can change any more."""
         return ruled.ended(self.watermark) and all(window.rule is not ruled.rule for window in self.closed)
+
+
+def _closing(
+    ruled: RuleWindows, window: Window, watermarks: NDArray[np.float64], passage: Passage
+) -> _Closing:
+    """When in a batch the watermark passes the end of a window."""
+    # Sealed, it was over before the first of these clicks.
+    click = 0 if window.end <= ruled.sealed else int(np.searchsorted(watermarks, window.end))
+    return _Closing(click, float(passage.received[max(0, click - 1)]), ruled, window)
 
 
 def anomaly_of(

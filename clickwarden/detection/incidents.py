@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from clickwarden.detection.closed import ClosedWindow, ClosedWindows
+from clickwarden.detection.closed import ClosedWindows
 from clickwarden.detection.rule_windows import RuleWindows
 from clickwarden.detection.rules import Rule
-from clickwarden.detection.windows import Window, WindowName
+from clickwarden.detection.windows import WindowName
 
 
 class Incidents:
@@ -25,31 +25,24 @@ class Incidents:
         self._rule_windows = rule_windows
         self._closed = closed
 
-    def join(self, ruled: RuleWindows, window: Window | ClosedWindow, user_id: str, watermark: float) -> int:
-        """Start of the window that the incident of a suspect in this window began with.
+    def join(self, ruled: RuleWindows, start: int, user_id: str, watermark: float) -> int:
+        """Start of the window that the incident of a user in the window that begins at ``start`` began with.
 
-        ``watermark`` is what the click met that took the suspect over the threshold.
+        ``watermark`` is what the click met that took the user over the threshold.
         """
-        suspect = window.suspect(user_id)
-        assert suspect is not None
-        if suspect.incident is not None:
-            return suspect.incident
         size = ruled.rule.window
-        for start in range(window.start - size, window.end + 1, ruled.rule.step):
-            suspect.incident = self._known(ruled.rule, start, user_id, watermark - size)
-            if suspect.incident is not None:
-                break
-        else:
-            suspect.incident = window.start
-        if window.end > watermark - size:
-            ruled.told.setdefault(window.start, {})[user_id] = suspect.incident
-        return suspect.incident
+        nearby = range(start - size, start + size + 1, ruled.rule.step)
+        known = (self._known(ruled.rule, near, user_id, watermark - size) for near in nearby)
+        incident = next((incident for incident in known if incident is not None), start)
+        if start + size > watermark - size:
+            ruled.told.join(start, user_id, incident)
+        return incident
 
     def _known(self, rule: Rule, start: int, user_id: str, since: float) -> int | None:
         """The incident that a user has in a window, of which none is forgotten that ends after ``since``."""
         for ruled in self._rule_windows:
             if ruled.rule.alike(rule) and start + rule.window > since:
-                incident = ruled.told.get(start, {}).get(user_id)
+                incident = ruled.told.incident(start, user_id)
                 if incident is not None:
                     return incident
         closed = self._closed.get(WindowName(rule.name, start))

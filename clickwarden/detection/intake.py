@@ -290,7 +290,7 @@ class Intake:
     def close(self, window: Window) -> None:
         """Learn what a window that is over had counted; of those that overlap, one after the other."""
         if window.rule.name == self.widest and window.clicks and window.start % window.rule.window == 0:
-            suspects = window.suspects.all()
+            suspects = window.suspects
             user_id = max(suspects, key=lambda user_id: suspects[user_id].count_high, default="")
             self.compare(Commonest(user_id, suspects[user_id].count_high if suspects else 0, window.clicks))
 

@@ -1,19 +1,22 @@
-"""The windows of one rule, and which of them a click falls into."""
+"""The windows of one rule, and in which panes of them a click is counted."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.batch import Batch
+from clickwarden.detection.counting import Crossing, Neighbour, Part, count
+from clickwarden.detection.panes import Pane
 from clickwarden.detection.rules import Rule
+from clickwarden.detection.told import Told
 from clickwarden.detection.windows import Window
 
 
 class Counting(Protocol):
-    """What has to be known to open a window; the settings of that name."""
+    """What has to be known to open a pane; the settings of that name."""
 
     @property
     def seed(self) -> int:
@@ -24,28 +27,55 @@ class Counting(Protocol):
         """Users profiled at once in one window."""
 
 
+class Fall(NamedTuple):
+    """Clicks that fall into one pane.
+
+    Attributes:
+        pane: its start.
+        clicks: intp[n], their positions in the batch, ascending.
+        windows: starts of the windows that count them, ascending.
+    """
+
+    pane: int
+    clicks: NDArray[np.intp]
+    windows: Sequence[int]
+
+
+class Stretch(NamedTuple):
+    """Clicks of a batch between which no window is closed that they fall into.
+
+    Attributes:
+        begin: position of the first; what was closed when it came must have been closed by then.
+        falls: by pane, ascending.
+    """
+
+    begin: int
+    falls: list[Fall]
+
+
 class Placement(NamedTuple):
     """What a rule makes of the clicks of a batch, by their positions in it.
 
     Attributes:
-        windows: start of a window, and the clicks that it counts; ascending.
+        stretches: the clicks that are counted, in their order.
         late: a click, and the start of a window of its own that was closed when it came.
     """
 
-    windows: list[tuple[int, NDArray[np.intp]]]
+    stretches: list[Stretch]
     late: list[tuple[int, int]]
 
 
 class RuleWindows:
-    """One rule: its open windows, and which windows are its own.
+    """One rule: what its panes have counted, and which windows are its own.
 
     Attributes:
         rule: as it was when it took effect.
         since: counts only windows that start here or later; -inf if always.
         until: counts only windows that start before; +inf while in effect.
-        sealed: windows that end here or before were closed by wall clock.
-        told: who is over the threshold in the newest windows, by their start: starts of the windows that
-            the users' incidents began with.
+        sealed: windows that end here or before are closed by wall clock.
+        closed: windows that end here or before were closed.
+        panes: those that hold clicks of windows that are not closed, by start.
+        told: who is over the threshold in the newest windows.
     """
 
     def __init__(self, rule: Rule, since: float = -math.inf) -> None:
@@ -53,61 +83,113 @@ class RuleWindows:
         self.since = since
         self.until = math.inf
         self.sealed = -math.inf
-        self.windows: dict[int, Window] = {}
-        self.told: dict[int, dict[str, int]] = {}
+        self.closed = -math.inf
+        self.panes: MutableMapping[int, Pane] = {}
+        self.told = Told()
 
     def place(self, batch: Batch, watermarks: NDArray[np.float64]) -> Placement:
-        """Find the windows of a batch's clicks; ``watermarks``, float64[n], are what each of them met."""
+        """Find the panes of a batch's clicks; ``watermarks``, float64[n], are what each of them met."""
         positions = batch.matching(self.rule)
         if not len(positions):
             return Placement([], [])
         size, step = self.rule.window, self.rule.step
         first, last = batch.earliest // step * step, batch.latest // step * step
-        oldest = first - size + step
-        own = self.since <= oldest and last < self.until
-        if first == last and own and oldest + size > max(watermarks[-1], self.sealed):
-            return Placement([(start, positions) for start in range(oldest, last + 1, step)], [])
+        windows = self._windows_of(first)
+        if first == last and windows and windows[0] + size > max(watermarks[-1], self.sealed):
+            return Placement([Stretch(0, [Fall(first, positions, windows)])], [])
 
         closed = np.maximum(watermarks[positions], self.sealed)
-        windows, late = [], []
-        for start, inside in self._falls(batch.seconds[positions] // step * step):
-            mine, behind = positions[inside], closed[inside] >= start + size
-            late += [(click, start) for click in mine[behind].tolist()]
-            if not behind.all():
-                windows.append((start, mine[~behind]))
-        return Placement(windows, late)
+        falls, late, cuts = [], [], {0}
+        for pane, inside in _by_pane(batch.seconds[positions] // step * step):
+            windows = self._windows_of(pane)
+            mine, met = positions[inside], closed[inside]
+            gone = np.searchsorted(np.array(windows) + size, met, side="right")
+            for window, start in enumerate(windows):
+                late += [(click, start) for click in mine[gone > window].tolist()]
+            for past in np.unique(gone[gone < len(windows)]).tolist():
+                falls.append(Fall(pane, mine[gone == past], windows[past:]))
+                cuts.update(np.searchsorted(watermarks, np.array(windows[:past]) + size).tolist())
+        return Placement(list(_cut(falls, sorted(cuts))), late)
 
-    def _falls(self, steps: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-        """Own windows of clicks, by the steps they are in, and which of them fall into each; ascending."""
+    def _windows_of(self, pane: int) -> list[int]:
+        """Starts of the rule's own windows that hold a pane, ascending."""
         size, step = self.rule.window, self.rule.step
-        order = np.argsort(steps, kind="stable")
-        ordered = steps[order]
-        starts = np.unique(np.unique(ordered)[:, None] - np.arange(0, size, step))
-        starts = starts[(starts >= self.since) & (starts < self.until)]
-        bounds = np.searchsorted(ordered, (starts, starts + size)).T.tolist()
-        for start, (begin, end) in zip(starts.tolist(), bounds, strict=True):
-            yield start, np.sort(order[begin:end])
+        starts = range(pane - size + step, pane + step, step)
+        return [start for start in starts if self.since <= start < self.until]
 
-    def window(self, start: int, parameters: Counting) -> Window:
-        """The window that starts there, opened if it is not open."""
-        window = self.windows.get(start)
-        if window is None:
-            window = Window(start, self.rule, parameters.seed, parameters.max_suspects)
-            self.windows[start] = window
-        return window
+    def count(self, batch: Batch, falls: Sequence[Fall], parameters: Counting) -> list[Crossing]:
+        """Count the clicks of one stretch; returns who crossed the threshold, in the order of the clicks."""
+        for fall in falls:
+            if fall.pane not in self.panes:
+                places = max(1, parameters.max_suspects // self.rule.overlap)
+                self.panes[fall.pane] = Pane(fall.pane, self.rule, parameters.seed, places)
+        return count(
+            [
+                Part(
+                    batch,
+                    fall.clicks,
+                    self.panes[fall.pane],
+                    fall.windows,
+                    list(self._neighbours(fall)),
+                    self.told,
+                )
+                for fall in falls
+            ]
+        )
+
+    def _neighbours(self, fall: Fall) -> Iterator[Neighbour]:
+        size, step = self.rule.window, self.rule.step
+        for start in range(fall.windows[0], fall.windows[-1] + size, step):
+            if start != fall.pane and start in self.panes:
+                within = [
+                    window for window, begin in enumerate(fall.windows) if begin <= start < begin + size
+                ]
+                yield Neighbour(self.panes[start], slice(within[0], within[-1] + 1))
+
+    def window(self, start: int) -> Window:
+        """The window that starts there, as it is now."""
+        panes = range(start, start + self.rule.window, self.rule.step)
+        return Window(start, self.rule, [self.panes[pane] for pane in panes if pane in self.panes])
+
+    def open(self) -> list[Window]:
+        """The windows that hold clicks and are not closed, in order."""
+        starts = {start for pane in self.panes for start in self._windows_of(pane)}
+        return [self.window(start) for start in sorted(starts) if start + self.rule.window > self.closed]
 
     def close(self, watermark: float) -> list[Window]:
-        """Take out the windows that the watermark or wall clock has closed, in order."""
+        """Take out the windows that the watermark or wall clock has closed, in order, as they are now."""
         closed = max(watermark, self.sealed)
-        starts = sorted(start for start, window in self.windows.items() if window.end <= closed)
-        return [self.windows.pop(start) for start in starts]
+        if closed <= self.closed:
+            return []
+        windows = [window.freeze() for window in self.open() if window.end <= closed]
+        self.closed = closed
+        for pane in list(self.panes) if windows else ():
+            if all(start + self.rule.window <= closed for start in self._windows_of(pane)):
+                del self.panes[pane]
+        return windows
 
     def forget(self, watermark: float) -> None:
         """Forget who was told of in windows that no click in time can adjoin any more."""
-        over = [start for start in self.told if start + 2 * self.rule.window <= watermark]
-        for start in over:
-            del self.told[start]
+        self.told.forget(watermark - 2 * self.rule.window)
 
     def ended(self, watermark: float) -> bool:
         """Whether the rule is out of effect, and every window of its own closed."""
-        return not self.windows and watermark >= self.until + self.rule.window
+        return not self.panes and watermark >= self.until + self.rule.window
+
+
+def _by_pane(panes: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Panes of clicks, by their starts, ascending, and which of the clicks fall into each."""
+    order = np.argsort(panes, kind="stable")
+    starts, bounds = np.unique(panes[order], return_index=True)
+    yield from zip(starts.tolist(), np.split(order, bounds[1:]), strict=True)
+
+
+def _cut(falls: list[Fall], cuts: list[int]) -> Iterator[Stretch]:
+    """Cut what falls at these positions, which are ascending."""
+    for begin, end in zip(cuts, [*cuts[1:], math.inf], strict=True):
+        inside = [
+            Fall(fall.pane, fall.clicks[(fall.clicks >= begin) & (fall.clicks < end)], fall.windows)
+            for fall in falls
+        ]
+        if inside := [fall for fall in inside if len(fall.clicks)]:
+            yield Stretch(begin, inside)

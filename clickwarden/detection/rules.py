@@ -133,6 +133,11 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return self.slide or self.window
 
     @property
+    def overlap(self) -> int:
+        """Windows that a click falls into, each of as many panes."""
+        return self.window // self.step
+
+    @property
     def overlapping(self) -> bool:
         """Whether a click falls into more windows than one."""
         return self.step < self.window

@@ -171,9 +171,8 @@ class Sharing:
             raise OverflowError(f"{len(users)} users in one batch: cut it")
         if len(self._scratch) < size:
             self._scratch = np.zeros(size, self._scratch.dtype)
-            self._marked = np.zeros(size, np.bool_)
         self._scratch[cells] = users
-        return self._mark(cells[self._scratch[cells] != users], cells)
+        return self.marked(cells[self._scratch[cells] != users], cells, size)
 
     def among(self, cells: NDArray[np.intp], size: int) -> NDArray[np.bool_]:
         """Which of n users, cells of shape (DEPTH, n), share one with another; see :meth:`cells`."""
@@ -194,11 +193,15 @@ class Sharing:
         theirs = cells[:, users]
         own = np.where(shared[:, users], np.iinfo(np.int64).max, sketch.cells[theirs]).min(axis=0)
         entangled = np.zeros(len(before), np.bool_)
-        entangled[users[self._mark(theirs[:, own > before[users]], theirs).any(axis=0)]] = True
+        entangled[
+            users[self.marked(theirs[:, own > before[users]], theirs, len(sketch.cells)).any(axis=0)]
+        ] = True
         return entangled
 
-    def _mark(self, marked: NDArray[np.intp], cells: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of the cells are marked."""
+    def marked(self, marked: NDArray[np.intp], cells: NDArray[np.intp], size: int) -> NDArray[np.bool_]:
+        """Which of the cells of a sketch, of so many, are among the marked."""
+        if len(self._marked) < size:
+            self._marked = np.zeros(size, np.bool_)
         self._marked[marked] = True
         found: NDArray[np.bool_] = self._marked[cells]
         self._marked[marked] = False

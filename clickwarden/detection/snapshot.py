@@ -4,6 +4,7 @@ One record, and beside it one for each window that is over and can still be
 corrected: what it had counted never changes, so it is written once.
 """
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -11,16 +12,19 @@ import msgspec
 from clickwarden import zstd
 from clickwarden.detection.closed import ClosedWindow, Outcome, Spans
 from clickwarden.detection.detection import Detection, Parameters
+from clickwarden.detection.panes import Pane
 from clickwarden.detection.rule_windows import RuleWindows
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import digest_of
-from clickwarden.detection.suspects import Suspect, Suspects
-from clickwarden.detection.windows import Window, WindowName
+from clickwarden.detection.suspect import Suspect
+from clickwarden.detection.suspects import Suspects
+from clickwarden.detection.told import Told
+from clickwarden.detection.windows import WindowName
 from clickwarden.errors import SnapshotError
 from clickwarden.release import RELEASE
 
 #: Layout of a snapshot. Older ones are read, newer ones are refused.
-VERSION = 4
+VERSION = 5
 _MAGIC = b"CW"
 
 
@@ -28,7 +32,7 @@ _MAGIC = b"CW"
 _Seed = int | bytes
 
 
-class _Window(msgspec.Struct, array_like=True):
+class _Pane(msgspec.Struct, array_like=True):
     start: int
     seed: _Seed
     max_suspects: int
@@ -43,9 +47,12 @@ class _RuleWindows(msgspec.Struct, array_like=True):
     since: float
     until: float
     sealed: float
-    windows: list[_Window]
+    # Windows up to version 4, which are panes where they lie side by side.
+    panes: list[_Pane]
     # Since version 4.
     told: dict[int, dict[str, int]] = {}
+    # Since version 5.
+    closed: float = -math.inf
 
 
 class _ClosedWindow(msgspec.Struct, array_like=True):
@@ -117,19 +124,20 @@ def dump(detection: Detection) -> bytes:
                 since=ruled.since,
                 until=ruled.until,
                 sealed=ruled.sealed,
-                windows=[
-                    _Window(
-                        start=window.start,
-                        seed=digest_of(window.seed),
-                        max_suspects=window.max_suspects,
-                        clicks=window.clicks,
-                        cells=window.sketch.cells.tobytes(),
-                        cell_clicks=window.sketch.clicks,
-                        suspects=window.suspects.all(),
+                panes=[
+                    _Pane(
+                        start=pane.start,
+                        seed=digest_of(pane.seed),
+                        max_suspects=pane.max_suspects,
+                        clicks=pane.clicks,
+                        cells=pane.sketch.cells.tobytes(),
+                        cell_clicks=pane.sketch.clicks,
+                        suspects=pane.suspects.all(),
                     )
-                    for window in ruled.windows.values()
+                    for pane in ruled.panes.values()
                 ],
-                told=ruled.told,
+                told=ruled.told.incidents,
+                closed=ruled.closed,
             )
             for ruled in detection.rule_windows
         ],
@@ -242,25 +250,40 @@ def _restore(
     detection.rejected = snapshot.rejected
     for saved in snapshot.rule_windows:
         ruled = RuleWindows(saved.rule, saved.since)
-        ruled.until = saved.until
-        ruled.sealed = saved.sealed
-        ruled.told = saved.told
-        for opened in saved.windows:
-            _check(opened.seed, parameters)
-            window = Window(opened.start, saved.rule, parameters.seed, opened.max_suspects)
-            window.clicks = opened.clicks
-            window.sketch.restore(opened.cells, opened.cell_clicks)
-            window.suspects = Suspects(saved.rule.threshold, opened.suspects)
-            ruled.windows[window.start] = window
+        ruled.until, ruled.sealed, ruled.closed = saved.until, saved.sealed, saved.closed
+        ruled.told = Told(saved.told)
+        for kept in saved.panes:
+            _check(kept.seed, parameters)
+            pane = Pane(kept.start, saved.rule, parameters.seed, kept.max_suspects)
+            pane.clicks = kept.clicks
+            pane.sketch.restore(kept.cells, kept.cell_clicks)
+            pane.suspects = Suspects(saved.rule.overlap, kept.suspects)
+            ruled.panes[pane.start] = pane
+        if saved.closed == -math.inf:
+            _take_over(ruled)
         detection.rule_windows.append(ruled)
     detection.changes = snapshot.changes
     detection.uncounted = snapshot.uncounted
     _restore_clock(detection, snapshot)
     for rule, bounds in snapshot.forgotten.items():
         detection.closed.forgotten[rule] = Spans(bounds)
-    for kept in snapshot.closed:
-        _restore_closed(detection, kept, parameters, outcomes)
+    for window in snapshot.closed:
+        _restore_closed(detection, window, parameters, outcomes)
     return detection
+
+
+def _take_over(ruled: RuleWindows) -> None:
+    """Make panes of what were windows up to version 4, and knew themselves who was told of."""
+    if ruled.rule.overlapping and ruled.panes:
+        raise SnapshotError(
+            f"holds open windows of rule {ruled.rule.name} that overlap and have nothing in common: run the "
+            "release that wrote it until they are closed, or begin anew with another CLICKWARDEN_APP_ID"
+        )
+    for start, pane in ruled.panes.items():
+        for user_id, suspect in pane.suspects.all().items():
+            if suspect.count_high > ruled.rule.threshold:
+                ruled.told.join(start, user_id, start if suspect.incident is None else suspect.incident)
+            suspect.incident = None
 
 
 def _restore_clock(detection: Detection, snapshot: _Snapshot) -> None:

@@ -1,7 +1,7 @@
 """Detection over clicks that are all there, as those of a file: none is late, whatever their order."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import IO
 
 import msgspec
@@ -11,27 +11,99 @@ from clickwarden import zstd
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.detection import Parameters, anomaly_of
+from clickwarden.detection.panes import Pane
 from clickwarden.detection.rule_windows import RuleWindows
 from clickwarden.detection.rules import Rule
-from clickwarden.detection.suspects import Suspect, Suspects
+from clickwarden.detection.suspect import Suspect
+from clickwarden.detection.suspects import Suspects
 from clickwarden.detection.windows import Window
 
-#: Windows that are in memory at once; a log in order needs one or two of each rule. 256 KiB each, as a rule.
-OPEN = 48
+#: Panes of one rule that are in memory at once, of 256 KiB at most as a rule; a log in order needs those of
+#: one or two windows.
+OPEN = 24
 
 
 class _Packed(msgspec.Struct, array_like=True):
+    max_suspects: int
     clicks: int
     cells: bytes
     cell_clicks: int
     suspects: dict[str, Suspect]
 
 
+class StoredPanes(MutableMapping[int, Pane]):
+    """The panes of one rule, by start. Those used longest ago wait compressed in a file.
+
+    Args:
+        rule: that they are of.
+        seed: of the users' hashes.
+        store: the file to write to and to read.
+    """
+
+    def __init__(self, rule: Rule, seed: int, store: IO[bytes]) -> None:
+        self._rule = rule
+        self._seed = seed
+        self._store = store
+        self._places: dict[int, tuple[int, int]] = {}
+        self._open: dict[int, Pane] = {}  # used longest ago first
+        self._unpack = msgspec.msgpack.Decoder(_Packed).decode
+
+    def __len__(self) -> int:
+        """How many panes."""
+        return len(self._places) + len(self._open)
+
+    def __iter__(self) -> Iterator[int]:
+        """Their starts, in no order."""
+        yield from self._places
+        yield from self._open
+
+    def __contains__(self, start: object) -> bool:
+        """Whether there is one that starts there."""
+        return start in self._open or start in self._places
+
+    def __getitem__(self, start: int) -> Pane:
+        """The pane that starts there, which is in memory until :meth:`put_away`."""
+        pane = self._open.pop(start, None) or self._restored(start)
+        self._open[start] = pane
+        return pane
+
+    def __setitem__(self, start: int, pane: Pane) -> None:
+        """Take a new pane in."""
+        self._open[start] = pane
+
+    def __delitem__(self, start: int) -> None:
+        """Be done with a pane."""
+        self._places.pop(start, None)
+        self._open.pop(start, None)
+
+    def put_away(self) -> None:
+        """Leave no more than :data:`OPEN` panes in memory."""
+        while len(self._open) > OPEN:
+            start = next(iter(self._open))
+            pane = self._open.pop(start)
+            cells = zstd.compress(pane.sketch.cells.tobytes(), level=1)
+            packed = msgspec.msgpack.encode(
+                _Packed(pane.max_suspects, pane.clicks, cells, pane.sketch.clicks, pane.suspects.all())
+            )
+            self._places[start] = self._store.seek(0, 2), len(packed)
+            self._store.write(packed)
+
+    def _restored(self, start: int) -> Pane:
+        place, size = self._places.pop(start)
+        self._store.seek(place)
+        packed = self._unpack(self._store.read(size))
+        pane = Pane(start, self._rule, self._seed, packed.max_suspects)
+        pane.clicks = packed.clicks
+        pane.suspects = Suspects(self._rule.overlap, packed.suspects)
+        pane.sketch.restore(zstd.decompress(packed.cells), packed.cell_clicks)
+        return pane
+
+
 class WholeDetection:
     """Counts clicks in windows that stay open until the end, and says then who was abnormal.
 
     There is no watermark, and so nothing is late, and one wrong clock opens a
-    window of its own and closes nobody's. The windows used longest ago wait
+    window of its own and closes nobody's. The panes used longest ago wait
     compressed in a file, so that memory does not grow with what is counted.
 
     Args:
@@ -45,12 +117,12 @@ class WholeDetection:
 
     def __init__(self, rules: Sequence[Rule], parameters: Parameters, store: IO[bytes]) -> None:
         self.clicks = 0
-        self._ruled = [RuleWindows(rule) for rule in rules]
         self._parameters = parameters
-        self._store = store
-        self._places: dict[tuple[int, int], tuple[int, int]] = {}
-        self._open: dict[tuple[int, int], Window] = {}  # used longest ago first
-        self._unpack = msgspec.msgpack.Decoder(_Packed).decode
+        self._ruled: list[tuple[RuleWindows, StoredPanes]] = []
+        for rule in rules:
+            ruled, panes = RuleWindows(rule), StoredPanes(rule, parameters.seed, store)
+            ruled.panes = panes
+            self._ruled.append((ruled, panes))
 
     def count(self, batch: Batch) -> None:
         """Count a batch."""
@@ -58,55 +130,39 @@ class WholeDetection:
         if not len(batch):
             return
         never = np.full(len(batch), -np.inf)
-        for number, ruled in enumerate(self._ruled):
-            for start, positions in ruled.place(batch, never).windows:
-                self._window(number, start).count(batch, positions)
-
-    def _window(self, number: int, start: int) -> Window:
-        """The window of this rule that begins there."""
-        window = self._open.pop((number, start), None)
-        if window is None:
-            window = self._restored(number, start, cells=True)
-            while len(self._open) >= OPEN:
-                self._put_away(next(iter(self._open)))
-        self._open[number, start] = window
-        return window
-
-    def _put_away(self, key: tuple[int, int]) -> None:
-        window = self._open.pop(key)
-        cells = zstd.compress(window.sketch.cells.tobytes(), level=1)
-        packed = msgspec.msgpack.encode(
-            _Packed(window.clicks, cells, window.sketch.clicks, window.suspects.all())
-        )
-        self._places[key] = self._store.seek(0, 2), len(packed)
-        self._store.write(packed)
-
-    def _restored(self, number: int, start: int, *, cells: bool) -> Window:
-        """The window as it was put away, or a new one."""
-        rule = self._ruled[number].rule
-        window = Window(start, rule, self._parameters.seed, self._parameters.max_suspects)
-        place = self._places.pop((number, start), None)
-        if place is not None:
-            self._store.seek(place[0])
-            packed = self._unpack(self._store.read(place[1]))
-            window.clicks = packed.clicks
-            window.suspects = Suspects(rule.threshold, packed.suspects)
-            if cells:
-                content = zstd.decompress(packed.cells)
-                window.sketch.restore(content, packed.cell_clicks)
-        return window
+        for ruled, panes in self._ruled:
+            for stretch in ruled.place(batch, never).stretches:
+                for fall in stretch.falls:
+                    for crossing in ruled.count(batch, [fall], self._parameters):
+                        ruled.told.join(crossing.start, crossing.user_id, crossing.start)
+                    panes.put_away()
 
     def close(self) -> Iterator[tuple[Window, list[Anomaly]]]:
         """Each window, in the order in which they end, and its anomalies: no more clicks come."""
-        windows = self._places.keys() | self._open.keys()
         incidents: dict[tuple[int, str], tuple[float, int]] = {}  # end of the newest window, begin
-        for number, start in sorted(windows, key=lambda key: (key[1] + self._ruled[key[0]].rule.window, key)):
-            window = self._open.pop((number, start), None) or self._restored(number, start, cells=False)
+        for end, number, start in sorted(self._ends()):
+            ruled, panes = self._ruled[number]
+            window = ruled.window(start)
             anomalies = []
-            for user_id, suspect in window.suspects.all().items():
-                if window.suspects.over(suspect):
-                    end, begin = incidents.get((number, user_id), (-math.inf, start))
-                    suspect.incident = begin if start <= end else start
-                    incidents[number, user_id] = window.end, suspect.incident
-                    anomalies.append(anomaly_of(0, "closed", window, user_id, suspect))
+            for user_id in ruled.told.incidents.get(start, ()):
+                suspect = window.suspects[user_id]
+                newest, begin = incidents.get((number, user_id), (-math.inf, start))
+                suspect.incident = begin if start <= newest else start
+                incidents[number, user_id] = end, suspect.incident
+                anomalies.append(anomaly_of(0, "closed", window, user_id, suspect))
             yield window, anomalies
+            if start in panes:
+                del panes[start]  # no later window holds it
+            panes.put_away()
+
+    def _ends(self) -> Iterator[tuple[int, int, int]]:
+        """The windows, by end, number of the rule and start."""
+        for number, (ruled, panes) in enumerate(self._ruled):
+            rule = ruled.rule
+            starts = {
+                start
+                for pane in panes
+                for start in range(pane - rule.window + rule.step, pane + rule.step, rule.step)
+            }
+            for start in starts:
+                yield start + rule.window, number, start

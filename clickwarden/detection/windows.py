@@ -1,17 +1,16 @@
-"""One window of one rule: a sketch, and the suspects it brought up."""
+"""Windows: what the panes know together."""
 
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.detection.batch import Batch, Selection
+from clickwarden.detection.panes import Pane
 from clickwarden.detection.rules import Rule
-from clickwarden.detection.sketch import SHARING, Sketch
-from clickwarden.detection.suspects import Crossing, Suspect, Suspects
-
-#: Below so many clicks, one by one is faster than grouping.
-FEW = 128
+from clickwarden.detection.sketch import DEPTH, cells_of, hashes_of
+from clickwarden.detection.suspect import Suspect
 
 
 class WindowName(NamedTuple):
@@ -21,120 +20,102 @@ class WindowName(NamedTuple):
     start: int
 
 
-class Window:
-    """Counts the clicks in ``[start, start + rule.window)``.
+class Share(NamedTuple):
+    """What is known of a user in one pane: of a suspect; or of none, and so at most so many clicks."""
 
-    What it holds and reports is a function of its clicks in their order, not
-    of how they were cut into batches: a batch leaves the cells, the suspects
-    and their evidence as click-by-click counting would (:meth:`_count_each`,
-    the reference).
+    suspect: Suspect | None
+    high: int
+
+
+class Window:
+    """The clicks in ``[start, start + rule.window)``, as its panes have counted them until it is asked.
+
+    Args:
+        start: first second of the window.
+        rule: that it is counted under.
+        panes: those of the window that hold clicks, ascending.
     """
 
-    def __init__(self, start: int, rule: Rule, seed: int, max_suspects: int) -> None:
+    def __init__(self, start: int, rule: Rule, panes: Sequence[Pane]) -> None:
         self.start = start
         self.rule = rule
-        self.seed = seed
-        self.max_suspects = max_suspects
-        self.clicks = 0
-        self.sketch = Sketch(rule.cells, ceiling=rule.threshold + 1)
-        self.suspects = Suspects(rule.threshold)
+        self.panes = panes
 
     @property
     def end(self) -> int:
         """First second behind the window."""
         return self.start + self.rule.window
 
-    def suspect(self, user_id: str) -> Suspect | None:
-        """What is known of a user but for the newest evidence; None if it is no suspect."""
-        return self.suspects.get(user_id)
+    @cached_property
+    def clicks(self) -> int:
+        """How many clicks."""
+        return sum(pane.clicks for pane in self.panes)
 
-    @property
+    @cached_property
     def full(self) -> bool:
-        """Whether the places for suspects are taken."""
-        return len(self.suspects) >= self.max_suspects
+        """Whether the places for suspects are taken, in one of the panes."""
+        return any(pane.full for pane in self.panes)
 
     @property
-    def level(self) -> int:
-        """Estimate that promotes a user now.
+    def seed(self) -> int:
+        """Of the users' hashes."""
+        return self.panes[0].seed
 
-        With the suspects' places taken, only one over the threshold is let
-        in, whom we must report.
-        """
-        return self.rule.threshold + 1 if self.full else self.rule.level
+    @cached_property
+    def cells(self) -> NDArray[np.unsignedinteger]:
+        """Of a sketch of all panes: their sum, as wide as the widest of them."""
+        widest = max(self.panes, key=lambda pane: pane.sketch.width).sketch.cells
+        if not self.rule.overlapping:
+            return widest  # which no other window changes
+        cells = np.zeros((DEPTH, len(widest) // DEPTH), np.int64)
+        for pane in self.panes:
+            rows = pane.sketch.cells.reshape(DEPTH, -1)
+            cells.reshape(DEPTH, -1, rows.shape[1])[:] += rows[:, None]
+        return np.minimum(cells, np.iinfo(widest.dtype).max).astype(widest.dtype).ravel()
 
-    def count(self, batch: Batch, positions: NDArray[np.intp]) -> list[Crossing]:
-        """Count the clicks of the batch at ``positions``, ascending.
+    @cached_property
+    def suspects(self) -> dict[str, Suspect]:
+        """Who is a suspect in one of the panes."""
+        if not self.rule.overlapping:
+            return self.panes[0].suspects.all()
+        known = [pane.suspects.all() for pane in self.panes]
+        names = list(dict.fromkeys(user_id for suspects in known for user_id in suspects))
+        hashes = hashes_of(names, self.seed)
+        highs = [pane.sketch.estimate(cells_of(hashes, pane.sketch.width)).tolist() for pane in self.panes]
+        shares = [
+            map(Share, map(suspects.get, names), estimates)
+            for suspects, estimates in zip(known, highs, strict=True)
+        ]
+        return dict(zip(names, map(together, zip(*shares, strict=True)), strict=True))
 
-        Returns who crossed the threshold, in the order of the clicks.
-        """
-        self.clicks += len(positions)
-        selected = Selection(batch, positions)
-        if len(selected) < FEW:
-            return self._count_each(selected)
-        crossings, rest = self.suspects.add_known(selected)
-        crossings += self._count_grouped(rest)
-        crossings.sort(key=lambda crossing: crossing.click)
-        return crossings
+    def suspect(self, user_id: str) -> Suspect | None:
+        """What is known of one user; None if it is no suspect."""
+        found = [pane.suspects.copy_of(user_id) for pane in self.panes]
+        if not any(found):
+            return None
+        hashes = hashes_of([user_id], self.seed)
+        cells = {pane.sketch.width: cells_of(hashes, pane.sketch.width) for pane in self.panes}
+        highs = [int(pane.sketch.cells[cells[pane.sketch.width]].min()) for pane in self.panes]
+        return together(map(Share, found, highs))
 
-    def _count_grouped(self, selected: Selection) -> list[Crossing]:
-        """Count clicks of users who are no suspects: one by one only where their order matters."""
-        if len(selected) > self.sketch.room:
-            # It is one click that doubles the width, and the next uses it.
-            return self._count_each(selected)
-        users, clicks = selected.by_user()
-        cells = selected.batch.cells(self.seed, self.sketch.width)[:, users]
-        shared = selected.batch.shared(self.seed, self.sketch.width)[:, users]
-        before = self.sketch.estimate(cells)
-        entangled = SHARING.entangled(self.sketch, cells, shared, before)
-        after = before + clicks
-        level = self.level
-        promoted = (after >= level) & ~entangled
-        if self.suspects.compete(int((promoted | entangled).sum()), self.max_suspects):
-            # The last places go to whom the order of the clicks brings up first.
-            return self._count_each(selected)
+    def freeze(self) -> "Window":
+        """The window, which stays as it is now, whatever its panes count for others."""
+        for name in ("clicks", "full", "cells", "suspects"):
+            getattr(self, name)
+        return self
 
-        # A promoted user's clicks enter the sketch up to the one that promotes it.
-        after[promoted] = np.maximum(before[promoted] + 1, level)
-        apart = ~entangled
-        self.sketch.raise_to(cells[:, apart], before[apart], after[apart])
-        crossings = self._promote(selected, users[promoted], before[promoted], after[promoted])
-        if entangled.any():
-            crossings += self._count_each(selected.of_users(users[entangled]))
-        return crossings
 
-    def _promote(
-        self,
-        selected: Selection,
-        users: NDArray[np.intp],
-        before: NDArray[np.int64],
-        after: NDArray[np.int64],
-    ) -> list[Crossing]:
-        """Let users in whose clicks the sketch has taken from estimate ``before`` to ``after``.
-
-        The last click it took of a user is the first that is counted exactly.
-        """
-        crossings: list[Crossing] = []
-        for user, old, new in zip(users.tolist(), before.tolist(), after.tolist(), strict=True):
-            user_id = selected.batch.users[user]
-            self.suspects.promote(user_id, new)
-            since = selected.positions[selected.user == user][new - old - 1 :]
-            crossings += self.suspects.add(user_id, selected.batch.evidence, since.tolist())
-        return crossings
-
-    def _count_each(self, selected: Selection) -> list[Crossing]:
-        batch, width, level = selected.batch, 0, self.level
-        crossings: list[Crossing] = []
-        clicks = zip(selected.positions.tolist(), selected.user.tolist(), strict=True)
-        for click, (position, user) in enumerate(clicks):
-            user_id = batch.users[user]
-            if user_id not in self.suspects:
-                if self.sketch.width != width:
-                    width = self.sketch.width
-                    cells = batch.cells(self.seed, width)[:, selected.user].T.tolist()
-                estimate = self.sketch.add(cells[click])
-                if estimate < level:
-                    continue
-                self.suspects.promote(user_id, estimate)
-                level = self.level  # which only this can change
-            crossings += self.suspects.add(user_id, batch.evidence, [position])
-        return crossings
+def together(shares: Iterable[Share]) -> Suspect:
+    """A suspect in a window, from its shares in the panes, ascending, one of which is a suspect's."""
+    suspects, elsewhere = [], 0
+    for suspect, high in shares:
+        if suspect is None:
+            elsewhere += high
+        else:
+            suspects.append(suspect)
+    first, *others = suspects
+    merged = first.copy()
+    merged.promoted += elsewhere
+    for suspect in others:
+        merged.merge(suspect)
+    return merged

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,8 +56,8 @@ def core(detection: Detection) -> Any:
         detection.newest, detection.accepted, detection.late,
         [
             (d.rule, d.sealed, [
-                (w.start, w.clicks, w.sketch.cells.tobytes(), w.suspects.all())
-                for w in sorted(d.windows.values(), key=lambda w: w.start)
+                (p.start, p.clicks, p.sketch.cells.tobytes(), p.suspects.all())
+                for p in sorted(d.panes.values(), key=lambda p: p.start)
             ])
             for d in detection.rule_windows
         ],
@@ -69,7 +69,7 @@ def state(detection: Detection) -> Any:
     return (
         core(detection),
         (vars(detection.clock), detection.delays.spans, detection.uncounted),
-        [ruled.told for ruled in detection.rule_windows],
+        [(ruled.told.incidents, ruled.closed) for ruled in detection.rule_windows],
         [
             (w.name, w.outcome, w.closed, w.late, w.suspects, w.revisions, w.changed, w.due, w.until)
             for w in detection.closed
@@ -78,42 +78,51 @@ def state(detection: Detection) -> Any:
     )
 
 
-class ReferenceWindow:
+class ReferencePane:
     """A conservative-update sketch and suspects, in dicts: slow, and simple enough to be right."""
 
     def __init__(self, rule: Rule, seed: int, max_suspects: int) -> None:
-        self.rule, self.seed, self.max_suspects = rule, seed, max_suspects
+        overlap = rule.window // (rule.slide or rule.window)
+        self.rule, self.seed, self.places = rule, seed, max(1, max_suspects // overlap)
+        self.profiles = max(1, suspects.PROFILES_MAX // overlap)
         self.cells: dict[int, int] = defaultdict(int)
         self.width, self.clicks = rule.width, 0
         self.suspects: dict[str, dict[str, Any]] = {}
 
-    def add(self, click: Click) -> Iterator[tuple[str, int, int]]:
-        """Yields user, count_low and count_high where the threshold is crossed."""
+    def _cells_of(self, user: str) -> list[int]:
+        cells: list[int] = cells_of(hashes_of([user], self.seed), self.width)[:, 0].tolist()
+        return cells
+
+    def high(self, user: str) -> int:
+        suspect = self.suspects.get(user)
+        if suspect is None:
+            return min(self.cells.get(cell, 0) for cell in self._cells_of(user))
+        high: int = suspect["promoted"] + suspect["exact"] - 1
+        return high
+
+    def add(self, click: Click, elsewhere: int) -> None:
+        """Count a click of one who has so many more in the rest of a window."""
         user, event, product, time = click
         suspect = self.suspects.get(user)
         if suspect is None:
-            cells = cells_of(hashes_of([user], self.seed), self.width)[:, 0].tolist()
+            cells = self._cells_of(user)
             estimate = min(self.cells[cell] for cell in cells) + 1
             for cell in cells:
                 self.cells[cell] = max(self.cells[cell], estimate)
             self._double_when_full()
-            full = len(self.suspects) >= self.max_suspects
-            if estimate < (self.rule.threshold + 1 if full else self.rule.level):
+            full = len(self.suspects) >= self.places
+            if estimate + elsewhere < (self.rule.threshold + 1 if full else self.rule.level):
                 return
             suspect = self.suspects[user] = {
                 "promoted": estimate, "exact": 0, "times": [], "events": Counter(), "products": set(),
-                "profiled": len(self.suspects) < suspects.PROFILES_MAX,
+                "profiled": len(self.suspects) < self.profiles,
             }  # fmt: skip
-        was_over = suspect["exact"] and suspect["promoted"] + suspect["exact"] - 1 > self.rule.threshold
         suspect["exact"] += 1
         suspect["times"].append(time)
         if suspect["profiled"] or event in suspect["events"] or not suspect["events"]:
             suspect["events"][event] += 1
         if suspect["profiled"] and product is not None:
             suspect["products"].add(product)
-        high = suspect["promoted"] + suspect["exact"] - 1
-        if not was_over and high > self.rule.threshold:
-            yield user, suspect["exact"], high
 
     def _double_when_full(self) -> None:
         self.clicks += 1
@@ -124,3 +133,89 @@ class ReferenceWindow:
                 for copy in (column, column + self.width):
                     self.cells[2 * row * self.width + copy] = value
             self.width *= 2
+
+
+class Crossed(NamedTuple):
+    """Who was told of in a window, and what was known then."""
+
+    rule: str
+    start: int
+    user: str
+    low: int
+    high: int
+    first: float
+    last: float
+    products: int
+
+
+class Reference:
+    """Counts one click after the other; a window is closed when the newest one says so."""
+
+    def __init__(self, rules: Iterable[Rule], max_suspects: int, lateness: float) -> None:
+        self.rules, self.max_suspects, self.lateness = list(rules), max_suspects, lateness
+        self.panes: dict[tuple[str, int], ReferencePane] = {}
+        self.windows: dict[tuple[str, int], Rule] = {}
+        self.told: set[tuple[str, int, str]] = set()
+        self.newest = float("-inf")
+
+    def add(self, click: Click) -> tuple[list[Crossed], list[Crossed]]:
+        """Who crosses with this click, and who was over in the windows that it closes."""
+        _, event, _, time = click
+        crossed: list[Crossed] = []
+        for rule in self.rules:
+            windows = [
+                start
+                for start in starts_with(time, rule)
+                if start + rule.window > self.newest - self.lateness
+            ]
+            if windows and (not rule.events or event in rule.events):
+                crossed += self._count(rule, windows, click)
+        self.newest = max(self.newest, time)
+        closed = []
+        for (name, start), rule in sorted(self.windows.items()):
+            if start + rule.window <= self.newest - self.lateness:
+                del self.windows[name, start]
+                told = sorted(user for of, window, user in self.told if (of, window) == (name, start))
+                closed += [self._known(rule, start, user) for user in told]
+        return crossed, closed
+
+    def _count(self, rule: Rule, windows: list[int], click: Click) -> Iterator[Crossed]:
+        user, _, _, time = click
+        step = rule.slide or rule.window
+        here = int(time) // step * step
+        if (rule.name, here) not in self.panes:
+            self.panes[rule.name, here] = ReferencePane(rule, 0, self.max_suspects)
+        elsewhere = {
+            start: sum(pane.high(user) for at, pane in self.within(rule, start) if at != here)
+            for start in windows
+        }
+        pane = self.panes[rule.name, here]
+        pane.add(click, max(elsewhere.values()))
+        for start in windows:
+            self.windows[rule.name, start] = rule
+            name = (rule.name, start, user)
+            if pane.high(user) + elsewhere[start] > rule.threshold and name not in self.told:
+                self.told.add(name)
+                yield self._known(rule, start, user)
+
+    def within(self, rule: Rule, start: int) -> list[tuple[int, ReferencePane]]:
+        return [
+            (at, pane)
+            for (name, at), pane in self.panes.items()
+            if name == rule.name and start <= at < start + rule.window
+        ]
+
+    def _known(self, rule: Rule, start: int, user: str) -> Crossed:
+        panes = [pane for _, pane in self.within(rule, start)]
+        known = [pane.suspects[user] for pane in panes if user in pane.suspects]
+        times = [time for each in known for time in each["times"]]
+        return Crossed(
+            rule.name,
+            start,
+            user,
+            sum(each["exact"] for each in known),
+            sum(pane.high(user) for pane in panes),
+            min(times),
+            max(times),
+            len(set().union(*(each["products"] for each in known))),
+        )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clickwarden.detection import sketch, suspects, windows
+from clickwarden.detection import counting, sketch, suspects
 from clickwarden.detection.anomaly import Anomaly, alert_id
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Clicks
@@ -18,7 +18,14 @@ from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 from clickwarden.times import isotime
-from tests.clickwarden.detection.reference import Click, ReferenceWindow, batch_of, starts_with, state, truth
+from tests.clickwarden.detection.reference import (
+    Click,
+    Crossed,
+    Reference,
+    batch_of,
+    state,
+    truth,
+)
 
 LATENESS = 5.0
 RULES = (
@@ -34,7 +41,7 @@ RULES = (
 def _small() -> Iterator[None]:
     """Have streams of some hundred clicks take every path."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "FEW", 8)
+        patch.setattr(counting, "FEW", 8)
         patch.setattr(suspects, "GATHERED_MAX", 60)
         yield
 
@@ -112,37 +119,43 @@ def test_batches_do_not_matter(rows: list[Click], cuts: list[int], max_suspects:
 @examples
 def test_agrees_with_click_by_click_counting(rows: list[Click], max_suspects: int) -> None:
     detection, anomalies = run(cut(rows, range(0, len(rows), 97)), max_suspects=max_suspects)
-    windows: dict[tuple[str, int], ReferenceWindow] = {}
-    crossings, newest = [], float("-inf")
+    reference = Reference(RULES, max_suspects, LATENESS)
+    crossed, closed = [], []
     for row in rows:
-        _, event, _, time = row
-        for rule in RULES:
-            if rule.events and event not in rule.events:
-                continue
-            for start in starts_with(time, rule):
-                if start + rule.window > newest - LATENESS:
-                    counted = windows.setdefault((rule.name, start), ReferenceWindow(rule, 0, max_suspects))
-                    crossings += [(rule.name, isotime(start), *crossing) for crossing in counted.add(row)]
-        newest = max(newest, time)
-    ongoing = [
-        (a.rule, a.window_start, a.user_id, a.count_low, a.count_high)
-        for a in anomalies
-        if a.status == "ongoing"
-    ]
-    assert sorted(ongoing) == sorted(crossings)
-    for detector in detection.rule_windows:
-        for window in detector.windows.values():
-            reference = windows[detector.rule.name, window.start]
-            cells = {cell: int(value) for cell, value in enumerate(window.sketch.cells) if value}
-            assert cells == {cell: value for cell, value in reference.cells.items() if value}
-            assert window.suspects.all().keys() == reference.suspects.keys()
-            for user, suspect in window.suspects.all().items():
-                expected = reference.suspects[user]
-                assert (suspect.promoted, suspect.exact) == (expected["promoted"], expected["exact"])
-                assert (suspect.first, suspect.last) == (min(expected["times"]), max(expected["times"]))
-                assert suspect.events == expected["events"]
+        crossing, closing = reference.add(row)
+        crossed += crossing
+        closed += closing
+    assert told(anomalies, "ongoing") == sorted(map(as_told, crossed))
+    assert told(anomalies, "closed") == sorted(map(as_told, closed))
+    for ruled in detection.rule_windows:
+        for start, pane in ruled.panes.items():
+            expected = reference.panes[ruled.rule.name, start]
+            cells = {cell: int(value) for cell, value in enumerate(pane.sketch.cells) if value}
+            assert cells == {cell: value for cell, value in expected.cells.items() if value}
+            assert pane.suspects.all().keys() == expected.suspects.keys()
+            for user, suspect in pane.suspects.all().items():
+                known = expected.suspects[user]
+                assert (suspect.promoted, suspect.exact) == (known["promoted"], known["exact"])
+                assert (suspect.first, suspect.last) == (min(known["times"]), max(known["times"]))
+                assert suspect.events == known["events"]
                 assert sum(suspect.event_mix.values()) == suspect.exact
-                assert suspect.distinct_products == len(expected["products"])
+                assert suspect.distinct_products == len(known["products"])
+
+
+def told(anomalies: Sequence[Anomaly], status: str) -> list[tuple[Any, ...]]:
+    """What is said of users, to be compared."""
+    return sorted(
+        (
+            *(a.rule, a.window_start, a.user_id, a.count_low, a.count_high),
+            *(a.first_seen, a.last_seen, a.distinct_products),
+        )
+        for a in anomalies
+        if a.status == status
+    )
+
+
+def as_told(one: Crossed) -> tuple[Any, ...]:
+    return (one.rule, isotime(one.start), *one[2:5], isotime(one.first), isotime(one.last), one.products)
 
 
 @given(streams(), st.sampled_from([1, 2, 10_000]))
@@ -188,7 +201,7 @@ BOT = (Rule(name="bot", window=60, threshold=50),)
 def test_a_suspect_with_too_many_products_to_count_is_counted_on() -> None:
     detection, _ = run([[at(1, product=f"p{number}") for number in range(400)]], BOT)
     detection.count(batch_of([at(2, product=f"q{number}") for number in range(100)]))
-    (window,) = detection.rule_windows[0].windows.values()
+    (window,) = detection.rule_windows[0].panes.values()
     detection.count(batch_of([at(3, product=f"r{number}") for number in range(100)]))
     suspect = window.suspects.all()["ann"]
     assert (suspect.count_high, suspect.distinct_products, suspect.last) == (600, 256, at(3)[3])
@@ -414,7 +427,7 @@ def test_an_added_rule_starts_with_a_whole_window_and_a_removed_one_ends_with_on
 def test_evidence_is_bounded(distinct: int) -> None:
     rows = [at(1, event=f"e{number}", product=f"p{number}") for number in range(distinct + 24)]
     _, anomalies = run([rows], BOT)
-    window = run([rows], BOT)[0].rule_windows[0].windows[1_431_936_300]
+    window = run([rows], BOT)[0].rule_windows[0].panes[1_431_936_300]
     suspect = window.suspects.all()["ann"]
     assert suspect.distinct_products == min(256, distinct)
     assert suspect.products is not None

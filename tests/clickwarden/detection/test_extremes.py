@@ -59,7 +59,7 @@ def test_a_hundred_thousand_suspects(detection: Detection) -> None:
             users = [*users, f"bot-{first}"]
             clicks.update(users)
             detection.count(batch(users, T + second))
-    (window,) = detection.rule_windows[0].windows.values()
+    (window,) = detection.rule_windows[0].panes.values()
     assert window.full
     assert MAX_SUSPECTS <= len(window.suspects) < 1.1 * MAX_SUSPECTS
     assert len(compress(dump(detection))) < 4 * MIB

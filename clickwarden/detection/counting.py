@@ -1,0 +1,312 @@
+"""How the clicks of a batch are counted in the panes of a rule.
+
+What panes hold and what is reported is a function of the clicks in their
+order, not of how they were cut into batches: a batch leaves the cells, the
+suspects and their evidence as click-by-click counting would
+(:meth:`Part.count_one`, the reference). Clicks are grouped by user and counted
+at once wherever their order cannot matter.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clickwarden.detection.batch import Batch, Selection
+from clickwarden.detection.panes import Pane
+from clickwarden.detection.sketch import SHARING
+from clickwarden.detection.suspect import Suspect
+from clickwarden.detection.told import Told
+from clickwarden.detection.windows import Share, together
+
+#: Below so many clicks, one by one is faster than grouping.
+FEW = 128
+
+
+class Crossing(NamedTuple):
+    """The moment a user went over the threshold in a window.
+
+    ``suspect`` is what was known at that click; ``click`` its position in the batch.
+    """
+
+    click: int
+    start: int
+    user_id: str
+    suspect: Suspect
+
+
+class Neighbour(NamedTuple):
+    """Another pane of some of a part's windows; ``windows`` says which of them, by their places."""
+
+    pane: Pane
+    windows: slice
+
+
+class Part:
+    """The clicks of a batch that fall into one pane, and what it takes to count them.
+
+    Args:
+        batch: that holds them.
+        clicks: intp[n], their positions in it, ascending.
+        pane: that they fall into.
+        windows: starts of those that they count in, ascending.
+        neighbours: the other panes of these windows that hold clicks.
+        told: who has gone over the threshold.
+
+    Attributes:
+        users: intp[u], whose clicks they are, by number and ascending.
+        comings: int64[u], how many clicks each of them has here.
+        known: bool[u], who is a suspect.
+        highs: int64[u], clicks of each in the pane, at most, before these.
+        elsewhere: int64[windows, u], the same for the rest of each window.
+        singly: bool[u], whose clicks are counted one by one, in their order.
+        moving: bool[users of the batch], for whom ``elsewhere`` changes with other parts.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        clicks: NDArray[np.intp],
+        pane: Pane,
+        windows: Sequence[int],
+        neighbours: Sequence[Neighbour],
+        told: Told,
+    ) -> None:
+        self.batch = batch
+        self.pane = pane
+        self.windows = windows
+        self.neighbours = neighbours
+        self.told = told
+        self.selected = Selection(batch, clicks)
+        self.users, self.comings = self.selected.by_user()
+        self._rows = pane.suspects.rows_of(batch)
+        self.rows = self._rows[self.users]
+        self.known = self.rows >= 0
+        self.cells = batch.cells(pane.seed, pane.sketch.width)[:, self.users]
+        self.highs = pane.sketch.estimate(self.cells)
+        self.highs[self.known] = pane.suspects.highs(self.rows[self.known])
+        self.elsewhere = np.zeros((len(windows), len(self.users)), np.int64)
+        for neighbour in neighbours:
+            self.elsewhere[neighbour.windows] += neighbour.pane.highs(batch, self.users)
+        self._bits = [1 << (pane.start - start) // pane.rule.step for start in windows]
+        self.moving = np.zeros(len(batch.users), np.bool_)
+        self.singly = self._order_matters()
+        self._width = 0
+        self._cells: dict[int, list[int]] = {}
+        self._elsewhere: dict[int, list[int]] = {}
+
+    def _order_matters(self) -> NDArray[np.bool_]:
+        """Those whom the order of the clicks within this part decides upon."""
+        unknown = ~self.known
+        if len(self.selected) < FEW:
+            return np.ones(len(self.users), np.bool_)
+        if self.comings[unknown].sum() > self.pane.sketch.room:
+            # It is one click that doubles the width, and the next uses it.
+            return unknown
+        shared = self.batch.shared(self.pane.seed, self.pane.sketch.width)[:, self.users]
+        entangled = np.zeros(len(self.users), np.bool_)
+        entangled[unknown] = SHARING.entangled(
+            self.pane.sketch, self.cells[:, unknown], shared[:, unknown], self.highs[unknown]
+        )
+        return entangled
+
+    @property
+    def most(self) -> NDArray[np.int64]:
+        """int64[u], the clicks of each user in the rest of that window where they are most."""
+        most: NDArray[np.int64] = self.elsewhere.max(axis=0)
+        return most
+
+    def exposed(self, other: "Part") -> NDArray[np.bool_]:
+        """bool[u], of whom more may be known in another pane, only because others click there."""
+        pane = other.pane
+        cells = self.batch.cells(pane.seed, pane.sketch.width)[:, self.users]
+        values = pane.sketch.cells[cells]
+        raised = SHARING.marked(other.cells[:, ~other.known], cells, len(pane.sketch.cells))
+        fixed = ((values == values.min(axis=0)) & ~raised).any(axis=0)
+        fixed |= pane.suspects.rows_of(self.batch)[self.users] >= 0
+        fixed |= np.isin(self.users, other.users)
+        moved: NDArray[np.bool_] = ~fixed
+        return moved
+
+    def open_to(self, comings: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """bool[u], who may become a suspect or be told of, with so many clicks in other parts."""
+        counts = self.highs + self.comings + comings
+        may: NDArray[np.bool_] = (counts + self.most >= self.pane.level) & ~self.known
+        may[self._crossing(counts, self.known)] = True
+        return may
+
+    def _crossing(self, counts: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Places of those who go over the threshold with so many clicks here, where that is not noted."""
+        threshold = self.pane.rule.threshold
+        places = np.flatnonzero(among & (counts + self.most > threshold))
+        over = counts[places] + self.elsewhere[:, places] > threshold
+        told = self.pane.suspects.told(self.rows[places]) & np.array(self._bits, np.uint16)[:, None]
+        return places[(over & (told == 0)).any(axis=0)]
+
+    def beside(self, other: "Part") -> bool:
+        """Whether there is a window that the clicks of both fall into."""
+        return abs(self.pane.start - other.pane.start) < self.pane.rule.window
+
+    def tie(self, moving: NDArray[np.bool_]) -> None:
+        """Count one by one the moving users, and who shares a cell with one of them."""
+        self.moving = moving
+        pane = self.pane
+        cells = self.batch.cells(pane.seed, pane.sketch.width)[:, moving]
+        shares = SHARING.marked(cells, self.cells, len(pane.sketch.cells)).any(axis=0)
+        self.singly |= moving[self.users] | (shares & ~self.known)
+
+    def count_at_once(self) -> list[Crossing]:
+        """Count the clicks whose order does not matter; which do is known better afterwards."""
+        crossings = self._count_known(self.known & ~self.singly)
+        rest = ~self.known & ~self.singly
+        level, most = self.pane.level, self.most
+        after = self.highs + self.comings
+        promoted = rest & (after + most >= level)
+        comers = int((promoted | (self.singly & ~self.known)).sum())
+        if self.pane.suspects.compete(comers, self.pane.max_suspects):
+            # The last places go to whom the order of the clicks brings up first.
+            self.singly |= ~self.known
+            return crossings
+
+        # A promoted user's clicks enter the sketch up to the one that promotes it.
+        after[promoted] = np.maximum(self.highs + 1, level - most)[promoted]
+        self.pane.sketch.raise_to(self.cells[:, rest], self.highs[rest], after[rest])
+        evidence = self.batch.evidence
+        for place in np.flatnonzero(promoted).tolist():
+            user, high = int(self.users[place]), int(after[place]) - 1
+            user_id = self.batch.users[user]
+            self.pane.suspects.promote(user_id, high + 1)
+            # The last click that the sketch took is the first that is counted exactly.
+            clicks = self._clicks_of(user)[high - int(self.highs[place]) :]
+            crossings += self._cross(user, high, self.elsewhere[:, place].tolist(), clicks)
+            self.pane.suspects.add(user_id, evidence, clicks)
+        return crossings
+
+    def _count_known(self, counted: NDArray[np.bool_]) -> list[Crossing]:
+        """Count clicks of suspects."""
+        if not counted.any():
+            return []
+        crossings: list[Crossing] = []
+        for place in self._crossing(self.highs + self.comings, counted).tolist():
+            user, elsewhere = int(self.users[place]), self.elsewhere[:, place].tolist()
+            crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of(user))
+        clicks = self.selected if counted.all() else self.selected.of_users(self.users[counted])
+        self.pane.suspects.add_all(clicks, self._rows[clicks.user])
+        return crossings
+
+    def _clicks_of(self, user: int) -> list[int]:
+        clicks: list[int] = self.selected.positions[self.selected.user == user].tolist()
+        return clicks
+
+    def count_one(self, position: int) -> list[Crossing]:
+        """Count one click, wherever in the batch it is, after all that matter to it and are before it."""
+        user = int(self.batch.user[position])
+        user_id, suspects = self.batch.users[user], self.pane.suspects
+        elsewhere = self._elsewhere_of(user)
+        high = suspects.high(user_id)
+        if high is None:
+            high = self.pane.sketch.add(self._cells_of(user)) - 1
+            if high + 1 + max(elsewhere) < self.pane.level:
+                return []
+            suspects.promote(user_id, high + 1)
+        over = high + 1 + max(elsewhere) > self.pane.rule.threshold
+        crossings = self._cross(user, high, elsewhere, [position]) if over else []
+        suspects.add(user_id, self.batch.evidence, [position])
+        return crossings
+
+    def _cells_of(self, user: int) -> list[int]:
+        if self._width != self.pane.sketch.width:
+            self._width = self.pane.sketch.width
+            users = self.users[self.singly]
+            cells = self.batch.cells(self.pane.seed, self._width)[:, users].T.tolist()
+            self._cells = dict(zip(users.tolist(), cells, strict=True))
+        return self._cells[user]
+
+    def _elsewhere_of(self, user: int) -> list[int]:
+        """At most so many clicks of a user in the rest of each window, now."""
+        if self.moving[user]:
+            elsewhere = [0] * len(self.windows)
+            for neighbour in self.neighbours:
+                high = neighbour.pane.high(self.batch, user)
+                for window in range(*neighbour.windows.indices(len(elsewhere))):
+                    elsewhere[window] += high
+            return elsewhere
+        if not self._elsewhere:
+            columns = self.elsewhere[:, self.singly].T.tolist()
+            self._elsewhere = dict(zip(self.users[self.singly].tolist(), columns, strict=True))
+        return self._elsewhere[user]
+
+    def _cross(self, user: int, high: int, elsewhere: list[int], clicks: list[int]) -> list[Crossing]:
+        """The windows in which a suspect crosses with these clicks, which come on top of ``high``."""
+        user_id, suspects = self.batch.users[user], self.pane.suspects
+        lacking = self.pane.rule.threshold + 1 - high
+        crossed = sum(
+            bit for bit, other in zip(self._bits, elsewhere, strict=True) if lacking - other <= len(clicks)
+        )
+        new = suspects.note_told(user_id, crossed)
+        if not new:
+            return []
+        crossings = []
+        for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
+            if bit & new and (start, user_id) not in self.told:
+                self.told.add(start, user_id)
+                needed = max(1, lacking - other)
+                here = suspects.copy_of(user_id)
+                assert here is not None
+                here.add(self.batch.evidence, clicks[:needed])
+                suspect = self._together(start, user, here)
+                crossings.append(Crossing(clicks[needed - 1], start, user_id, suspect))
+        return crossings
+
+    def _together(self, start: int, user: int, here: Suspect) -> Suspect:
+        """What is known of a user in a window, with what is known of it here."""
+        user_id, end = self.batch.users[user], start + self.pane.rule.window
+        shares = {self.pane.start: Share(here, 0)}
+        for pane, _ in self.neighbours:
+            if start <= pane.start < end:
+                shares[pane.start] = Share(pane.suspects.copy_of(user_id), pane.high(self.batch, user))
+        return together(share for _, share in sorted(shares.items()))
+
+
+def count(parts: Sequence[Part]) -> list[Crossing]:
+    """Count clicks in the panes of one rule; returns who crossed, in the order of the clicks."""
+    crossings: list[Crossing] = []
+    _untie(parts)
+    for part in parts:
+        part.pane.clicks += len(part.selected)
+        crossings += part.count_at_once()
+    turns = [
+        (position, number)
+        for number, part in enumerate(parts)
+        for position in part.selected.of_users(part.users[part.singly]).positions.tolist()
+    ]
+    for position, number in sorted(turns):
+        crossings += parts[number].count_one(position)
+    return sorted(crossings, key=lambda crossing: (crossing.click, crossing.start))
+
+
+def _untie(parts: Sequence[Part]) -> None:
+    """Find those whom the order of the clicks between the parts decides upon: they are counted one by one.
+
+    What is known of a user in the rest of a window changes with the user's
+    own clicks there, if they are enough to matter, and where others raise
+    all cells that hold its estimate. So whoever shares a cell with such a user
+    is counted one by one, too.
+    """
+    near = [(part, [other for other in parts if other is not part and part.beside(other)]) for part in parts]
+    if not any(others for _, others in near):
+        return
+    batch = parts[0].batch
+    moving, singly = np.zeros((2, len(batch.users)), np.bool_)
+    for part in parts:
+        singly[part.users[part.singly]] = True
+    for part, others in near:
+        comings = np.zeros(len(batch.users), np.int64)
+        for other in others:
+            moving[part.users[part.exposed(other)]] = True
+            comings[other.users] += other.comings
+        also = comings[part.users]
+        moving[part.users[(also > 0) & (singly[part.users] | part.open_to(also))]] = True
+    for part in parts:
+        part.tie(moving)
