@@ -7,13 +7,16 @@ suspects and their evidence as click-by-click counting would
 at once wherever their order cannot matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.batch import Batch, Selection
+from clickwarden.detection.measure import Distinct
+from clickwarden.detection.measured import measuring_of
 from clickwarden.detection.panes import Pane
 from clickwarden.detection.sketch import SHARING
 from clickwarden.detection.suspect import Suspect
@@ -55,6 +58,7 @@ class Part:
         told: who has gone over the threshold.
 
     Attributes:
+        size: how many clicks there are; those that count are fewer where values are counted, and come again.
         users: intp[u], whose clicks they are, by number and ascending.
         comings: int64[u], how many clicks each of them has here.
         known: bool[u], who is a suspect.
@@ -78,13 +82,17 @@ class Part:
         self.windows = windows
         self.neighbours = neighbours
         self.told = told
-        self.selected = Selection(batch, clicks)
+        self.size = len(clicks)
+        self._measuring = measuring_of(pane.rule, batch, pane.seed)
+        self.selected = Selection(batch, self._counting(clicks))
         self.users, self.comings = self.selected.by_user()
         self._rows = pane.suspects.rows_of(batch)
         self.rows = self._rows[self.users]
         self.known = self.rows >= 0
         self.cells = batch.cells(pane.seed, pane.sketch.width)[:, self.users]
         self.highs = pane.sketch.estimate(self.cells)
+        if pane.level == 1:
+            self.highs[:] = 0  # nobody is counted before becoming a suspect
         self.highs[self.known] = pane.suspects.highs(self.rows[self.known])
         self.elsewhere = np.zeros((len(windows), len(self.users)), np.int64)
         for neighbour in neighbours:
@@ -99,6 +107,10 @@ class Part:
     def _order_matters(self) -> NDArray[np.bool_]:
         """Those whom the order of the clicks within this part decides upon."""
         unknown = ~self.known
+        if self._scarce(self.size):
+            return np.ones(len(self.users), np.bool_)
+        if self.pane.level == 1:  # nobody's cells matter
+            return np.zeros(len(self.users), np.bool_)
         if len(self.selected) < FEW:
             return np.ones(len(self.users), np.bool_)
         if self.comings[unknown].sum() > self.pane.sketch.room:
@@ -110,6 +122,24 @@ class Part:
             self.pane.sketch, self.cells[:, unknown], shared[:, unknown], self.highs[unknown]
         )
         return entangled
+
+    def _counting(self, clicks: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those of the clicks that count, as far as that is known before the others are counted."""
+        suspects, rule = self.pane.suspects, self.pane.rule
+        if not isinstance(rule.measure, Distinct) or self._scarce(len(clicks)):
+            return clicks
+        user = self.batch.user[clicks]
+        known = suspects.rows_of(self.batch)[user] >= 0
+        counted = [clicks[~known]]
+        for number, positions in by_user(user[known], clicks[known]):
+            suspect = suspects.get(self.batch.users[number])
+            fresh = self._measuring.counted(suspect, positions.tolist(), suspects.room)
+            counted.append(np.array(fresh, np.intp))
+        return np.sort(np.concatenate(counted))
+
+    def _scarce(self, clicks: int) -> bool:
+        """Whether the order of the clicks decides which of their values are kept."""
+        return 0 < self.pane.suspects.room < clicks and isinstance(self.pane.rule.measure, Distinct)
 
     @property
     def most(self) -> NDArray[np.int64]:
@@ -171,16 +201,17 @@ class Part:
 
         # A promoted user's clicks enter the sketch up to the one that promotes it.
         after[promoted] = np.maximum(self.highs + 1, level - most)[promoted]
-        self.pane.sketch.raise_to(self.cells[:, rest], self.highs[rest], after[rest])
-        evidence = self.batch.evidence
+        if level > 1:
+            self.pane.sketch.raise_to(self.cells[:, rest], self.highs[rest], after[rest])
         for place in np.flatnonzero(promoted).tolist():
             user, high = int(self.users[place]), int(after[place]) - 1
             user_id = self.batch.users[user]
             self.pane.suspects.promote(user_id, high + 1)
             # The last click that the sketch took is the first that is counted exactly.
-            clicks = self._clicks_of(user)[high - int(self.highs[place]) :]
+            clicks = self._clicks_of[user][high - int(self.highs[place]) :]
+            clicks = self._measuring.counted(self.pane.suspects.get(user_id), clicks, self.pane.suspects.room)
             crossings += self._cross(user, high, self.elsewhere[:, place].tolist(), clicks)
-            self.pane.suspects.add(user_id, evidence, clicks)
+            self._add(user_id, clicks)
         return crossings
 
     def _count_known(self, counted: NDArray[np.bool_]) -> list[Crossing]:
@@ -190,14 +221,26 @@ class Part:
         crossings: list[Crossing] = []
         for place in self._crossing(self.highs + self.comings, counted).tolist():
             user, elsewhere = int(self.users[place]), self.elsewhere[:, place].tolist()
-            crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of(user))
+            crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of[user])
+        if self.pane.rule.measure is not None:
+            for user in self.users[counted].tolist():
+                self._add(self.batch.users[user], self._clicks_of[user])
+            return crossings
         clicks = self.selected if counted.all() else self.selected.of_users(self.users[counted])
         self.pane.suspects.add_all(clicks, self._rows[clicks.user])
         return crossings
 
-    def _clicks_of(self, user: int) -> list[int]:
-        clicks: list[int] = self.selected.positions[self.selected.user == user].tolist()
-        return clicks
+    def _add(self, user_id: str, clicks: list[int]) -> None:
+        """Add clicks that count to what is known of a suspect."""
+        suspects = self.pane.suspects
+        suspects.add(user_id, self.batch.evidence, clicks)
+        suspects.room -= self._measuring.note(suspects.get(user_id), clicks, suspects.room)
+
+    @cached_property
+    def _clicks_of(self) -> dict[int, list[int]]:
+        """Positions of each user's clicks, ascending."""
+        grouped = by_user(self.selected.user, self.selected.positions)
+        return {user: positions.tolist() for user, positions in grouped}
 
     def count_one(self, position: int) -> list[Crossing]:
         """Count one click, wherever in the batch it is, after all that matter to it and are before it."""
@@ -206,13 +249,16 @@ class Part:
         elsewhere = self._elsewhere_of(user)
         high = suspects.high(user_id)
         if high is None:
-            high = self.pane.sketch.add(self._cells_of(user)) - 1
-            if high + 1 + max(elsewhere) < self.pane.level:
+            level = self.pane.level
+            high = self.pane.sketch.add(self._cells_of(user)) - 1 if level > 1 else 0
+            if high + 1 + max(elsewhere) < level:
                 return []
             suspects.promote(user_id, high + 1)
+        elif not self._measuring.counted(suspects.get(user_id), [position], suspects.room):
+            return []
         over = high + 1 + max(elsewhere) > self.pane.rule.threshold
         crossings = self._cross(user, high, elsewhere, [position]) if over else []
-        suspects.add(user_id, self.batch.evidence, [position])
+        self._add(user_id, [position])
         return crossings
 
     def _cells_of(self, user: int) -> list[int]:
@@ -241,23 +287,44 @@ class Part:
         """The windows in which a suspect crosses with these clicks, which come on top of ``high``."""
         user_id, suspects = self.batch.users[user], self.pane.suspects
         lacking = self.pane.rule.threshold + 1 - high
-        crossed = sum(
+        near = sum(
             bit for bit, other in zip(self._bits, elsewhere, strict=True) if lacking - other <= len(clicks)
         )
-        new = suspects.note_told(user_id, crossed)
-        if not new:
+        untold = suspects.untold(user_id, near)
+        if not untold:
             return []
         crossings = []
         for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
-            if bit & new and (start, user_id) not in self.told:
+            if not bit & untold:
+                continue
+            if (start, user_id) not in self.told:
+                enough = self._enough(start, user, clicks, max(1, lacking - other))
+                if enough is None:
+                    continue
                 self.told.add(start, user_id)
-                needed = max(1, lacking - other)
                 here = suspects.copy_of(user_id)
                 assert here is not None
-                here.add(self.batch.evidence, clicks[:needed])
+                here.add(self.batch.evidence, clicks[:enough])
+                self._measuring.note(here, clicks[:enough], suspects.room)
                 suspect = self._together(start, user, here)
-                crossings.append(Crossing(clicks[needed - 1], start, user_id, suspect))
+                crossings.append(Crossing(clicks[enough - 1], start, user_id, suspect))
+            suspects.note_told(user_id, bit)
         return crossings
+
+    def _enough(self, start: int, user: int, clicks: list[int], needed: int) -> int | None:
+        """How many of the clicks take a suspect over the threshold of a window.
+
+        By their number alone, so many are ``needed``.
+        """
+        rule, user_id = self.pane.rule, self.batch.users[user]
+        if rule.measure is None or (isinstance(rule.measure, Distinct) and not rule.overlapping):
+            return needed
+        end = start + rule.window
+        panes = [pane for pane, _ in self.neighbours if start <= pane.start < end]
+        elsewhere = [pane.suspects.get(user_id) for pane in panes if user_id in pane.suspects]
+        unknown = sum(pane.high(self.batch, user) for pane in panes if user_id not in pane.suspects)
+        suspects = self.pane.suspects
+        return self._measuring.needed(suspects.get(user_id), elsewhere, unknown, clicks, suspects.room)
 
     def _together(self, start: int, user: int, here: Suspect) -> Suspect:
         """What is known of a user in a window, with what is known of it here."""
@@ -274,7 +341,7 @@ def count(parts: Sequence[Part]) -> list[Crossing]:
     crossings: list[Crossing] = []
     _untie(parts)
     for part in parts:
-        part.pane.clicks += len(part.selected)
+        part.pane.clicks += part.size
         crossings += part.count_at_once()
     turns = [
         (position, number)
@@ -310,3 +377,10 @@ def _untie(parts: Sequence[Part]) -> None:
         moving[part.users[(also > 0) & (singly[part.users] | part.open_to(also))]] = True
     for part in parts:
         part.tie(moving)
+
+
+def by_user(user: NDArray[np.intp], positions: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Each user, by number and ascending, and the user's positions in their order."""
+    order = np.argsort(user, kind="stable")
+    users, starts = np.unique(user[order], return_index=True)
+    yield from zip(users.tolist(), np.split(positions[order], starts[1:]), strict=False)

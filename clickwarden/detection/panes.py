@@ -4,8 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.batch import Batch
+from clickwarden.detection.measure import Distinct
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import Sketch
+from clickwarden.detection.suspect import Suspect
 from clickwarden.detection.suspects import Suspects
 
 
@@ -26,7 +28,11 @@ class Pane:
         self.max_suspects = max_suspects
         self.clicks = 0
         self.sketch = Sketch(rule.cells, ceiling=rule.threshold + 1)
-        self.suspects = Suspects(rule.overlap)
+        self.suspects = self.suspects_of({})
+
+    def suspects_of(self, known: dict[str, Suspect]) -> Suspects:
+        """Suspects of a pane of the rule, of whom these are known."""
+        return Suspects(self.rule.overlap, known, distinct=isinstance(self.rule.measure, Distinct))
 
     @property
     def full(self) -> bool:

@@ -17,7 +17,6 @@ from clickwarden.detection.rule_windows import RuleWindows
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import digest_of
 from clickwarden.detection.suspect import Suspect
-from clickwarden.detection.suspects import Suspects
 from clickwarden.detection.told import Told
 from clickwarden.detection.windows import WindowName
 from clickwarden.errors import SnapshotError
@@ -257,7 +256,7 @@ def _restore(
             pane = Pane(kept.start, saved.rule, parameters.seed, kept.max_suspects)
             pane.clicks = kept.clicks
             pane.sketch.restore(kept.cells, kept.cell_clicks)
-            pane.suspects = Suspects(saved.rule.overlap, kept.suspects)
+            pane.suspects = pane.suspects_of(kept.suspects)
             ruled.panes[pane.start] = pane
         if saved.closed == -math.inf:
             _take_over(ruled)

@@ -14,6 +14,9 @@ from clickwarden.detection.suspect import Suspect
 #: kept, or a flood of them would make the snapshot larger than a record can be.
 PROFILES_MAX = 1000
 
+#: Different values of a window that are kept, of all suspects, where a rule counts them.
+VALUES_ALL = 131_072
+
 #: Clicks of suspects that are gathered before they are folded into what is known of them.
 GATHERED_MAX = 8192
 
@@ -28,9 +31,17 @@ class Suspects:
     Args:
         overlap: panes of a window, which share out the full profiles.
         known: those that there are.
+        distinct: whether different values are counted, and kept.
+
+    Attributes:
+        room: places for further values.
     """
 
-    def __init__(self, overlap: int = 1, known: dict[str, Suspect] | None = None) -> None:
+    def __init__(
+        self, overlap: int = 1, known: dict[str, Suspect] | None = None, *, distinct: bool = False
+    ) -> None:
+        self._distinct = distinct
+        self.room = max(1, VALUES_ALL // overlap)
         self._profiles = max(1, PROFILES_MAX // overlap)
         self._suspects: dict[str, Suspect] = {}
         self._rows: dict[str, int] = {}
@@ -70,12 +81,13 @@ class Suspects:
         """In which windows of the pane it was noted that the suspects in these rows are told of, as bits."""
         return self._told[rows]
 
-    def note_told(self, user_id: str, windows: int) -> int:
-        """Note that a suspect is told of in windows of the pane; returns those not noted before."""
-        row = self._rows[user_id]
-        before = int(self._told[row])
-        self._told[row] = before | windows
-        return windows & ~before
+    def untold(self, user_id: str, windows: int) -> int:
+        """Those of some windows of the pane of which it is not noted that a suspect is told of."""
+        return windows & ~int(self._told[self._rows[user_id]])
+
+    def note_told(self, user_id: str, windows: int) -> None:
+        """Note that a suspect is told of in windows of the pane."""
+        self._told[self._rows[user_id]] |= windows
 
     def compete(self, comers: int, places: int) -> bool:
         """Whether there are fewer places, or full profiles, left than so many users may take."""
@@ -84,7 +96,8 @@ class Suspects:
     def promote(self, user_id: str, estimate: int) -> None:
         """Let a user in, before the click that brought it to this estimate is added."""
         products: set[int] | None = set() if len(self) < self._profiles else None
-        self._enter(user_id, Suspect(promoted=estimate, products=products))
+        values: set[int] | None = set() if self._distinct else None
+        self._enter(user_id, Suspect(promoted=estimate, products=products, values=values))
 
     def _enter(self, user_id: str, suspect: Suspect) -> None:
         row = len(self._by_row)
@@ -99,6 +112,15 @@ class Suspects:
         self._promoted[row] = suspect.promoted
         self._exact[row] = suspect.exact
         self._wants_products[row] = suspect.wants_products
+        self.room -= len(suspect.values or ())
+
+    def get(self, user_id: str) -> Suspect:
+        """A suspect, without its newest evidence.
+
+        Raises:
+            KeyError: the user is none.
+        """
+        return self._suspects[user_id]
 
     def rows_of(self, batch: Batch) -> NDArray[np.intp]:
         """The row of each distinct user of a batch, by number; -1 where that is no suspect."""

@@ -15,7 +15,6 @@ from clickwarden.detection.panes import Pane
 from clickwarden.detection.rule_windows import RuleWindows
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspect import Suspect
-from clickwarden.detection.suspects import Suspects
 from clickwarden.detection.windows import Window
 
 #: Panes of one rule that are in memory at once, of 256 KiB at most as a rule; a log in order needs those of
@@ -94,7 +93,7 @@ class StoredPanes(MutableMapping[int, Pane]):
         packed = self._unpack(self._store.read(size))
         pane = Pane(start, self._rule, self._seed, packed.max_suspects)
         pane.clicks = packed.clicks
-        pane.suspects = Suspects(self._rule.overlap, packed.suspects)
+        pane.suspects = pane.suspects_of(packed.suspects)
         pane.sketch.restore(zstd.decompress(packed.cells), packed.cell_clicks)
         return pane
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clickwarden.detection import rulesfile
+from clickwarden.detection import counting, measured, rulesfile, suspects
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Clicks
@@ -38,12 +38,17 @@ Click = tuple[str, str, str | None, str | None, float]
 @pytest.fixture(autouse=True, scope="module")
 def _small() -> Iterator[None]:
     """Have streams of some hundred clicks take every path."""
-    from clickwarden.detection import counting, suspects
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "FEW", 8)
         patch.setattr(suspects, "GATHERED_MAX", 60)
         yield
+
+
+@pytest.fixture(params=[suspects.VALUES_ALL, 40], ids=["room", "no room"])
+def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with places for 40 values in a window, and for some 20 of one user."""
+    monkeypatch.setattr(suspects, "VALUES_ALL", request.param)
+    monkeypatch.setattr(measured, "VALUES_MAX", request.param // 2)
 
 
 @st.composite
@@ -95,12 +100,13 @@ def cut(rows: Sequence[Click], cuts: Sequence[int]) -> list[Sequence[Click]]:
 
 
 examples = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
 @given(streams(), st.lists(st.integers(0, 10_000), max_size=6), st.sampled_from([2, 10_000]))
 @examples
+@pytest.mark.usefixtures("room")
 def test_batches_do_not_matter(rows: list[Click], cuts: list[int], max_suspects: int) -> None:
     whole, anomalies = run([rows], max_suspects=max_suspects)
     pieces, same = run(cut(rows, cuts), max_suspects=max_suspects)
