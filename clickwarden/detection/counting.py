@@ -91,8 +91,8 @@ class Part:
         self.known = self.rows >= 0
         self.cells = batch.cells(pane.seed, pane.sketch.width)[:, self.users]
         self.highs = pane.sketch.estimate(self.cells)
-        if pane.level == 1:
-            self.highs[:] = 0  # nobody is counted before becoming a suspect
+        if pane.certain:
+            self.highs[:] = 0
         self.highs[self.known] = pane.suspects.highs(self.rows[self.known])
         self.elsewhere = np.zeros((len(windows), len(self.users)), np.int64)
         for neighbour in neighbours:
@@ -109,7 +109,7 @@ class Part:
         unknown = ~self.known
         if self._scarce(self.size):
             return np.ones(len(self.users), np.bool_)
-        if self.pane.level == 1:  # nobody's cells matter
+        if self.pane.certain:
             return np.zeros(len(self.users), np.bool_)
         if len(self.selected) < FEW:
             return np.ones(len(self.users), np.bool_)
@@ -201,7 +201,7 @@ class Part:
 
         # A promoted user's clicks enter the sketch up to the one that promotes it.
         after[promoted] = np.maximum(self.highs + 1, level - most)[promoted]
-        if level > 1:
+        if not self.pane.certain:
             self.pane.sketch.raise_to(self.cells[:, rest], self.highs[rest], after[rest])
         for place in np.flatnonzero(promoted).tolist():
             user, high = int(self.users[place]), int(after[place]) - 1
@@ -249,9 +249,8 @@ class Part:
         elsewhere = self._elsewhere_of(user)
         high = suspects.high(user_id)
         if high is None:
-            level = self.pane.level
-            high = self.pane.sketch.add(self._cells_of(user)) - 1 if level > 1 else 0
-            if high + 1 + max(elsewhere) < level:
+            high = 0 if self.pane.certain else self.pane.sketch.add(self._cells_of(user)) - 1
+            if high + 1 + max(elsewhere) < self.pane.level:
                 return []
             suspects.promote(user_id, high + 1)
         elif not self._measuring.counted(suspects.get(user_id), [position], suspects.room):

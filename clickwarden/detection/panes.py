@@ -48,6 +48,11 @@ class Pane:
         """
         return self.rule.threshold + 1 if self.full else self.rule.level
 
+    @property
+    def certain(self) -> bool:
+        """Whether each user is known from the first click on, so that the sketch need not hold it."""
+        return self.level == 1 and self.rule.measure is not None
+
     def high(self, batch: Batch, user: int) -> int:
         """At most so many clicks of one user of a batch, by number."""
         high = self.suspects.high(batch.users[user])
