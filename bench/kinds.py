@@ -24,7 +24,7 @@ from clickwarden.settings import Settings
 SHIPPED = Path(__file__).parents[1] / "rules.toml"
 BEGIN = 1_760_000_400
 VIEWS = ("view",)
-#: Beside those shipped: windows that overlap, conditions, different values, of a field of its own too, a share.
+#: Beside those shipped: windows that overlap, conditions, different values, a share.
 MORE = (
     Rule(name="edge", window=60, threshold=50, slide=10),
     Rule(name="errors", window=60, threshold=30, where={"status": ">= 400", "path": "/product/*"}),

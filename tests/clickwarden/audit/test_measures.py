@@ -22,7 +22,7 @@ from clickwarden.settings import Settings
 from tests.site import ReadRecord
 
 T = 1_600_000_020
-SETTINGS = Settings(_env_file=None, lateness=5.0, seed=7)
+FEW, MANY = (Settings(_env_file=None, lateness=5.0, seed=7, max_suspects=places) for places in (1, 10_000))
 SHARE = "failed of login, failed"
 EVENTS = ["view", "login", "failed"]
 
@@ -95,10 +95,14 @@ def outcomes(detection: Detection) -> dict[bytes, bytes]:
 
 
 def counted(
-    rows: list[Click], changes: dict[int, tuple[Rule, ...]], cuts: set[int], deaths: set[int]
+    settings: Settings,
+    rows: list[Click],
+    changes: dict[int, tuple[Rule, ...]],
+    cuts: set[int],
+    deaths: set[int],
 ) -> tuple[list[Anomaly], list[Adoption]]:
     """What is told under rules that count from offsets on, by workers that die now and then."""
-    detection = Detection(0, changes[0], SETTINGS)
+    detection = Detection(0, changes[0], settings)
     told = adoptions_of(detection, [])
     anomalies: list[Anomaly] = []
     every = tuple(rule for wanted in changes.values() for rule in wanted)
@@ -108,7 +112,7 @@ def counted(
             told = adoptions_of(detection, told)
         if first in deaths:
             dumped = snapshot.compress(snapshot.dump(detection))
-            detection = snapshot.load(dumped, 0, SETTINGS, outcomes(detection))
+            detection = snapshot.load(dumped, 0, settings, outcomes(detection))
         detection.adopt(first)
         anomalies += detection.count(batch_of(rows[first:end], every)).anomalies
         detection.advance(end)
@@ -123,6 +127,7 @@ def counted(
     rules(),
     st.sets(st.integers(0, 300), max_size=30),
     st.sets(st.integers(0, 300), max_size=5),
+    st.sampled_from([FEW, MANY]),
 )
 def test_recount_and_detection_agree(
     seed: int,
@@ -131,11 +136,12 @@ def test_recount_and_detection_agree(
     first: tuple[Rule, ...],
     cuts: set[int],
     deaths: set[int],
+    counting: Settings,
 ) -> None:
     rows = stream(seed, size)
     changes = {0: first} | {at: wanted for at, wanted in changes.items() if at < size}
-    anomalies, told = counted(rows, changes, cuts, deaths)
-    truth = Recount(SETTINGS, (), adoptions={0: told})
+    anomalies, told = counted(counting, rows, changes, cuts, deaths)
+    truth = Recount(counting, (), adoptions={0: told})
     truth.add(0, [record(offset, row) for offset, row in enumerate(rows)])
     said = [ReadRecord(0, 0, 0, 1, a.alert_id.encode(), msgspec.json.encode(a), ()) for a in anomalies]
     verdict = judge(truth, said)
