@@ -86,6 +86,7 @@ performance: ## measure everything anew (an hour) and put it into docs/performan
 	$(BIN)/python -m bench latency
 	$(BIN)/python -m bench backlog
 	$(BIN)/python -m bench records
+	$(BIN)/python -m bench conditions
 	$(BIN)/python -m bench collect
 	$(BIN)/python -m bench docs
 

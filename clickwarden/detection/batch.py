@@ -1,7 +1,9 @@
 """A batch of clicks, grouped once for all rules."""
 
+from collections import defaultdict
 from collections.abc import Collection, Hashable, Sequence
 from functools import cached_property
+from itertools import count
 from types import NoneType
 from typing import NamedTuple, TypeVar, cast
 
@@ -249,16 +251,8 @@ class Selection:
         return users, clicks[users]
 
 
-class _Numbers(dict[T, int]):
-    """Numbers names in the order in which they are asked for."""
-
-    def __missing__(self, name: T) -> int:
-        number = self[name] = len(self)
-        return number
-
-
 def _numbered(names: Sequence[T]) -> tuple[dict[T, int], NDArray[np.intp]]:
-    numbers = _Numbers[T]()
+    numbers: defaultdict[T, int] = defaultdict(count().__next__)
     numbered = np.fromiter(map(numbers.__getitem__, names), np.intp, len(names))
     return dict(numbers), numbered
 
