@@ -1,14 +1,16 @@
 """What one user did in one window, exactly: clicks, different values of a field, or a share of clicks."""
 
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple, Self
+from typing import Self
 
 from clickwarden.audit.reading import Click
 from clickwarden.detection.measure import Distinct, Share
 from clickwarden.detection.rules import Rule
 
 
-class Figure(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Figure:
     """What an account comes to.
 
     Attributes:

@@ -25,6 +25,13 @@ T = 1_600_000_020
 FEW, MANY = (Settings(_env_file=None, lateness=5.0, seed=7, max_suspects=places) for places in (1, 10_000))
 SHARE = "failed of login, failed"
 EVENTS = ["view", "login", "failed"]
+MEASURES: list[dict[str, Any]] = [
+    {"count": "distinct product_id"},
+    {"count": "distinct page", "events": ("view", "login")},
+    {"share": SHARE, "at_least": 0.6},
+    {"share": SHARE, "at_least": 1.0},
+    {},
+]
 
 
 @st.composite
@@ -39,17 +46,7 @@ def rules(draw: st.DrawFn) -> tuple[Rule, ...]:
             threshold=draw(st.integers(2, 6)),
             promote=draw(st.sampled_from([0, 1, 2])),
             width=1024,
-            **draw(
-                st.sampled_from(
-                    [
-                        {"count": "distinct product_id"},
-                        {"count": "distinct page", "events": ("view", "login")},
-                        {"share": SHARE, "at_least": 0.6},
-                        {"share": SHARE, "at_least": 1.0},
-                        {},
-                    ]
-                )
-            ),
+            **draw(st.sampled_from(MEASURES)),
         )
         for name in names
     )

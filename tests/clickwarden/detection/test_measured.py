@@ -180,7 +180,8 @@ class Reference:
 @examples
 def test_agrees_with_click_by_click_counting(rows: list[Click], cuts: list[int]) -> None:
     _, anomalies = run(cut(rows, cuts))
-    references, crossings, newest = [Reference(rule) for rule in RULES], [], float("-inf")
+    references, newest = [Reference(rule) for rule in RULES], float("-inf")
+    crossings: list[Any] = []
     for row in rows:
         for reference in references:
             crossings += reference.add(row, newest - LATENESS)
