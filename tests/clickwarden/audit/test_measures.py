@@ -1,17 +1,20 @@
 """Rules of all kinds that change: detection and recount agree, over cuts, restarts and late clicks."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickwarden.audit.oracle import judge
+from clickwarden.audit.oracle import Judgement, judge
 from clickwarden.audit.recount import Recount
-from clickwarden.detection import snapshot
+from clickwarden.detection import counting, snapshot
 from clickwarden.detection.adoption import Adoption, adoptions_of
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
@@ -133,14 +136,57 @@ def test_recount_and_detection_agree(
     first: tuple[Rule, ...],
     cuts: set[int],
     deaths: set[int],
-    counting: Settings,
+    configured: Settings,
 ) -> None:
     rows = stream(seed, size)
     changes = {0: first} | {at: wanted for at, wanted in changes.items() if at < size}
-    anomalies, told = counted(counting, rows, changes, cuts, deaths)
-    truth = Recount(counting, (), adoptions={0: told})
-    truth.add(0, [record(offset, row) for offset, row in enumerate(rows)])
-    said = [ReadRecord(0, 0, 0, 1, a.alert_id.encode(), msgspec.json.encode(a), ()) for a in anomalies]
-    verdict = judge(truth, said)
+    anomalies, told = counted(configured, rows, changes, cuts, deaths)
+    verdict = judged(configured, rows, anomalies, told)
     assert verdict.ok, verdict.examples
     assert verdict.accounted
+
+
+def judged(
+    settings: Settings, rows: list[Click], anomalies: list[Anomaly], told: list[Adoption]
+) -> Judgement:
+    truth = Recount(settings, (), adoptions={0: told})
+    truth.add(0, [record(offset, row) for offset, row in enumerate(rows)])
+    said = [ReadRecord(0, 0, 0, 1, a.alert_id.encode(), msgspec.json.encode(a), ()) for a in anomalies]
+    return judge(truth, said)
+
+
+#: How the detection may be broken: what in place of which method of a rule's measuring.
+BROKEN: dict[str, tuple[str, Callable[..., Any]]] = {
+    "every click is counted": ("counted", lambda _, suspect, clicks, room: clicks),
+    "nothing is noted": ("note", lambda _, suspect, clicks, room: 0),
+    "no share is asked for": ("over", lambda right, suspect: suspect.count_high > right.threshold),
+    "one more than the threshold is not too many": (
+        "over",
+        lambda right, suspect: suspect.count_high > right.threshold + 1,
+    ),
+}
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_the_oracle_sees_a_detection_that_measures_wrongly(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, method = BROKEN[way]
+    right = counting.measuring_of
+
+    def broken(rule: Rule, batch: Batch, seed: int) -> Any:
+        measuring = right(rule, batch, seed)
+        if rule.measure is not None:
+            setattr(measuring, name, partial(method, measuring))
+        return measuring
+
+    rules = tuple(
+        Rule(name=f"{number}", window=60, slide=20, threshold=6, **measure)
+        for number, measure in enumerate(MEASURES)
+    )
+    rows = stream(1, 300)
+
+    def verdict() -> Judgement:
+        return judged(MANY, rows, *counted(MANY, rows, {0: rules}, set(range(0, 300, 17)), {100}))
+
+    assert verdict().ok
+    monkeypatch.setattr(counting, "measuring_of", broken)
+    assert not verdict().ok

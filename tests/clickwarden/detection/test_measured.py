@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Clicks
 from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule, fields_of
+from clickwarden.detection.whole import WholeDetection
 from clickwarden.settings import Settings
 from clickwarden.times import isotime
 from tests.clickwarden.detection.reference import state
@@ -192,6 +194,18 @@ def test_agrees_with_click_by_click_counting(rows: list[Click], cuts: list[int])
         if a.status == "ongoing"
     ]
     assert sorted(ongoing) == sorted(crossings)
+
+
+@given(streams(), st.lists(st.integers(0, 10_000), max_size=6))
+@examples
+def test_of_a_file_the_same_is_found(rows: list[Click], cuts: list[int]) -> None:
+    whole = WholeDetection(RULES, configured(), BytesIO())
+    for batch in cut(rows, cuts):
+        whole.count(batch_of(batch))
+    closed = {(a.rule, a.window_start, a.user_id) for _, found in whole.close() for a in found}
+    references = [Reference(rule) for rule in RULES]
+    crossings = {each[:3] for row in rows for reference in references for each in reference.add(row, -np.inf)}
+    assert closed == crossings
 
 
 def test_the_rules_of_the_examples_do_what_their_tests_expect() -> None:
