@@ -7,6 +7,7 @@ suspects and their evidence as click-by-click counting would
 at once wherever their order cannot matter.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -97,7 +98,8 @@ class Part:
         self.elsewhere = np.zeros((len(windows), len(self.users)), np.int64)
         for neighbour in neighbours:
             self.elsewhere[neighbour.windows] += neighbour.pane.highs(batch, self.users)
-        self._bits = [1 << (pane.start - start) // pane.rule.step for start in windows]
+        numbers = (pane.start - np.array(windows)) // pane.rule.step
+        self._bits = (1 << numbers).astype(np.uint16)
         self.moving = np.zeros(len(batch.users), np.bool_)
         self.singly = self._order_matters()
         self._width = 0
@@ -159,20 +161,41 @@ class Part:
         moved: NDArray[np.bool_] = ~fixed
         return moved
 
-    def open_to(self, comings: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """bool[u], who may become a suspect or be told of, with so many clicks in other parts."""
-        counts = self.highs + self.comings + comings
-        may: NDArray[np.bool_] = (counts + self.most >= self.pane.level) & ~self.known
-        may[self._crossing(counts, self.known)] = True
-        return may
+    def torn(self, others: Sequence["Part"]) -> NDArray[np.bool_]:
+        """bool[u], of whom it depends on their own clicks in other parts what becomes of them here."""
+        comings = np.zeros_like(self.elsewhere)
+        for other in others:
+            of_batch = np.zeros(len(self.batch.users), np.int64)
+            of_batch[other.users] = other.comings
+            comings[self._holding(other.pane)] += of_batch[self.users]
+        reach = self.highs + self.comings + self.elsewhere + comings
+        may = (reach.max(axis=0) >= self.pane.level) & ~self.known
+        if len(self.pane.suspects) + len(self.users) <= self.pane.max_suspects:
+            # Who is promoted by the first click here is so whatever comes.
+            may &= self.highs + 1 + self.most < self.pane.level
+        may |= self.singly
+        may[self._crossing((reach > self.pane.rule.threshold) & (comings > 0))] = True
+        torn: NDArray[np.bool_] = may & comings.any(axis=0)
+        return torn
 
-    def _crossing(self, counts: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """Places of those who go over the threshold with so many clicks here, where that is not noted."""
-        threshold = self.pane.rule.threshold
-        places = np.flatnonzero(among & (counts + self.most > threshold))
-        over = counts[places] + self.elsewhere[:, places] > threshold
-        told = self.pane.suspects.told(self.rows[places]) & np.array(self._bits, np.uint16)[:, None]
-        return places[(over & (told == 0)).any(axis=0)]
+    def _holding(self, pane: Pane) -> slice:
+        """Places of the windows that hold another pane."""
+        first = bisect_right(self.windows, pane.start - pane.rule.window)
+        return slice(first, bisect_right(self.windows, pane.start))
+
+    def _crossing(self, over: NDArray[np.bool_]) -> list[int]:
+        """Places of those not told of in a window that they are ``over`` in, of shape (windows, u)."""
+        places = np.flatnonzero(over.any(axis=0))
+        noted = np.where(self.known[places], self.pane.suspects.told(self.rows[places]), 0)
+        over = over[:, places] & (noted & self._bits[:, None] == 0)
+        return [
+            int(place)
+            for place, windows in zip(places[over.any(axis=0)], over[:, over.any(axis=0)].T, strict=True)
+            if any(
+                (self.windows[window], self.batch.users[self.users[place]]) not in self.told
+                for window in np.flatnonzero(windows)
+            )
+        ]
 
     def beside(self, other: "Part") -> bool:
         """Whether there is a window that the clicks of both fall into."""
@@ -219,7 +242,8 @@ class Part:
         if not counted.any():
             return []
         crossings: list[Crossing] = []
-        for place in self._crossing(self.highs + self.comings, counted).tolist():
+        over = (self.highs + self.comings + self.elsewhere > self.pane.rule.threshold) & counted
+        for place in self._crossing(over):
             user, elsewhere = int(self.users[place]), self.elsewhere[:, place].tolist()
             crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of[user])
         if self.pane.rule.measure is not None:
@@ -286,18 +310,13 @@ class Part:
         """The windows in which a suspect crosses with these clicks, which come on top of ``high``."""
         user_id, suspects = self.batch.users[user], self.pane.suspects
         lacking = self.pane.rule.threshold + 1 - high
-        near = sum(
-            bit for bit, other in zip(self._bits, elsewhere, strict=True) if lacking - other <= len(clicks)
-        )
-        untold = suspects.untold(user_id, near)
-        if not untold:
-            return []
         crossings = []
-        for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
-            if not bit & untold:
+        for start, bit, other in zip(self.windows, self._bits.tolist(), elsewhere, strict=True):
+            needed = max(1, lacking - other)
+            if needed > len(clicks) or suspects.is_told(user_id, bit):
                 continue
             if (start, user_id) not in self.told:
-                enough = self._enough(start, user, clicks, max(1, lacking - other))
+                enough = self._enough(start, user, clicks, needed)
                 if enough is None:
                     continue
                 self.told.add(start, user_id)
@@ -363,17 +382,11 @@ def _untie(parts: Sequence[Part]) -> None:
     near = [(part, [other for other in parts if other is not part and part.beside(other)]) for part in parts]
     if not any(others for _, others in near):
         return
-    batch = parts[0].batch
-    moving, singly = np.zeros((2, len(batch.users)), np.bool_)
-    for part in parts:
-        singly[part.users[part.singly]] = True
+    moving = np.zeros(len(parts[0].batch.users), np.bool_)
     for part, others in near:
-        comings = np.zeros(len(batch.users), np.int64)
         for other in others:
             moving[part.users[part.exposed(other)]] = True
-            comings[other.users] += other.comings
-        also = comings[part.users]
-        moving[part.users[(also > 0) & (singly[part.users] | part.open_to(also))]] = True
+        moving[part.users[part.torn(others)]] = True
     for part in parts:
         part.tie(moving)
 

@@ -81,13 +81,13 @@ class Suspects:
         """In which windows of the pane it was noted that the suspects in these rows are told of, as bits."""
         return self._told[rows]
 
-    def untold(self, user_id: str, windows: int) -> int:
-        """Those of some windows of the pane of which it is not noted that a suspect is told of."""
-        return windows & ~int(self._told[self._rows[user_id]])
+    def is_told(self, user_id: str, window: int) -> bool:
+        """Whether it was noted that a suspect is told of in a window of the pane, a bit."""
+        return bool(self._told[self._rows[user_id]] & window)
 
-    def note_told(self, user_id: str, windows: int) -> None:
-        """Note that a suspect is told of in windows of the pane."""
-        self._told[self._rows[user_id]] |= windows
+    def note_told(self, user_id: str, window: int) -> None:
+        """Note that a suspect is told of in a window of the pane, a bit."""
+        self._told[self._rows[user_id]] |= window
 
     def compete(self, comers: int, places: int) -> bool:
         """Whether there are fewer places, or full profiles, left than so many users may take."""
