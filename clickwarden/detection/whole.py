@@ -131,8 +131,10 @@ class WholeDetection:
         never = np.full(len(batch), -np.inf)
         for ruled, panes in self._ruled:
             for stretch in ruled.place(batch, never).stretches:
-                for fall in stretch.falls:
-                    for crossing in ruled.count(batch, [fall], self._parameters):
+                # From which click on values are known depends on the order of the clicks of all panes.
+                apart = [[fall] for fall in stretch.falls]
+                for falls in [stretch.falls] if ruled.rule.measure else apart:
+                    for crossing in ruled.count(batch, falls, self._parameters):
                         ruled.told.join(crossing.start, crossing.user_id, crossing.start)
                     panes.put_away()
 
