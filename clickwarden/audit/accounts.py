@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Self
 
 from clickwarden.audit.reading import Click
-from clickwarden.detection.measure import Distinct, Share
+from clickwarden.detection.measure import Distinct, Portion
 from clickwarden.detection.rules import Rule
 
 
@@ -126,4 +126,4 @@ def account_of(rule: Rule) -> Account:
     measure = rule.measure
     if isinstance(measure, Distinct):
         return _Values(rule, measure.field)
-    return _Shares(rule, frozenset(measure.part)) if isinstance(measure, Share) else Account(rule)
+    return _Shares(rule, frozenset(measure.part)) if isinstance(measure, Portion) else Account(rule)

@@ -10,6 +10,7 @@ at once wherever their order cannot matter.
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +58,7 @@ class Part:
         windows: starts of those that they count in, ascending.
         neighbours: the other panes of these windows that hold clicks.
         told: who has gone over the threshold.
+        numbers: of the users of the batch in the roster.
 
     Attributes:
         size: how many clicks there are; those that count are fewer where values are counted, and come again.
@@ -77,6 +79,7 @@ class Part:
         windows: Sequence[int],
         neighbours: Sequence[Neighbour],
         told: Told,
+        numbers: NDArray[np.intp],
     ) -> None:
         self.batch = batch
         self.pane = pane
@@ -85,26 +88,35 @@ class Part:
         self.told = told
         self.size = len(clicks)
         self._measuring = measuring_of(pane.rule, batch, pane.seed)
+        self._numbers = numbers
         self.selected = Selection(batch, self._counting(clicks))
         self.users, self.comings = self.selected.by_user()
-        self._rows = pane.suspects.rows_of(batch)
-        self.rows = self._rows[self.users]
+        self._cells_by_width: dict[int, NDArray[np.intp]] = {}
+        self.rows, self.cells = self._rows_in(pane), self._cells_in(pane)
         self.known = self.rows >= 0
-        self.cells = batch.cells(pane.seed, pane.sketch.width)[:, self.users]
-        self.highs = pane.sketch.estimate(self.cells)
+        self.highs = pane.highs(self.cells, self.rows)
         if pane.certain:
-            self.highs[:] = 0
-        self.highs[self.known] = pane.suspects.highs(self.rows[self.known])
+            self.highs[~self.known] = 0
         self.elsewhere = np.zeros((len(windows), len(self.users)), np.int64)
-        for neighbour in neighbours:
-            self.elsewhere[neighbour.windows] += neighbour.pane.highs(batch, self.users)
-        numbers = (pane.start - np.array(windows)) // pane.rule.step
-        self._bits = (1 << numbers).astype(np.uint16)
+        for other, places in neighbours:
+            self.elsewhere[places] += other.highs(self._cells_in(other), self._rows_in(other))
+        self._bits = [1 << (pane.start - start) // pane.rule.step for start in windows]
         self.moving = np.zeros(len(batch.users), np.bool_)
         self.singly = self._order_matters()
         self._width = 0
         self._cells: dict[int, list[int]] = {}
         self._elsewhere: dict[int, list[int]] = {}
+
+    def _rows_in(self, pane: Pane) -> NDArray[np.intp]:
+        """intp[u], the users' rows among the suspects of a pane."""
+        return pane.suspects.rows_of(self._numbers[self.users])
+
+    def _cells_in(self, pane: Pane) -> NDArray[np.intp]:
+        """The users' cells in the sketch of a pane, shape (DEPTH, u)."""
+        width = pane.sketch.width
+        if width not in self._cells_by_width:
+            self._cells_by_width[width] = self.batch.cells(pane.seed, width)[:, self.users]
+        return self._cells_by_width[width]
 
     def _order_matters(self) -> NDArray[np.bool_]:
         """Those whom the order of the clicks within this part decides upon."""
@@ -131,10 +143,10 @@ class Part:
         if not isinstance(rule.measure, Distinct) or self._scarce(len(clicks)):
             return clicks
         user = self.batch.user[clicks]
-        known = suspects.rows_of(self.batch)[user] >= 0
+        known = suspects.rows_of(self._numbers[user]) >= 0
         counted = [clicks[~known]]
         for number, positions in by_user(user[known], clicks[known]):
-            suspect = suspects.get(self.batch.users[number])
+            suspect = self._suspect(self.batch.users[number])
             fresh = self._measuring.counted(suspect, positions.tolist(), suspects.room)
             counted.append(np.array(fresh, np.intp))
         return np.sort(np.concatenate(counted))
@@ -152,11 +164,11 @@ class Part:
     def exposed(self, other: "Part") -> NDArray[np.bool_]:
         """bool[u], of whom more may be known in another pane, only because others click there."""
         pane = other.pane
-        cells = self.batch.cells(pane.seed, pane.sketch.width)[:, self.users]
+        cells = self._cells_in(pane)
         values = pane.sketch.cells[cells]
         raised = SHARING.marked(other.cells[:, ~other.known], cells, len(pane.sketch.cells))
         fixed = ((values == values.min(axis=0)) & ~raised).any(axis=0)
-        fixed |= pane.suspects.rows_of(self.batch)[self.users] >= 0
+        fixed |= self._rows_in(pane) >= 0
         fixed |= np.isin(self.users, other.users)
         moved: NDArray[np.bool_] = ~fixed
         return moved
@@ -187,7 +199,7 @@ class Part:
         """Places of those not told of in a window that they are ``over`` in, of shape (windows, u)."""
         places = np.flatnonzero(over.any(axis=0))
         noted = np.where(self.known[places], self.pane.suspects.told(self.rows[places]), 0)
-        over = over[:, places] & (noted & self._bits[:, None] == 0)
+        over = over[:, places] & (noted & np.array(self._bits)[:, None] == 0)
         return [
             int(place)
             for place, windows in zip(places[over.any(axis=0)], over[:, over.any(axis=0)].T, strict=True)
@@ -232,7 +244,7 @@ class Part:
             self.pane.suspects.promote(user_id, high + 1)
             # The last click that the sketch took is the first that is counted exactly.
             clicks = self._clicks_of[user][high - int(self.highs[place]) :]
-            clicks = self._measuring.counted(self.pane.suspects.get(user_id), clicks, self.pane.suspects.room)
+            clicks = self._measuring.counted(self._suspect(user_id), clicks, self.pane.suspects.room)
             crossings += self._cross(user, high, self.elsewhere[:, place].tolist(), clicks)
             self._add(user_id, clicks)
         return crossings
@@ -251,14 +263,19 @@ class Part:
                 self._add(self.batch.users[user], self._clicks_of[user])
             return crossings
         clicks = self.selected if counted.all() else self.selected.of_users(self.users[counted])
-        self.pane.suspects.add_all(clicks, self._rows[clicks.user])
+        self.pane.suspects.add_all(clicks, self.pane.suspects.rows_of(self._numbers[clicks.user]))
         return crossings
 
     def _add(self, user_id: str, clicks: list[int]) -> None:
         """Add clicks that count to what is known of a suspect."""
         suspects = self.pane.suspects
         suspects.add(user_id, self.batch.evidence, clicks)
-        suspects.room -= self._measuring.note(suspects.get(user_id), clicks, suspects.room)
+        suspects.room -= self._measuring.note(self._suspect(user_id), clicks, suspects.room)
+
+    def _suspect(self, user_id: str) -> Suspect:
+        suspect = self.pane.suspects.get(user_id)
+        assert suspect is not None
+        return suspect
 
     @cached_property
     def _clicks_of(self) -> dict[int, list[int]]:
@@ -277,7 +294,7 @@ class Part:
             if high + 1 + max(elsewhere) < self.pane.level:
                 return []
             suspects.promote(user_id, high + 1)
-        elif not self._measuring.counted(suspects.get(user_id), [position], suspects.room):
+        elif not self._measuring.counted(self._suspect(user_id), [position], suspects.room):
             return []
         over = high + 1 + max(elsewhere) > self.pane.rule.threshold
         crossings = self._cross(user, high, elsewhere, [position]) if over else []
@@ -310,8 +327,9 @@ class Part:
         """The windows in which a suspect crosses with these clicks, which come on top of ``high``."""
         user_id, suspects = self.batch.users[user], self.pane.suspects
         lacking = self.pane.rule.threshold + 1 - high
-        crossings = []
-        for start, bit, other in zip(self.windows, self._bits.tolist(), elsewhere, strict=True):
+        crossings: list[Crossing] = []
+        shares: list[tuple[int, Share]] = []
+        for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
             needed = max(1, lacking - other)
             if needed > len(clicks) or suspects.is_told(user_id, bit):
                 continue
@@ -320,11 +338,11 @@ class Part:
                 if enough is None:
                     continue
                 self.told.add(start, user_id)
-                here = suspects.copy_of(user_id)
-                assert here is not None
+                shares = shares or self._shares(user)
+                here = self._suspect(user_id).copy()
                 here.add(self.batch.evidence, clicks[:enough])
                 self._measuring.note(here, clicks[:enough], suspects.room)
-                suspect = self._together(start, user, here)
+                suspect = together(self._within(start, [*shares, (self.pane.start, Share(here, 0))]))
                 crossings.append(Crossing(clicks[enough - 1], start, user_id, suspect))
             suspects.note_told(user_id, bit)
         return crossings
@@ -334,24 +352,26 @@ class Part:
 
         By their number alone, so many are ``needed``.
         """
-        rule, user_id = self.pane.rule, self.batch.users[user]
+        rule, suspects = self.pane.rule, self.pane.suspects
         if rule.measure is None or (isinstance(rule.measure, Distinct) and not rule.overlapping):
             return needed
-        end = start + rule.window
-        panes = [pane for pane, _ in self.neighbours if start <= pane.start < end]
-        elsewhere = [pane.suspects.get(user_id) for pane in panes if user_id in pane.suspects]
-        unknown = sum(pane.high(self.batch, user) for pane in panes if user_id not in pane.suspects)
-        suspects = self.pane.suspects
-        return self._measuring.needed(suspects.get(user_id), elsewhere, unknown, clicks, suspects.room)
+        elsewhere = list(self._within(start, self._shares(user)))
+        here = self._suspect(self.batch.users[user])
+        return self._measuring.needed(here, elsewhere, clicks, suspects.room)
 
-    def _together(self, start: int, user: int, here: Suspect) -> Suspect:
-        """What is known of a user in a window, with what is known of it here."""
-        user_id, end = self.batch.users[user], start + self.pane.rule.window
-        shares = {self.pane.start: Share(here, 0)}
-        for pane, _ in self.neighbours:
-            if start <= pane.start < end:
-                shares[pane.start] = Share(pane.suspects.copy_of(user_id), pane.high(self.batch, user))
-        return together(share for _, share in sorted(shares.items()))
+    def _within(self, start: int, shares: list[tuple[int, Share]]) -> Iterator[Share]:
+        """The shares of a window, in the order of their panes."""
+        for pane, share in sorted(shares, key=itemgetter(0)):
+            if start <= pane < start + self.pane.rule.window:
+                yield share
+
+    def _shares(self, user: int) -> list[tuple[int, Share]]:
+        """What is known of a user in the other panes, and where they start."""
+        user_id = self.batch.users[user]
+        return [
+            (pane.start, Share(pane.suspects.get(user_id), pane.high(self.batch, user)))
+            for pane, _ in self.neighbours
+        ]
 
 
 def count(parts: Sequence[Part]) -> list[Crossing]:

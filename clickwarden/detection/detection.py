@@ -219,7 +219,7 @@ class Detection:
             for stretch in placement.stretches:
                 closed += ruled.close(float(watermarks[stretch.begin]))
                 found += [
-                    _Found(each.click, ruled, ruled.window(each.start), each.user_id, each.suspect)
+                    _Found(each.click, ruled, Window(each.start, ruled.rule, ()), each.user_id, each.suspect)
                     for each in ruled.count(batch, stretch.falls, self._parameters)
                 ]
             closed += ruled.close(self.watermark)

@@ -40,10 +40,10 @@ class Incidents:
 
     def _known(self, rule: Rule, start: int, user_id: str, since: float) -> int | None:
         """The incident that a user has in a window, of which none is forgotten that ends after ``since``."""
-        for ruled in self._rule_windows:
-            if ruled.rule.alike(rule) and start + rule.window > since:
+        if start + rule.window > since:
+            for ruled in self._rule_windows:
                 incident = ruled.told.incident(start, user_id)
-                if incident is not None:
+                if incident is not None and ruled.rule.alike(rule):
                     return incident
         closed = self._closed.get(WindowName(rule.name, start))
         suspect = closed.suspect(user_id) if closed is not None and closed.rule.alike(rule) else None

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.batch import Batch
-from clickwarden.detection.measure import Distinct, Share
+from clickwarden.detection.measure import Distinct, Portion
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspect import Suspect
+from clickwarden.detection.windows import Share
 
 #: Different values kept of one suspect, at least; one more than the threshold where that is higher.
 VALUES_MAX = 4096
@@ -33,21 +34,22 @@ class Measuring:
         return suspect.count_high > self.threshold
 
     def needed(
-        self, here: Suspect, elsewhere: Iterable[Suspect], unknown: int, clicks: Sequence[int], room: int
+        self, here: Suspect, elsewhere: Iterable[Share], clicks: Sequence[int], room: int
     ) -> int | None:
         """How many of the clicks it takes until a user is over the threshold; None if all are not enough.
 
         Args:
             here: the user in the pane of the clicks.
-            elsewhere: the user in the other panes of the window.
-            unknown: clicks in those of them that do not know the user, at most.
+            elsewhere: what is known in the other panes of the window.
             clicks: that count.
             room: places for further values.
         """
         window = here.figures()
-        for other in elsewhere:
-            window.join(other)
-        window.promoted += unknown
+        for suspect, high in elsewhere:
+            if suspect is None:
+                window.promoted += high
+            else:
+                window.join(suspect)
         here = here.figures()
         for number, click in enumerate(clicks, 1):
             room -= self._count(here, window, click, room)
@@ -105,7 +107,7 @@ class _Values(Measuring):
 class _Shares(Measuring):
     """Of a rule that wants a share, which must be reached, too."""
 
-    def __init__(self, rule: Rule, share: Share, batch: Batch) -> None:
+    def __init__(self, rule: Rule, share: Portion, batch: Batch) -> None:
         super().__init__(rule)
         self._share, self._part = share, frozenset(share.part)
         self._event_of = batch.evidence.event_of
@@ -124,4 +126,4 @@ def measuring_of(rule: Rule, batch: Batch, seed: int) -> Measuring:
     measure = rule.measure
     if isinstance(measure, Distinct):
         return _Values(rule, batch.values(measure.field, seed))
-    return _Shares(rule, measure, batch) if isinstance(measure, Share) else Measuring(rule)
+    return _Shares(rule, measure, batch) if isinstance(measure, Portion) else Measuring(rule)

@@ -4,10 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.batch import Batch
-from clickwarden.detection.measure import Distinct
+from clickwarden.detection.roster import Roster
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import Sketch
-from clickwarden.detection.suspect import Suspect
 from clickwarden.detection.suspects import Suspects
 
 
@@ -21,18 +20,14 @@ class Pane:
     estimate of the sketch and at least nothing.
     """
 
-    def __init__(self, start: int, rule: Rule, seed: int, max_suspects: int) -> None:
+    def __init__(self, start: int, rule: Rule, seed: int, max_suspects: int, roster: Roster) -> None:
         self.start = start
         self.rule = rule
         self.seed = seed
         self.max_suspects = max_suspects
         self.clicks = 0
         self.sketch = Sketch(rule.cells, ceiling=rule.threshold + 1)
-        self.suspects = self.suspects_of({})
-
-    def suspects_of(self, known: dict[str, Suspect]) -> Suspects:
-        """Suspects of a pane of the rule, of whom these are known."""
-        return Suspects(self.rule.overlap, known, distinct=isinstance(self.rule.measure, Distinct))
+        self.suspects = Suspects(roster, rule)
 
     @property
     def full(self) -> bool:
@@ -61,10 +56,12 @@ class Pane:
             high = int(self.sketch.cells[cells].min())
         return high
 
-    def highs(self, batch: Batch, users: NDArray[np.intp]) -> NDArray[np.int64]:
-        """At most so many clicks of each of some users of a batch, by number."""
-        highs = self.sketch.estimate(batch.cells(self.seed, self.sketch.width)[:, users])
-        rows = self.suspects.rows_of(batch)[users]
-        known = rows >= 0
+    def highs(self, cells: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """At most so many clicks of each of n users.
+
+        ``cells``, of shape (DEPTH, n), are theirs in a sketch of this width, ``rows`` among the suspects.
+        """
+        highs = self.sketch.estimate(cells)
+        known = np.flatnonzero(rows >= 0)
         highs[known] = self.suspects.highs(rows[known])
         return highs

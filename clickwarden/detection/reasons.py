@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from clickwarden.detection.measure import Share
+from clickwarden.detection.measure import Portion
 from clickwarden.detection.rules import Rule, spelled
 from clickwarden.detection.suspect import Suspect
 
@@ -15,7 +15,7 @@ def reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[st
     sliding = f" sliding by {rule.slide} s" if rule.overlapping else ""
     counted = f"{suspect.count_high} {rule.unit}{of} in a window of {rule.window} s{sliding}"
     yield f"{counted}, threshold {rule.threshold}"
-    if isinstance(rule.measure, Share):
+    if isinstance(rule.measure, Portion):
         yield _share(rule.measure, suspect)
     span, looked_at = suspect.last - suspect.first, sum(events.values())
     if span >= 1:
@@ -31,7 +31,7 @@ def reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[st
         yield f"{suspect.distinct_products}{more} distinct products"
 
 
-def _share(share: Share, suspect: Suspect) -> str:
+def _share(share: Portion, suspect: Suspect) -> str:
     high, whole = suspect.part_high, suspect.count_high
     shares = f"{100 * high // whole} %"
     if suspect.part != high:
@@ -42,6 +42,6 @@ def _share(share: Share, suspect: Suspect) -> str:
 
 def share_of(rule: Rule, suspect: Suspect) -> tuple[float | None, float | None]:
     """The interval that holds the share that a rule wants; None where it wants none."""
-    if not isinstance(rule.measure, Share):
+    if not isinstance(rule.measure, Portion):
         return None, None
     return suspect.part / suspect.count_high, suspect.part_high / suspect.count_high

@@ -1,7 +1,7 @@
 """The windows of one rule, and in which panes of them a click is counted."""
 
 import math
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.counting import Crossing, Neighbour, Part, count
 from clickwarden.detection.panes import Pane
+from clickwarden.detection.roster import Roster
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.told import Told
 from clickwarden.detection.windows import Window
@@ -76,6 +77,7 @@ class RuleWindows:
         closed: windows that end here or before were closed.
         panes: those that hold clicks of windows that are not closed, by start.
         told: who is over the threshold in the newest windows.
+        roster: the suspects of all panes.
     """
 
     def __init__(self, rule: Rule, since: float = -math.inf) -> None:
@@ -86,6 +88,7 @@ class RuleWindows:
         self.closed = -math.inf
         self.panes: MutableMapping[int, Pane] = {}
         self.told = Told()
+        self.roster = Roster()
 
     def place(self, batch: Batch, watermarks: NDArray[np.float64]) -> Placement:
         """Find the panes of a batch's clicks; ``watermarks``, float64[n], are what each of them met."""
@@ -122,7 +125,8 @@ class RuleWindows:
         for fall in falls:
             if fall.pane not in self.panes:
                 places = max(1, parameters.max_suspects // self.rule.overlap)
-                self.panes[fall.pane] = Pane(fall.pane, self.rule, parameters.seed, places)
+                self.panes[fall.pane] = self.new_pane(fall.pane, parameters.seed, places)
+        numbers = self.roster.numbers_of(batch)
         return count(
             [
                 Part(
@@ -132,10 +136,15 @@ class RuleWindows:
                     fall.windows,
                     list(self._neighbours(fall)),
                     self.told,
+                    numbers,
                 )
                 for fall in falls
             ]
         )
+
+    def new_pane(self, start: int, seed: int, places: int) -> Pane:
+        """A pane of the rule that holds no clicks yet, with so many places for suspects."""
+        return Pane(start, self.rule, seed, places, self.roster)
 
     def _neighbours(self, fall: Fall) -> Iterator[Neighbour]:
         size, step = self.rule.window, self.rule.step
@@ -163,10 +172,22 @@ class RuleWindows:
             return []
         windows = [window.freeze() for window in self.open() if window.end <= closed]
         self.closed = closed
-        for pane in list(self.panes) if windows else ():
-            if all(start + self.rule.window <= closed for start in self._windows_of(pane)):
-                del self.panes[pane]
+        over = [
+            start
+            for start in (self.panes if windows else ())
+            if all(each + self.rule.window <= closed for each in self._windows_of(start))
+        ]
+        for start in over:
+            del self.panes[start]
+        if over:
+            self.enroll(self.panes.values())
         return windows
+
+    def enroll(self, panes: Iterable[Pane]) -> None:
+        """Forget the suspects of all panes but these."""
+        self.roster = Roster()
+        for pane in panes:
+            pane.suspects.enroll(self.roster)
 
     def forget(self, watermark: float) -> None:
         """Forget who was told of in windows that no click in time can adjoin any more."""

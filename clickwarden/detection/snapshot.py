@@ -12,11 +12,11 @@ import msgspec
 from clickwarden import zstd
 from clickwarden.detection.closed import ClosedWindow, Outcome, Spans
 from clickwarden.detection.detection import Detection, Parameters
-from clickwarden.detection.panes import Pane
 from clickwarden.detection.rule_windows import RuleWindows
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import digest_of
 from clickwarden.detection.suspect import Suspect
+from clickwarden.detection.suspects import Suspects
 from clickwarden.detection.told import Told
 from clickwarden.detection.windows import WindowName
 from clickwarden.errors import SnapshotError
@@ -253,10 +253,10 @@ def _restore(
         ruled.told = Told(saved.told)
         for kept in saved.panes:
             _check(kept.seed, parameters)
-            pane = Pane(kept.start, saved.rule, parameters.seed, kept.max_suspects)
+            pane = ruled.new_pane(kept.start, parameters.seed, kept.max_suspects)
             pane.clicks = kept.clicks
             pane.sketch.restore(kept.cells, kept.cell_clicks)
-            pane.suspects = pane.suspects_of(kept.suspects)
+            pane.suspects = Suspects(ruled.roster, saved.rule, kept.suspects)
             ruled.panes[pane.start] = pane
         if saved.closed == -math.inf:
             _take_over(ruled)

@@ -1,13 +1,15 @@
 """The users that are counted exactly in one pane."""
 
-from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.detection.batch import NO_PRODUCT, Batch, Evidence, Selection
+from clickwarden.detection.batch import NO_PRODUCT, Evidence, Selection
 from clickwarden.detection.gathered import Gathered, least, runs
+from clickwarden.detection.measure import Distinct
+from clickwarden.detection.roster import Roster
+from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspect import Suspect
 
 #: Suspects of a window with a full profile; of those behind, their first event and no product is
@@ -29,19 +31,20 @@ class Suspects:
     second instead of once a batch. It leaves what adding click by click would.
 
     Args:
-        overlap: panes of a window, which share out the full profiles.
+        roster: where they have their numbers.
+        rule: of the pane; the panes of a window share out full profiles, and places for values.
         known: those that there are.
-        distinct: whether different values are counted, and kept.
 
     Attributes:
         room: places for further values.
     """
 
-    def __init__(
-        self, overlap: int = 1, known: dict[str, Suspect] | None = None, *, distinct: bool = False
-    ) -> None:
-        self._distinct = distinct
+    def __init__(self, roster: Roster, rule: Rule, known: dict[str, Suspect] | None = None) -> None:
+        overlap = rule.overlap
+        self._distinct = isinstance(rule.measure, Distinct)
         self.room = max(1, VALUES_ALL // overlap)
+        self._roster = roster
+        self._row_of = np.full(16, -1, np.intp)
         self._profiles = max(1, PROFILES_MAX // overlap)
         self._suspects: dict[str, Suspect] = {}
         self._rows: dict[str, int] = {}
@@ -107,6 +110,7 @@ class Suspects:
                 setattr(self, name, np.concatenate((column, np.zeros_like(column))))
         self._suspects[user_id] = suspect
         self._rows[user_id] = row
+        self._number(user_id, row)
         self._by_row.append(suspect)
         self._names.append(user_id)
         self._promoted[row] = suspect.promoted
@@ -114,23 +118,25 @@ class Suspects:
         self._wants_products[row] = suspect.wants_products
         self.room -= len(suspect.values or ())
 
-    def get(self, user_id: str) -> Suspect:
-        """A suspect, without its newest evidence.
+    def rows_of(self, numbers: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The rows of users, by their numbers in the roster; -1 where one is no suspect, or has none."""
+        rows: NDArray[np.intp] = self._row_of[np.minimum(numbers, len(self._row_of) - 1)]
+        return rows
 
-        Raises:
-            KeyError: the user is none.
-        """
-        return self._suspects[user_id]
+    def enroll(self, roster: Roster) -> None:
+        """Have the suspects' numbers from another roster."""
+        self._roster = roster
+        self._row_of = np.full(16, -1, np.intp)
+        for row, user_id in enumerate(self._names):
+            self._number(user_id, row)
 
-    def rows_of(self, batch: Batch) -> NDArray[np.intp]:
-        """The row of each distinct user of a batch, by number; -1 where that is no suspect."""
-        users, suspects = batch.users, len(self)
-        if suspects >= len(users):
-            return np.fromiter(map(self._rows.get, users, repeat(-1)), np.intp, len(users))
-        found = np.fromiter(map(batch.numbers.get, self._names, repeat(-1)), np.intp, suspects)
-        rows = np.full(len(users) + 1, -1, np.intp)
-        rows[found] = np.arange(suspects)
-        return rows[:-1]  # the last is of those who are not found
+    def _number(self, user_id: str, row: int) -> None:
+        number = self._roster.number(user_id)
+        if number >= len(self._row_of) - 1:  # the last one stays for those without
+            more = np.full(2 * number + 16, -1, np.intp)
+            more[: len(self._row_of)] = self._row_of
+            self._row_of = more
+        self._row_of[number] = row
 
     def add(self, user_id: str, evidence: Evidence, positions: list[int]) -> None:
         """Count clicks of one suspect, in their order."""
@@ -147,13 +153,15 @@ class Suspects:
         self._exact[: len(self)] += np.bincount(rows, minlength=len(self))
         self._gather(clicks, rows)
 
-    def copy_of(self, user_id: str) -> Suspect | None:
-        """All that is known of a user now; None if it is no suspect."""
+    def get(self, user_id: str) -> Suspect | None:
+        """All that is known of a user now, to be looked at; None if it is no suspect."""
         row = self._rows.get(user_id)
         if row is None:
             return None
-        suspect = self._by_row[row].copy()
-        self._gathered.tell(row, suspect)
+        suspect = self._by_row[row]
+        if suspect.exact != self._exact[row]:
+            suspect = suspect.copy()
+            self._gathered.tell(row, suspect)
         return suspect
 
     def _gather(self, clicks: Selection, rows: NDArray[np.intp]) -> None:

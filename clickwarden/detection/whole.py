@@ -15,6 +15,7 @@ from clickwarden.detection.panes import Pane
 from clickwarden.detection.rule_windows import RuleWindows
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspect import Suspect
+from clickwarden.detection.suspects import Suspects
 from clickwarden.detection.windows import Window
 
 #: Panes of one rule that are in memory at once, of 256 KiB at most as a rule; a log in order needs those of
@@ -34,13 +35,13 @@ class StoredPanes(MutableMapping[int, Pane]):
     """The panes of one rule, by start. Those used longest ago wait compressed in a file.
 
     Args:
-        rule: that they are of.
+        ruled: the rule that they are of.
         seed: of the users' hashes.
         store: the file to write to and to read.
     """
 
-    def __init__(self, rule: Rule, seed: int, store: IO[bytes]) -> None:
-        self._rule = rule
+    def __init__(self, ruled: RuleWindows, seed: int, store: IO[bytes]) -> None:
+        self._ruled = ruled
         self._seed = seed
         self._store = store
         self._places: dict[int, tuple[int, int]] = {}
@@ -77,6 +78,8 @@ class StoredPanes(MutableMapping[int, Pane]):
 
     def put_away(self) -> None:
         """Leave no more than :data:`OPEN` panes in memory."""
+        if len(self._open) <= OPEN:
+            return
         while len(self._open) > OPEN:
             start = next(iter(self._open))
             pane = self._open.pop(start)
@@ -86,14 +89,15 @@ class StoredPanes(MutableMapping[int, Pane]):
             )
             self._places[start] = self._store.seek(0, 2), len(packed)
             self._store.write(packed)
+        self._ruled.enroll(self._open.values())
 
     def _restored(self, start: int) -> Pane:
         place, size = self._places.pop(start)
         self._store.seek(place)
         packed = self._unpack(self._store.read(size))
-        pane = Pane(start, self._rule, self._seed, packed.max_suspects)
+        pane = self._ruled.new_pane(start, self._seed, packed.max_suspects)
         pane.clicks = packed.clicks
-        pane.suspects = pane.suspects_of(packed.suspects)
+        pane.suspects = Suspects(self._ruled.roster, self._ruled.rule, packed.suspects)
         pane.sketch.restore(zstd.decompress(packed.cells), packed.cell_clicks)
         return pane
 
@@ -119,8 +123,8 @@ class WholeDetection:
         self._parameters = parameters
         self._ruled: list[tuple[RuleWindows, StoredPanes]] = []
         for rule in rules:
-            ruled, panes = RuleWindows(rule), StoredPanes(rule, parameters.seed, store)
-            ruled.panes = panes
+            ruled = RuleWindows(rule)
+            ruled.panes = panes = StoredPanes(ruled, parameters.seed, store)
             self._ruled.append((ruled, panes))
 
     def count(self, batch: Batch) -> None:

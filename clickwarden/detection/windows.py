@@ -90,7 +90,7 @@ class Window:
 
     def suspect(self, user_id: str) -> Suspect | None:
         """What is known of one user; None if it is no suspect."""
-        found = [pane.suspects.copy_of(user_id) for pane in self.panes]
+        found = [pane.suspects.get(user_id) for pane in self.panes]
         if not any(found):
             return None
         hashes = hashes_of([user_id], self.seed)
@@ -107,15 +107,14 @@ class Window:
 
 def together(shares: Iterable[Share]) -> Suspect:
     """A suspect in a window, from its shares in the panes, ascending, one of which is a suspect's."""
-    suspects, elsewhere = [], 0
+    merged, elsewhere = None, 0
     for suspect, high in shares:
         if suspect is None:
             elsewhere += high
+        elif merged is None:
+            merged = suspect.copy()
         else:
-            suspects.append(suspect)
-    first, *others = suspects
-    merged = first.copy()
+            merged.merge(suspect)
+    assert merged is not None
     merged.promoted += elsewhere
-    for suspect in others:
-        merged.merge(suspect)
     return merged
