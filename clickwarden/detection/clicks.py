@@ -183,5 +183,7 @@ class Clicks:
             np.concatenate([part.times for part in parts]) if parts else np.empty(0),
             rejected=[record for part in parts for record in part.rejected],
             requests=[request for column in requests for request in column] if requests else None,
-            fields={name: [value for part in parts for value in part.column(name)] for name in names},
+            fields={
+                name: [value for part in parts if part.users for value in part.fields[name]] for name in names
+            },
         )

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from clickwarden.detection.clicks import Clicks, Rejected
 from clickwarden.formats.fields import Record
-from clickwarden.formats.shapes import Click, Columns, Sizes
+from clickwarden.formats.shapes import Click, Columns
+from clickwarden.formats.tree import Sizes
 
 #: Kafka's own clock made a record's time stamp; the topic is set so.
 LOG_APPEND_TIME = 1
@@ -153,18 +154,18 @@ class Gathered:
             records, elements = np.array(self._places, np.int64).T
             pieces = [*pieces, Piece(columns, records, elements)]
         piece = Piece.together(pieces)
-        users, events, products, times, further = piece.columns
+        columns = piece.columns
         sizes = self._sizes[begin:end]
         several = sizes.max(initial=1) > 1
         clicks = Clicks(
-            users,
-            events,
-            products,
-            times,
+            columns.users,
+            columns.events,
+            columns.products,
+            columns.times,
             rejected=self._rejected,
             ignored=self.ignored,
             stamps=self.stamps[begin:end],
-            fields=dict(zip(self._further, further or [[]] * len(self._further), strict=True)),
+            fields=dict(zip(self._further, columns.further or [[]] * len(self._further), strict=True)),
         )
         if several:
             clicks.elements, clicks.sizes = piece.elements, sizes

@@ -174,7 +174,8 @@ class Unwrapping:
         further: where other fields do that are read, too.
     """
 
-    def __init__(self, fields: Mapping[str, Places], further: Mapping[str, Places]) -> None:
+    def __init__(self, fields: Mapping[str, Places], further: Mapping[str, Places] | None = None) -> None:
+        further = further or {}
         self._fields = {**further, **fields}
         paths = [place for places in self._fields.values() for place in places if isinstance(place, Path)]
         self._names = frozenset(path.names[0] for path in paths) | _ENVELOPES

@@ -51,8 +51,8 @@ class Columns(NamedTuple):
 
     def picked(self, pick: Callable[[list[Any]], list[Any]], times: NDArray[np.float64]) -> "Columns":
         """The same of some of the clicks, which are picked out of each column; and their times."""
-        columns = map(pick, (self.users, self.events, self.products))
-        return Columns(*columns, times, list(map(pick, self.further)))
+        further = [pick(column) for column in self.further]
+        return Columns(pick(self.users), pick(self.events), pick(self.products), times, further)
 
 
 class Click(NamedTuple):

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from bench import (
     backlog,
     collect,
+    conditions,
     curves,
     docs,
     environments,
@@ -313,6 +314,13 @@ def test_clicks_of_every_shape_are_read(folder: Path, monkeypatch: pytest.Monkey
     assert set(kept(folder)["figures"]["ratios"]) == records.SHAPES.keys()
     monkeypatch.setitem(records.SHAPES, "flat", records.Shape(lambda clicks: [{} for _ in clicks]))
     assert not records.measure(clicks=4000, runs=1)
+
+
+def test_clicks_that_fulfil_conditions_are_all_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert conditions.measure(clicks=4000, turns=1)
+    assert kept(folder)["figures"]["ratio"] > 0
+    monkeypatch.setattr(conditions, "WHERE", {"status": "< 400"})
+    assert not conditions.measure(clicks=4000, turns=1)
 
 
 def test_scan_finds_what_the_log_holds(folder: Path) -> None:

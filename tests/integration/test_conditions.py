@@ -15,13 +15,13 @@ ERRORS = '[[rule]]\nname = "errors"\nwindow = 60\nthreshold = 20\n[rule.where]\n
 CONDITIONS = (
     ERRORS,
     ERRORS + 'path = "/api/*"\n',
-    ERRORS + 'user.plan = "!pro"\n',
+    ERRORS + 'who.plan = "!pro"\n',
 )
 
 
 def request(user: str, time: float, number: int) -> bytes:
     """A click as a web server's, of which half are errors, a third are of no API, and some of who pays."""
-    more: dict[str, Any] = {"user": {"plan": ("pro", "free")[number % 5 > 0]}} if number % 4 else {}
+    more: dict[str, Any] = {"who": {"plan": ("pro", "free")[number % 5 > 0]}} if number % 4 else {}
     path = f"/{('shop', 'api')[number % 3 > 0]}/{number}"
     return click(user, time, status=(200, "404")[number % 2], path=path, **more)
 
@@ -63,4 +63,4 @@ def test_conditions_that_are_put_while_clicks_flow_over_kill_9_are_counted_exact
     assert {60, 40, 48} == set(found.values())
     listed = topic.run("rules", "list").stdout
     assert "status >= 400" in listed
-    assert "user.plan not pro" in listed
+    assert "who.plan not pro" in listed

@@ -58,9 +58,9 @@ RULES = (
 
 def value(random: Random, time: float) -> Any:
     """A click, some as they never come, or what is none."""
-    status = random.choice([404, 404, "404", 404.0, 4.5e2, 200, None, [404], {}, True, "", 10**30])
+    status: Any = random.choice([404, 404, "404", 404.0, 4.5e2, 200, None, [404], {}, True, "", 10**30])
     user = random.choice(["eve", "eve", "ann", 7])
-    plan = random.choice(["pro", True, 1, 1.0, "1", False, None, [], "free"])
+    plan: Any = random.choice(["pro", True, 1, 1.0, "1", False, None, [], "free"])
     click = {"event": random.choice(["view", "buy"]), "timestamp": time, "status": status}
     click |= {"user_id": user} if random.random() < 0.2 else {"user": {"id": user, "plan": plan}}
     click |= random.choice([{}, {"path": "/ab"}, {"path": "/b"}, {"product_id": "/a"}, {"path": None}])

@@ -71,7 +71,8 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def matching(clicks: Clicks, **where: Any) -> list[int]:
     rule = Rule(name="bot", window=60, threshold=2, where=where)
-    return Batch(clicks, rule.fields).matching(rule).tolist()
+    found: list[int] = Batch(clicks, rule.fields).matching(rule).tolist()
+    return found
 
 
 def made(size: int, **columns: list[Any]) -> Clicks:

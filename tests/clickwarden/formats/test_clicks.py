@@ -256,8 +256,9 @@ values = st.one_of(likely(), objects(), doubled(), broken(), st.binary(max_size=
 def test_the_recount_decodes_by_other_means_and_reads_the_same(value: bytes) -> None:
     """Same verdict, same user, event and second: else the oracle would judge by another truth."""
     clicks = decode(value)
-    theirs = [thing for thing in READER.read(Record(value)) if isinstance(thing, reading.Click)]
-    assert [*zip(clicks.users, clicks.events, clicks.times.tolist(), strict=True)] == theirs
+    theirs = [thing[:3] for thing in READER.read(Record(value)) if isinstance(thing, reading.Click)]
+    ours: list[tuple[Any, ...]] = [*zip(clicks.users, clicks.events, clicks.times.tolist(), strict=True)]
+    assert ours == theirs
 
 
 @given(st.lists(st.one_of(values, st.just(click()), st.none()), max_size=6))
