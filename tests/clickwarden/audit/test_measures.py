@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clickwarden.audit.oracle import Judgement, judge
 from clickwarden.audit.recount import Recount
-from clickwarden.detection import counting, snapshot
+from clickwarden.detection import measured, snapshot
 from clickwarden.detection.adoption import Adoption, adoptions_of
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
@@ -170,7 +170,7 @@ BROKEN: dict[str, tuple[str, Callable[..., Any]]] = {
 @pytest.mark.parametrize("way", BROKEN)
 def test_the_oracle_sees_a_detection_that_measures_wrongly(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, method = BROKEN[way]
-    right = counting.measuring_of
+    right = measured.measuring_of
 
     def broken(rule: Rule, batch: Batch, seed: int) -> Any:
         measuring = right(rule, batch, seed)
@@ -188,5 +188,5 @@ def test_the_oracle_sees_a_detection_that_measures_wrongly(way: str, monkeypatch
         return judged(MANY, rows, *counted(MANY, rows, {0: rules}, set(range(0, 300, 17)), {100}))
 
     assert verdict().ok
-    monkeypatch.setattr(counting, "measuring_of", broken)
+    monkeypatch.setattr("clickwarden.detection.counting.measuring_of", broken)
     assert not verdict().ok
