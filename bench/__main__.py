@@ -241,6 +241,16 @@ def conditions(clicks: int, turns: int) -> None:
 
 
 @main.command()
+@click.option("--clicks", type=number, default=100_000, help="Clicks.")
+@click.option("--runs", type=number, default=5, help="Runs of each set of rules.")
+def kinds(clicks: int, runs: int) -> None:
+    """What eight rules of all kinds cost, beside the three shipped; no Kafka needed."""
+    from bench import kinds
+
+    _exit(kinds.measure(clicks, runs))
+
+
+@main.command()
 def docs() -> None:
     """Put the newest results into docs/performance.md and docs/img/; measures nothing."""
     from bench import docs

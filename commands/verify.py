@@ -39,7 +39,7 @@ MEANINGS = {
     "missing": "users over a threshold that were not reported",
     "invented": "users reported that were not over a threshold",
     "conflicting": "alerts that contradict themselves or an earlier copy",
-    "interval_misses": "counts outside the interval reported",
+    "interval_misses": "counts, or shares, outside the interval reported",
 }
 
 
@@ -194,19 +194,7 @@ def _show(verdict: Judgement, console: Console) -> None:
         if more := getattr(verdict, fault) - len(examples):
             console.print(f"  and {more:,} more")
     _show_clicks(verdict, console)
-    console.print(
-        f"anomalies: {verdict.expected:,} expected, {verdict.reported:,} reported, "
-        f"{verdict.closed:,} closed, {verdict.corrected:,} corrected "
-        f"({verdict.exact:,} with the exact count), {verdict.repeats:,} repeats",
-        soft_wrap=True,
-    )
-    if verdict.split:
-        console.print(
-            f"  {verdict.split:,} users over a threshold have their clicks of a window in several "
-            "partitions, for the clicks topic was given more meanwhile: each part was counted for itself",
-            style="yellow",
-            soft_wrap=True,
-        )
+    _show_anomalies(verdict, console)
     for partition, offset in verdict.begins.items():
         console.print(
             f"partial: partition {partition} begins at offset {offset:,}; what came before is lost to the "
@@ -220,6 +208,29 @@ def _show(verdict: Judgement, console: Console) -> None:
         console.print(f"  anomalies reported of such windows: {verdict.unjudged:,}", style="yellow")
     if verdict.apart:
         _show_apart(verdict, console)
+
+
+def _show_anomalies(verdict: Judgement, console: Console) -> None:
+    console.print(
+        f"anomalies: {verdict.expected:,} expected, {verdict.reported:,} reported, "
+        f"{verdict.closed:,} closed, {verdict.corrected:,} corrected "
+        f"({verdict.exact:,} with the exact count), {verdict.repeats:,} repeats",
+        soft_wrap=True,
+    )
+    if verdict.doubtful:
+        console.print(
+            f"  {plural(verdict.doubtful, 'case')} reported of whom the rule keeps too little to know: they "
+            "may have been over its threshold, as the interval says; promote = 1 keeps enough",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if verdict.split:
+        console.print(
+            f"  {verdict.split:,} users over a threshold have their clicks of a window in several "
+            "partitions, for the clicks topic was given more meanwhile: each part was counted for itself",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _show_gone(verdict: Judgement, console: Console) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from clickwarden.alerts.words import plural, visible
 from clickwarden.detection.intake import BLOCK, EVENTS, NEARLY_ALL, UNCOUNTED, Counts, Example, Intake
-from clickwarden.detection.measure import Share
+from clickwarden.detection.measure import Portion
 from clickwarden.detection.rules import Rule, spelled
 from clickwarden.formats.clicks import REASONS
 from clickwarden.formats.cures import cure, plain
@@ -193,7 +193,7 @@ class Sight(msgspec.Struct):
 
 def _decisive(rule: Rule) -> Sequence[str]:
     """Events without which a rule never finds anybody; none where any will do."""
-    return rule.measure.part if isinstance(rule.measure, Share) else rule.events
+    return rule.measure.part if isinstance(rule.measure, Portion) else rule.events
 
 
 def shortened(text: str, most: int = EXAMPLE_MAX) -> str:

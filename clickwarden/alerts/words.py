@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from clickwarden.detection.measure import Distinct, Measure, Share
+from clickwarden.detection.measure import Distinct, Measure, Portion
 from clickwarden.detection.rules import Rule, spelled
 
 #: OWASP Automated Threats to Web Applications, version 1.2.
@@ -89,7 +89,7 @@ def limit(rule: Rule) -> str:
     sliding = f", sliding by {duration(rule.slide)}" if rule.overlapping else ""
     counted = _counted(rule.threshold, rule.events, rule.measure, rule.clauses)
     words = f"more than {counted} in {duration(rule.window)}{sliding}"
-    return f"{words}, {_share(rule.measure)}" if isinstance(rule.measure, Share) else words
+    return f"{words}, {_share(rule.measure)}" if isinstance(rule.measure, Portion) else words
 
 
 def _counted(count: int, events: Sequence[str], measure: Measure, clauses: Sequence[str] = ()) -> str:
@@ -101,7 +101,7 @@ def _counted(count: int, events: Sequence[str], measure: Measure, clauses: Seque
     return noun + (f" ({what})" if what else "")
 
 
-def _share(share: Share) -> str:
+def _share(share: Portion) -> str:
     return f"at least {100 * float(share.at_least):g} % of them {spelled(share.part, ' or ')}"
 
 
@@ -151,7 +151,7 @@ def counterfactual(count: Count) -> str:
     start = f"{count.start[:10]} {count.start[11:19]} UTC"
     fewer += f" fewer in the {duration(count.window).removeprefix('1 ')} from {start}"
     words = f"{fewer}: {kept} stay below rule {count.rule}"
-    if isinstance(count.measure, Share):
+    if isinstance(count.measure, Portion):
         share, part = 100 * float(count.measure.at_least), spelled(count.measure.part, " or ")
         words += f", and so does a share below {share:g} % of {part}"
     if certain:

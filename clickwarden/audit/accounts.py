@@ -1,14 +1,16 @@
 """What one user did in one window, exactly: clicks, different values of a field, or a share of clicks."""
 
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple, Self
+from typing import Self
 
 from clickwarden.audit.reading import Click
-from clickwarden.detection.measure import Distinct, Share
+from clickwarden.detection.measure import Distinct, Portion
 from clickwarden.detection.rules import Rule
 
 
-class Figure(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Figure:
     """What an account comes to.
 
     Attributes:
@@ -124,4 +126,4 @@ def account_of(rule: Rule) -> Account:
     measure = rule.measure
     if isinstance(measure, Distinct):
         return _Values(rule, measure.field)
-    return _Shares(rule, frozenset(measure.part)) if isinstance(measure, Share) else Account(rule)
+    return _Shares(rule, frozenset(measure.part)) if isinstance(measure, Portion) else Account(rule)

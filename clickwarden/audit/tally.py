@@ -1,7 +1,7 @@
 """Accounts by window and user, of one rule in one partition."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -132,8 +132,7 @@ class Tally:
         """Who is over the threshold, or doubtful, ``now`` by Kafka's clock."""
         for start in self.starts:
             in_time, late = self._in_time.get(start, {}), self._late.get(start, {})
-            level = self.rule.level
-            crowded = sum(account.clicks >= level for account in in_time.values()) >= self._max_suspects
+            crowded = self._crowded(in_time.values())
             for user in in_time.keys() | late.keys():
                 came = late.get(user, [])
                 settled = [each for each in came if each[0] + max(lateness, self.window) <= now]
@@ -144,6 +143,16 @@ class Tally:
                 if total.over or total.doubtful:
                     count = Count(figure, told, total, len(came), len(settled))
                     yield Case(self._partition, self.name, user, start), count
+
+    def _crowded(self, accounts: Iterable[Account]) -> bool:
+        """Whether there may have been no place to know somebody in a window by more than a number.
+
+        Where windows overlap, their places are shared out among what they have
+        in common, and somebody may take one for another window's sake.
+        """
+        overlap = self.window // self.slide
+        level = self.rule.level if overlap == 1 else 1
+        return sum(account.clicks >= level for account in accounts) >= self._max_suspects // overlap
 
 
 def _leader(accounts: Mapping[str, Account]) -> tuple[str, int, int]:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from clickwarden import zstd
 from clickwarden.detection.batch import Batch
+from clickwarden.detection.measure import Distinct
+from clickwarden.detection.measured import measuring_of
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.sketch import DEPTH, cells_of
 from clickwarden.detection.suspect import Suspect
@@ -21,6 +23,8 @@ MEMORY_BYTES = 8 * 1024 * 1024
 LATE_USERS = 100_000
 #: Memory of a window without its counts, about.
 WINDOW_BYTES = 1024
+#: Places for further values of a late click: each takes one at most.
+LATE_VALUES = 1
 #: Spans of forgotten windows that are told apart, of one rule.
 SPANS = 64
 
@@ -51,7 +55,7 @@ class Outcome(NamedTuple):
     def size(self) -> int:
         """Bytes of memory, about."""
         return len(self.cells) + sum(
-            200 + 32 * (len(suspect.events) + len(suspect.products or ()))
+            200 + 32 * (len(suspect.events) + len(suspect.products or ()) + len(suspect.values or ()))
             for suspect in self.suspects.values()
         )
 
@@ -139,14 +143,18 @@ class ClosedWindow:
         """Users with late clicks."""
         return len(self.late) + len(self.suspects)
 
-    def count(self, batch: Batch, click: int, now: float, patience: float) -> None:
-        """Count a late click that came ``now``; what changes is told ``patience`` seconds after the last."""
-        user_id = batch.users[batch.user[click]]
+    def count(self, late: "LateClick", patience: float) -> None:
+        """Count a late click; what changes is told ``patience`` seconds after the last."""
+        batch, click, now = late.batch, late.click, late.now
+        user_id = late.user_id
         suspect = self.suspects.get(user_id) or self._suspected(user_id, batch, click)
         if suspect is None:
             return
-        suspect.add(batch.evidence, [click])
-        if suspect.count_high > self.rule.threshold:
+        measuring = measuring_of(self.rule, batch, late.seed)
+        if measuring.counted(suspect, [click], LATE_VALUES):
+            suspect.add(batch.evidence, [click])
+            measuring.note(suspect, [click], LATE_VALUES)
+        if suspect.incident is not None or measuring.over(suspect):
             if not self.changed:
                 self.until = now + self.rule.window
             self.changed[user_id] = None
@@ -169,7 +177,8 @@ class ClosedWindow:
                 self.late[user_id] = late
                 return None
             self.late.pop(user_id, None)
-            suspect = Suspect(promoted=estimate)
+            distinct = isinstance(self.rule.measure, Distinct)
+            suspect = Suspect(promoted=estimate, values=set() if distinct else None)
         self.suspects[user_id] = suspect
         return suspect
 
@@ -238,6 +247,7 @@ class LateClick(NamedTuple):
         click: its position there.
         received: when it came, by Kafka's clock; -inf where that is not known.
         now: the same; where it is not known, see :attr:`EventClock.now`.
+        seed: of the hashes.
     """
 
     rule: Rule
@@ -246,6 +256,7 @@ class LateClick(NamedTuple):
     click: int
     received: float
     now: float
+    seed: int
 
     @property
     def user_id(self) -> str:
@@ -313,7 +324,7 @@ class ClosedWindows:
             return None
         self._tell(window, late.now)
         before = window.users
-        window.count(late.batch, late.click, late.now, patience)
+        window.count(late, patience)
         self._users += window.users - before
         if window.changed:
             self._pending[window.name] = window

@@ -8,7 +8,8 @@ at once wherever their order cannot matter.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.batch import Batch, Selection
+from clickwarden.detection.measure import Distinct
+from clickwarden.detection.measured import measuring_of
 from clickwarden.detection.panes import Pane
 from clickwarden.detection.sketch import SHARING
 from clickwarden.detection.suspect import Suspect
@@ -58,6 +61,7 @@ class Part:
         numbers: of the users of the batch in the roster.
 
     Attributes:
+        size: how many clicks there are; those that count are fewer where values are counted, and come again.
         users: intp[u], whose clicks they are, by number and ascending.
         comings: int64[u], how many clicks each of them has here.
         known: bool[u], who is a suspect.
@@ -82,13 +86,17 @@ class Part:
         self.windows = windows
         self.neighbours = neighbours
         self.told = told
-        self.selected = Selection(batch, clicks)
-        self.users, self.comings = self.selected.by_user()
+        self.size = len(clicks)
+        self._measuring = measuring_of(pane.rule, batch, pane.seed)
         self._numbers = numbers
+        self.selected = Selection(batch, self._counting(clicks))
+        self.users, self.comings = self.selected.by_user()
         self._cells_by_width: dict[int, NDArray[np.intp]] = {}
         self.rows, self.cells = self._rows_in(pane), self._cells_in(pane)
         self.known = self.rows >= 0
         self.highs = pane.highs(self.cells, self.rows)
+        if pane.certain:
+            self.highs[~self.known] = 0
         self.elsewhere = np.zeros((len(windows), len(self.users)), np.int64)
         for other, places in neighbours:
             self.elsewhere[places] += other.highs(self._cells_in(other), self._rows_in(other))
@@ -113,6 +121,10 @@ class Part:
     def _order_matters(self) -> NDArray[np.bool_]:
         """Those whom the order of the clicks within this part decides upon."""
         unknown = ~self.known
+        if self._scarce(self.size):
+            return np.ones(len(self.users), np.bool_)
+        if self.pane.certain:
+            return np.zeros(len(self.users), np.bool_)
         if len(self.selected) < FEW:
             return np.ones(len(self.users), np.bool_)
         if self.comings[unknown].sum() > self.pane.sketch.room:
@@ -124,6 +136,24 @@ class Part:
             self.pane.sketch, self.cells[:, unknown], shared[:, unknown], self.highs[unknown]
         )
         return entangled
+
+    def _counting(self, clicks: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those of the clicks that count, as far as that is known before the others are counted."""
+        suspects, rule = self.pane.suspects, self.pane.rule
+        if not isinstance(rule.measure, Distinct) or self._scarce(len(clicks)):
+            return clicks
+        user = self.batch.user[clicks]
+        known = suspects.rows_of(self._numbers[user]) >= 0
+        counted = [clicks[~known]]
+        for number, positions in by_user(user[known], clicks[known]):
+            suspect = self._suspect(self.batch.users[number])
+            fresh = self._measuring.counted(suspect, positions.tolist(), suspects.room)
+            counted.append(np.array(fresh, np.intp))
+        return np.sort(np.concatenate(counted))
+
+    def _scarce(self, clicks: int) -> bool:
+        """Whether the order of the clicks decides which of their values are kept."""
+        return 0 < self.pane.suspects.room < clicks and isinstance(self.pane.rule.measure, Distinct)
 
     @property
     def most(self) -> NDArray[np.int64]:
@@ -206,16 +236,17 @@ class Part:
 
         # A promoted user's clicks enter the sketch up to the one that promotes it.
         after[promoted] = np.maximum(self.highs + 1, level - most)[promoted]
-        self.pane.sketch.raise_to(self.cells[:, rest], self.highs[rest], after[rest])
-        evidence = self.batch.evidence
+        if not self.pane.certain:
+            self.pane.sketch.raise_to(self.cells[:, rest], self.highs[rest], after[rest])
         for place in np.flatnonzero(promoted).tolist():
             user, high = int(self.users[place]), int(after[place]) - 1
             user_id = self.batch.users[user]
             self.pane.suspects.promote(user_id, high + 1)
             # The last click that the sketch took is the first that is counted exactly.
-            clicks = self._clicks_of(user)[high - int(self.highs[place]) :]
+            clicks = self._clicks_of[user][high - int(self.highs[place]) :]
+            clicks = self._measuring.counted(self._suspect(user_id), clicks, self.pane.suspects.room)
             crossings += self._cross(user, high, self.elsewhere[:, place].tolist(), clicks)
-            self.pane.suspects.add(user_id, evidence, clicks)
+            self._add(user_id, clicks)
         return crossings
 
     def _count_known(self, counted: NDArray[np.bool_]) -> list[Crossing]:
@@ -226,14 +257,31 @@ class Part:
         over = (self.highs + self.comings + self.elsewhere > self.pane.rule.threshold) & counted
         for place in self._crossing(over):
             user, elsewhere = int(self.users[place]), self.elsewhere[:, place].tolist()
-            crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of(user))
+            crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of[user])
+        if self.pane.rule.measure is not None:
+            for user in self.users[counted].tolist():
+                self._add(self.batch.users[user], self._clicks_of[user])
+            return crossings
         clicks = self.selected if counted.all() else self.selected.of_users(self.users[counted])
         self.pane.suspects.add_all(clicks, self.pane.suspects.rows_of(self._numbers[clicks.user]))
         return crossings
 
-    def _clicks_of(self, user: int) -> list[int]:
-        clicks: list[int] = self.selected.positions[self.selected.user == user].tolist()
-        return clicks
+    def _add(self, user_id: str, clicks: list[int]) -> None:
+        """Add clicks that count to what is known of a suspect."""
+        suspects = self.pane.suspects
+        suspects.add(user_id, self.batch.evidence, clicks)
+        suspects.room -= self._measuring.note(self._suspect(user_id), clicks, suspects.room)
+
+    def _suspect(self, user_id: str) -> Suspect:
+        suspect = self.pane.suspects.get(user_id)
+        assert suspect is not None
+        return suspect
+
+    @cached_property
+    def _clicks_of(self) -> dict[int, list[int]]:
+        """Positions of each user's clicks, ascending."""
+        grouped = by_user(self.selected.user, self.selected.positions)
+        return {user: positions.tolist() for user, positions in grouped}
 
     def count_one(self, position: int) -> list[Crossing]:
         """Count one click, wherever in the batch it is, after all that matter to it and are before it."""
@@ -242,13 +290,15 @@ class Part:
         elsewhere = self._elsewhere_of(user)
         high = suspects.high(user_id)
         if high is None:
-            high = self.pane.sketch.add(self._cells_of(user)) - 1
+            high = 0 if self.pane.certain else self.pane.sketch.add(self._cells_of(user)) - 1
             if high + 1 + max(elsewhere) < self.pane.level:
                 return []
             suspects.promote(user_id, high + 1)
+        elif not self._measuring.counted(self._suspect(user_id), [position], suspects.room):
+            return []
         over = high + 1 + max(elsewhere) > self.pane.rule.threshold
         crossings = self._cross(user, high, elsewhere, [position]) if over else []
-        suspects.add(user_id, self.batch.evidence, [position])
+        self._add(user_id, [position])
         return crossings
 
     def _cells_of(self, user: int) -> list[int]:
@@ -280,28 +330,46 @@ class Part:
         crossings: list[Crossing] = []
         for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
             needed = max(1, lacking - other)
-            if needed > len(clicks) or not suspects.note_told(user_id, bit):
+            if needed > len(clicks) or suspects.is_told(user_id, bit):
                 continue
             if (start, user_id) not in self.told:
+                enough = self._enough(start, user, clicks, needed)
+                if enough is None:
+                    continue
                 self.told.add(start, user_id)
-                known = suspects.get(user_id)
-                assert known is not None
-                here = known.copy()
-                here.add(self.batch.evidence, clicks[:needed])
-                suspect = self._within(start, user, here) if other else here
-                crossings.append(Crossing(clicks[needed - 1], start, user_id, suspect))
+                here = self._suspect(user_id).copy()
+                here.add(self.batch.evidence, clicks[:enough])
+                self._measuring.note(here, clicks[:enough], suspects.room)
+                suspect = self._together(start, user, here) if other else here
+                crossings.append(Crossing(clicks[enough - 1], start, user_id, suspect))
+            suspects.note_told(user_id, bit)
         return crossings
 
-    def _within(self, start: int, user: int, here: Suspect) -> Suspect:
+    def _enough(self, start: int, user: int, clicks: list[int], needed: int) -> int | None:
+        """How many of the clicks take a suspect over the threshold of a window.
+
+        By their number alone, so many are ``needed``.
+        """
+        rule, suspects = self.pane.rule, self.pane.suspects
+        if rule.measure is None or (isinstance(rule.measure, Distinct) and not rule.overlapping):
+            return needed
+        elsewhere = list(self._shares(start, user).values())
+        here = self._suspect(self.batch.users[user])
+        return self._measuring.needed(here, elsewhere, clicks, suspects.room)
+
+    def _together(self, start: int, user: int, here: Suspect) -> Suspect:
         """What is known of a user in a window, with what is known of it here."""
+        shares = self._shares(start, user) | {self.pane.start: Share(here, 0)}
+        return together(share for _, share in sorted(shares.items(), key=itemgetter(0)))
+
+    def _shares(self, start: int, user: int) -> dict[int, Share]:
+        """What is known of a user in the other panes of a window, by their starts."""
         user_id, end = self.batch.users[user], start + self.pane.rule.window
-        shares = {
+        return {
             pane.start: Share(pane.suspects.get(user_id), pane.high(self.batch, user))
             for pane, _ in self.neighbours
             if start <= pane.start < end
         }
-        shares[self.pane.start] = Share(here, 0)
-        return together(share for _, share in sorted(shares.items(), key=itemgetter(0)))
 
 
 def count(parts: Sequence[Part]) -> list[Crossing]:
@@ -309,7 +377,7 @@ def count(parts: Sequence[Part]) -> list[Crossing]:
     crossings: list[Crossing] = []
     _untie(parts)
     for part in parts:
-        part.pane.clicks += len(part.selected)
+        part.pane.clicks += part.size
         crossings += part.count_at_once()
     turns = [
         (position, number)
@@ -339,3 +407,10 @@ def _untie(parts: Sequence[Part]) -> None:
         moving[part.users[part.torn(others)]] = True
     for part in parts:
         part.tie(moving)
+
+
+def by_user(user: NDArray[np.intp], positions: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Each user, by number and ascending, and the user's positions in their order."""
+    order = np.argsort(user, kind="stable")
+    users, starts = np.unique(user[order], return_index=True)
+    yield from zip(users.tolist(), np.split(positions[order], starts[1:]), strict=False)

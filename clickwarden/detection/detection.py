@@ -17,9 +17,11 @@ from clickwarden.detection.batch import Batch
 from clickwarden.detection.clock import Delays, EventClock, Passage
 from clickwarden.detection.closed import ClosedWindow, ClosedWindows, LateClick, Outcome
 from clickwarden.detection.incidents import Incidents
+from clickwarden.detection.measure import Distinct
 from clickwarden.detection.panes import Pane
+from clickwarden.detection.reasons import reasons, share_of
 from clickwarden.detection.rule_windows import Counting, RuleWindows
-from clickwarden.detection.rules import Rule, by_name, fields_of, spelled
+from clickwarden.detection.rules import Rule, by_name, fields_of
 from clickwarden.detection.suspect import Suspect
 from clickwarden.detection.windows import Window, WindowName
 from clickwarden.times import isotime
@@ -269,7 +271,9 @@ class Detection:
                 one.suspect.incident = incidents.join(one.ruled, one.window.start, one.user_id, watermark)
                 continue
             now = float(passage.now[one.click])
-            comer = LateClick(one.ruled.rule, one.start, batch, one.click, received, now)
+            comer = LateClick(
+                one.ruled.rule, one.start, batch, one.click, received, now, self._parameters.seed
+            )
             window = self.closed.count(comer, self._parameters.lateness)
             if window is None:
                 uncounted.append(one)
@@ -382,6 +386,7 @@ def anomaly_of(
     """What is told of a suspect over the threshold."""
     rule = window.rule
     events = suspect.event_mix
+    low, high = share_of(rule, suspect)
     return Anomaly(
         alert_id=alert_id(rule.name, user_id, window.start),
         incident_id=alert_id(
@@ -402,10 +407,13 @@ def anomaly_of(
         distinct_products=suspect.distinct_products,
         category=rule.category,
         owasp=rule.threat,
-        reasons=list(_reasons(rule, suspect, events)),
+        reasons=list(reasons(rule, suspect, events)),
         partition=partition,
         revision=revision,
         shadow=rule.shadow,
+        distinct=rule.measure.field if isinstance(rule.measure, Distinct) else None,
+        share_low=low,
+        share_high=high,
     )
 
 
@@ -415,23 +423,3 @@ def _by_click(late: list[_Late]) -> dict[int, list[WindowName]]:
     for one in late:
         names.setdefault(one.click, []).append(WindowName(one.ruled.rule.name, one.start))
     return names
-
-
-def _reasons(rule: Rule, suspect: Suspect, events: dict[str, int]) -> Iterator[str]:
-    """Why a suspect is an anomaly, in words, from figures that a replay repeats."""
-    named = [event for event in rule.events if event in events]  # not those that others would have sent
-    what = [spelled(some, ", ") for some in (named, rule.clauses) if some]
-    of = f" ({'; '.join(what)})" if what else ""
-    sliding = f" sliding by {rule.slide} s" if rule.overlapping else ""
-    counted = f"{suspect.count_high} clicks{of} in a window of {rule.window} s{sliding}"
-    yield f"{counted}, threshold {rule.threshold}"
-    span = suspect.last - suspect.first
-    if span >= 1:
-        pace = suspect.exact / span
-        yield f"{suspect.exact} of them counted one by one: {pace:.1f} a second over {span:.0f} s"
-    event, clicks = next(iter(events.items()))
-    if clicks == suspect.exact:
-        yield f"nothing but {event}"
-    if suspect.distinct_products:
-        more = " or more" if suspect.many_products else ""
-        yield f"{suspect.distinct_products}{more} distinct products"

@@ -20,7 +20,7 @@ class Distinct(NamedTuple):
     field: str
 
 
-class Share(NamedTuple):
+class Portion(NamedTuple):
     """How many of the clicks with one of some events have one of a few of these.
 
     Attributes:
@@ -41,13 +41,13 @@ class Share(NamedTuple):
     def reached(self, part: int, whole: int) -> bool:
         """Whether so many of so many clicks are too large a share.
 
-        >>> Share(("a",), ("a", "b"), Fraction("0.9")).reached(9, 10)
+        >>> Portion(("a",), ("a", "b"), Fraction("0.9")).reached(9, 10)
         True
         """
         return part * self.at_least.denominator >= whole * self.at_least.numerator
 
 
-Measure = Distinct | Share | None
+Measure = Distinct | Portion | None
 
 
 @lru_cache(maxsize=256)
@@ -60,7 +60,7 @@ def measure_of(count: str, share: str, at_least: float | None) -> Measure:
     >>> measure_of("clicks", "", None), measure_of("distinct product_id", "", None)
     (None, Distinct(field='product_id'))
     >>> measure_of("clicks", "login_failed of login, login_failed", 0.9)
-    Share(part=('login_failed',), whole=('login', 'login_failed'), at_least=Fraction(9, 10))
+    Portion(part=('login_failed',), whole=('login', 'login_failed'), at_least=Fraction(9, 10))
     """
     distinct = _distinct(count)
     if not share:
@@ -79,7 +79,7 @@ def measure_of(count: str, share: str, at_least: float | None) -> Measure:
             f"at_least: {at_least:g} must be more than 0, and at most 1, which is all of them; nine of ten "
             "are 0.9"
         )
-    return Share(part, whole, Fraction(repr(at_least)))
+    return Portion(part, whole, Fraction(repr(at_least)))
 
 
 def _distinct(count: str) -> Distinct | None:

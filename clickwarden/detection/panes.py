@@ -27,7 +27,7 @@ class Pane:
         self.max_suspects = max_suspects
         self.clicks = 0
         self.sketch = Sketch(rule.cells, ceiling=rule.threshold + 1)
-        self.suspects = Suspects(roster, rule.overlap)
+        self.suspects = Suspects(roster, rule)
 
     @property
     def full(self) -> bool:
@@ -42,6 +42,11 @@ class Pane:
         in, whom we must report.
         """
         return self.rule.threshold + 1 if self.full else self.rule.level
+
+    @property
+    def certain(self) -> bool:
+        """Whether each user is known from the first click on, so that the sketch need not hold it."""
+        return self.level == 1 and self.rule.measure is not None
 
     def high(self, batch: Batch, user: int) -> int:
         """At most so many clicks of one user of a batch, by number."""

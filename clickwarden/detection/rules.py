@@ -10,7 +10,7 @@ import msgspec
 
 from clickwarden.detection import clauses
 from clickwarden.detection.clauses import Written
-from clickwarden.detection.measure import CLICKS, DISTINCT_MAX, Distinct, Measure, Share, measure_of
+from clickwarden.detection.measure import CLICKS, DISTINCT_MAX, Distinct, Measure, Portion, measure_of
 
 Category = Literal["bot", "scraper", "credential_stuffing"]
 
@@ -122,7 +122,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 f"threshold: {self.threshold} must be at most {DISTINCT_MAX} where different values are "
                 "counted, for each of them is kept"
             )
-        if isinstance(measure, Share):
+        if isinstance(measure, Portion):
             if self.events and set(self.events) != set(measure.whole):
                 raise ValueError(
                     "events: a share counts the events behind its 'of'; leave events out, or add them there"

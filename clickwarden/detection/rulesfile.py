@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from clickwarden.detection import tomlfile
-from clickwarden.detection.measure import Share
+from clickwarden.detection.measure import Portion
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.ruletest import ClicksOf, Draft, Expected, RuleTest
 from clickwarden.detection.tomllines import Path as Place
@@ -106,7 +106,7 @@ def _faults(document: dict[str, Any], *, tested: bool) -> Iterator[tuple[Place, 
                 f"name: two rules are named {draft.name!r}; call this one something else",
             )
         names.add(draft.name)
-        if isinstance(draft.measure, Share) and (name := _unshareable(draft, found.events)):
+        if isinstance(draft.measure, Portion) and (name := _unshareable(draft, found.events)):
             yield (
                 ("events",),
                 f"events: {name!r} cannot be part of a share, as of rule {draft.name!r}, for its comma; take "
@@ -125,7 +125,7 @@ def _named(found: _File) -> tuple[Draft, ...]:
 
 def _with_names(draft: Draft, others: Mapping[str, Sequence[str]]) -> Draft:
     named: dict[str, Any] = {"events": _names(draft.events, others)}
-    if isinstance(share := draft.measure, Share):
+    if isinstance(share := draft.measure, Portion):
         named["share"] = share._replace(part=_names(share.part, others), whole=named["events"]).written
     return msgspec.structs.replace(draft, **named)
 

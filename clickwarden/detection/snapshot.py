@@ -261,7 +261,7 @@ def _restore(
             pane = ruled.new_pane(kept.start, parameters.seed, kept.max_suspects)
             pane.clicks = kept.clicks
             pane.sketch.restore(kept.cells, kept.cell_clicks)
-            pane.suspects = Suspects(ruled.roster, saved.rule.overlap, kept.suspects)
+            pane.suspects = Suspects(ruled.roster, saved.rule, kept.suspects)
             ruled.panes[pane.start] = pane
         if saved.closed == -math.inf:
             _take_over(ruled)

@@ -24,6 +24,9 @@ class Suspect(msgspec.Struct, array_like=True):
             they become 256, which is as far as they are counted; None without a full profile.
         many_products: they did.
         incident: start of the window that its incident began with; None while it is no anomaly.
+        values: hashes of the different values that are counted, as far as there is place for them; None
+            where clicks are counted. Only clicks that brought another are then counted, and looked at.
+        part: of the clicks counted exactly, those of which the rule wants a share.
     """
 
     promoted: int
@@ -35,16 +38,23 @@ class Suspect(msgspec.Struct, array_like=True):
     products: set[int] | None = set()
     many_products: bool = False
     incident: int | None = None
+    values: set[int] | None = None
+    part: int = 0
 
     @property
     def count_low(self) -> int:
-        """Certainly at least as many clicks in the window."""
-        return self.exact
+        """Certainly at least as many clicks, or different values, in the window."""
+        return self.exact if self.values is None else len(self.values)
 
     @property
     def count_high(self) -> int:
-        """Certainly at most as many clicks in the window."""
+        """Certainly at most as many clicks, or different values, in the window."""
         return self.promoted + self.exact - 1
+
+    @property
+    def part_high(self) -> int:
+        """Certainly at most as many clicks of which the rule wants a share."""
+        return self.promoted + self.part - 1
 
     @property
     def distinct_products(self) -> int:
@@ -93,10 +103,24 @@ class Suspect(msgspec.Struct, array_like=True):
             self.many_products = True
             self.products.clear()
 
-    def merge(self, other: "Suspect") -> None:
-        """Add what is known of the user in another pane, which is a later one."""
+    def figures(self) -> "Suspect":
+        """What is counted, without evidence."""
+        values = None if self.values is None else set(self.values)
+        return Suspect(self.promoted, self.exact, values=values, part=self.part)
+
+    def join(self, other: "Suspect") -> None:
+        """Add what is counted of the user in another pane; the values of both are one set."""
         self.promoted += other.promoted - 1
         self.exact += other.exact
+        self.part += other.part
+        if self.values is not None and other.values is not None:
+            kept = len(self.values) + len(other.values)
+            self.values |= other.values
+            self.exact -= kept - len(self.values)
+
+    def merge(self, other: "Suspect") -> None:
+        """Add what is known of the user in another pane, which is a later one."""
+        self.join(other)
         self.first = min(self.first, other.first)
         self.last = max(self.last, other.last)
         if self.products is None and other.products is not None:
@@ -113,5 +137,8 @@ class Suspect(msgspec.Struct, array_like=True):
     def copy(self) -> "Suspect":
         """The suspect as it is now."""
         products = None if self.products is None else set(self.products)
-        copied: Suspect = msgspec.structs.replace(self, events=dict(self.events), products=products)
+        values = None if self.values is None else set(self.values)
+        copied: Suspect = msgspec.structs.replace(
+            self, events=dict(self.events), products=products, values=values
+        )
         return copied

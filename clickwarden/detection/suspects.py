@@ -7,12 +7,17 @@ from numpy.typing import NDArray
 
 from clickwarden.detection.batch import NO_PRODUCT, Evidence, Selection
 from clickwarden.detection.gathered import Gathered, least, runs
+from clickwarden.detection.measure import Distinct
 from clickwarden.detection.roster import Roster
+from clickwarden.detection.rules import Rule
 from clickwarden.detection.suspect import Suspect
 
 #: Suspects of a window with a full profile; of those behind, their first event and no product is
 #: kept, or a flood of them would make the snapshot larger than a record can be.
 PROFILES_MAX = 1000
+
+#: Different values of a window that are kept, of all suspects, where a rule counts them.
+VALUES_ALL = 131_072
 
 #: Clicks of suspects that are gathered before they are folded into what is known of them.
 GATHERED_MAX = 8192
@@ -27,11 +32,17 @@ class Suspects:
 
     Args:
         roster: where they have their numbers.
-        overlap: panes of a window, which share out the full profiles.
+        rule: of the pane; the panes of a window share out full profiles, and places for values.
         known: those that there are.
+
+    Attributes:
+        room: places for further values.
     """
 
-    def __init__(self, roster: Roster, overlap: int, known: dict[str, Suspect] | None = None) -> None:
+    def __init__(self, roster: Roster, rule: Rule, known: dict[str, Suspect] | None = None) -> None:
+        overlap = rule.overlap
+        self._distinct = isinstance(rule.measure, Distinct)
+        self.room = max(1, VALUES_ALL // overlap)
         self._roster = roster
         self._row_of = np.full(16, -1, np.intp)
         self._profiles = max(1, PROFILES_MAX // overlap)
@@ -73,12 +84,13 @@ class Suspects:
         """In which windows of the pane it was noted that the suspects in these rows are told of, as bits."""
         return self._told[rows]
 
-    def note_told(self, user_id: str, window: int) -> bool:
-        """Note that a suspect is told of in a window of the pane, a bit; whether it was not noted before."""
-        row = self._rows[user_id]
-        before = int(self._told[row])
-        self._told[row] = before | window
-        return not before & window
+    def is_told(self, user_id: str, window: int) -> bool:
+        """Whether it was noted that a suspect is told of in a window of the pane, a bit."""
+        return bool(self._told[self._rows[user_id]] & window)
+
+    def note_told(self, user_id: str, window: int) -> None:
+        """Note that a suspect is told of in a window of the pane, a bit."""
+        self._told[self._rows[user_id]] |= window
 
     def compete(self, comers: int, places: int) -> bool:
         """Whether there are fewer places, or full profiles, left than so many users may take."""
@@ -87,7 +99,8 @@ class Suspects:
     def promote(self, user_id: str, estimate: int) -> None:
         """Let a user in, before the click that brought it to this estimate is added."""
         products: set[int] | None = set() if len(self) < self._profiles else None
-        self._enter(user_id, Suspect(promoted=estimate, products=products))
+        values: set[int] | None = set() if self._distinct else None
+        self._enter(user_id, Suspect(promoted=estimate, products=products, values=values))
 
     def _enter(self, user_id: str, suspect: Suspect) -> None:
         row = len(self._by_row)
@@ -103,6 +116,7 @@ class Suspects:
         self._promoted[row] = suspect.promoted
         self._exact[row] = suspect.exact
         self._wants_products[row] = suspect.wants_products
+        self.room -= len(suspect.values or ())
 
     def rows_of(self, numbers: NDArray[np.intp]) -> NDArray[np.intp]:
         """The rows of users, by their numbers in the roster; -1 where one is no suspect, or has none."""

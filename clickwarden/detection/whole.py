@@ -97,7 +97,7 @@ class StoredPanes(MutableMapping[int, Pane]):
         packed = self._unpack(self._store.read(size))
         pane = self._ruled.new_pane(start, self._seed, packed.max_suspects)
         pane.clicks = packed.clicks
-        pane.suspects = Suspects(self._ruled.roster, self._ruled.rule.overlap, packed.suspects)
+        pane.suspects = Suspects(self._ruled.roster, self._ruled.rule, packed.suspects)
         pane.sketch.restore(zstd.decompress(packed.cells), packed.cell_clicks)
         return pane
 
@@ -135,8 +135,10 @@ class WholeDetection:
         never = np.full(len(batch), -np.inf)
         for ruled, panes in self._ruled:
             for stretch in ruled.place(batch, never).stretches:
-                for fall in stretch.falls:
-                    for crossing in ruled.count(batch, [fall], self._parameters):
+                # From which click on values are known depends on the order of the clicks of all panes.
+                apart = [[fall] for fall in stretch.falls]
+                for falls in [stretch.falls] if ruled.rule.measure else apart:
+                    for crossing in ruled.count(batch, falls, self._parameters):
                         ruled.told.join(crossing.start, crossing.user_id, crossing.start)
                     panes.put_away()
 

@@ -170,6 +170,17 @@ def test_a_rule_whose_events_nobody_sends() -> None:
     }
 
 
+def test_a_share_of_events_that_nobody_sends() -> None:
+    share = Rule(
+        name="guesser", window=60, threshold=5, share="login_failed of login, login_failed", at_least=1
+    )
+    assert heard("login", "login_failure").warnings([share]) == {
+        "rule guesser": "Rule guesser counts login_failed, and none of 200 clicks has been one; seen were "
+        "login_failure, login; did you mean login or login_failure?"
+    }
+    assert not heard("login", "login_failed").warnings([share])
+
+
 def test_one_of_its_events_is_enough_and_few_clicks_say_nothing() -> None:
     assert heard("login_failed", "view").warnings([BOT, LOGINS, VIEWS]) == {}
     assert heard("buy", clicks=UNHEARD_CLICKS - 1).warnings([LOGINS]) == {}

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from clickwarden.detection import rulesfile
-from clickwarden.detection.measure import Distinct, Share, measure_of
+from clickwarden.detection.measure import Distinct, Portion, measure_of
 from clickwarden.detection.rules import Rule, digest_of
 from clickwarden.errors import SettingsError
 
@@ -30,14 +30,15 @@ def test_a_rule_that_says_nothing_counts_clicks_and_is_written_as_ever() -> None
 def test_different_values_of_a_field() -> None:
     rule = only(GOOD + 'count = "distinct product_id"\n')
     assert rule.measure == Distinct("product_id")
-    assert (rule.level, rule.fields, rule.events) == (12, {"product_id"}, ())
+    assert (rule.level, rule.events) == (12, ())
+    assert rule.fields == {"product_id"}
     assert only(GOOD + 'count = "distinct user.plan"\npromote = 1\n').level == 1
 
 
 def test_a_share_counts_all_its_events_under_all_their_names() -> None:
     rule = only(SHARED + '[events]\nlogin = ["Signed In"]\nlogin_failed = ["Login Failed"]\n')
     assert rule.events == ("login", "login_failed", "Signed In", "Login Failed")
-    assert rule.measure == Share(("login_failed", "Login Failed"), rule.events, Fraction(9, 10))
+    assert rule.measure == Portion(("login_failed", "Login Failed"), rule.events, Fraction(9, 10))
     assert rule.level == 1
 
 
@@ -49,7 +50,7 @@ def test_what_is_written_is_read_again(more: str) -> None:
 
 def test_a_name_may_hold_what_parts_the_part_from_all() -> None:
     share = measure_of("clicks", "Out of Stock of view, Out of Stock", 0.5)
-    assert isinstance(share, Share)
+    assert isinstance(share, Portion)
     assert (share.part, share.whole) == (("Out of Stock",), ("view", "Out of Stock"))
 
 
@@ -58,7 +59,7 @@ def test_nine_of_ten_are_nine_tenths_whatever_a_double_makes_of_them(
     part: int, whole: int, reached: bool
 ) -> None:
     share = measure_of("clicks", "a of a, b", 0.9)
-    assert isinstance(share, Share)
+    assert isinstance(share, Portion)
     assert share.reached(part, whole) == reached
 
 

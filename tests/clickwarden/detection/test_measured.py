@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clickwarden.detection import rulesfile
+from clickwarden.detection import counting, measured, rulesfile, suspects
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Clicks
 from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule, fields_of
+from clickwarden.detection.whole import WholeDetection
 from clickwarden.settings import Settings
 from clickwarden.times import isotime
 from tests.clickwarden.detection.reference import state
@@ -38,12 +40,17 @@ Click = tuple[str, str, str | None, str | None, float]
 @pytest.fixture(autouse=True, scope="module")
 def _small() -> Iterator[None]:
     """Have streams of some hundred clicks take every path."""
-    from clickwarden.detection import counting, suspects
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "FEW", 8)
         patch.setattr(suspects, "GATHERED_MAX", 60)
         yield
+
+
+@pytest.fixture(params=[suspects.VALUES_ALL, 40], ids=["room", "no room"])
+def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with places for 40 values in a window, and for some 20 of one user."""
+    monkeypatch.setattr(suspects, "VALUES_ALL", request.param)
+    monkeypatch.setattr(measured, "VALUES_MAX", request.param // 2)
 
 
 @st.composite
@@ -95,12 +102,13 @@ def cut(rows: Sequence[Click], cuts: Sequence[int]) -> list[Sequence[Click]]:
 
 
 examples = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
 @given(streams(), st.lists(st.integers(0, 10_000), max_size=6), st.sampled_from([2, 10_000]))
 @examples
+@pytest.mark.usefixtures("room")
 def test_batches_do_not_matter(rows: list[Click], cuts: list[int], max_suspects: int) -> None:
     whole, anomalies = run([rows], max_suspects=max_suspects)
     pieces, same = run(cut(rows, cuts), max_suspects=max_suspects)
@@ -174,7 +182,8 @@ class Reference:
 @examples
 def test_agrees_with_click_by_click_counting(rows: list[Click], cuts: list[int]) -> None:
     _, anomalies = run(cut(rows, cuts))
-    references, crossings, newest = [Reference(rule) for rule in RULES], [], float("-inf")
+    references, newest = [Reference(rule) for rule in RULES], float("-inf")
+    crossings: list[Any] = []
     for row in rows:
         for reference in references:
             crossings += reference.add(row, newest - LATENESS)
@@ -185,6 +194,18 @@ def test_agrees_with_click_by_click_counting(rows: list[Click], cuts: list[int])
         if a.status == "ongoing"
     ]
     assert sorted(ongoing) == sorted(crossings)
+
+
+@given(streams(), st.lists(st.integers(0, 10_000), max_size=6))
+@examples
+def test_of_a_file_the_same_is_found(rows: list[Click], cuts: list[int]) -> None:
+    whole = WholeDetection(RULES, configured(), BytesIO())
+    for batch in cut(rows, cuts):
+        whole.count(batch_of(batch))
+    closed = {(a.rule, a.window_start, a.user_id) for _, found in whole.close() for a in found}
+    references = [Reference(rule) for rule in RULES]
+    crossings = {each[:3] for row in rows for reference in references for each in reference.add(row, -np.inf)}
+    assert closed == crossings
 
 
 def test_the_rules_of_the_examples_do_what_their_tests_expect() -> None:
