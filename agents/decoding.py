@@ -96,8 +96,8 @@ class Decoding:
         with far:
             command = (sys.executable, "-m", __name__, str(far.fileno()))
             self._process = await asyncio.create_subprocess_exec(*command, pass_fds=[far.fileno()])
-        reader, self._writer = await asyncio.open_connection(sock=near)
         try:
+            reader, self._writer = await asyncio.open_connection(sock=near)
             self._writer.write(_REQUEST.pack(len(self._setup), 0, 0, 0) + self._setup)
             while True:
                 (size,) = _ANSWER.unpack(await reader.readexactly(_ANSWER.size))
@@ -114,7 +114,10 @@ class Decoding:
                 f"the decoding process {how}; what it had is counted at the next start"
             ) from None
         finally:
-            self._writer.close()
+            if self._writer is None:
+                near.close()
+            else:
+                self._writer.close()
             self._writer = None
             self._kill()
             await self._process.wait()
