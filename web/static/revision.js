@@ -103,7 +103,7 @@ export function revise(name, saved) {
     failingTests.replaceChildren();
     showTests([]);
     preview.clear();
-    dialog.showModal();
+    if (!dialog.open) dialog.showModal();
     threshold.select();
   });
 }
@@ -126,26 +126,27 @@ async function explain(error) {
   tell(field, error.message);
 }
 
-// Buttons are of no use while the worker is at it; what is typed meanwhile would not be what is saved.
-async function busy(work) {
+// While the worker is at it nothing is typed, which would not be what is saved.
+async function busy(work, ...more) {
+  const idle = [save, foresee, threshold, enabled, shadow, why, ...more];
   form.ariaBusy = true;
-  for (const control of [save, foresee, threshold, enabled, shadow, why]) control.disabled = true;
+  for (const control of idle) control.disabled = true;
   try {
     return await work();
   } finally {
     form.ariaBusy = false;
-    for (const control of [save, foresee, threshold, enabled, shadow, why]) control.disabled = false;
+    for (const control of idle) control.disabled = false;
   }
 }
 
 const path = () => `/api/v1/rules/${encodeURIComponent(rule.name)}`;
 
 // What the worker answers to what is in the form; what is wrong with it is told.
-async function attempt(ask) {
+async function attempt(ask, ...more) {
   forget(...Object.keys(faults));
   const content = wanted();
   try {
-    return await busy(() => ask(content));
+    return await busy(() => ask(content), ...more);
   } catch (error) {
     if (error.name !== "AbortError") {
       if (!dialog.open) dialog.showModal();
@@ -156,7 +157,7 @@ async function attempt(ask) {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const change = await attempt((content) => send("PATCH", path(), content, PATIENCE));
+  const change = await attempt((content) => send("PATCH", path(), content, PATIENCE), cancel);
   if (!change) return;
   dialog.close();
   done(change);
@@ -168,6 +169,8 @@ foresee.addEventListener("click", async () => {
   if (dialog.open && document.activeElement === document.body) foresee.focus();
 });
 cancel.addEventListener("click", () => dialog.close());
+// What is being saved cannot be taken back.
+dialog.addEventListener("cancel", (event) => cancel.disabled && event.preventDefault());
 dialog.addEventListener("close", () => {
   preview.clear();
   // The button that opened it may have been made anew since.
