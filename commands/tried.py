@@ -5,7 +5,8 @@ import math
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from clickwarden.kafka.rulestopic import RulesTopic
 from clickwarden.kafka.runs import Run
 from clickwarden.settings import Settings
 from clickwarden.sources import files as sources
+from clickwarden.sources import parsing
 from clickwarden.times import isotime
 from commands import reading
 from commands.scanned import BATCH_CLICKS
@@ -170,6 +172,8 @@ class Tried:
         """Learn the rules in force; which they are, in words."""
         if topic.book.number:
             self.rules = topic.book.rules
+            allowed = topic.book.allow_list, topic.book.allow_list.number
+            self.sides = Sides(Told(*allowed), Told(*allowed))
             return f"the rules in force (change {topic.book.number})"
         self.rules = rulesfile.load(self._settings.rules)
         return f"the rules of {self._settings.rules}"
@@ -186,7 +190,7 @@ class Tried:
             async for partition, run in runs(consumer, where):
                 edges = [run.first, *reruns[partition].cuts(run.first, run.next_offset), run.next_offset]
                 for first, next_offset in pairwise(edges):
-                    part = run.between(first, next_offset)
+                    part = run.between(first, next_offset).reading(reruns[partition].fields)
                     decoding.submit(part)
                     await waiting.put((partition, part))
             await waiting.put(None)
@@ -250,13 +254,15 @@ class Tried:
         garbage.tune()
         with tempfile.TemporaryFile() as one, tempfile.TemporaryFile() as other:
             rerun = FileRerun(self.rules, self._draft, topic, self.sides, (one, other))
-            for block in sources.read_all(paths, topic, how):
-                rejected.update(record.reason for record in block.clicks.rejected)
-                clicks += len(block.clicks.users)
-                for part in block.clicks.cut(BATCH_CLICKS):
-                    self._take(rerun, Batch(part))
-                self._progress.update(self._task, completed=block.read)
-                await asyncio.sleep(0)  # for Ctrl-C
+            how = replace(how, fields=rerun.fields)
+            with closing(parsing.read_all(paths, topic, how, size)) as blocks:
+                for block in blocks:
+                    rejected.update(record.reason for record in block.clicks.rejected)
+                    clicks += len(block.clicks.users)
+                    for part in block.clicks.cut(BATCH_CLICKS):
+                        self._take(rerun, Batch(part, rerun.fields))
+                    self._progress.update(self._task, completed=block.read)
+                    await asyncio.sleep(0)  # for Ctrl-C
             rerun.end()
         return _about(
             str(log),

@@ -172,7 +172,7 @@ def _amount(reported: Iterable[Reported], rule: Rule | None) -> Amount:
     users, windows, messages = 0, 0, 0
     for one in reported:
         users, windows, messages = users + 1, windows + one.windows, messages + one.incidents
-    if getattr(rule, "shadow", False):
+    if rule is not None and rule.shadow:
         return Amount(users, windows, 0, messages)
     return Amount(users, windows, messages)
 

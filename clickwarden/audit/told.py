@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from clickwarden.detection.allowlist import AllowList
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.times import epoch
 
@@ -20,7 +21,7 @@ class Reported(msgspec.Struct, gc=False):
         threshold: of the rule in that window.
         worst: its start, epoch seconds.
         windows: how many.
-        incidents: how many; people are told once an incident.
+        incidents: how many, of which people are told once each; but for those of who is allowed.
     """
 
     count: int = 0
@@ -33,11 +34,17 @@ class Reported(msgspec.Struct, gc=False):
 class Told:
     """What some rules told of, in windows that begin at a moment or later, once each.
 
+    Args:
+        allow_list: of whom nobody is told.
+        number: of the change that made the list in force.
+
     Attributes:
         reported: by rule and user.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, allow_list: AllowList | None = None, number: int = 0) -> None:
+        self._allow_list = allow_list or AllowList()
+        self._number = number
         self.reported: dict[tuple[str, str], Reported] = {}
         self._windows: set[str] = set()
         self._incidents: set[str] = set()
@@ -54,9 +61,12 @@ class Told:
                 reported = self.reported[case] = Reported()
             if self._is_new(anomaly):
                 reported.windows += 1
-                reported.incidents += self._begins(anomaly)
+                reported.incidents += self._begins(anomaly) and not self._allowed(anomaly)
             if anomaly.count > reported.count:
                 reported.count, reported.threshold, reported.worst = anomaly.count, anomaly.threshold, start
+
+    def _allowed(self, anomaly: Anomaly) -> bool:
+        return bool(self._allow_list.reason(self._number, anomaly.user_id, anomaly.window_start))
 
     def _is_new(self, anomaly: Anomaly) -> bool:
         """Whether nothing was told of the user in this window before."""

@@ -8,6 +8,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import IO, NamedTuple, Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from clickwarden.detection.adoption import Adoption
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clock import RECENT
 from clickwarden.detection.detection import Detection, Findings, Parameters
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import Rule, fields_of
 from clickwarden.detection.whole import WholeDetection
 from clickwarden.detection.windows import WindowName
 
@@ -113,6 +114,7 @@ class PartitionRerun:
     Attributes:
         extent: from when to when its clicks happened.
         detection: of the rules that were in force.
+        fields: of the clicks that rules look at.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class PartitionRerun:
         for adoption in later:
             self.detection.plan(adoption.rules, adoption.offset)
         in_force = [first.rules, *(adoption.rules for adoption in later)]
+        self.fields = fields_of([*draft, *chain.from_iterable(in_force)])
         changed = [rule for rule in draft if not all(rule in rules for rules in in_force)]
         self._kept = {rule.name for rule in draft if rule not in changed}
         self._draft = Detection(partition, changed, parameters)
@@ -202,6 +205,10 @@ class FileRerun:
         parameters: of the detection.
         sides: take what is found.
         stores: two empty files to write to and to read.
+
+    Attributes:
+        extent: from when to when its clicks happened.
+        fields: of the clicks that rules look at.
     """
 
     def __init__(
@@ -213,6 +220,7 @@ class FileRerun:
         stores: tuple[IO[bytes], IO[bytes]],
     ) -> None:
         self.extent = Extent()
+        self.fields = fields_of([*rules, *draft])
         self._kept = {rule.name for rule in draft if rule in rules}
         changed = [rule for rule in draft if rule not in rules]
         self._before = WholeDetection(rules, parameters, stores[0])
