@@ -8,12 +8,13 @@ at once wherever their order cannot matter.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from clickwarden.detection.batch import Batch, Selection
@@ -139,21 +140,21 @@ class Part:
 
     def _counting(self, clicks: NDArray[np.intp]) -> NDArray[np.intp]:
         """Those of the clicks that count, as far as that is known before the others are counted."""
-        suspects, rule = self.pane.suspects, self.pane.rule
-        if not isinstance(rule.measure, Distinct) or self._scarce(len(clicks)):
+        suspects = self.pane.suspects
+        if not isinstance(self.pane.measure, Distinct) or self._scarce(len(clicks)):
             return clicks
         user = self.batch.user[clicks]
         known = suspects.rows_of(self._numbers[user]) >= 0
         counted = [clicks[~known]]
-        for number, positions in by_user(user[known], clicks[known]):
+        for number, positions in by_user(user[known], clicks[known]).items():
             suspect = self._suspect(self.batch.users[number])
-            fresh = self._measuring.counted(suspect, positions.tolist(), suspects.room)
+            fresh = self._measuring.counted(suspect, positions, suspects.room)
             counted.append(np.array(fresh, np.intp))
         return np.sort(np.concatenate(counted))
 
     def _scarce(self, clicks: int) -> bool:
         """Whether the order of the clicks decides which of their values are kept."""
-        return 0 < self.pane.suspects.room < clicks and isinstance(self.pane.rule.measure, Distinct)
+        return 0 < self.pane.suspects.room < clicks and isinstance(self.pane.measure, Distinct)
 
     @property
     def most(self) -> NDArray[np.int64]:
@@ -243,7 +244,7 @@ class Part:
             user_id = self.batch.users[user]
             self.pane.suspects.promote(user_id, high + 1)
             # The last click that the sketch took is the first that is counted exactly.
-            clicks = self._clicks_of[user][high - int(self.highs[place]) :]
+            clicks = self._clicks_of(place)[high - int(self.highs[place]) :]
             clicks = self._measuring.counted(self._suspect(user_id), clicks, self.pane.suspects.room)
             crossings += self._cross(user, high, self.elsewhere[:, place].tolist(), clicks)
             self._add(user_id, clicks)
@@ -257,10 +258,10 @@ class Part:
         over = (self.highs + self.comings + self.elsewhere > self.pane.rule.threshold) & counted
         for place in self._crossing(over):
             user, elsewhere = int(self.users[place]), self.elsewhere[:, place].tolist()
-            crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of[user])
-        if self.pane.rule.measure is not None:
-            for user in self.users[counted].tolist():
-                self._add(self.batch.users[user], self._clicks_of[user])
+            crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of(place))
+        if self.pane.measure is not None:
+            for place in np.flatnonzero(counted).tolist():
+                self._add(self.batch.users[self.users[place]], self._clicks_of(place))
             return crossings
         clicks = self.selected if counted.all() else self.selected.of_users(self.users[counted])
         self.pane.suspects.add_all(clicks, self.pane.suspects.rows_of(self._numbers[clicks.user]))
@@ -277,11 +278,17 @@ class Part:
         assert suspect is not None
         return suspect
 
+    def _clicks_of(self, place: int) -> list[int]:
+        """Positions of the clicks of the user at this place of ``users``, ascending."""
+        positions, ends = self._by_user
+        clicks: list[int] = positions[ends[place] - int(self.comings[place]) : ends[place]].tolist()
+        return clicks
+
     @cached_property
-    def _clicks_of(self) -> dict[int, list[int]]:
-        """Positions of each user's clicks, ascending."""
-        grouped = by_user(self.selected.user, self.selected.positions)
-        return {user: positions.tolist() for user, positions in grouped}
+    def _by_user(self) -> tuple[NDArray[np.intp], list[int]]:
+        """The clicks of one user after the other's, and where those of each end."""
+        order = np.argsort(self.selected.user, kind="stable")
+        return self.selected.positions[order], np.cumsum(self.comings).tolist()
 
     def count_one(self, position: int) -> list[Crossing]:
         """Count one click, wherever in the batch it is, after all that matter to it and are before it."""
@@ -328,6 +335,7 @@ class Part:
         user_id, suspects = self.batch.users[user], self.pane.suspects
         lacking = self.pane.rule.threshold + 1 - high
         crossings: list[Crossing] = []
+        known: dict[int, Suspect] = {}
         for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
             needed = max(1, lacking - other)
             if needed > len(clicks) or suspects.is_told(user_id, bit):
@@ -337,21 +345,26 @@ class Part:
                 if enough is None:
                     continue
                 self.told.add(start, user_id)
-                here = self._suspect(user_id).copy()
-                here.add(self.batch.evidence, clicks[:enough])
-                self._measuring.note(here, clicks[:enough], suspects.room)
-                suspect = self._together(start, user, here) if other else here
+                here = known.get(enough) or known.setdefault(enough, self._with(user_id, clicks[:enough]))
+                suspect = self._together(start, user, here) if other else replace(here)
                 crossings.append(Crossing(clicks[enough - 1], start, user_id, suspect))
             suspects.note_told(user_id, bit)
         return crossings
+
+    def _with(self, user_id: str, clicks: list[int]) -> Suspect:
+        """What is known of a suspect here with some clicks more."""
+        here = self._suspect(user_id).copy()
+        here.add(self.batch.evidence, clicks)
+        self._measuring.note(here, clicks, self.pane.suspects.room)
+        return here
 
     def _enough(self, start: int, user: int, clicks: list[int], needed: int) -> int | None:
         """How many of the clicks take a suspect over the threshold of a window.
 
         By their number alone, so many are ``needed``.
         """
-        rule, suspects = self.pane.rule, self.pane.suspects
-        if rule.measure is None or (isinstance(rule.measure, Distinct) and not rule.overlapping):
+        measure, suspects = self.pane.measure, self.pane.suspects
+        if measure is None or (isinstance(measure, Distinct) and not self.pane.rule.overlapping):
             return needed
         elsewhere = list(self._shares(start, user).values())
         here = self._suspect(self.batch.users[user])
@@ -409,8 +422,10 @@ def _untie(parts: Sequence[Part]) -> None:
         part.tie(moving)
 
 
-def by_user(user: NDArray[np.intp], positions: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Each user, by number and ascending, and the user's positions in their order."""
+def by_user(user: NDArray[np.intp], positions: NDArray[np.intp]) -> dict[int, list[int]]:
+    """The positions of each user, by number, in their order."""
     order = np.argsort(user, kind="stable")
     users, starts = np.unique(user[order], return_index=True)
-    yield from zip(users.tolist(), np.split(positions[order], starts[1:]), strict=False)
+    ordered, begins = positions[order].tolist(), starts.tolist()
+    spans = zip(users.tolist(), begins, [*begins[1:], len(ordered)], strict=False)
+    return {user: ordered[begin:end] for user, begin, end in spans}

@@ -28,6 +28,8 @@ class Pane:
         self.clicks = 0
         self.sketch = Sketch(rule.cells, ceiling=rule.threshold + 1)
         self.suspects = Suspects(roster, rule)
+        self.measure = rule.measure
+        self._level = rule.level
 
     @property
     def full(self) -> bool:
@@ -41,12 +43,12 @@ class Pane:
         With the suspects' places taken, only one over the threshold is let
         in, whom we must report.
         """
-        return self.rule.threshold + 1 if self.full else self.rule.level
+        return self.rule.threshold + 1 if self.full else self._level
 
     @property
     def certain(self) -> bool:
         """Whether each user is known from the first click on, so that the sketch need not hold it."""
-        return self.level == 1 and self.rule.measure is not None
+        return self.measure is not None and self.level == 1
 
     def high(self, batch: Batch, user: int) -> int:
         """At most so many clicks of one user of a batch, by number."""
