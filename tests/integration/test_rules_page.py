@@ -4,8 +4,8 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from typing import Any
 
@@ -232,20 +232,20 @@ def test_one_preview_at_a_time_that_ends_with_who_asked_and_with_the_worker(site
     worker = topic.start()
     wanted = {"threshold": 40, "edition": 1}
 
-    def ask() -> HTTPConnection:
-        connection = HTTPConnection("127.0.0.1", worker.settings.web_port, timeout=10)
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", "/api/v1/rules/bot/preview", json.dumps(wanted), headers)
-        (process,) = topic.until(lambda: trying(worker), worker)
-        process.suspend()  # so that it does not end by itself
-        assert process.nice() == 19
-        return connection
+    @contextmanager
+    def asked() -> Iterator[psutil.Process]:
+        with closing(HTTPConnection("127.0.0.1", worker.settings.web_port, timeout=10)) as connection:
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", "/api/v1/rules/bot/preview", json.dumps(wanted), headers)
+            (process,) = topic.until(lambda: trying(worker), worker)
+            process.suspend()  # so that it does not end by itself
+            topic.until(lambda: process.nice() == 19, worker)
+            yield process
 
-    with closing(ask()):
+    with asked():
         status, refused = preview(worker, wanted)
         assert (status, "another preview is under way" in refused["error"]) == (429, True)
     topic.until(lambda: not trying(worker), worker)
-    with closing(ask()):
-        (process,) = trying(worker)
+    with asked() as process:
         assert worker.terminate() < 15
         assert not process.is_running()
