@@ -243,7 +243,7 @@ class Part:
             user_id = self.batch.users[user]
             self.pane.suspects.promote(user_id, high + 1)
             # The last click that the sketch took is the first that is counted exactly.
-            clicks = self._clicks_of[user][high - int(self.highs[place]) :]
+            clicks = self._clicks_of(user)[high - int(self.highs[place]) :]
             clicks = self._measuring.counted(self._suspect(user_id), clicks, self.pane.suspects.room)
             crossings += self._cross(user, high, self.elsewhere[:, place].tolist(), clicks)
             self._add(user_id, clicks)
@@ -257,10 +257,10 @@ class Part:
         over = (self.highs + self.comings + self.elsewhere > self.pane.rule.threshold) & counted
         for place in self._crossing(over):
             user, elsewhere = int(self.users[place]), self.elsewhere[:, place].tolist()
-            crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of[user])
+            crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of(user))
         if self.pane.rule.measure is not None:
             for user in self.users[counted].tolist():
-                self._add(self.batch.users[user], self._clicks_of[user])
+                self._add(self.batch.users[user], self._clicks_of(user))
             return crossings
         clicks = self.selected if counted.all() else self.selected.of_users(self.users[counted])
         self.pane.suspects.add_all(clicks, self.pane.suspects.rows_of(self._numbers[clicks.user]))
@@ -278,10 +278,17 @@ class Part:
         return suspect
 
     @cached_property
-    def _clicks_of(self) -> dict[int, list[int]]:
-        """Positions of each user's clicks, ascending."""
-        grouped = by_user(self.selected.user, self.selected.positions)
-        return {user: positions.tolist() for user, positions in grouped}
+    def _ordered(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The clicks by user: whose each is, ascending, and their positions."""
+        order = np.argsort(self.selected.user, kind="stable")
+        return self.selected.user[order], self.selected.positions[order]
+
+    def _clicks_of(self, user: int) -> list[int]:
+        """Positions of a user's clicks, ascending."""
+        users, positions = self._ordered
+        first, end = np.searchsorted(users, (user, user + 1)).tolist()
+        clicks: list[int] = positions[first:end].tolist()
+        return clicks
 
     def count_one(self, position: int) -> list[Crossing]:
         """Count one click, wherever in the batch it is, after all that matter to it and are before it."""
