@@ -106,6 +106,18 @@ def profile(broker: str | None, **sizes: int) -> None:
 
 
 @main.command()
+@clicks(2_000_000, "To count; a minute of event time is a million.")
+@partitions
+@seed
+@click.option("--rounds", type=number, default=3, help="Of which the fastest counts.")
+def slide(**sizes: int) -> None:
+    """What it costs that the windows of bot overlap: time a click, memory."""
+    from bench import slide
+
+    _exit(slide.measure(**sizes))
+
+
+@main.command()
 @clicks(10_000_000, "Clicks that wait.")
 @partitions
 @seed

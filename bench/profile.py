@@ -29,10 +29,10 @@ from bench.stopwatch import Stopwatch
 from bench.worker import deployment
 from clickwarden.detection import rulesfile, snapshot
 from clickwarden.detection.batch import Batch
+from clickwarden.detection.counting import Part
 from clickwarden.detection.detection import Detection
 from clickwarden.detection.sketch import Sharing, Sketch
 from clickwarden.detection.suspects import Suspects
-from clickwarden.detection.windows import Window
 from clickwarden.formats.clicks import Decoder
 from clickwarden.kafka.runs import RUN_RECORDS, Run
 
@@ -44,9 +44,9 @@ SKETCH = (
     (Sharing, "entangled"),
     (Sketch, "estimate"),
     (Sketch, "raise_to"),
-    (Window, "_count_each"),
+    (Part, "count_one"),
 )
-SUSPECTS = ((Suspects, "add_known"), (Suspects, "all"))
+SUSPECTS = ((Suspects, "add_all"), (Suspects, "all"))
 #: In the order of a click's way.
 STEPS = ("unpack", "decode", "group", "hash", "hand over", "windows", "sketch", "suspects", "snapshot")
 
@@ -83,11 +83,11 @@ def steps(load: Load, clicks: int, between_snapshots: int) -> Stopwatch:
     known = rulesfile.load(settings.rules)
     partitions = [Detection(number, known, settings) for number in range(settings.partitions)]
     kept = [0] * settings.partitions
-    runs = list(_runs(load, clicks))
+    counted = list(runs(load, clicks))
     with as_a_worker_collects_garbage(), ExitStack() as wrapped:
         wrapped.enter_context(watch.wrapped("sketch", SKETCH))
         wrapped.enter_context(watch.wrapped("suspects", SUSPECTS))
-        for number, run in runs:
+        for number, run in counted:
             with watch.step("unpack"):
                 records = list(run.unpack())
             with watch.step("decode"):
@@ -120,7 +120,7 @@ def as_a_worker_collects_garbage() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _runs(load: Load, clicks: int) -> Iterator[tuple[int, Run]]:
+def runs(load: Load, clicks: int) -> Iterator[tuple[int, Run]]:
     """The clicks as Kafka would hold them, a run of one partition after one of the next."""
     by_partition = defaultdict(list)
     for message in load.messages(clicks):

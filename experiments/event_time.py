@@ -32,7 +32,7 @@ SAMPLE = Path("examples/access.log")
 MADE = "made-up"
 #: Findings shown of a replay.
 SHOWN = 4
-#: As rule bot of rules.toml.
+#: As rule bot of rules.toml, but side by side.
 WINDOW = 60
 THRESHOLD = 50
 #: 2026-01-01T12:00:00Z, the made-up log's first second.

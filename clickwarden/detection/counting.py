@@ -204,7 +204,7 @@ class Part:
             int(place)
             for place, windows in zip(places[over.any(axis=0)], over[:, over.any(axis=0)].T, strict=True)
             if any(
-                (self.windows[window], self.batch.users[self.users[place]]) not in self.told
+                (self.windows[int(window)], self.batch.users[self.users[place]]) not in self.told
                 for window in np.flatnonzero(windows)
             )
         ]
@@ -335,7 +335,6 @@ class Part:
         user_id, suspects = self.batch.users[user], self.pane.suspects
         lacking = self.pane.rule.threshold + 1 - high
         crossings: list[Crossing] = []
-        shares: list[tuple[int, Share]] = []
         for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
             needed = max(1, lacking - other)
             if needed > len(clicks) or suspects.is_told(user_id, bit):
@@ -345,11 +344,10 @@ class Part:
                 if enough is None:
                     continue
                 self.told.add(start, user_id)
-                shares = shares or self._shares(user)
                 here = self._suspect(user_id).copy()
                 here.add(self.batch.evidence, clicks[:enough])
                 self._measuring.note(here, clicks[:enough], suspects.room)
-                suspect = together(self._within(start, [*shares, (self.pane.start, Share(here, 0))]))
+                suspect = self._within(start, user, here) if other else here
                 crossings.append(Crossing(clicks[enough - 1], start, user_id, suspect))
             suspects.note_told(user_id, bit)
         return crossings
@@ -362,23 +360,22 @@ class Part:
         rule, suspects = self.pane.rule, self.pane.suspects
         if rule.measure is None or (isinstance(rule.measure, Distinct) and not rule.overlapping):
             return needed
-        elsewhere = list(self._within(start, self._shares(user)))
-        here = self._suspect(self.batch.users[user])
+        here, elsewhere = self._suspect(self.batch.users[user]), self._shares(start, user).values()
         return self._measuring.needed(here, elsewhere, clicks, suspects.room)
 
-    def _within(self, start: int, shares: list[tuple[int, Share]]) -> Iterator[Share]:
-        """The shares of a window, in the order of their panes."""
-        for pane, share in sorted(shares, key=itemgetter(0)):
-            if start <= pane < start + self.pane.rule.window:
-                yield share
+    def _within(self, start: int, user: int, here: Suspect) -> Suspect:
+        """What is known of a user in a window, with what is known of it here."""
+        shares = self._shares(start, user) | {self.pane.start: Share(here, 0)}
+        return together(share for _, share in sorted(shares.items(), key=itemgetter(0)))
 
-    def _shares(self, user: int) -> list[tuple[int, Share]]:
-        """What is known of a user in the other panes, and where they start."""
-        user_id = self.batch.users[user]
-        return [
-            (pane.start, Share(pane.suspects.get(user_id), pane.high(self.batch, user)))
+    def _shares(self, start: int, user: int) -> dict[int, Share]:
+        """What is known of a user in the other panes of a window, by their starts."""
+        user_id, end = self.batch.users[user], start + self.pane.rule.window
+        return {
+            pane.start: Share(pane.suspects.get(user_id), pane.high(self.batch, user))
             for pane, _ in self.neighbours
-        ]
+            if start <= pane.start < end
+        }
 
 
 def count(parts: Sequence[Part]) -> list[Crossing]:

@@ -40,7 +40,12 @@ class Scanned:
                 self.lines += block.lines
                 self.skipped += len(block.bad)
                 self.left_out += block.left_out.total()
-            found = [anomaly for _, anomalies in detection.close() for anomaly in anomalies]
+            found = [
+                anomaly
+                for _, anomalies in detection.close()
+                for anomaly in anomalies
+                if anomaly.window_start.endswith(":00Z")
+            ]
         self.found = {(anomaly.rule, anomaly.user_id, anomaly.count) for anomaly in found}
         self.anomalies = len(found)
 
