@@ -191,8 +191,9 @@ class Batch:
         wanted += [self._fulfilling(field, written) for field, written in rule.conditions.items()]
         if isinstance(rule.measure, Distinct):
             values, number = self.columns[rule.measure.field]
-            wanted.append(np.array([value is not None for value in values], np.bool_)[number])
-        return np.flatnonzero(np.logical_and.reduce(wanted))
+            if None in values:
+                wanted.append(np.array([value is not None for value in values], np.bool_)[number])
+        return np.flatnonzero(np.logical_and.reduce(wanted)) if wanted else self._all
 
     def _fulfilling(self, field: str, written: Written) -> NDArray[np.bool_]:
         """Which of the clicks fulfil what is written of a field; each distinct value is judged once."""
