@@ -2,14 +2,22 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from time import monotonic
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from agents.clicks import partitions
 from agents.keeper import Keeper
+from agents.messenger import Messenger
 from app.main import app, settings
+from clickwarden.alerts.incidents import Incident
+from clickwarden.channels.channelsfile import Channels
+from clickwarden.detection.rules import by_name
+from clickwarden.errors import ClickwardenError
 from clickwarden.kafka import rights, roles
 
 log = logging.getLogger(__name__)
@@ -31,41 +39,116 @@ def is_keeper() -> bool:
     )
 
 
+class _Keeping:
+    """What one turn of this worker consists of."""
+
+    def __init__(self) -> None:
+        self._messenger: Messenger | None = None
+        self.keeper = Keeper(settings, app.clock.now, self._tell)
+        self._kept_at = monotonic()
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is this worker's turn, or may be again."""
+        return monotonic() - self._kept_at < FORGET_SECONDS
+
+    def _tell(self, incident: Incident) -> None:
+        if self._messenger is not None:
+            self._messenger.consider(incident)
+
+    async def write(self) -> None:
+        """Write the incidents until the turn is over."""
+        while self.lasts:
+            producer = AIOKafkaProducer(**settings.client_options(), acks="all", compression_type="zstd")
+            try:
+                async with _told("Incidents are not written"):
+                    await self._write(producer)
+            finally:
+                await producer.stop()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _write(self, producer: AIOKafkaProducer) -> None:
+        await producer.start()
+        while self.lasts:
+            is_behind = False
+            if is_keeper():
+                self._kept_at = monotonic()
+                is_behind = await self.keeper.write(producer)
+            await asyncio.sleep(0 if is_behind else PAUSE_SECONDS)
+
+    async def tell(self, channels: Channels) -> None:
+        """Tell people until the turn is over."""
+        await self.keeper.following.loaded.wait()
+        while self.lasts:
+            if is_keeper():
+                self._messenger = Messenger(settings, channels, self._get, _events, app.clock.now)
+                async with _told("Nobody is told of incidents"):
+                    await _while_keeper(self._messenger.run(lambda: self.keeper.stories))
+                self._messenger = None
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _get(self, incident_id: str) -> Incident | None:
+        return self.keeper.stories.get(incident_id, app.clock.now())
+
+
+async def _while_keeper(telling: Coroutine[Any, Any, None]) -> None:
+    """Run until it is certain no longer that this worker is the one that tells."""
+    task = asyncio.create_task(telling)
+    try:
+        while is_keeper() and not task.done():  # noqa: ASYNC110 - it becomes so in another thread
+            await asyncio.sleep(PAUSE_SECONDS)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled() and (error := task.exception()):
+        raise error
+
+
+def _events(rule: str) -> tuple[str, ...]:
+    known = by_name(app.rules)
+    return known[rule].events if rule in known else ()
+
+
+_troubles: set[str] = set()
+
+
+@asynccontextmanager
+async def _told(what: str) -> AsyncIterator[None]:
+    """Log once why something cannot be done now."""
+    try:
+        yield
+    except ProducerFenced:
+        log.info("Another worker tells people of incidents now")
+    except (KafkaError, ClickwardenError) as error:
+        why = str(error)
+        if isinstance(error, KafkaError):
+            needed = [*roles.worker(settings), *roles.teller(settings)]
+            why = str(await rights.explain(settings, needed, error))
+        if what not in _troubles:
+            log.warning("%s: %s", what, why)
+        _troubles.add(what)
+    except Exception:
+        log.exception("%s", what)
+    else:
+        _troubles.discard(what)
+
+
 @app.companion
 async def keep() -> None:
-    """Write the incidents while it is this worker that does, until cancelled."""
+    """Write the incidents, and tell people, while it is this worker that does, until cancelled."""
     while True:
         await asyncio.sleep(PAUSE_SECONDS)
         if is_keeper():
-            keeper = Keeper(settings, app.clock.now)
-            reading = asyncio.create_task(keeper.following.follow(settings))
+            keeping = _Keeping()
+            tasks = [
+                asyncio.create_task(keeping.keeper.following.follow(settings)),
+                asyncio.create_task(keeping.write()),
+            ]
+            if app.channels is not None:
+                tasks.append(asyncio.create_task(keeping.tell(app.channels)))
             try:
-                await _write(keeper)
+                await tasks[1]
             finally:
-                reading.cancel()
-                await asyncio.wait([reading])
-
-
-async def _write(keeper: Keeper) -> None:
-    kept_at, trouble = monotonic(), ""
-    while monotonic() - kept_at < FORGET_SECONDS:
-        producer = AIOKafkaProducer(**settings.client_options(), acks="all", compression_type="zstd")
-        try:
-            await producer.start()
-            while monotonic() - kept_at < FORGET_SECONDS:
-                is_behind = False
-                if is_keeper():
-                    kept_at = monotonic()
-                    is_behind = await keeper.write(producer)
-                    trouble = ""
-                await asyncio.sleep(0 if is_behind else PAUSE_SECONDS)
-        except KafkaError as error:
-            why = str(await rights.explain(settings, roles.worker(settings), error))
-            if not trouble:
-                log.warning("Incidents are not written: %s", why)
-            trouble = why
-        except Exception:
-            log.exception("Incidents are not written")
-        finally:
-            await producer.stop()
-        await asyncio.sleep(RETRY_SECONDS)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)

@@ -10,6 +10,7 @@ import xxhash
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from clickwarden.alerts.feed import read
+from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.stories import Stories
 from clickwarden.kafka.following import ALL, Followed, Following
 from clickwarden.settings import Settings
@@ -28,13 +29,21 @@ class Keeper:
     It reads the topic that it writes, too. So it knows what an earlier keeper
     has written, and sets right what one writes that has been taken for dead.
 
+    Args:
+        settings: name the topics.
+        now: by Kafka's clock, epoch seconds.
+        tell: called with each incident that the topic says something else of from then on.
+
     Attributes:
         stories: the incidents.
         following: reads both topics.
     """
 
-    def __init__(self, settings: Settings, now: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, now: Callable[[], float], tell: Callable[[Incident], None]
+    ) -> None:
         self.stories = Stories()
+        self._tell = tell
         self.following = Following(
             [
                 Followed(settings.anomalies_topic, self._hear, newest=ALL),
@@ -103,10 +112,11 @@ class Keeper:
             said = _digest(value)
             if self._said.get(incident_id) != said:
                 future = await producer.send(self._topic, value, incident_id.encode())
-                sent.append((incident_id, said, future))
-        for incident_id, said, future in sent:
+                sent.append((incident, said, future))
+        for incident, said, future in sent:
             await future
-            self._said[incident_id] = said
+            self._said[incident.incident_id] = said
+            self._tell(incident)
 
     def _rest(self, incident_ids: list[str], turn: float) -> None:
         """Have nothing written of these for a moment."""

@@ -26,13 +26,15 @@ from app.pulse import REFUSED, Pulse, end
 from app.room import make_room, shortage
 from app.transport import BatchTransport, Source
 from app.visitors import Web
+from clickwarden.channels import channelsfile
+from clickwarden.channels.channelsfile import Channels
 from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.rulestopic import RulesTopic
 from clickwarden.kafka.topics import RECORD_BYTES
-from clickwarden.settings import WILDCARDS, Settings
+from clickwarden.settings import WILDCARDS, Settings, environment
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,9 @@ class Worker(faust.Worker):  # type: ignore[misc]
     async def _prepare(self) -> None:
         """See that the worker has what it needs of Kafka and of the machine, and learn what the time is."""
         settings, needed = self.app.settings, roles.worker(self.app.settings)
+        if "channels" in settings.model_fields_set or settings.channels.exists():
+            self.app.channels = channelsfile.load(settings.channels, environment())
+            needed += roles.teller(settings)
         await rights.check(settings, needed)
         await self.app.growth.follow()
         self.app.web.visitors.limit = make_room(self.app.growth.partitions)
@@ -115,6 +120,7 @@ class Application(faust.App):  # type: ignore[misc]
         growth: how many partitions there are to count.
         rulestopic: the rules in force.
         founding: what the file of rules is to them.
+        channels: where people are told; None: nowhere.
         presence: whether Kafka answers.
         membership: whether the worker's place in the group is certain; waited for before it speaks to Kafka.
     """
@@ -127,6 +133,7 @@ class Application(faust.App):  # type: ignore[misc]
     growth: Growth
     rulestopic: RulesTopic
     founding: Founding
+    channels: Channels | None
     presence: Presence
     membership: Membership
 
@@ -255,6 +262,7 @@ def create(settings: Settings) -> Application:
     application.growth = Growth(settings)
     application.rulestopic = RulesTopic(settings)
     application.founding = Founding(settings, application.rulestopic)
+    application.channels = None
     application.presence = Presence(settings, application.growth)
     application.membership = Membership(settings, application.presence)
     application.pulse = Pulse(settings.session_timeout / 2, application.membership.check)

@@ -366,6 +366,11 @@ class Settings(BaseSettings):
         return "incidents" if is_default else f"{self.anomalies_topic}.incidents"
 
     @property
+    def told_topic(self) -> str:
+        """What people were told, and where."""
+        return f"{self.app_id}-told"
+
+    @property
     def rules_topic(self) -> str:
         """Where the rules are, and since when each partition is counted by which."""
         return f"{self.app_id}-rules"

@@ -18,12 +18,13 @@ from clickwarden.alerts.incidents import Incident, joined
 from clickwarden.alerts.known import KnownIncidents
 from clickwarden.alerts.stories import Stories
 from clickwarden.detection.activity import UserWindow
-from clickwarden.kafka.following import Followed, Following
+from clickwarden.kafka.following import ALL, Followed, Following
 from tables.activity import activity
 from web import suspects as _suspects
 from web.stream import Stream
 from web.suspects import KnownSuspects
 from web.timeline import SPAN, LastHour
+from web.untold import Untold
 from web.workers import Workers
 
 feed = Feed()
@@ -33,6 +34,7 @@ incidents = KnownIncidents()
 workers = Workers()
 timeline = LastHour()
 stream = Stream()
+untold = Untold()
 warnings = Warnings()
 
 
@@ -71,6 +73,10 @@ def _incident(record: ConsumerRecord) -> None:
     incidents.take(record.value)
 
 
+def _told(record: ConsumerRecord) -> None:
+    untold.take(record.value)
+
+
 def _activity(record: ConsumerRecord) -> None:
     suspects.take(record.key, record.value)
 
@@ -89,6 +95,7 @@ following = Following(
         # An anomaly is two records, and each partition may hold all the newest.
         Followed(settings.anomalies_topic, _anomaly, newest=2 * _feed.KEEP, begin=stream.begin),
         Followed(settings.incidents_topic, _incident, newest=_known.KEEP),
+        Followed(settings.told_topic, _told, newest=ALL),
         Followed(activity.changelog_topic_name, _activity, newest=_suspects.KEEP),
         Followed(settings.status_topic, _status, seconds=SPAN),
     ],

@@ -15,7 +15,7 @@ from clickwarden.kafka.findings import Finding
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 from web.fresh import Fresh
-from web.live import feed, following, incident, stories, stream, timeline, workers
+from web.live import feed, following, incident, stories, stream, timeline, untold, workers
 from web.timeline import STEP, Point
 from web.workers import WorkerStatus
 
@@ -76,7 +76,8 @@ class Health(msgspec.Struct):
         impaired: what is wrong with it, a few words each; nothing when all is well.
         blindness: why all together, or else one of the workers, can count too little of what comes.
         warnings: what makes a rule, or all of them, count something else than is meant, and workers whose
-            rules, seed or clock are not those of the others or of Kafka, in words.
+            rules, seed or clock are not those of the others or of Kafka; and what people could not be told,
+            in words.
         findings: what is wrong with the clicks topic, what follows from it, and what to do.
     """
 
@@ -205,6 +206,7 @@ def _health() -> Health:
             *discord_of(heard).values(),
             *clocks_of(heard),
             *sight_of(heard).warnings(app.rules).values(),
+            *untold.warnings(),
         ],
         findings=findings_of(heard),
     )

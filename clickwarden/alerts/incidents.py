@@ -51,6 +51,7 @@ class Incident(msgspec.Struct, kw_only=True):
         count_low: certainly at least as many.
         count_high: certainly at most as many.
         threshold: of the rule, for one window.
+        window: of the rule, seconds.
         peak: most clicks in one window.
         reasons: of its newest window, in words.
         spark: clicks in its windows, oldest first; the newest 30.
@@ -84,6 +85,7 @@ class Incident(msgspec.Struct, kw_only=True):
     count_low: int
     count_high: int
     threshold: int
+    window: int
     peak: int
     reasons: list[str]
     spark: list[int]

@@ -93,8 +93,14 @@ class _Story(msgspec.Struct, gc=False, eq=False):
     @property
     def ending(self) -> float:
         """When it is over if nothing more is heard of it, epoch seconds."""
-        over, last = max((figure.over for figure in self.figures), key=_plain), self.figures[-1]
-        return epoch(over) + epoch(last.window_end) - epoch(last.window_start) + QUIET_SECONDS
+        over = max((figure.over for figure in self.figures), key=_plain)
+        return epoch(over) + self.window + QUIET_SECONDS
+
+    @property
+    def window(self) -> int:
+        """Of the rule, seconds."""
+        last = self.figures[-1]
+        return int(epoch(last.window_end) - epoch(last.window_start))
 
     def hear(self, anomaly: Anomaly) -> None:
         self.window_start = min(self.window_start, anomaly.window_start)
@@ -219,6 +225,7 @@ class Stories:
             count_low=sum(figure.low for figure in apart(figures)),
             count_high=high,
             threshold=newest.threshold,
+            window=story.window,
             peak=story.peak,
             reasons=newest.reasons,
             spark=[figure.high for figure in figures[-SPARK:]],

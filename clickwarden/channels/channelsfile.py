@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from clickwarden.channels.channel import Channel, Sender
+from clickwarden.channels.routing import Routing
 from clickwarden.channels.secret import Secret, hide, parts, resolve
 from clickwarden.channels.senders import OPEN, sender_of
 from clickwarden.detection import tomlfile
@@ -34,11 +35,14 @@ secret = "${SLACK_BOT_TOKEN}"
 [[channel]]
 name = "json"
 url = "json://127.0.0.1:8080/alerts"          # or any other URL of Apprise's
+severity = "high"                             # at least; docs/channels.md says what else can be chosen
+quiet = "22:00-07:00"
+zone = "Europe/Berlin"
 """
 
 
-class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A channel as it stands in the file."""
+class Written(Routing, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A channel as it stands in the file, with what it wants."""
 
     name: str
     url: str
@@ -50,6 +54,7 @@ class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             ValueError: a field is wrong.
         """
+        super().__post_init__()
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
             raise ValueError("name: must be 1 to 64 letters, digits, - and _; choose another")
 
@@ -60,10 +65,11 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OpenChannel(NamedTuple):
-    """A channel, and what sends to it."""
+    """A channel, what sends to it, and what it wants."""
 
     channel: Channel
     sender: Sender
+    routing: Routing
 
 
 class Channels(NamedTuple):
@@ -132,7 +138,7 @@ def parse(content: bytes, name: str, environment: Mapping[str, str]) -> Channels
     for number, written in enumerate(file.channel):
         try:
             channel = _channel(written, environment)
-            opened[written.name] = OpenChannel(channel, _sender(channel))
+            opened[written.name] = OpenChannel(channel, _sender(channel), _routing(written))
         except ValueError as error:
             field = str(error).partition(":")[0]
             raise fail(("channel", number, field), str(error)) from None
@@ -150,6 +156,11 @@ def _faults(file: _File) -> Iterator[tuple[Place, str]]:
             fault = f"name: two channels are named {written.name!r}; call this one something else"
             yield ("channel", number, "name"), fault
         names.add(written.name)
+
+
+def _routing(written: Written) -> Routing:
+    """What a channel wants, without its secrets."""
+    return Routing(**{name: getattr(written, name) for name in Routing.__struct_fields__})
 
 
 def _sender(channel: Channel) -> Sender:

@@ -6,12 +6,16 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.words import duration, normal, owasp_label, plural
 from clickwarden.channels.inert import inert
 from clickwarden.detection.rules import OWASP
 
-#: Of an incident: it begins; it became worse; it is over. Of many: a burst of them, or those of a quiet time.
-Stage = Literal["opening", "escalation", "end", "group", "digest", "test"]
+#: Of an incident: it begins; it became worse; it is over. Of many: a burst of them, those of a quiet time, or
+#: those that a backlog brought.
+Stage = Literal["opening", "escalation", "end", "group", "digest", "backlog", "test"]
+#: What is said of many besides how many they are.
+OF_MANY = {"group": "", "digest": " while it was quiet", "backlog": " found in a backlog"}
 
 #: Incidents that a message about many names.
 NAMED = 10
@@ -135,7 +139,11 @@ def message_of(
 
 
 def message_of_many(
-    cases: Sequence[Case], key: str, at: str, page: str, stage: Literal["group", "digest"] = "group"
+    cases: Sequence[Case],
+    key: str,
+    at: str,
+    page: str,
+    stage: Literal["group", "digest", "backlog"] = "group",
 ) -> Message:
     """What to tell of several incidents at once: the worst ten are named, and all are counted.
 
@@ -144,7 +152,7 @@ def message_of_many(
         key: of the message.
         at: when, ISO-8601 UTC.
         page: where people reach the page, with a slash at its end; may be empty.
-        stage: a burst, or what came while it was quiet.
+        stage: a burst, what came while it was quiet, or what a backlog brought.
     """
     worst = sorted(cases, key=lambda case: (-case.excess, case.incident_id))
     users = len({case.user_id for case in cases})
@@ -168,10 +176,33 @@ def message_of_many(
         thread=key,
         at=at,
         subject=f"Clickwarden: {what}",
-        title=what + (" while it was quiet" if stage == "digest" else ""),
+        title=what + OF_MANY[stage],
         facts=tuple(facts),
         link=page,
         cases=tuple(worst),
+    )
+
+
+def case_of(incident: Incident, events: tuple[str, ...]) -> Case:
+    """An incident as people are told of it; ``events``: which the rule counts."""
+    return Case(
+        incident_id=incident.incident_id,
+        user_id=incident.user_id,
+        rule=incident.rule,
+        category=incident.category,
+        owasp=incident.owasp,
+        threshold=incident.threshold,
+        window=incident.window,
+        events=events,
+        count_low=incident.count_low,
+        count_high=incident.count_high,
+        peak=incident.peak,
+        windows=incident.windows,
+        since=incident.since,
+        last_seen=incident.last_seen,
+        ongoing=incident.ended is None,
+        reasons=tuple(incident.reasons),
+        severity=incident.severity,
     )
 
 

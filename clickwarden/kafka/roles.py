@@ -14,7 +14,7 @@ def worker(settings: Settings) -> list[Right]:
     """What ``faust -A app worker`` needs."""
     own = [topic.name for topic in changelogs(settings)]
     told = settings.anomalies_topic, settings.incidents_topic
-    both = *told, settings.rules_topic, settings.status_topic, *own
+    both = *told, settings.rules_topic, settings.status_topic, settings.told_topic, *own
     return [
         *_on_topics("Read", settings.clicks_topic, *both),
         *_on_topics("Write", settings.rejected_topic, settings.late_topic, *both),
@@ -35,6 +35,7 @@ def producer(settings: Settings, outbox: str) -> list[Right]:
         settings.incidents_topic,
         settings.rules_topic,
         settings.status_topic,
+        settings.told_topic,
     )
     return [
         *_on_topics("Read", settings.clicks_topic),
@@ -43,6 +44,16 @@ def producer(settings: Settings, outbox: str) -> list[Right]:
         Right("Read", "group", outbox, prefix),
         Right("Write", "transactional-id", outbox, prefix),
     ]
+
+
+def teller(settings: Settings) -> list[Right]:
+    """What ``faust -A app worker`` needs besides, where people are told."""
+    return [Right("Write", "transactional-id", settings.told_topic)]
+
+
+def asker(settings: Settings) -> list[Right]:
+    """What ``notify replay`` needs."""
+    return [*_on_topics("Read", settings.told_topic), *_on_topics("Write", settings.told_topic)]
 
 
 def author(settings: Settings) -> list[Right]:
@@ -64,6 +75,9 @@ def table() -> str:
     settings = Settings(_env_file=None)
     roles = {
         "`worker`": worker(settings),
+        "`worker` with a `channels.toml`": teller(settings),
+        "`notify status`": reader(settings.told_topic),
+        "`notify replay`": asker(settings),
         "`simulate`, `replay`, `collect`, a `ClickProducer`": producer(settings, ""),
         "`verify`": reader(
             settings.clicks_topic, settings.rules_topic, settings.late_topic, settings.anomalies_topic

@@ -50,7 +50,7 @@ async def producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 @asynccontextmanager
 async def keeping(settings: Settings, now: Callable[[], float]) -> AsyncIterator[Keeper]:
     """A keeper that writes what is due."""
-    keeper = Keeper(settings, now)
+    keeper = Keeper(settings, now, lambda incident: None)
 
     async def write() -> None:
         async with producing(settings) as producer:

@@ -63,7 +63,7 @@ def test_the_example_is_right() -> None:
         ),
         (
             GOOD + "zz = 1",
-            "line 4: channel 'a': zz: there is no such field; there are name",
+            "line 4: channel 'a': zz: there is no such field; there are rules",
         ),
         ("pages = 1\n" + GOOD, "line 1: pages: there is no such field; did you mean page?"),
         ('[[channel]]\nname = "a"', "line 1: channel 'a': url: is missing; add it"),

@@ -1,0 +1,216 @@
+"""Which incidents a channel is told of, and when: whom a message would wake, and how many go into one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from clickwarden.alerts.incidents import SEVERITIES, Incident, Severity
+from clickwarden.detection.rules import OWASP
+from clickwarden.times import epoch
+
+#: Longest time that incidents may be waited for, seconds.
+WAIT_MOST = 24 * 3600.0
+
+When = Literal["now", "quiet", "backlog"]
+#: Why nobody is told: the channel does not want it; it was over before the channel was there; it was told.
+Silence = Literal["rule", "category", "severity", "past", "told"]
+
+
+class Routing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a channel wants, as it stands in ``channels.toml``.
+
+    Attributes:
+        rules: incidents of these alone; empty: of all.
+        categories: of these alone; empty: of all.
+        severity: of this one at least.
+        group_wait: how long the first incident waits for others to share its message, seconds.
+        group_interval: least time between two messages, seconds.
+        quiet: hours in which nothing is sent, ``22:00-07:00``, and after which one message tells of all;
+            empty: none.
+        zone: time zone of these hours.
+
+    """
+
+    rules: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    severity: Severity = "low"
+    group_wait: float = 5.0
+    group_interval: float = 60.0
+    quiet: str = ""
+    zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        """Check it.
+
+        Raises:
+            ValueError: a field is wrong; begins with its name.
+        """
+        for category in self.categories:
+            if category not in OWASP:
+                raise ValueError(f"categories: {category!r} is none; there are {', '.join(OWASP)}")
+        for name, seconds in (("group_wait", self.group_wait), ("group_interval", self.group_interval)):
+            if not 0 <= seconds <= WAIT_MOST:
+                raise ValueError(f"{name}: must be 0 to {WAIT_MOST:.0f} seconds")
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(
+                f"zone: {self.zone!r} is no time zone that is known here; write UTC, or one like "
+                "Europe/Berlin, for which the machine needs tzdata"
+            ) from None
+        if self.quiet:
+            _hours(self.quiet)
+
+    def is_quiet(self, now: float) -> bool:
+        """Whether nothing is sent now, epoch seconds.
+
+        >>> night = Routing(quiet="22:00-07:00", zone="Asia/Kathmandu")  # UTC and 5:45 hours
+        >>> [night.is_quiet(epoch(f"2026-03-10T{utc}:00Z")) for utc in ("16:14", "16:15", "01:14", "01:15")]
+        [False, True, True, False]
+        """
+        if not self.quiet:
+            return False
+        begin, end = _hours(self.quiet)
+        at = datetime.fromtimestamp(now, ZoneInfo(self.zone))
+        minute = 60 * at.hour + at.minute
+        return begin <= minute < end if begin <= end else minute >= begin or minute < end
+
+
+def _hours(quiet: str) -> tuple[int, int]:
+    """From when to when, minutes of the day.
+
+    Raises:
+        ValueError: it is no such time.
+    """
+    try:
+        begin, end = (datetime.strptime(part, "%H:%M") for part in quiet.split("-"))
+    except ValueError:
+        raise ValueError(f"quiet: {quiet!r} must be from when to when, like 22:00-07:00") from None
+    return 60 * begin.hour + begin.minute, 60 * end.hour + end.minute
+
+
+class Told(NamedTuple):
+    """What a channel was told of an incident.
+
+    Attributes:
+        severity: the highest, by its place in :data:`SEVERITIES`.
+        ended: whether its end was told.
+        reference: names the first message about it alone; empty where there is none.
+    """
+
+    severity: int
+    ended: bool
+    reference: str = ""
+
+
+class Decision(NamedTuple):
+    """What a channel is to be told of an incident.
+
+    Attributes:
+        stage: None: nothing.
+        when: now; after the quiet hours; or with what else a backlog brings, which wakes nobody.
+        silence: why nothing.
+    """
+
+    stage: Literal["opening", "escalation", "end"] | None
+    when: When = "now"
+    silence: Silence | None = None
+
+
+def decide(incident: Incident, told: Told | None, routing: Routing, began: float, now: float) -> Decision:
+    """Whether to tell: the one place that mutes.
+
+    Args:
+        incident: as it stands.
+        told: what the channel was told of it; None: nothing.
+        routing: of the channel.
+        began: since when there is the channel, epoch seconds: it is not told what was over by then.
+        now: epoch seconds.
+    """
+    if told is None and (silence := _unwanted(incident, routing, began)):
+        return Decision(None, silence=silence)
+    when: When = "now"
+    if incident.caught_up:
+        when = "backlog"
+    elif routing.is_quiet(now):
+        when = "quiet"
+    if told is None:
+        return Decision("opening", when)
+    if told.ended:
+        return Decision(None, silence="told")
+    if incident.ended is not None:
+        return Decision("end", when)
+    if SEVERITIES.index(incident.severity) > told.severity:
+        return Decision("escalation", when)
+    return Decision(None, silence="told")
+
+
+def _unwanted(incident: Incident, routing: Routing, began: float) -> Silence | None:
+    if routing.rules and incident.rule not in routing.rules:
+        return "rule"
+    if routing.categories and incident.category not in routing.categories:
+        return "category"
+    if SEVERITIES.index(incident.severity) < SEVERITIES.index(routing.severity):
+        return "severity"
+    if incident.ended is not None and epoch(incident.ended) <= began:
+        return "past"
+    return None
+
+
+class Pending:
+    """Incidents of which a channel is to be told, and since when they wait, by any steady clock."""
+
+    def __init__(self, routing: Routing, last: float) -> None:
+        self._routing = routing
+        self._last = last
+        self._since: dict[When, dict[str, float]] = {"now": {}, "quiet": {}, "backlog": {}}
+
+    def __len__(self) -> int:
+        """How many incidents wait."""
+        return len({each for waiting in self._since.values() for each in waiting})
+
+    def add(self, incident_id: str, when: When, now: float) -> None:
+        """Have an incident wait."""
+        for name, waiting in self._since.items():
+            if name != when:
+                waiting.pop(incident_id, None)
+        self._since[when].setdefault(incident_id, now)
+
+    def remove(self, incident_ids: Sequence[str]) -> None:
+        """Have them wait no more."""
+        for waiting in self._since.values():
+            for incident_id in incident_ids:
+                waiting.pop(incident_id, None)
+
+    def sent(self, now: float) -> None:
+        """Note that a message was sent."""
+        self._last = now
+
+    def due(self, now: float, is_quiet: bool) -> tuple[When, list[str]] | None:
+        """Of whom to tell now, all in one; None: nobody."""
+        if is_quiet:
+            return None
+        routing = self._routing
+        if now < self._last + routing.group_interval:
+            return None
+        fresh = self._since["now"]
+        if fresh and now >= min(fresh.values()) + routing.group_wait:
+            return "now", list(fresh)
+        if self._since["quiet"]:
+            return "quiet", list(self._since["quiet"])
+        backlog = self._since["backlog"]
+        if backlog and _is_over(backlog, now):
+            return "backlog", list(backlog)
+        return None
+
+
+#: A backlog is told of when it has brought nothing for so long, or has brought for so long, seconds.
+BACKLOG_SECONDS, BACKLOG_MOST = 30.0, 600.0
+
+
+def _is_over(backlog: Mapping[str, float], now: float) -> bool:
+    times = backlog.values()
+    return now >= max(times) + BACKLOG_SECONDS or now >= min(times) + BACKLOG_MOST

@@ -1,0 +1,40 @@
+"""What people could not be told."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from clickwarden.alerts.words import plural
+from clickwarden.channels.ledger import Entry
+from clickwarden.formats.json import UNREADABLE
+
+_decode = msgspec.json.Decoder(Entry).decode
+
+
+class Untold:
+    """The messages that were given up, by channel."""
+
+    def __init__(self) -> None:
+        self._entries: dict[bytes, Entry] = {}
+
+    def take(self, value: bytes | None) -> None:
+        """Take over a record of the ledger; what is none is passed over."""
+        try:
+            entry = _decode(value or b"")
+        except UNREADABLE:
+            return
+        self._entries.pop(entry.name, None)
+        if entry.state == "failed":
+            self._entries[entry.name] = entry
+
+    def warnings(self) -> Iterator[str]:
+        """Of each channel, of how many incidents it was not told, and why not the last time."""
+        by_channel: dict[str, list[Entry]] = {}
+        for entry in self._entries.values():
+            by_channel.setdefault(entry.channel, []).append(entry)
+        for channel, entries in sorted(by_channel.items()):
+            incidents = len({incident_id for entry in entries for incident_id in entry.incidents})
+            yield (
+                f"Channel {channel} was not told of {plural(incidents, 'incident')}: {entries[-1].words}; "
+                f"mend it, and 'faust -A app notify replay {channel}' tells it"
+            )
