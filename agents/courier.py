@@ -136,7 +136,7 @@ class Courier:
             state="intent",
             stage=stage,
             incidents={each.incident_id: SEVERITIES.index(each.severity) for each in incidents},
-            ended=[each.incident_id for each in incidents if each.ended is not None],
+            ended=[each.incident_id for each in incidents if _is_over(each, stage)],
             at=self._desk.now(),
         )
         await self._desk.write(entry)
@@ -231,6 +231,11 @@ class Courier:
             await self._desk.write(
                 Entry(channel=self._channel.name, at=self._began, waiting=waiting, silenced=silenced)
             )
+
+
+def _is_over(incident: Incident, stage: Stage) -> bool:
+    """Whether nobody is to be told of its end any more: of a backlog one message is enough."""
+    return incident.ended is not None or (stage == "backlog" and incident.status == "closed")
 
 
 def _pause(attempts: int, asked: float) -> float:

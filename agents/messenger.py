@@ -117,5 +117,5 @@ class Messenger:
         assert self._producer is not None
         value = msgspec.json.encode(entry)
         async with self._writing, self._producer.transaction():
-            await self._producer.send(self._settings.told_topic, value, entry.name, 0)
+            await self._producer.send_and_wait(self._settings.told_topic, value, entry.name, 0)
         self._desk.ledger.note(entry)

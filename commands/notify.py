@@ -22,6 +22,8 @@ from commands.command import AsyncCommand
 
 #: Why a channel is not told of an incident.
 REASONS = {
+    "shadow": "of rules in shadow",
+    "allowed": "of users who are allowed",
     "rule": "of rules it does not want",
     "category": "of categories it does not want",
     "severity": "of less severity than it wants",

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from agents.courier import ALONE
 from agents.messenger import Messenger
 from clickwarden.alerts.stories import Stories
-from clickwarden.channels import channelsfile
+from clickwarden.channels import channelsfile, routing
 from clickwarden.channels.ledger import Ledger
 from clickwarden.channels.ledgertopic import ask_again, read
 from clickwarden.channels.message import PERHAPS_TOLD
@@ -230,3 +230,20 @@ async def test_what_is_refused_is_given_up_and_told_when_somebody_asks(settings:
             await ask_again(settings, failed)
             await until(lambda: told(server)[1:] == [("opening", ["eve"])])
             await until_noted(settings, lambda noted: not noted.entries)
+
+
+async def test_a_backlog_is_one_message_also_when_it_has_ended(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routing, "BACKLOG_SECONDS", 0.5)
+    with sink() as server:
+        async with working(settings, Office(settings, file(server.host))) as office:
+            for number in range(3):
+                office.say(f"old {number}", "closed", caught_up=True)
+            await until(lambda: told(server) == [("backlog", [f"old {number}" for number in range(3)])])
+            await until_noted(settings, lambda noted: not noted.entries)
+            office.now = T + 86_400
+            for number in range(3):
+                office.look(f"old {number}")
+            office.say("eve")
+            await until(lambda: told(server)[1:] == [("opening", ["eve"])])
