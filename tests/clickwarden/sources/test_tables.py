@@ -62,7 +62,9 @@ def whole(*values: int | None) -> Any:
 @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
 @pytest.mark.parametrize("name", ["clicks.csv", "clicks"])
 @pytest.mark.parametrize(
-    "pack", [bytes, gzip.compress, bz2.compress, lambda data: b"\xef\xbb\xbf" + data], ids=str
+    "pack",
+    [bytes, gzip.compress, bz2.compress, lambda data: b"\xef\xbb\xbf" + data],
+    ids=["plain", "gzip", "bzip2", "byte order mark"],
 )
 def test_csv_is_read_by_its_header(
     tmp_path: Path, delimiter: str, name: str, pack: Callable[[bytes], bytes]

@@ -186,7 +186,7 @@ def test_what_is_no_log_is_refused_at_once_where_it_is_there(log: Path) -> None:
         follower.news()
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"x"), b"PAR1", b"Obj\1"])
+@pytest.mark.parametrize("content", [gzip.compress(b"x"), b"PAR1", b"Obj\1"], ids=["gzip", "Parquet", "Avro"])
 def test_a_packed_file_and_a_table_are_not_followed(log: Path, content: bytes) -> None:
     log.write_bytes(content)
     with pytest.raises(ClickwardenError, match="cannot be followed"):
