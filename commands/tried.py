@@ -6,7 +6,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import pairwise
+from dataclasses import replace
+from itertools import chain, pairwise
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from clickwarden.audit.trial import Extent, FileRerun, PartitionRerun, Sealing, 
 from clickwarden.detection import rulesfile
 from clickwarden.detection.adoption import Adoption
 from clickwarden.detection.batch import Batch
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import Rule, fields_of
 from clickwarden.errors import AccessError, BrokerError, SchemasMissing, SettingsError, TopicMissing
 from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.recognition import Reading
@@ -112,8 +113,10 @@ class Tried:
             total = sum(end - first for first, end in where.values())
             self._progress.update(self._task, description="Clicks", total=total)
             garbage.tune()
+            in_force = (adoption.rules for of_one in adoptions.values() for adoption in of_one)
+            fields = fields_of(chain(self._draft, *in_force))
             try:
-                await self._count(consumer, where, reruns)
+                await self._count(consumer, where, reruns, fields)
             except BaseExceptionGroup as failed:
                 raise failed.exceptions[0] from None
         for rerun in reruns.values():
@@ -175,15 +178,20 @@ class Tried:
         return f"the rules of {self._settings.rules}"
 
     async def _count(
-        self, consumer: AIOKafkaConsumer, where: Bounds, reruns: dict[int, PartitionRerun]
+        self,
+        consumer: AIOKafkaConsumer,
+        where: Bounds,
+        reruns: dict[int, PartitionRerun],
+        fields: frozenset[str],
     ) -> None:
-        """Count the runs within the bounds, which another process decodes meanwhile."""
+        """Count the runs within the bounds, which another process decodes meanwhile, with these fields."""
         decoding = Decoding(decoder_of(self._settings), self._settings.seed, PATIENCE)
         registry = Registry(self._settings)
         waiting: asyncio.Queue[tuple[int, Run] | None] = asyncio.Queue(AHEAD)
 
         async def read() -> None:
             async for partition, run in runs(consumer, where):
+                run.fields = fields
                 edges = [run.first, *reruns[partition].cuts(run.first, run.next_offset), run.next_offset]
                 for first, next_offset in pairwise(edges):
                     part = run.between(first, next_offset)
@@ -245,6 +253,8 @@ class Tried:
         paths = sources.found([log])
         rejected: Counter[str] = Counter()
         clicks = 0
+        fields = fields_of([*self.rules, *self._draft])
+        how = replace(how, fields=fields)
         size = reading.size(paths)
         self._progress.update(self._task, description=str(log), total=size, unit="bytes")
         garbage.tune()
@@ -254,7 +264,7 @@ class Tried:
                 rejected.update(record.reason for record in block.clicks.rejected)
                 clicks += len(block.clicks.users)
                 for part in block.clicks.cut(BATCH_CLICKS):
-                    self._take(rerun, Batch(part))
+                    self._take(rerun, Batch(part, fields))
                 self._progress.update(self._task, completed=block.read)
                 await asyncio.sleep(0)  # for Ctrl-C
             rerun.end()
