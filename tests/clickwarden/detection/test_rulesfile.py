@@ -24,6 +24,7 @@ def refused(content: str) -> str:
     ("content", "said"),
     [
         (GOOD.replace("50", "0"), "my.toml, line 4: rule 'bot': threshold: 0 must be at least 1"),
+        (GOOD.replace("50", "3000000000"), "line 4: rule 'bot': threshold: 3000000000 must be at most 2,"),
         (GOOD + LOGINS.replace("= 2", "= 2.5"), "my.toml, line 8: rule 'logins': threshold: expected `int`"),
         (
             GOOD + "\n# threshold = 1\n" + LOGINS + "treshold = 1\n",
