@@ -47,7 +47,20 @@ def refused(content: str) -> str:
             GOOD + 'description = """\n[[rule]]\nname = 5\n"""\nwidth = 1000\n',
             "my.toml, line 9: rule 'bot': width: 1000 must be a power of two from 1024 to",
         ),
-        ("[rule]\nname = 'bot'\n", "my.toml, line 1: rule: expected `array`, got `object`; the first lines"),
+        ("[rule]\nname = 'bot'\n", "my.toml, line 1: rule: there may be several; write [[rule]], with two"),
+        (
+            GOOD + "[rule.test]\n",
+            "my.toml, line 5: rule 'bot': test: there may be several; write [[rule.test]]",
+        ),
+        (
+            GOOD + "\n[[rule.where]]\na = 1\n",
+            "my.toml, line 6: rule 'bot': where: there is but one; write [rule.",
+        ),
+        ("\n[[rules]]\nname = 'bot'\n", "my.toml, line 2: rules: there is no such field; did you mean rule?"),
+        (
+            GOOD + "category = 'robot'\n",
+            "line 5: rule 'bot': category: 'robot' must be one of bot, scraper, credential_stuffing",
+        ),
         ("rule = 5\n", "my.toml, line 1: rule: expected `array`, got `int`; the first lines"),
         ("", "my.toml: holds no rule; add a [[rule]] with name, window and threshold"),
         (GOOD + "\n[events", "my.toml, line 6: is not TOML: Expected ']'"),
