@@ -34,7 +34,7 @@ def document(content: bytes, name: str) -> Document:
         SettingsError: it is not TOML in UTF-8.
     """
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # some editors begin a file with a mark of the encoding
         found = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1

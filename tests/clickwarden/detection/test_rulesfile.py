@@ -73,6 +73,11 @@ def test_what_is_wrong_is_said_with_file_line_field_and_cure(content: str, said:
     assert "\n" not in refused(content)
 
 
+def test_a_mark_of_the_encoding_is_no_fault() -> None:
+    (draft,) = rulesfile.parse(b"\xef\xbb\xbf" + GOOD.encode(), "my.toml")
+    assert draft.name == "bot"
+
+
 def test_a_file_that_is_not_utf_8() -> None:
     with pytest.raises(SettingsError, match=r"my\.toml, line 3: is not UTF-8"):
         rulesfile.parse(b"# a\n# b\n# \xff\n" + GOOD.encode(), "my.toml")
