@@ -155,7 +155,7 @@ class Application(faust.App):  # type: ignore[misc]
         await super().on_first_start()
         if by := wrong(self.clock.ahead):
             log.warning("The worker's clock is %s", by)
-        for words in self.founding.warnings.values():
+        for words in self.founding.warnings:
             log.warning("%s", words)
         if not self.clock.known:
             log.warning(

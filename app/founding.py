@@ -4,7 +4,7 @@ import logging
 from time import time
 
 from clickwarden.detection import rulesfile
-from clickwarden.detection.rules import by_name
+from clickwarden.detection.rules import Rule, by_name
 from clickwarden.errors import RulesChanged, SettingsError
 from clickwarden.kafka.rulestopic import RulesTopic, change_of, written
 from clickwarden.settings import Settings
@@ -13,16 +13,12 @@ log = logging.getLogger(__name__)
 
 
 class Founding:
-    """Has a worker begin with the rules of the topic, and an empty topic with those of the file.
-
-    Attributes:
-        warnings: that the file is not what is in force, in words.
-    """
+    """Has a worker begin with the rules of the topic, and an empty topic with those of the file."""
 
     def __init__(self, settings: Settings, topic: RulesTopic) -> None:
-        self.warnings: dict[str, str] = {}
         self._settings = settings
         self._topic = topic
+        self._known: tuple[tuple[int, int, int], tuple[Rule, ...]] | None = None
 
     async def begin(self) -> None:
         """Read the topic to its end, before anything is counted.
@@ -34,7 +30,6 @@ class Founding:
         await self._topic.read()
         if not self._topic.book.number:
             await self._found()
-        self._compare()
 
     async def _found(self) -> None:
         settings, file = self._settings, str(self._settings.rules)
@@ -52,18 +47,32 @@ class Founding:
         except RulesChanged:
             log.info("another worker was first to begin with its rules")
 
-    def _compare(self) -> None:
-        """Notice where the file is not what is in force."""
+    @property
+    def warnings(self) -> list[str]:
+        """That the file is not what is in force, in words, as both are now."""
         settings, book = self._settings, self._topic.book
-        last = book.editions[-1].change
+        if not book.number:
+            return []
         try:
-            same = by_name(rulesfile.load(settings.rules)) == by_name(book.rules)
+            same = by_name(self._in_file()) == by_name(book.rules)
         except SettingsError as error:
-            self.warnings["rules file"] = f"{error} (not needed: the rules are in {settings.rules_topic})"
-            return
-        if not same:
-            self.warnings["rules file"] = (
-                f"{settings.rules} is not what is in force: the rules are those in topic "
-                f"{settings.rules_topic}, changed last by {last.who} ({last.what}); "
-                f"'faust -A app rules put {settings.rules}' puts the file into force"
-            )
+            return [f"{error} (not needed: the rules are in {settings.rules_topic})"]
+        if same:
+            return []
+        last = book.editions[-1].change
+        return [
+            f"{settings.rules} is not what is in force: the rules are those in topic "
+            f"{settings.rules_topic}, changed last by {last.who} ({last.what}); "
+            f"'faust -A app rules put {settings.rules}' puts the file into force"
+        ]
+
+    def _in_file(self) -> tuple[Rule, ...]:
+        """The rules of the file, which is read again when it is another."""
+        try:
+            found = self._settings.rules.stat()
+        except OSError:
+            return rulesfile.load(self._settings.rules)  # says what is wrong
+        state = found.st_ino, found.st_size, found.st_mtime_ns
+        if self._known is None or self._known[0] != state:
+            self._known = state, rulesfile.load(self._settings.rules)
+        return self._known[1]

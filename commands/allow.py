@@ -7,7 +7,6 @@ from time import time
 import click
 from faust.cli import argument, option
 from rich.console import Console
-from rich.table import Table
 
 from app.main import settings
 from clickwarden.alerts.words import plural, visible
@@ -19,6 +18,7 @@ from clickwarden.sources.published import published
 from clickwarden.times import epoch
 from commands.changing import make, who
 from commands.command import AsyncCommand
+from commands.terminal import whole_table
 
 #: Users, prefixes and networks on the list, all together.
 MOST = 200_000
@@ -193,7 +193,7 @@ def _list(topic: RulesTopic) -> None:
     if not listed:
         console.print("nobody is on the allow-list")
         return
-    table = Table("who", "why", "expires", "added")
+    table = whole_table("who", "why", "expires", "added")
     for term, members in listed.items():
         names = list(_each(members))
         shown = ", ".join(map(visible, names[:NAMED]))

@@ -28,6 +28,7 @@ REASONS = {
     "category": "of categories it does not want",
     "severity": "of less severity than it wants",
     "past": "over before it was there",
+    "told": "told before",
 }
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -115,7 +116,9 @@ def _print_status(name: str, ledger: Ledger) -> None:
     if entry is None:
         console.print(f"{name}: no worker has told it anything yet; workers read the file when they start")
         return
-    silenced = ", ".join(f"{REASONS[reason]} {count:,}" for reason, count in entry.silenced.items())
+    silenced = ", ".join(
+        f"{REASONS.get(reason, reason)} {count:,}" for reason, count in entry.silenced.items()
+    )
     console.print(
         f"{name}: told since {isotime(entry.at)}; {plural(entry.waiting, 'incident')} waiting; "
         f"not told of: {silenced or 'none'}"

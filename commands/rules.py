@@ -7,7 +7,6 @@ from typing import Any
 import click
 from faust.cli import argument, option
 from rich.console import Console
-from rich.table import Table
 
 from app.main import settings
 from clickwarden.alerts.words import limit, plural, visible
@@ -20,6 +19,7 @@ from commands import reading, trial
 from commands.changing import make, names, who
 from commands.command import AsyncCommand
 from commands.shadowed import would_have_told
+from commands.terminal import whole_table
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -134,7 +134,7 @@ async def _list(topic: RulesTopic) -> None:
         name: f"; in shadow: nobody is told, it would have told of {plural(count, 'incident')} in 24 h"
         for name, count in told.items()
     }
-    table = Table("rule", "what it takes", "tests")
+    table = whole_table("rule", "what it takes", "tests")
     for draft in last.drafts:
         off = draft.name in last.change.disabled
         words = "disabled" if off else limit(draft.rule) + in_shadow.get(draft.name, "")
@@ -161,7 +161,7 @@ def _since(topic: RulesTopic, adoption: Adoption | None, allow_list: tuple[int, 
 
 
 def _history(topic: RulesTopic) -> None:
-    table = Table("change", "when", "who", "what", "why", "in force")
+    table = whole_table("change", "when", "who", "what", "why", "in force")
     for edition in topic.book.editions:
         change = edition.change
         told = (change.who, change.what, change.why, names(edition))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import ProgressColumn, Task
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from clickwarden.alerts.sight import Blindness, Sight
@@ -136,6 +136,11 @@ def show_comparison(found: Comparison, draft: str, console: Console) -> None:
         console.print("nothing would change", style="bold green")
     _show_cases("new", sum(rule.new for rule in found.rules), found.newest, console)
     _show_cases("gone", sum(rule.gone for rule in found.rules), found.lost, console)
+
+
+def whole_table(*columns: str) -> Table:
+    """A table that breaks what is too long for a column, and cuts nothing off."""
+    return Table(*(Column(name, overflow="fold") for name in columns))
 
 
 def _extent(found: Comparison) -> str:

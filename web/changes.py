@@ -91,7 +91,7 @@ def history() -> RulesHistory:
     changes = [status_of(edition, partitions.get(edition.change.number, [])) for edition in editions]
     taken_up = changes[0].partitions if changes else []
     return RulesHistory(
-        warnings=[*app.founding.warnings.values(), *trouble],
+        warnings=[*app.founding.warnings, *trouble],
         changes=changes,
         rules=[
             _rule(draft, draft.name not in edition.change.disabled)

@@ -134,7 +134,8 @@ def decide(incident: Incident, told: Told | None, routing: Routing, began: float
     if told is None and (silence := _unwanted(incident, routing, began)):
         return Decision(None, silence=silence)
     when: When = "now"
-    if incident.caught_up:
+    # What goes on of an incident that has a thread of its own is told there.
+    if incident.caught_up and not (told and told.reference):
         when = "backlog"
     elif routing.is_quiet(now):
         when = "quiet"

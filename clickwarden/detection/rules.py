@@ -23,6 +23,8 @@ OWASP: dict[str, str] = {
 
 #: Cells a row of a sketch, at least.
 WIDTH_MIN = 1024
+#: More clicks than this in a window cannot be counted.
+THRESHOLD_MAX = 2**31 - 1
 #: Windows of one rule that a click may fall into.
 OVERLAP_MAX = 12
 #: Names of events that are spelled out where a rule is explained.
@@ -85,8 +87,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 f"{self.window // self.slide} windows, and {OVERLAP_MAX} are the most: "
                 f"choose at least {math.ceil(self.window / OVERLAP_MAX)}"
             )
-        if self.threshold < 1 or self.threshold >= 2**31:
-            raise ValueError(f"threshold: {self.threshold} must be at least 1")
+        if not 1 <= self.threshold <= THRESHOLD_MAX:
+            bound = "at least 1" if self.threshold < 1 else f"at most {THRESHOLD_MAX:,}"
+            raise ValueError(f"threshold: {self.threshold} must be {bound}")
         self._check_measure()
         if not 0 <= self.promote <= self.threshold:
             raise ValueError(f"promote: {self.promote} must be 1 to the threshold, or left out")

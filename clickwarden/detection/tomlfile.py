@@ -4,7 +4,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
@@ -14,6 +14,9 @@ from clickwarden.errors import SettingsError
 
 _AT = re.compile(r"(?: - at `\$(?P<place>.*)`)?$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_NO_CHOICE = re.compile(r"Invalid enum value ('.*')")
+_ONE_FOR_SEVERAL = "Expected `array`, got `object`"
+_SEVERAL_FOR_ONE = "Expected `object`, got `array`"
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
@@ -31,7 +34,7 @@ def document(content: bytes, name: str) -> Document:
         SettingsError: it is not TOML in UTF-8.
     """
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # some editors begin a file with a mark of the encoding
         found = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
@@ -59,10 +62,10 @@ def explained(said: str, tables: Mapping[str, type[msgspec.Struct]], hint: str) 
         int(step[1:-1]) if step.startswith("[") else step
         for step in re.findall(r"\[\d+\]|[^.\[\]]+", at["place"] or "")
     )
+    table = next(
+        (tables[key] for key in reversed(place) if isinstance(key, str) and key in tables), tables[""]
+    )
     if unknown := _UNKNOWN.fullmatch(why):
-        table = next(
-            (tables[key] for key in reversed(place) if isinstance(key, str) and key in tables), tables[""]
-        )
         fields = table.__struct_fields__
         near = difflib.get_close_matches(unknown[1], fields, n=1)
         cure = f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}"
@@ -73,4 +76,13 @@ def explained(said: str, tables: Mapping[str, type[msgspec.Struct]], hint: str) 
     if fault and " " not in field:  # our own words
         return (*place, *field.split(".")), why
     named = next((step for step in reversed(place) if isinstance(step, str)), "the file")
+    if value := _NO_CHOICE.fullmatch(why):
+        kinds = {field.encode_name: field.type for field in msgspec.structs.fields(table)}
+        if choices := get_args(kinds.get(named)):
+            return place, f"{named}: {value[1]} must be one of {', '.join(choices)}"
+    header = ".".join(step for step in place if isinstance(step, str))
+    if why == _ONE_FOR_SEVERAL and named in tables:
+        return place, f"{named}: there may be several; write [[{header}]], with two brackets"
+    if why == _SEVERAL_FOR_ONE:
+        return place, f"{named}: there is but one; write [{header}], with one bracket"
     return place, f"{named}: {why[0].lower()}{why[1:]}; {hint}"

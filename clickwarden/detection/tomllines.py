@@ -38,11 +38,13 @@ def lines_of(document: str) -> dict[Path, int]:
 
 
 def line_of(lines: dict[Path, int], path: Sequence[str | int]) -> int | None:
-    """The line of a value, or of the nearest thing around it; None where that is the document."""
+    """The line of a value, or of the first thing in it, or of the nearest around it; None: the document."""
     at = tuple(path)
-    while at and at not in lines:
+    while at:
+        if within := [line for place, line in lines.items() if place[: len(at)] == at]:
+            return min(within)
         at = at[:-1]
-    return lines.get(at)
+    return None
 
 
 def _keys(dotted: str) -> Path:

@@ -2,7 +2,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
+from clickwarden.channels.routing import Silence
+from commands.notify import REASONS
 from tests.channels import NASTY, Reply, Slack, sink
 
 TOKEN = "xoxb-1234-geheim"
@@ -107,3 +110,7 @@ def test_a_name_that_is_none_and_a_file_that_is_not_there(tmp_path: Path) -> Non
 def test_the_help_says_what_it_does() -> None:
     done = notify("--help")
     assert "one message that is marked as a test to each channel" in " ".join(done.stdout.split())
+
+
+def test_it_has_words_for_each_reason_not_to_tell() -> None:
+    assert REASONS.keys() == set(get_args(Silence))

@@ -1,9 +1,13 @@
 """Anomalies as text."""
 
+import io
+import re
+
 import pytest
+from rich.console import Console
 
 from clickwarden.detection.anomaly import STATUSES, Anomaly, Status
-from commands.terminal import STYLES, describe
+from commands.terminal import STYLES, describe, whole_table
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -26,3 +30,14 @@ def test_each_status_is_a_word_in_a_column_of_its_own(status: Status) -> None:
         "◇ shadow: nobody is told",
         "◇ allowed (ours\\x1b[2J): nobody is told",
     ]
+
+
+def test_a_table_is_broken_to_the_width_of_the_terminal_and_nothing_cut_off() -> None:
+    table = whole_table("change", "when", "who", "what", "why", "in force")
+    cells = ("1", "2026-11-26T23:42:28.905Z", "root@vm", "put /etc/clickwarden/rules.toml", "", "bot, reader")
+    table.add_row(*cells)
+    written = io.StringIO()
+    Console(file=written, width=60).print(table)
+    rows = [line.split("│")[1:-1] for line in written.getvalue().splitlines() if "│" in line]
+    folded = ("".join(parts) for parts in zip(*rows, strict=True))
+    assert [re.sub(r"\s", "", cell) for cell in folded] == [cell.replace(" ", "") for cell in cells]

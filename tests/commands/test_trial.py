@@ -47,6 +47,17 @@ def test_a_log_beside_the_rules_of_the_file_where_no_kafka_answers() -> None:
     assert found["newest"] == []
 
 
+def test_conditions_are_tried_too(tmp_path: Path) -> None:
+    begin = '[[rule]]\nname = "crawler"\nwindow = 60\nthreshold = 20\n[rule.where]\n'
+    found = json.loads(tried("--file", str(LOG), "--json", draft=begin + 'method = "GET"\n').stdout)
+    assert found["new"] == 1
+    clicks = tmp_path / "clicks.ndjson"
+    click = {"user_id": "eve", "event": "view", "timestamp": 1773152400, "context": {"plan": "free"}}
+    clicks.write_text(f"{json.dumps(click)}\n" * 21)
+    found = json.loads(tried("--file", str(clicks), "--json", draft=begin + 'context.plan = "f*"\n').stdout)
+    assert [case["user_id"] for case in found["newest"]] == ["eve"]
+
+
 def test_the_rules_may_come_as_json_as_programs_have_them() -> None:
     rule = {"name": "crawler", "window": 60, "threshold": 20, "events": ["view"]}
     done = tried("--file", str(LOG), "--json", draft=json.dumps({"rule": [rule]}))

@@ -24,6 +24,7 @@ def refused(content: str) -> str:
     ("content", "said"),
     [
         (GOOD.replace("50", "0"), "my.toml, line 4: rule 'bot': threshold: 0 must be at least 1"),
+        (GOOD.replace("50", "3000000000"), "line 4: rule 'bot': threshold: 3000000000 must be at most 2,"),
         (GOOD + LOGINS.replace("= 2", "= 2.5"), "my.toml, line 8: rule 'logins': threshold: expected `int`"),
         (
             GOOD + "\n# threshold = 1\n" + LOGINS + "treshold = 1\n",
@@ -46,7 +47,20 @@ def refused(content: str) -> str:
             GOOD + 'description = """\n[[rule]]\nname = 5\n"""\nwidth = 1000\n',
             "my.toml, line 9: rule 'bot': width: 1000 must be a power of two from 1024 to",
         ),
-        ("[rule]\nname = 'bot'\n", "my.toml, line 1: rule: expected `array`, got `object`; the first lines"),
+        ("[rule]\nname = 'bot'\n", "my.toml, line 1: rule: there may be several; write [[rule]], with two"),
+        (
+            GOOD + "[rule.test]\n",
+            "my.toml, line 5: rule 'bot': test: there may be several; write [[rule.test]]",
+        ),
+        (
+            GOOD + "\n[[rule.where]]\na = 1\n",
+            "my.toml, line 6: rule 'bot': where: there is but one; write [rule.",
+        ),
+        ("\n[[rules]]\nname = 'bot'\n", "my.toml, line 2: rules: there is no such field; did you mean rule?"),
+        (
+            GOOD + "category = 'robot'\n",
+            "line 5: rule 'bot': category: 'robot' must be one of bot, scraper, credential_stuffing",
+        ),
         ("rule = 5\n", "my.toml, line 1: rule: expected `array`, got `int`; the first lines"),
         ("", "my.toml: holds no rule; add a [[rule]] with name, window and threshold"),
         (GOOD + "\n[events", "my.toml, line 6: is not TOML: Expected ']'"),
@@ -57,6 +71,11 @@ def refused(content: str) -> str:
 def test_what_is_wrong_is_said_with_file_line_field_and_cure(content: str, said: str) -> None:
     assert said in refused(content)
     assert "\n" not in refused(content)
+
+
+def test_a_mark_of_the_encoding_is_no_fault() -> None:
+    (draft,) = rulesfile.parse(b"\xef\xbb\xbf" + GOOD.encode(), "my.toml")
+    assert draft.name == "bot"
 
 
 def test_a_file_that_is_not_utf_8() -> None:
