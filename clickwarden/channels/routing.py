@@ -88,6 +88,8 @@ def _hours(quiet: str) -> tuple[int, int]:
     """
     try:
         begin, end = (datetime.strptime(part, "%H:%M") for part in quiet.split("-"))
+        if begin == end:
+            raise ValueError
     except ValueError:
         raise ValueError(f"quiet: {quiet!r} must be from when to when, like 22:00-07:00") from None
     return 60 * begin.hour + begin.minute, 60 * end.hour + end.minute

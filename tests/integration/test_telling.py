@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clickwarden.channels.message import PERHAPS_TOLD
+from clickwarden.times import isotime
 from tests.channels import Received, Reply, Sink, sink
 from tests.site import RULES as OF_A_MINUTE
 from tests.site import Site, Worker, click, clicks, window_before
@@ -130,7 +131,8 @@ def test_what_is_refused_is_said_and_can_be_replayed(site: Sites, tmp_path: Path
 
 
 def test_a_backlog_wakes_nobody_and_quiet_hours_neither(site: Sites, tmp_path: Path) -> None:
-    quiet = 'group_wait = 0\ngroup_interval = 0\nquiet = "00:00-23:59"'
+    from_to = [isotime(time.time() + hours * HOUR)[11:16] for hours in (-1, 2)]
+    quiet = f'group_wait = 0\ngroup_interval = 0\nquiet = "{"-".join(from_to)}"'
     with sink() as server, sink() as asleep:
         here = site(rules=RULES, idle_timeout=3600)
         given = channels(tmp_path, server.host).read_text()
