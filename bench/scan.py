@@ -36,13 +36,13 @@ COMBINED = f'{{client}} - - [{{stamp}}] "{{request}} HTTP/1.1" 200 5120 "https:/
 #: Lines a second that are the goal.
 GOALS = {"combined": 250_000, "JSON of Caddy": 250_000, "syslog, virtual host": 200_000}
 
-Anomalies = set[tuple[str, str, int]]
+Incidents = list[tuple[str, str, int]]
 
 
-def write(path: Path, lines: int, form: str = "combined") -> Anomalies:
-    """Write an access log of shoppers and attackers in a format of :data:`LINES`; the anomalies in it.
+def write(path: Path, lines: int, form: str = "combined") -> Incidents:
+    """Write an access log of shoppers and attackers in a format of :data:`LINES`; the incidents in it.
 
-    An anomaly is rule, client and clicks.
+    An incident is rule, client and clicks in its worst window; they are sorted.
     """
     columns = _shoppers(lines - ATTACKERS * ATTACK)
     attackers = [f"192.0.2.{number}" for number in range(ATTACKERS)]
@@ -55,7 +55,7 @@ def write(path: Path, lines: int, form: str = "combined") -> Anomalies:
             LINES[form](_address(user), int(moment), REQUESTS[event].format(product))
             for moment, user, event, product in columns
         )
-    return {(rule, attacker, ATTACK) for rule in ("bot", "slow-scraper") for attacker in attackers}
+    return sorted((rule, attacker, ATTACK) for rule in ("bot", "slow-scraper") for attacker in attackers)
 
 
 def _shoppers(clicks: int) -> list[tuple[float, str, str, str | int | None]]:
@@ -143,11 +143,14 @@ def measure(folder: Path, lines: int, runs: int) -> bool:
     return right
 
 
-def scan(path: Path) -> Anomalies:
+def scan(path: Path) -> Incidents:
     """What the command finds."""
     command = (sys.executable, "-m", "faust", "-A", "app", "scan", str(path), "--json")
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ClickwardenError(f"scan ended with {done.returncode}: {done.stderr}")
-    anomalies = map(json.loads, done.stdout.splitlines())
-    return {(anomaly["rule"], anomaly["user_id"], anomaly["count"]) for anomaly in anomalies}
+    worst: dict[str, tuple[str, str, int]] = {}
+    for anomaly in map(json.loads, done.stdout.splitlines()):
+        window = anomaly["rule"], anomaly["user_id"], anomaly["count"]
+        worst[anomaly["incident_id"]] = max(window, worst.get(anomaly["incident_id"], window))
+    return sorted(worst.values())

@@ -53,7 +53,7 @@ def measure(scale: Scale, page: Path = PAGE, rules: Path = RULES) -> bool:
         at_least("bursts of more than 50 that are found, %", 100, _percent(tally, shipped, BURSTS)),
         at_least("more than 50 around an edge that are found, %", 100, _percent(tally, shipped, EDGES)),
         at_most(
-            "alarms of shoppers in 24 hours", 0, sum(row.alarms for row in honest if row.who == KINDS[0])
+            "incidents of shoppers in 24 hours", 0, sum(row.alarms for row in honest if row.who == KINDS[0])
         ),
     ]
     title = (

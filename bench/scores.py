@@ -18,7 +18,7 @@ class Score(NamedTuple):
         of: attacks there were.
         median, worst: from the first click to the alarm.
         lag, lag_worst: the same from the click that was one too many, wherever its window begins.
-        false: alarms a day of honest shoppers under this rule.
+        false: incidents a day of honest shoppers under this rule.
     """
 
     attack: str
@@ -38,7 +38,7 @@ class Honest(NamedTuple):
 
     Attributes:
         who, rule: their names.
-        alarms: windows of theirs that were told of, a day.
+        alarms: incidents of theirs that were told of, a day.
         users: who were told of.
         busiest: most clicks in one window, if at least half of what the rule allows; else 0.
         threshold: the rule's.
@@ -61,9 +61,9 @@ SCORES = (
     "from first click, worst s",
     "from one too many, median s",
     "from one too many, worst s",
-    "alarms a day of shoppers",
+    "incidents a day of shoppers",
 )
-HONEST = ("who", "rule", "alarms a day", "users", "busiest window", "limit")
+HONEST = ("who", "rule", "incidents a day", "users", "busiest window", "limit")
 
 
 def score_row(score: Score) -> tuple[str, ...]:
@@ -152,4 +152,4 @@ def worse(before: str, now: str) -> Iterator[str]:
     for case, past in honest_of(before).items():
         new_honest = alarmed.get(case)
         if new_honest is not None and new_honest.alarms > past.alarms:
-            yield f"{past.who} under {past.rule}: {new_honest.alarms:g} alarms a day, were {past.alarms:g}"
+            yield f"{past.who} under {past.rule}: {new_honest.alarms:g} incidents a day, were {past.alarms:g}"

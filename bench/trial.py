@@ -74,7 +74,8 @@ class Tally:
 
     Attributes:
         labels: of the attacks.
-        alarms: by rule and user, event times at which the windows of which it is said first.
+        alarms: by rule and user, event times at which each incident was told of first: people are told of
+            one once, however many windows it lasts.
         busiest: by rule and kind of honest user, the most clicks that were counted in one window; users
             who never had half of what the rule allows are missing.
         clicks: how many.
@@ -125,8 +126,8 @@ class Trial:
 
     def _take(self, detection: Detection, findings: Findings) -> None:
         for anomaly in findings.anomalies:
-            if anomaly.alert_id not in self._told:
-                self._told.add(anomaly.alert_id)
+            if anomaly.incident_id not in self._told:
+                self._told.add(anomaly.incident_id)
                 times = self.tally.alarms.setdefault((anomaly.rule, anomaly.user_id), [])
                 times.append(_moment(anomaly, detection))
         busiest = self.tally.busiest

@@ -1,4 +1,4 @@
-"""``faust -A app alerts``: the anomalies in the terminal."""
+"""``faust -A app alerts``: the incidents in the terminal."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -17,6 +17,7 @@ from clickwarden.errors import BrokerError, TopicMissing
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.reader import poll, reader, to_end
 from commands.command import AsyncCommand
+from commands.entries import Entries
 from commands.terminal import describe
 
 #: Of what workers say of themselves once a second, so much is read: of a hundred workers, ten seconds.
@@ -24,9 +25,10 @@ WORDS = 1000
 
 
 class Alerts(AsyncCommand):
-    """Show the anomalies: who, when, how much and why; the newest last.
+    """Show the incidents: who, when, how much and why; that heard of last at the end.
 
-    Each is shown once: final figures (closed) replace what was known while the
+    Each is shown once, however many windows it lasts: the worst of them, and
+    how many there are. Final figures (closed) replace what was known while a
     window was open (ongoing), and figures with the clicks that came late
     (corrected) replace those.
     """
@@ -41,15 +43,15 @@ class Alerts(AsyncCommand):
         latest: dict[str, Anomaly] = {}
         async with reader(settings, settings.anomalies_topic) as consumer:
             records = [record async for _, run in to_end(consumer) for record in run]
-            _news(sorted(records, key=lambda record: record.timestamp), latest)
-            for anomaly in latest.values():
-                console.print(describe(anomaly), soft_wrap=True)
+            entries = Entries()
+            for entry in entries.hear(_news(sorted(records, key=lambda record: record.timestamp), latest)):
+                console.print(describe(entry), soft_wrap=True)
             if blindness := await _blindness():
                 console.print(f"BLIND: {blindness.text}", style="bold red", markup=False, soft_wrap=True)
             elif not latest:
                 console.print("no anomalies yet")
             if follow:
-                await _follow(consumer, latest, console)
+                await _follow(consumer, latest, entries, console)
 
 
 async def _blindness() -> Blindness | None:
@@ -72,7 +74,9 @@ async def _blindness() -> Blindness | None:
     return blindness_of(list(said.values()), settings.blind_share)
 
 
-async def _follow(consumer: AIOKafkaConsumer, latest: dict[str, Anomaly], console: Console) -> None:
+async def _follow(
+    consumer: AIOKafkaConsumer, latest: dict[str, Anomaly], entries: Entries, console: Console
+) -> None:
     away = False
     while True:
         try:
@@ -88,8 +92,9 @@ async def _follow(consumer: AIOKafkaConsumer, latest: dict[str, Anomaly], consol
         if away:
             console.print("Kafka is back", style="dim")
         away = False
-        for anomaly in _news((record for run in batches.values() for record in run), latest):
-            console.print(describe(anomaly), soft_wrap=True)
+        news = _news((record for run in batches.values() for record in run), latest)
+        for entry in entries.hear(news):
+            console.print(describe(entry), soft_wrap=True)
 
 
 def _news(records: Iterable[ConsumerRecord], latest: dict[str, Anomaly]) -> list[Anomaly]:

@@ -5,7 +5,7 @@ import gc
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +24,16 @@ from clickwarden.sources import files as sources
 from clickwarden.sources import parsing, tail
 from commands import reading
 from commands.command import BLIND, AsyncCommand
+from commands.entries import Entries, Entry, entries_of
 from commands.scanned import Growing, Scanned, Whole
 from commands.terminal import describe, show_sight
 
 
 class Scan(AsyncCommand):
     """Find the abnormal users in FILES: who, when, how much and why. Nothing need be running.
+
+    An incident is shown once, however many windows it lasts: the worst of
+    them, and how many there are. --json has each.
 
     FILES are web servers' logs, NDJSON, one click a line, or tables (CSV with
     a header; Parquet and Avro with the extra "files"); also folders of such
@@ -71,10 +75,12 @@ class Scan(AsyncCommand):
         if follow:
             path = reading.followed(files)
             growing = Growing(app.rules, topic)
+            entries = Entries()
+            tell = _write if as_json else lambda anomalies: _show(entries.hear(anomalies))
             late = "no file is whole: what comes late corrects what was said before"
             console.print(f"Following {path}, until Ctrl-C; {late}", style="dim")
             try:
-                await _follow(growing, tail.follow(path, topic, how_read), as_json, console)
+                await _follow(growing, tail.follow(path, topic, how_read), tell, console)
             except asyncio.CancelledError:
                 _conclude(growing, console)
                 raise
@@ -85,7 +91,10 @@ class Scan(AsyncCommand):
             size = reading.size(paths)
             with closing(parsing.read_all(paths, topic, how_read, size)) as blocks:
                 _read(whole, blocks, size, console)
-            _print(whole.end(), as_json)
+            if as_json:
+                _write(whole.end())
+            else:
+                _show(entries_of(whole.end()))
         sys.exit(_conclude(whole, console))
 
 
@@ -121,28 +130,37 @@ def _read(scanned: Scanned, blocks: Iterator[Block], size: int | None, console: 
             progress.update(task, completed=block.read)
 
 
-async def _follow(scanned: Growing, blocks: Iterator[Block], as_json: bool, console: Console) -> None:
+async def _follow(
+    scanned: Growing,
+    blocks: Iterator[Block],
+    tell: Callable[[Iterable[Anomaly]], None],
+    console: Console,
+) -> None:
     """Count a file as it grows, and print what is found and what cannot be counted."""
     told = ""
     for block in blocks:
-        _print(scanned.take(block), as_json)
+        tell(scanned.take(block))
         if block.lines:
             await asyncio.sleep(0)
             continue
-        _print(scanned.idle(), as_json)
+        tell(scanned.idle())
         blindness = scanned.sight().blindness(settings.blind_share)
         reason = blindness.complaint.reason if blindness else ""
         if blindness and reason != told:
             console.print(f"BLIND: {blindness.text}", style="bold red")
         told = reason
         await asyncio.sleep(tail.POLL)
-    _print(scanned.end(), as_json)
+    tell(scanned.end())
 
 
-def _print(anomalies: Iterable[Anomaly], as_json: bool) -> None:
+def _write(anomalies: Iterable[Anomaly]) -> None:
     for anomaly in anomalies:
-        if as_json:
-            sys.stdout.buffer.write(msgspec.json.encode(anomaly) + b"\n")
-        else:
-            Console(highlight=False).print(describe(anomaly), soft_wrap=True)
+        sys.stdout.buffer.write(msgspec.json.encode(anomaly) + b"\n")
+    sys.stdout.flush()
+
+
+def _show(entries: Iterable[Entry]) -> None:
+    console = Console(highlight=False)
+    for entry in entries:
+        console.print(describe(entry), soft_wrap=True)
     sys.stdout.flush()

@@ -88,7 +88,7 @@ class Scanned(ABC):
     @property
     @abstractmethod
     def _found(self) -> str:
-        """How many anomalies, in words."""
+        """How many incidents, in words."""
 
     def summary(self) -> str:
         """What became of the lines."""
@@ -137,7 +137,7 @@ class Whole(Scanned):
     def __init__(self, rules: Sequence[Rule], topic: Settings, store: IO[bytes]) -> None:
         super().__init__(rules, topic)
         self._detection = WholeDetection(rules, topic, store)
-        self._anomalies = 0
+        self._anomalies = self._incidents = 0
 
     def take(self, block: Block) -> list[Anomaly]:
         """Count some lines; the anomalies come at the end.
@@ -161,6 +161,7 @@ class Whole(Scanned):
         for window, anomalies in self._detection.close():
             self._intake.close(window)
             self._anomalies += len(anomalies)
+            self._incidents += sum(anomaly.alert_id == anomaly.incident_id for anomaly in anomalies)
             yield from anomalies
 
     @property
@@ -169,7 +170,7 @@ class Whole(Scanned):
 
     @property
     def _found(self) -> str:
-        return plural(self._anomalies, "anomaly", "anomalies")
+        return _extent(self._incidents, self._anomalies)
 
 
 class Growing(Scanned):
@@ -179,6 +180,7 @@ class Growing(Scanned):
         super().__init__(rules, topic)
         self._detection = Detection(0, rules, topic)
         self._anomalies: set[str] = set()
+        self._incidents: set[str] = set()
         self._last = time.monotonic()
 
     def _count(self, batch: Batch) -> list[Anomaly]:
@@ -202,6 +204,7 @@ class Growing(Scanned):
         for window in findings.closed:
             self._intake.close(window)
         self._anomalies.update(anomaly.alert_id for anomaly in findings.anomalies)
+        self._incidents.update(anomaly.incident_id for anomaly in findings.anomalies)
         return findings.anomalies
 
     @property
@@ -212,4 +215,10 @@ class Growing(Scanned):
     @property
     def _found(self) -> str:
         late = f"; {self._detection.late:,} late" if self._detection.late else ""
-        return plural(len(self._anomalies), "anomaly", "anomalies") + late
+        return _extent(len(self._incidents), len(self._anomalies)) + late
+
+
+def _extent(incidents: int, windows: int) -> str:
+    """How many incidents there are, and in how many windows."""
+    words = plural(incidents, "incident")
+    return f"{words} in {plural(windows, 'window')}" if incidents else words

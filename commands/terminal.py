@@ -1,4 +1,4 @@
-"""Anomalies as text in the terminal."""
+"""Incidents, and what else is found, as text in the terminal."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ from clickwarden.audit.comparison import Amount, Case, Comparison, RuleChange
 from clickwarden.audit.labels import Score
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.rules import Rule
+from commands.entries import Entry
 
 STYLES = {"ongoing": "bold red", "closed": "yellow", "corrected": "magenta"}
 #: Of the column of the status.
@@ -23,23 +24,34 @@ WIDTH = 1 + max(map(len, STYLES))
 HOUR, DAY = 3_600, 86_400
 
 
-def describe(anomaly: Anomaly) -> Text:
-    """Who, when and how much in one line, and why in the next."""
+def describe(entry: Entry) -> Text:
+    """Who, when and how much in one line, of the worst window; in the next, how many there are, and why."""
+    anomaly, status = entry.worst, entry.status
     count = f"{anomaly.count:,}"
     if anomaly.count_low != anomaly.count_high:
         count += f" ({anomaly.count_low:,}–{anomaly.count_high:,})"
-    day, _, start = anomaly.window_start.partition("T")
-    end = anomaly.window_end.partition("T")[2]
-    style = "cyan" if any(marks(anomaly)) else STYLES[anomaly.status]
-    text = Text(f"{anomaly.status:{WIDTH}}", style)
-    text.append(f"{day} {start}–{end}  {anomaly.rule}  ", "not bold default")
+    start, end = _span(anomaly.window_start, anomaly.window_end)
+    style = "cyan" if any(marks(anomaly)) else STYLES[status]
+    text = Text(f"{status:{WIDTH}}", style)
+    text.append(f"{start}–{end}  {anomaly.rule}  ", "not bold default")
     text.append(visible(anomaly.user_id), "bold default")
     unit = f"different {anomaly.distinct}" if anomaly.distinct else "clicks"
     text.append(f"  {count} {visible(unit)}, threshold {anomaly.threshold:,}", "not bold default")
+    if entry.windows > 1:
+        begin, end = _span(entry.window_start, entry.window_end)
+        text.append(
+            f"\n{'':{WIDTH}}the worst of {entry.windows:,} windows from {begin} to {end}", "not bold default"
+        )
     for mark in marks(anomaly):
         text.append(f"\n{'':{WIDTH}}◇ {mark}: nobody is told", "not bold cyan")
     text.append(f"\n{'':{WIDTH}}{'; '.join(map(visible, anomaly.reasons))}", "not bold dim default")
     return text
+
+
+def _span(start: str, end: str) -> tuple[str, str]:
+    """From when to when; of one day, it is said once."""
+    day = start.partition("T")[0]
+    return start.replace("T", " "), end.removeprefix(f"{day}T").replace("T", " ")
 
 
 def marks(anomaly: Anomaly) -> Iterator[str]:

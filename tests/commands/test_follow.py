@@ -75,7 +75,7 @@ def test_an_attack_is_told_while_the_log_is_rotated(tmp_path: Path, environment:
         assert told == {("ongoing", "203.0.113.9", 51), ("closed", "203.0.113.7", 60)}
         said = command.interrupt()
     assert f"Following {log}, until Ctrl-C; no file is whole" in said
-    assert "111 lines, 0 skipped; 2 anomalies" in said
+    assert "111 lines, 0 skipped; 2 incidents in 2 windows" in said
 
 
 def test_silence_closes_a_window_and_a_late_line_corrects_it(
@@ -92,7 +92,7 @@ def test_silence_closes_a_window_and_a_late_line_corrects_it(
         while corrections[-1][2] < 63:
             corrections.append(command.next())
         assert corrections[-1] == ("corrected", "203.0.113.7", 63)
-        assert "63 lines, 0 skipped; 1 anomaly; 3 late" in command.interrupt()
+        assert "63 lines, 0 skipped; 1 incident in 1 window; 3 late" in command.interrupt()
 
 
 def test_lines_that_cannot_be_counted_are_said_while_it_follows(
@@ -115,6 +115,26 @@ def test_a_pipe_ends_by_itself_and_closes_what_is_open(environment: dict[str, st
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(anomaly["status"], anomaly["count"]) for anomaly in found] == [("ongoing", 51), ("closed", 60)]
+
+
+def test_people_are_shown_an_attack_when_it_begins_and_when_it_is_over(environment: dict[str, str]) -> None:
+    with open(environment["CLICKWARDEN_RULES"], "a") as rules:
+        rules.write("slide = 10\n")
+    done = subprocess.run(
+        [*COMMAND[:-1], "-"],
+        input=lines("203.0.113.7", 60, 0),
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    shown = [line.split() for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert [(words[0], words[4], words[5]) for words in shown] == [
+        ("ongoing", "203.0.113.7", "51"),
+        ("closed", "203.0.113.7", "60"),
+    ]
+    assert "the worst of 6 windows from 2015-05-18 08:04:10Z to 08:06:00Z" in done.stdout
+    assert "60 lines, 0 skipped; 1 incident in 6 windows" in done.stderr
 
 
 def test_only_one_file_is_followed(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -47,7 +47,7 @@ def run(log: Path, *options: str, **environment: str) -> subprocess.CompletedPro
 def scan(log: Path, *options: str) -> subprocess.CompletedProcess[str]:
     done = run(log, *options)
     assert done.returncode == 0, done.stderr
-    assert "210 lines, 0 skipped; 2 anomalies" in done.stderr
+    assert "210 lines, 0 skipped; 2 incidents in 2 windows" in done.stderr
     return done
 
 
@@ -66,13 +66,27 @@ def test_people_are_shown_the_same(log: Path) -> None:
     assert found[0][5] == "65"
 
 
+def test_an_attack_in_windows_that_overlap_is_one_entry(log: Path) -> None:
+    log.with_name("rules.toml").write_text(f"{RULES}slide = 10\n")
+    found = run(log)
+    assert "210 lines, 0 skipped; 2 incidents in 12 windows" in found.stderr
+    shown = [line.split() for line in found.stdout.splitlines()]
+    assert [(words[0], words[4], words[5]) for words in shown[::3]] == [
+        ("closed", "eve", "65"),
+        ("closed", "bob", "60"),
+    ]
+    worst = "the worst of 6 windows from 2020-09-13 12:26:10Z to 12:28:00Z"
+    assert [" ".join(words) for words in shown[1::3]] == [worst] * 2
+    assert len(run(log, "--json").stdout.splitlines()) == 12
+
+
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_file_that_cannot_be_read_is_said_loudly(log: Path, options: tuple[str, ...]) -> None:
     read = log.read_text().splitlines()
     log.write_text("\n".join(read + [line.replace("user_id", "uid") for line in read]))
     done = run(log, *options)
     assert done.returncode == 3
-    assert "420 lines, 210 skipped; 2 anomalies" in done.stderr
+    assert "420 lines, 210 skipped; 2 incidents in 2 windows" in done.stderr
     assert "BLIND: 210 of the 420 records (50 %) could not be counted: missing_field" in done.stderr
     assert "There is no user_id: did you mean CLICKWARDEN_FIELD_USER_ID=uid?" in done.stderr
     assert "BLIND" not in done.stdout
