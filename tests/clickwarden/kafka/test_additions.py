@@ -32,15 +32,15 @@ def test_a_topic_that_exists_rules_and_those_that_go_by_its_number_follow(site: 
     site.create()
     settings = site.settings.model_copy(update={"partitions": 1})
     asyncio.run(declare(settings))
-    clicks, rejected, late, anomalies, status, rules = (topic.name for topic in layout(settings))
-    assert numbers(settings, clicks, rejected, late, anomalies) == [3, 3, 3, 3]
-    assert numbers(settings, status, rules) == [1, 1]
+    clicks, rejected, late, anomalies, incidents, *single = (topic.name for topic in layout(settings))
+    assert numbers(settings, clicks, rejected, late, anomalies, incidents) == [3, 3, 3, 3, 3]
+    assert numbers(settings, *single) == [1, 1, 1]
     site.grow(5)
     for _ in range(2):
         assert asyncio.run(follow(settings)) == 5
         logs = [topic.name for topic in changelogs(settings)]
         assert set(numbers(settings, clicks, rejected, late, *logs)) == {5}
-        assert numbers(settings, anomalies) == [3]
+        assert numbers(settings, anomalies, incidents) == [3, 3]
 
 
 def test_a_state_of_more_partitions_than_the_topic_is_refused(site: Site) -> None:
