@@ -75,6 +75,7 @@ class Incident(msgspec.Struct, kw_only=True):
         shadow: its rule is in shadow: nobody is told.
         allowed: why its user is allowed to, by what was told last of its newest window: nobody is told;
             empty where not.
+        distinct: the field of which different values are counted; None where clicks are.
         version: of this record's layout; changes are additive.
     """
 
@@ -107,6 +108,7 @@ class Incident(msgspec.Struct, kw_only=True):
     ended: str | None
     shadow: bool = False
     allowed: str = ""
+    distinct: str | None = None
     version: int = VERSION
 
     @property

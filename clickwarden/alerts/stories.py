@@ -67,6 +67,7 @@ class _Newest(NamedTuple):
     partition: int
     shadow: bool
     allowed: str
+    distinct: str | None
 
 
 class _Story(msgspec.Struct, gc=False, eq=False):
@@ -242,6 +243,7 @@ class Stories:
             ended=None if ending is None or ending > now else isotime(ending),
             shadow=newest.shadow,
             allowed=newest.allowed,
+            distinct=newest.distinct,
         )
 
     def _place(self, story: _Story, before: str | None) -> None:
@@ -317,6 +319,7 @@ def _newest(anomaly: Anomaly, rank: Rank) -> _Newest:
         anomaly.partition,
         anomaly.shadow,
         anomaly.allowed,
+        anomaly.distinct,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.words import duration, normal, owasp_label, plural
 from clickwarden.channels.inert import inert
+from clickwarden.detection.measure import Distinct
 from clickwarden.detection.rules import OWASP
 
 #: Of an incident: it begins; it became worse; it is over. Of many: a burst of them, those of a quiet time, or
@@ -36,6 +37,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         threshold: of the rule, for one window.
         window: of the rule, seconds.
         events: which events the rule counts; empty is all.
+        distinct: the field of which it counts different values; None where it counts clicks.
         count_low: clicks in all of its windows, certainly at least as many.
         count_high: certainly at most as many.
         peak: most clicks in one window.
@@ -55,6 +57,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     threshold: int
     window: int
     events: tuple[str, ...] = ()
+    distinct: str | None = None
     count_low: int
     count_high: int
     peak: int
@@ -121,8 +124,8 @@ def message_of(
     """
     who = inert(case.user_id)
     told = {
-        "opening": f"{who}: {_count(case)}, {_excess(case)}",
-        "escalation": f"{who} is worse: {_count(case)}, {_excess(case)}",
+        "opening": f"{who}: {_worst(case)}, {_excess(case)}",
+        "escalation": f"{who} is worse: {_worst(case)}, {_excess(case)}",
         "end": f"{who} has stopped: {_count(case)} in all",
     }
     return Message(
@@ -165,7 +168,7 @@ def message_of_many(
         Fact("Since", _moment(min(case.since for case in cases))),
     ]
     facts += [
-        Fact(f"{place}.", f"{inert(case.user_id)}: {_count(case)}, {_excess(case)}, rule {case.rule}")
+        Fact(f"{place}.", f"{inert(case.user_id)}: {_worst(case)}, {_excess(case)}, rule {case.rule}")
         for place, case in enumerate(worst[:NAMED], 1)
     ]
     if (rest := len(worst) - NAMED) > 0:
@@ -194,6 +197,7 @@ def case_of(incident: Incident, events: tuple[str, ...]) -> Case:
         threshold=incident.threshold,
         window=incident.window,
         events=events,
+        distinct=incident.distinct,
         count_low=incident.count_low,
         count_high=incident.count_high,
         peak=incident.peak,
@@ -248,8 +252,27 @@ def _count(case: Case) -> str:
     >>> _count(case), _count(msgspec.structs.replace(case, count_low=108))
     ('84 to 108 clicks', '108 clicks')
     """
-    high = plural(case.count_high, "click")
+    high = _many(case, case.count_high)
     return high if case.count_low >= case.count_high else f"{case.count_low:,} to {high}"
+
+
+def _many(case: Case, count: int) -> str:
+    """So many of what the rule counts, in words."""
+    if case.distinct is None:
+        return plural(count, "click")
+    return f"{plural(count, 'different value')} of {inert(case.distinct)}"
+
+
+def _worst(case: Case) -> str:
+    """What its busiest window holds, by which it is said how far it is over the threshold.
+
+    >>> case = probe("1", "2026-03-10T14:20:00Z", "").cases[0]
+    >>> _worst(case), _worst(msgspec.structs.replace(case, windows=3, count_high=290))
+    ('84 to 108 clicks', 'up to 108 clicks in 1 minute')
+    """
+    if case.windows == 1:
+        return _count(case)
+    return f"up to {_many(case, case.peak)} in {duration(case.window)}"
 
 
 def _excess(case: Case) -> str:
@@ -274,7 +297,9 @@ def _facts(case: Case) -> Iterator[Fact]:
         yield Fact("Severity", inert(case.severity))
     if case.reasons:
         yield Fact("Why", "; ".join(map(inert, case.reasons)))
-    yield Fact("Normal", f"{inert(normal(case.threshold, case.events, case.window))}: below rule {case.rule}")
+    measure = None if case.distinct is None else Distinct(case.distinct)
+    usual = normal(case.threshold, case.events, case.window, measure)
+    yield Fact("Normal", f"{inert(usual)}: below rule {case.rule}")
     yield Fact("Threat", _threat(case))
 
 
@@ -282,7 +307,7 @@ def _certain(case: Case) -> str:
     """The interval, and that it holds the truth."""
     if case.count_low >= case.count_high:
         return f"{_count(case)}, exactly"
-    return f"at least {case.count_low:,}, at most {plural(case.count_high, 'click')}, both for certain"
+    return f"at least {case.count_low:,}, at most {_many(case, case.count_high)}, both for certain"
 
 
 def _threat(case: Case) -> str:

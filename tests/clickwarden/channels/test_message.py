@@ -31,7 +31,7 @@ def facts(message: Message) -> dict[str, str]:
 
 def test_it_says_who_how_many_since_when_why_and_what_is_normal() -> None:
     message = message_of(case(count_low=8_400, count_high=10_000, windows=2), "opening", PAGE)
-    assert message.title == "203.0.113.9: 8,400 to 10,000 clicks, 200 times the limit"
+    assert message.title == "203.0.113.9: up to 10,000 clicks in 1 minute, 200 times the limit"
     assert facts(message) == {
         "Who": "203.0.113.9",
         "How many": "at least 8,400, at most 10,000 clicks, both for certain, in 2 windows of 1 minute",
@@ -162,3 +162,9 @@ def test_html_has_our_tags_and_no_others(user_id: str) -> None:
     assert nasty.tags == plain.tags
     assert not {tag for tag, _ in nasty.tags} & {"script", "img", "a", "svg"}
     assert [fact for fact in message.facts if fact.text not in nasty.text] == []
+
+
+def test_different_values_are_called_so() -> None:
+    message = message_of(case(count_low=61, count_high=61, peak=61, distinct="product_id"), "opening", PAGE)
+    assert message.title == "203.0.113.9: 61 different values of product_id, 1.2 times the limit"
+    assert facts(message)["Normal"].startswith("at most 50 different values of product_id in 1 minute")
