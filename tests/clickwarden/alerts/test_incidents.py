@@ -120,6 +120,22 @@ def test_another_rule_that_was_broken_meanwhile_makes_both_worse() -> None:
         assert (incident.severity, incident.rules) == (severity, rules)
 
 
+def test_a_rule_in_shadow_makes_no_other_worse_and_the_newest_window_says_who_is_allowed() -> None:
+    stories = Stories()
+    window(stories, 4)
+    window(stories, 4, rule="slow", incident_id="slow-4", shadow=True)
+    bot, slow = stories.get("bot-4", T), stories.get("slow-4", T)
+    assert bot is not None
+    assert slow is not None
+    assert (bot.kind, bot.severity, bot.rules) == ("attack", "low", [])
+    assert (slow.kind, slow.severity, slow.rules) == ("shadow", "medium", ["bot"])
+    window(stories, 5, allowed="Our monitor")
+    window(stories, 4, "corrected", revision=1)
+    bot = stories.get("bot-4", T)
+    assert bot is not None
+    assert (bot.kind, bot.allowed) == ("allowed", "Our monitor")
+
+
 def test_a_correction_changes_the_figures_and_not_when_it_was_told() -> None:
     stories = Stories()
     window(stories, 4, high=70)

@@ -71,6 +71,16 @@ OVER_BEFORE = {"status": "closed", "ended": "2026-03-10T12:00:00Z"}
             NIGHT,
             Decision("escalation", "quiet"),
         ),
+        ({"shadow": True}, None, Routing(), Decision(None, silence="shadow")),
+        ({"allowed": "Our monitor"}, None, Routing(), Decision(None, silence="allowed")),
+        # Whoever was told that it begins is told that it is over, and of nothing between.
+        (
+            {"allowed": "Our monitor", "severity": "high"},
+            Told(1, ended=False),
+            Routing(),
+            Decision(None, silence="allowed"),
+        ),
+        ({"allowed": "Our monitor", **ENDED}, Told(1, ended=False), Routing(), Decision("end")),
         ({}, Told(1, ended=False), Routing(), Decision(None, silence="told")),
         ({}, Told(0, ended=False), Routing(), Decision("escalation")),
         ({}, Told(0, ended=False), NIGHT, Decision("escalation", "quiet")),
