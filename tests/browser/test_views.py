@@ -123,7 +123,7 @@ def test_rules_say_what_is_watched_and_who_comes_close(site: Site, page: Page) -
     with nothing_wrong(page):
         page.goto(address(worker, "rules#bot"))
         rule = page.locator("#rules > li")
-        expect(rule.locator("h2")).to_have_text("More than 50 clicks in 1 minute")
+        expect(rule.locator("h2")).to_contain_text("More than 50 clicks in 1 minute")
         expect(rule.get_by_role("link", name="1 anomaly known")).to_be_visible(timeout=RECORDS)
         expect(rule.locator(".closest li")).to_contain_text("90 %", timeout=RECORDS)
         expect(rule.get_by_role("img", name="45 clicks, 90 % of the threshold 50")).to_be_visible()
