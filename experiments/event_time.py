@@ -35,6 +35,7 @@ SHOWN = 4
 #: As rule bot of rules.toml, but side by side.
 WINDOW = 60
 THRESHOLD = 50
+RULES = f'[[rule]]\nname = "bot"\nwindow = {WINDOW}\nthreshold = {THRESHOLD}\n'
 #: 2026-01-01T12:00:00Z, the made-up log's first second.
 NOON = 1_767_268_800
 MADE_SECONDS = 100
@@ -145,7 +146,8 @@ def out_of_order(records: Iterable[Record]) -> int:
 
 async def outcome(bootstrap: str, folder: Path, way: Way, file: Path) -> Outcome:
     """Replay the file past a worker, wait until all there is to find is told in the end, and stop."""
-    deployment = Deployment(bootstrap, folder)
+    deployment = Deployment(bootstrap, folder, rules=folder / "rules.toml")
+    (folder / "rules.toml").write_text(RULES)
     settings = deployment.settings
     await deployment.declare()
     with deployment.worker():

@@ -90,8 +90,8 @@ def test_each_is_told_by_the_list_of_its_offset_over_kill_9_in_the_middle_of_cha
 def test_a_window_that_a_silence_closes_is_told_by_the_list_that_came_before_it(site: Sites) -> None:
     topic = site(idle_timeout=3.0, lateness=1.0)
     worker = topic.start()
-    now = time.time()
-    topic.send(*clicks("203.0.113.7", 60, now - 80, now - 70))
+    start = int(time.time()) // 60 * 60 - 120
+    topic.send(*clicks("203.0.113.7", 60, start + 40, start + 50))
     topic.until(lambda: bool(topic.anomalies("ongoing")), worker)
     allow(topic, "add", "--network", "203.0.113.0/24", "--reason", "ours")
     topic.until(lambda: bool(topic.anomalies("closed")), worker)
