@@ -172,8 +172,8 @@ class Tried:
         """Learn the rules in force; which they are, in words."""
         if topic.book.number:
             self.rules = topic.book.rules
-            allowed = topic.book.allow_list, topic.book.allow_list.number
-            self.sides = Sides(Told(*allowed), Told(*allowed))
+            for side in self.sides:
+                side.allow_list = topic.book.allow_list
             return f"the rules in force (change {topic.book.number})"
         self.rules = rulesfile.load(self._settings.rules)
         return f"the rules of {self._settings.rules}"

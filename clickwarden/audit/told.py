@@ -34,17 +34,13 @@ class Reported(msgspec.Struct, gc=False):
 class Told:
     """What some rules told of, in windows that begin at a moment or later, once each.
 
-    Args:
-        allow_list: of whom nobody is told.
-        number: of the change that made the list in force.
-
     Attributes:
+        allow_list: of whom nobody is told; the newest list holds.
         reported: by rule and user.
     """
 
-    def __init__(self, allow_list: AllowList | None = None, number: int = 0) -> None:
-        self._allow_list = allow_list or AllowList()
-        self._number = number
+    def __init__(self) -> None:
+        self.allow_list = AllowList()
         self.reported: dict[tuple[str, str], Reported] = {}
         self._windows: set[str] = set()
         self._incidents: set[str] = set()
@@ -66,7 +62,8 @@ class Told:
                 reported.count, reported.threshold, reported.worst = anomaly.count, anomaly.threshold, start
 
     def _allowed(self, anomaly: Anomaly) -> bool:
-        return bool(self._allow_list.reason(self._number, anomaly.user_id, anomaly.window_start))
+        entries = self.allow_list
+        return bool(entries.reason(entries.number, anomaly.user_id, anomaly.window_start))
 
     def _is_new(self, anomaly: Anomaly) -> bool:
         """Whether nothing was told of the user in this window before."""
