@@ -16,6 +16,7 @@ from clickwarden.audit.excuses import Missed
 from clickwarden.audit.told import Reported, Told
 from clickwarden.audit.trial import FOREVER, Extent, FileRerun, PartitionRerun, Sides, sealings
 from clickwarden.detection.adoption import Adoption
+from clickwarden.detection.allowlist import Allowance
 from clickwarden.detection.anomaly import Anomaly, Status
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.detection import Detection
@@ -213,6 +214,13 @@ def test_an_incident_that_began_before_what_is_judged_is_a_message_too() -> None
     heard = Told()
     heard.take([anomaly(T - 60, T - 60), anomaly(T, T - 60), anomaly(T + 60, T - 60)], T)
     assert heard.reported == {("bot", "eve"): Reported(7, 6, T, 2, 1)}
+
+
+def test_who_is_allowed_is_reported_in_no_message() -> None:
+    heard = Told()
+    heard.allow_list.take(1, [], [Allowance(users=["eve"], reason="Our monitor")])
+    heard.take([anomaly(T, T)], T)
+    assert heard.reported == {("bot", "eve"): Reported(7, 6, T, 1, 0)}
 
 
 def test_a_window_is_sealed_before_its_first_late_click() -> None:
