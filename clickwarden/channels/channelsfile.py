@@ -13,7 +13,6 @@ from clickwarden.channels.secret import Secret, hide, parts, resolve
 from clickwarden.channels.senders import OPEN, sender_of
 from clickwarden.detection import tomlfile
 from clickwarden.detection.tomllines import Path as Place
-from clickwarden.detection.tomllines import line_of
 from clickwarden.errors import SettingsError
 
 #: A file of channels is smaller.
@@ -115,33 +114,23 @@ def parse(content: bytes, name: str, environment: Mapping[str, str]) -> Channels
     Raises:
         SettingsError: as :func:`load`.
     """
-    found, lines = tomlfile.document(content, name)
+    document = tomlfile.document(content, name)
     opened: dict[str, OpenChannel] = {}
-
-    def fail(place: Place, fault: str) -> SettingsError:
-        number = line_of(lines, place)
-        where = f"{name}, line {number}" if number else name
-        channels = found.get("channel")
-        if len(place) > 1 and isinstance(channels, list) and isinstance(at := place[1], int):
-            called = channels[at].get("name") if isinstance(channels[at], dict) else None
-            where += f": channel {called!r}" if isinstance(called, str) else f": channel {at + 1}"
-        return SettingsError(f"{where}: {fault}")
-
     try:
-        file = msgspec.convert(found, _File)
+        file = msgspec.convert(document.content, _File)
     except msgspec.ValidationError as error:
         hint = "docs/channels.md says what it takes"
         place, fault = tomlfile.explained(str(error), {"channel": Written, "": _File}, hint)
-        raise fail(place, fault) from None
+        raise document.fail(place, fault) from None
     for place, fault in _faults(file):
-        raise fail(place, fault)
+        raise document.fail(place, fault)
     for number, written in enumerate(file.channel):
         try:
             channel = _channel(written, environment)
             opened[written.name] = OpenChannel(channel, _sender(channel), _routing(written))
         except ValueError as error:
             field = str(error).partition(":")[0]
-            raise fail(("channel", number, field), str(error)) from None
+            raise document.fail(("channel", number, field), str(error)) from None
     return Channels(file.page and file.page.rstrip("/") + "/", opened)
 
 

@@ -11,7 +11,6 @@ from clickwarden.detection.measure import Portion
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.ruletest import ClicksOf, Draft, Expected, RuleTest
 from clickwarden.detection.tomllines import Path as Place
-from clickwarden.detection.tomllines import line_of
 from clickwarden.errors import SettingsError
 
 #: A file of rules is smaller: a hundred rules with tests are 60 KB.
@@ -76,16 +75,10 @@ def parse(content: bytes, name: str, *, tested: bool = True) -> tuple[Draft, ...
         SettingsError: it is not TOML, a rule is wrong, or one of its tests fails; with file, line, field,
             and cure.
     """
-    document, lines = tomlfile.document(content, name)
-    for place, fault in _faults(document, tested=tested):
-        line_number = line_of(lines, place)
-        where = f"{name}, line {line_number}" if line_number else name
-        rules = document.get("rule")
-        if len(place) > 1 and isinstance(rules, list) and isinstance(number := place[1], int):
-            called = rules[number].get("name") if isinstance(rules[number], dict) else None
-            where += f": rule {called!r}" if isinstance(called, str) else f": rule {number + 1}"
-        raise SettingsError(f"{where}: {fault}")
-    return _named(msgspec.convert(document, _File))
+    document = tomlfile.document(content, name)
+    for place, fault in _faults(document.content, tested=tested):
+        raise document.fail(place, fault)
+    return _named(msgspec.convert(document.content, _File))
 
 
 def _faults(document: dict[str, Any], *, tested: bool) -> Iterator[tuple[Place, str]]:

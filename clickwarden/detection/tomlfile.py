@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from clickwarden.detection.tomllines import Path as Place
-from clickwarden.detection.tomllines import lines_of
+from clickwarden.detection.tomllines import line_of, lines_of
 from clickwarden.errors import SettingsError
 
 _AT = re.compile(r"(?: - at `\$(?P<place>.*)`)?$")
@@ -21,10 +21,27 @@ _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
 class Document(NamedTuple):
-    """What a file holds, and the line of each thing in it."""
+    """What a file holds, and the line of each thing in it.
+
+    Attributes:
+        content: the document.
+        lines: by place.
+        name: of the file, for errors.
+    """
 
     content: dict[str, Any]
     lines: dict[Place, int]
+    name: str
+
+    def fail(self, place: Place, fault: str) -> SettingsError:
+        """What is wrong at a place, with its line, and the name of the table of an array that it is in."""
+        line = line_of(self.lines, place)
+        where = f"{self.name}, line {line}" if line else self.name
+        tables = self.content.get(str(place[0])) if place else None
+        if len(place) > 1 and isinstance(tables, list) and isinstance(number := place[1], int):
+            called = tables[number].get("name") if isinstance(tables[number], dict) else None
+            where += f": {place[0]} {called!r}" if isinstance(called, str) else f": {place[0]} {number + 1}"
+        return SettingsError(f"{where}: {fault}")
 
 
 def document(content: bytes, name: str) -> Document:
@@ -44,7 +61,7 @@ def document(content: bytes, name: str) -> Document:
         line = int(at[1]) if at and at[1] else text.rstrip().count("\n") + 1
         why = str(error)[: at.start()] if at else str(error)
         raise SettingsError(f"{name}, line {line}: is not TOML: {why}; see https://toml.io") from None
-    return Document(found, lines_of(text))
+    return Document(found, lines_of(text), name)
 
 
 def explained(said: str, tables: Mapping[str, type[msgspec.Struct]], hint: str) -> tuple[Place, str]:
