@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -13,7 +12,6 @@ from aiokafka import AIOKafkaProducer
 from agents.keeper import Keeper
 from clickwarden.alerts.stories import QUIET_SECONDS
 from clickwarden.kafka.reader import reader, to_end
-from clickwarden.kafka.topics import declare
 from clickwarden.settings import Settings
 from clickwarden.times import epoch, isotime
 from tests.anomalies import MINUTES, record
@@ -23,18 +21,8 @@ SECONDS = 30.0
 
 
 @pytest.fixture
-async def settings(kafka: str) -> Settings:
-    name = uuid4().hex
-    settings = Settings(
-        _env_file=None,
-        broker=f"kafka://{kafka}",
-        app_id=name,
-        clicks_topic=f"clicks-{name}",
-        anomalies_topic=f"anomalies-{name}",
-        partitions=3,
-    )
-    await declare(settings)
-    return settings
+async def settings(declared: Callable[[int], Awaitable[Settings]]) -> Settings:
+    return await declared(3)
 
 
 @asynccontextmanager

@@ -1,10 +1,9 @@
 """The messenger, on a real Kafka: who is told what of an incident, and how often."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
@@ -18,7 +17,6 @@ from clickwarden.channels.ledger import Ledger
 from clickwarden.channels.ledgertopic import ask_again, read
 from clickwarden.channels.message import PERHAPS_TOLD
 from clickwarden.detection.anomaly import Anomaly
-from clickwarden.kafka.topics import declare
 from clickwarden.settings import Settings
 from clickwarden.times import epoch
 from tests.anomalies import MINUTES, record
@@ -30,18 +28,8 @@ T = epoch(MINUTES[0])
 
 
 @pytest.fixture
-async def settings(kafka: str) -> Settings:
-    name = uuid4().hex
-    settings = Settings(
-        _env_file=None,
-        broker=f"kafka://{kafka}",
-        app_id=name,
-        clicks_topic=f"clicks-{name}",
-        anomalies_topic=f"anomalies-{name}",
-        partitions=1,
-    )
-    await declare(settings)
-    return settings
+async def settings(declared: Callable[[int], Awaitable[Settings]]) -> Settings:
+    return await declared(1)
 
 
 def file(*hosts: str, more: str = "group_wait = 0\ngroup_interval = 0") -> bytes:
