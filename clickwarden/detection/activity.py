@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule
@@ -47,22 +48,29 @@ class Row(msgspec.Struct):
 
 
 class Sighting(NamedTuple):
-    """A suspect in a window of its."""
+    """A suspect in a window of its.
+
+    Attributes:
+        window: that is open; None where it is over.
+        clicks: of the user, at most.
+        suspect: what is known since the window is over.
+    """
 
     rule: Rule
     start: int
-    open: bool
-    suspect: Suspect
+    clicks: int
+    window: Window | None = None
+    suspect: Suspect | None = None
 
-    @property
-    def entry(self) -> UserWindow:
+    def entry(self, user_id: str) -> UserWindow:
         """What is shown of it."""
-        suspect = self.suspect
+        suspect = self.suspect if self.window is None else self.window.suspect(user_id)
+        assert suspect is not None
         return UserWindow(
             rule=self.rule.name,
             window_start=isotime(self.start),
             window_end=isotime(self.start + self.rule.window),
-            open=self.open,
+            open=self.window is not None,
             count_low=suspect.count_low,
             count_high=suspect.count_high,
             threshold=self.rule.threshold,
@@ -97,28 +105,30 @@ class Activity:
             if user_id not in self._closed:
                 heapq.heappush(self._expiring, (window.end + KEEP_SECONDS, user_id))
             sightings = self._closed.get(user_id, [])
-            self._closed[user_id] = _apart([*sightings, Sighting(window.rule, window.start, False, suspect)])
+            over = Sighting(window.rule, window.start, suspect.count_high, suspect=suspect)
+            self._closed[user_id] = _apart([*sightings, over])
         self._changed.update(window.suspects)
 
     def rows(self, detection: Detection) -> dict[bytes, bytes | None]:
         """Rows to write: changed since they were last, by key; None where nothing is left."""
         self._expire(detection.watermark)
-        open_ = list(detection.open_windows())
         clicks, most = Counter[str](), Counter[str]()
         for pane in detection.panes():
             for user_id, suspect in pane.suspects.all().items():
                 clicks[user_id] += suspect.exact
                 most[user_id] = max(most[user_id], suspect.exact)
         for user_id in self._changed & self._closed.keys():
-            most[user_id] = max(most[user_id], *(each.suspect.exact for each in self._closed[user_id]))
+            known = [each.suspect for each in self._closed[user_id]]
+            most[user_id] = max(most[user_id], *(suspect.exact for suspect in known if suspect))
         self._changed.update(user for user, exact in clicks.items() if exact != self._written.get(user))
         self._changed &= most.keys()
 
         gone = {user_id for user_id in self._shown if user_id not in self._closed and user_id not in clicks}
         rows: dict[bytes, bytes | None] = {user_id.encode(): None for user_id in gone}
         self._shown -= gone
-        for user_id in heapq.nlargest(ROWS_AT_ONCE, self._changed, key=most.__getitem__):
-            rows[user_id.encode()] = self._row(user_id, open_)
+        users = heapq.nlargest(ROWS_AT_ONCE, self._changed, key=most.__getitem__)
+        for user_id, now in zip(users, _sightings(detection, users), strict=True):
+            rows[user_id.encode()] = self._row(user_id, now)
             self._changed.discard(user_id)
             self._shown.add(user_id)
             self._written[user_id] = clicks[user_id]
@@ -138,19 +148,26 @@ class Activity:
             else:
                 del self._closed[user_id]
 
-    def _row(self, user_id: str, open_: Sequence[Window]) -> bytes:
-        known = [(window, window.suspect(user_id)) for window in open_]
-        now = [Sighting(window.rule, window.start, True, found) for window, found in known if found]
+    def _row(self, user_id: str, now: Sequence[Sighting]) -> bytes:
         sightings = _apart([*self._closed.get(user_id, ()), *now])
         sightings.sort(key=lambda each: (each.start, each.rule.name))
-        row = Row(user_id, self.partition, [sighting.entry for sighting in sightings])
+        row = Row(user_id, self.partition, [sighting.entry(user_id) for sighting in sightings])
         return msgspec.json.encode(row)
+
+
+def _sightings(detection: Detection, users: Sequence[str]) -> list[list[Sighting]]:
+    """The open windows in which each of the users is a suspect."""
+    sightings: list[list[Sighting]] = [[] for _ in users]
+    for window, highs in detection.highs(users):
+        for place in np.flatnonzero(highs).tolist():
+            sightings[place].append(Sighting(window.rule, window.start, int(highs[place]), window))
+    return sightings
 
 
 def _apart(sightings: Iterable[Sighting]) -> list[Sighting]:
     """Of those in windows of one rule that overlap, the ones with most clicks."""
     kept: list[Sighting] = []
-    for sighting in sorted(sightings, key=lambda each: -each.suspect.count_high):
+    for sighting in sorted(sightings, key=lambda each: -each.clicks):
         rule, start = sighting.rule, sighting.start
         if not any(each.rule.name == rule.name and abs(each.start - start) < rule.window for each in kept):
             kept.append(sighting)

@@ -135,6 +135,11 @@ class Detection:
         for ruled in self.rule_windows:
             yield from ruled.open()
 
+    def highs(self, users: Sequence[str]) -> Iterator[tuple[Window, NDArray[np.int64]]]:
+        """These windows, and at most so many clicks of each user in them: 0 of who is no suspect there."""
+        for ruled in self.rule_windows:
+            yield from ruled.highs(users)
+
     def panes(self) -> Iterator[Pane]:
         """What these windows are made of."""
         for ruled in self.rule_windows:

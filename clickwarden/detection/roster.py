@@ -1,5 +1,6 @@
 """The users whom some pane of a rule has for a suspect."""
 
+from collections.abc import Collection
 from itertools import repeat
 
 import numpy as np
@@ -22,11 +23,15 @@ class Roster:
         """The number of a user."""
         return self._numbers.setdefault(user_id, len(self._numbers))
 
+    def find(self, users: Collection[str]) -> NDArray[np.intp]:
+        """The number of each of these users; -1 where there is none."""
+        return np.fromiter(map(self._numbers.get, users, repeat(-1)), np.intp, len(users))
+
     def numbers_of(self, batch: Batch) -> NDArray[np.intp]:
         """The number of each distinct user of a batch, by its number there; -1 where there is none."""
         users, known = batch.users, len(self)
         if known >= len(users):
-            return np.fromiter(map(self._numbers.get, users, repeat(-1)), np.intp, len(users))
+            return self.find(users)
         found = np.fromiter(map(batch.numbers.get, self._numbers, repeat(-1)), np.intp, known)
         numbers = np.full(len(users) + 1, -1, np.intp)
         numbers[found] = np.arange(known)

@@ -12,6 +12,7 @@ from clickwarden.detection.counting import Crossing, Neighbour, Part, count
 from clickwarden.detection.panes import Pane
 from clickwarden.detection.roster import Roster
 from clickwarden.detection.rules import Rule
+from clickwarden.detection.sketch import cells_of, hashes_of
 from clickwarden.detection.told import Told
 from clickwarden.detection.windows import Window
 
@@ -164,6 +165,21 @@ class RuleWindows:
         """The windows that hold clicks and are not closed, in order."""
         starts = {start for pane in self.panes for start in self._windows_of(pane)}
         return [self.window(start) for start in sorted(starts) if start + self.rule.window > self.closed]
+
+    def highs(self, users: Sequence[str]) -> Iterator[tuple[Window, NDArray[np.int64]]]:
+        """The open windows, and at most so many clicks of each user in them: 0 of who is no suspect there."""
+        if not (windows := self.open()):
+            return
+        numbers, hashes = self.roster.find(users), hashes_of(users, windows[0].seed)
+        known, highs = {}, {}
+        for start, pane in self.panes.items():
+            rows = pane.suspects.rows_of(numbers)
+            known[start] = rows >= 0
+            highs[start] = pane.highs(cells_of(hashes, pane.sketch.width), rows)
+        for window in windows:
+            starts = [pane.start for pane in window.panes]
+            high = np.sum([highs[start] for start in starts], axis=0)
+            yield window, np.where(np.any([known[start] for start in starts], axis=0), high, 0)
 
     def close(self, watermark: float) -> list[Window]:
         """Take out the windows that the watermark or wall clock has closed, in order, as they are now."""

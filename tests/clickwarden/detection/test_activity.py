@@ -1,5 +1,7 @@
 """What people see of suspects: as it is, written when it changed, gone when it is old."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from clickwarden.detection.activity import KEEP_SECONDS, ROWS_AT_ONCE, Activity, Row
@@ -15,8 +17,8 @@ RULES = (Rule(name="bot", window=60, threshold=4, promote=2),)
 class Shop:
     """One partition: detection, and the rows as they were written."""
 
-    def __init__(self, activity: Activity | None = None) -> None:
-        self.detection = Detection(2, RULES, Settings(_env_file=None, lateness=5))
+    def __init__(self, activity: Activity | None = None, rules: Sequence[Rule] = RULES) -> None:
+        self.detection = Detection(2, rules, Settings(_env_file=None, lateness=5))
         self.activity = activity or Activity(2)
         self.written: dict[bytes, bytes | None] = {}
 
@@ -90,6 +92,13 @@ def test_the_most_active_are_written_first_and_nobody_is_forgotten() -> None:
     rest = shop.activity.rows(shop.detection).keys()
     assert first | rest == {b"u%d" % user for user in users} | {b"busy"}
     assert not first & rest
+
+
+def test_of_windows_that_overlap_the_one_with_most_clicks_is_shown() -> None:
+    sliding = Shop(rules=[Rule(name="bot", window=60, slide=10, threshold=4, promote=2)])
+    sliding.see(*[("eve", 5)] * 3, *[("eve", 35)] * 3, *[("eve", 125)] * 2)
+    shown = [(entry.window_start[14:], entry.count_high) for entry in sliding.row("eve").windows]
+    assert shown == [("26:40Z", 6), ("28:10Z", 2)]
 
 
 def test_rows_of_an_earlier_owner_are_removed_unless_their_user_is_still_a_suspect() -> None:
