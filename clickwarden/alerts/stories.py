@@ -2,6 +2,7 @@
 
 import sys
 from bisect import bisect_left, bisect_right, insort
+from collections import OrderedDict
 from collections.abc import Iterator
 from functools import lru_cache
 from operator import attrgetter
@@ -108,13 +109,16 @@ class _Story(msgspec.Struct, gc=False, eq=False):
     def hear(self, anomaly: Anomaly) -> None:
         self.window_start = min(self.window_start, anomaly.window_start)
         self.window_end = max(self.window_end, anomaly.window_end)
-        self.since = min(self.since, anomaly.first_seen, key=_plain)
-        self.last_seen = max(self.last_seen, anomaly.last_seen, key=_plain)
+        if _is_before(anomaly.first_seen, self.since):
+            self.since = anomaly.first_seen
+        if _is_before(self.last_seen, anomaly.last_seen):
+            self.last_seen = anomaly.last_seen
         self.peak = max(self.peak, anomaly.count_high)
         self.level = max(self.level, level(anomaly.count_high, anomaly.threshold))
         rank = *anomaly.rank, anomaly.emitted_at
         self._note(_figure(anomaly, rank))
-        if (anomaly.window_start, rank) > self.newest[:2]:
+        newest = self.newest
+        if (anomaly.window_start, rank) > (newest.window_start, newest.rank):
             self.newest = _newest(anomaly, rank)
 
     def place(self, window_start: str) -> int:
@@ -122,7 +126,10 @@ class _Story(msgspec.Struct, gc=False, eq=False):
         return bisect_left(self.figures, window_start, key=_by_start)
 
     def _note(self, figure: _Figure) -> None:
-        place = self.place(figure.window_start)
+        if not self.figures or self.figures[-1].window_start < figure.window_start:
+            place = len(self.figures)
+        else:
+            place = self.place(figure.window_start)
         if place == len(self.figures) or self.figures[place].window_start != figure.window_start:
             self.figures.insert(place, figure)
         elif figure.rank > self.figures[place].rank:
@@ -142,7 +149,8 @@ class Stories:
 
     def __init__(self, keep: int = KEEP) -> None:
         self._keep = keep
-        self._stories: dict[str, _Story] = {}
+        # A dict takes longer and longer to find its first when those before have gone.
+        self._stories: OrderedDict[str, _Story] = OrderedDict()
         self._runs: dict[tuple[str, str], list[_Story]] = {}
         self._rules: set[str] = set()
 
@@ -155,17 +163,20 @@ class Stories:
 
         None where a time is none.
         """
-        if not all(
-            map(_is_time, (anomaly.window_start, anomaly.window_end, anomaly.emitted_at or "1970-01-01"))
+        if not (
+            _is_time(anomaly.window_start)
+            and _is_time(anomaly.window_end)
+            and (not anomaly.emitted_at or _is_time(anomaly.emitted_at))
         ):
             return []
         incident_id = anomaly.incident_id or anomaly.alert_id
-        story = self._stories.pop(incident_id, None)
+        story = self._stories.get(incident_id)
         span = None if story is None else (story.window_start, story.window_end)
         if story is None:
-            story = _begin(incident_id, anomaly)
+            self._stories[incident_id] = story = _begin(incident_id, anomaly)
+        else:
+            self._stories.move_to_end(incident_id)
         story.hear(anomaly)
-        self._stories[incident_id] = story
         changed = [incident_id]
         if (story.window_start, story.window_end) != span:
             self._place(story, None if span is None else span[0])
@@ -321,6 +332,11 @@ def _newest(anomaly: Anomaly, rank: Rank) -> _Newest:
         anomaly.allowed,
         anomaly.distinct,
     )
+
+
+def _is_before(one: str, other: str) -> bool:
+    """Whether of two moments one is the earlier."""
+    return one != other and _plain(one) < _plain(other)
 
 
 def _plain(moment: str) -> str:
