@@ -63,10 +63,9 @@ DAY = 86_400.0
 COVERING = -(-((WINDOWS - 1) * SLIDE + WINDOW) // WINDOW)
 #: Steps of reading and writing, in their order.
 STEPS: dict[str, Sequence[tuple[type, str]]] = {
-    "page: entry": ((Feed, "take"),),
+    "page: entry": ((Feed, "add"),),
     "page: event of the stream": ((Stream, "take"),),
     "stories": ((Stories, "hear"),),
-    "keeper: read": ((Keeper, "_hear"), (Keeper, "_read")),
     "incident made": ((Stories, "get"),),
     "page: incident": ((KnownIncidents, "take"),),
 }
@@ -168,13 +167,14 @@ def run(settings: Settings, anomalies: int, steps: bool) -> Cost:
 
 
 async def _run(settings: Settings, anomalies: list[Anomaly], steps: bool) -> Cost:
+    from agents.heard import heard
     from web import live
 
     await declare(settings, *changelogs(settings))
     sent = await _send(settings.model_copy(update={"anomalies_topic": settings.late_topic}), anomalies)
     expected = {anomaly.incident_id for anomaly in anomalies}
     now = float(BEGIN)
-    keeper = Keeper(settings, lambda: now, lambda incident: None)
+    keeper = Keeper(settings, lambda: now, lambda incident: None, heard.stories)
     producer = AIOKafkaProducer(**settings.client_options(), acks="all", compression_type="zstd")
     await producer.start()
 
@@ -187,10 +187,11 @@ async def _run(settings: Settings, anomalies: list[Anomaly], steps: bool) -> Cos
         known = map(live.incidents.get, expected)
         return sum(one is not None and one.ended is not None and one.windows == COVERING for one in known)
 
-    following = (live.following.follow(settings), keeper.following.follow(settings), write())
-    tasks = [asyncio.create_task(work) for work in following]
-    await live.following.loaded.wait()
-    await keeper.following.loaded.wait()
+    heard.anomaly.append(lambda record, anomaly, changed: keeper.mark(changed))
+    heard.incident.append(keeper.read)
+    tasks = [asyncio.create_task(work) for work in (heard.following.follow(settings), write())]
+    await keeper.catch_up()
+    await heard.following.loaded.wait()
     stopwatch = Stopwatch()
     with ExitStack() as stack:
         if steps:
@@ -200,10 +201,10 @@ async def _run(settings: Settings, anomalies: list[Anomaly], steps: bool) -> Cos
         began = time.thread_time()
         sending.start()
         async with asyncio.timeout(PATIENCE):
-            while live.stream.count < len(anomalies):
+            while live.stream.count < len(anomalies):  # noqa: ASYNC110 - of many
                 await asyncio.sleep(PAUSE_SECONDS)
             now = time.time() + DAY
-            while right() < len(expected):
+            while right() < len(expected):  # noqa: ASYNC110 - of many
                 await asyncio.sleep(PAUSE_SECONDS)
         read = time.thread_time() - began
     sending.join()
@@ -217,7 +218,11 @@ async def _run(settings: Settings, anomalies: list[Anomaly], steps: bool) -> Cos
 async def _send(settings: Settings, anomalies: Sequence[Anomaly]) -> float:
     """CPU seconds of sending them as a worker does."""
     producer = AIOKafkaProducer(
-        **settings.client_options(), acks="all", compression_type="lz4", linger_ms=5, max_batch_size=256 * 1024
+        **settings.client_options(),
+        acks="all",
+        compression_type="lz4",
+        linger_ms=5,
+        max_batch_size=256 * 1024,
     )
     await producer.start()
     app = SimpleNamespace(pulse=Pulse(60), clock=KafkaClock(), producer=_Producer(producer))

@@ -158,8 +158,10 @@ class Feed:
         Fields that a newer version added are kept.
         """
         anomaly = read(value)
-        if value is None or anomaly is None:
-            return None
+        return None if value is None or anomaly is None else self.add(anomaly, value)
+
+    def add(self, anomaly: Anomaly, value: bytes) -> News | None:
+        """Take over an anomaly, and the record that it was read from; None where it says nothing new."""
         known = self._latest.get(anomaly.alert_id)
         if known is not None and anomaly.rank <= known.rank:
             return None  # said again after a crash

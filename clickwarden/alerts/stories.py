@@ -30,6 +30,14 @@ KEEP = 50_000
 Rank = tuple[int, int, str]
 
 
+class Progress(NamedTuple):
+    """What was counted in an open window since its anomaly."""
+
+    low: int
+    high: int
+    last_seen: str
+
+
 class _Figure(NamedTuple):
     """What holds of one window."""
 
@@ -89,6 +97,7 @@ class _Story(msgspec.Struct, gc=False, eq=False):
     level: int
     newest: _Newest
     figures: list[_Figure]
+    progress: dict[str, Progress]
 
     @property
     def ongoing(self) -> bool:
@@ -121,6 +130,23 @@ class _Story(msgspec.Struct, gc=False, eq=False):
         if (anomaly.window_start, rank) > (newest.window_start, newest.rank):
             self.newest = _newest(anomaly, rank)
 
+    def further(self) -> "_Story":
+        """The story, as far as it has come since the anomalies."""
+        progress = self.progress
+        high = max(counted.high for counted in progress.values())
+        return msgspec.structs.replace(
+            self,
+            figures=[
+                figure._replace(low=progress[start].low, high=progress[start].high)
+                if (start := figure.window_start) in progress
+                else figure
+                for figure in self.figures
+            ],
+            last_seen=max(self.last_seen, *(counted.last_seen for counted in progress.values()), key=_plain),
+            peak=max(self.peak, high),
+            level=max(self.level, level(high, self.newest.threshold)),
+        )
+
     def place(self, window_start: str) -> int:
         """Where the figure of a window is, or would be."""
         return bisect_left(self.figures, window_start, key=_by_start)
@@ -134,8 +160,10 @@ class _Story(msgspec.Struct, gc=False, eq=False):
             self.figures.insert(place, figure)
         elif figure.rank > self.figures[place].rank:
             self.figures[place] = figure
+            if self.progress and not figure.ongoing:
+                self.progress.pop(figure.window_start, None)
         if len(self.figures) > WINDOWS:
-            del self.figures[0]
+            self.progress.pop(self.figures.pop(0).window_start, None)
 
 
 class Stories:
@@ -195,17 +223,23 @@ class Stories:
             place = story.place(window_start)
             figure = story.figures[place] if place < len(story.figures) else None
             if figure is not None and figure.window_start == window_start and figure.ongoing:
-                low, high = max(figure.low, low), max(figure.high, high)
-                story.figures[place] = figure._replace(low=low, high=high)
-                story.last_seen = max(story.last_seen, last_seen, key=_plain)
-                story.peak = max(story.peak, high)
-                story.level = max(story.level, level(high, story.newest.threshold))
+                known = story.progress.get(window_start, Progress(figure.low, figure.high, ""))
+                story.progress[window_start] = Progress(
+                    max(known.low, low),
+                    max(known.high, high),
+                    max(known.last_seen, last_seen, key=_plain),
+                )
                 return
 
     def get(self, incident_id: str, now: float) -> Incident | None:
-        """What is known of an incident at a time, epoch seconds."""
+        """What the anomalies say of an incident at a time, epoch seconds."""
         story = self._stories.get(incident_id)
         return None if story is None else self._incident(story, now)
+
+    def seen(self, incident_id: str, now: float) -> Incident | None:
+        """The same, and what was counted in its open windows since."""
+        story = self._stories.get(incident_id)
+        return None if story is None else self._incident(story.further() if story.progress else story, now)
 
     def of(self, user_id: str) -> Iterator[str]:
         """The ids of a user's incidents."""
@@ -305,6 +339,7 @@ def _begin(incident_id: str, anomaly: Anomaly) -> _Story:
         level=0,
         newest=_newest(anomaly, (*anomaly.rank, anomaly.emitted_at)),
         figures=[],
+        progress={},
     )
 
 

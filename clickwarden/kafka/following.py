@@ -63,9 +63,17 @@ class Following:
         self.loaded = asyncio.Event()
         self.trouble = ""
         self._now = now
-        self._topics = {followed.topic: followed for followed in topics}
-        self._names = ", ".join(self._topics)
+        self._topics: dict[str, Followed] = {}
         self._next: dict[TopicPartition, int] = {}
+        self.add(*topics)
+
+    def add(self, *topics: Followed) -> None:
+        """Read these topics, too; before reading has begun."""
+        self._topics |= {followed.topic: followed for followed in topics}
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(self._topics)
 
     async def follow(self, settings: Settings) -> None:
         """Read until cancelled."""

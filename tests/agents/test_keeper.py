@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from agents.keeper import Keeper
-from clickwarden.alerts.stories import QUIET_SECONDS
+from clickwarden.alerts.stories import QUIET_SECONDS, Stories
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.settings import Settings
 from clickwarden.times import epoch, isotime
@@ -38,7 +38,7 @@ async def producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 @asynccontextmanager
 async def keeping(settings: Settings, now: Callable[[], float]) -> AsyncIterator[Keeper]:
     """A keeper that writes what is due."""
-    keeper = Keeper(settings, now, lambda incident: None)
+    keeper = Keeper(settings, now, lambda incident: None, Stories())
 
     async def write() -> None:
         async with producing(settings) as producer:
