@@ -21,6 +21,7 @@ from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.rules import by_name
 from clickwarden.errors import ClickwardenError
 from clickwarden.kafka import rights, roles
+from clickwarden.kafka.partitioner import partition_of
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,12 @@ class _Keeping:
     async def write(self) -> None:
         """Write the incidents until the turn is over."""
         while self.lasts:
-            producer = AIOKafkaProducer(**settings.client_options(), acks="all", compression_type="zstd")
+            producer = AIOKafkaProducer(
+                **settings.client_options(),
+                acks="all",
+                compression_type="zstd",
+                partitioner=partition_of,
+            )
             try:
                 async with _told("Incidents are not written"):
                     await self._write(producer)

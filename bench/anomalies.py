@@ -41,6 +41,7 @@ from clickwarden.alerts.feed import Feed
 from clickwarden.alerts.known import KnownIncidents
 from clickwarden.alerts.stories import Stories
 from clickwarden.detection.anomaly import Anomaly, alert_id
+from clickwarden.kafka.partitioner import partition_of
 from clickwarden.kafka.reader import reader
 from clickwarden.kafka.topics import changelogs, declare
 from clickwarden.settings import PREFIX, Settings
@@ -175,7 +176,9 @@ async def _run(settings: Settings, anomalies: list[Anomaly], steps: bool) -> Cos
     expected = {anomaly.incident_id for anomaly in anomalies}
     now = float(BEGIN)
     keeper = Keeper(settings, lambda: now, lambda incident: None, heard.stories)
-    producer = AIOKafkaProducer(**settings.client_options(), acks="all", compression_type="zstd")
+    producer = AIOKafkaProducer(
+        **settings.client_options(), acks="all", compression_type="zstd", partitioner=partition_of
+    )
     await producer.start()
 
     async def write() -> None:
@@ -221,6 +224,7 @@ async def _send(settings: Settings, anomalies: Sequence[Anomaly]) -> float:
         **settings.client_options(),
         acks="all",
         compression_type="lz4",
+        partitioner=partition_of,
         linger_ms=5,
         max_batch_size=256 * 1024,
     )

@@ -59,7 +59,7 @@ suspects = KnownSuspects(_progress)
 
 
 def _anomaly(record: ConsumerRecord, anomaly: Anomaly | None, changed: Sequence[str]) -> None:
-    news = anomaly and feed.add(anomaly, record.value)
+    news = None if anomaly is None else feed.add(anomaly, record.value)
     stream.take(record.partition, record.offset, news and news.entry.record)
     if news and news.first:
         timeline.found(record.timestamp / 1000, aside=news.entry.kind != "attack")
