@@ -170,12 +170,13 @@ class Feed:
         except UnicodeDecodeError:
             return None
         entry = _entry(anomaly, record)
-        if known is not None:
-            self._forget(known)
-        self._add(entry)
-        if known is None or known.place != entry.place:
+        if known is not None and _is_alike(known, entry):
+            self._replace(known, entry)
+        else:
             if known is not None:
                 self._displace(known)
+                self._forget(known)
+            self._add(entry)
             self._place(entry)
         return News(entry, anomaly, known is None)
 
@@ -208,6 +209,13 @@ class Feed:
         self._by_user.setdefault(entry.user_id, {})[entry.alert_id] = entry
         self._fired[entry.rule] += 1
         self._kinds[entry.kind] += 1
+        if entry.ongoing:
+            self._side_of(entry).add(entry)
+
+    def _replace(self, known: Entry, entry: Entry) -> None:
+        self._latest[entry.alert_id] = self._by_user[entry.user_id][entry.alert_id] = entry
+        if known.ongoing:
+            self._side_of(known).discard(known)
         if entry.ongoing:
             self._side_of(entry).add(entry)
 
@@ -284,6 +292,16 @@ def _line(value: bytes) -> msgspec.Raw:
     """
     value.decode()
     return msgspec.Raw(value.replace(b"\n", b" ").replace(b"\r", b" "))
+
+
+def _is_alike(known: Entry, entry: Entry) -> bool:
+    """Whether what is said anew of an anomaly is to be found where the old was."""
+    return (
+        known.window_end == entry.window_end
+        and known.user_id == entry.user_id
+        and known.rule == entry.rule
+        and known.kind == entry.kind
+    )
 
 
 def _less(counter: Counter[Any], name: object) -> None:

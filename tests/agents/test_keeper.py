@@ -133,6 +133,23 @@ async def test_what_one_writes_that_was_taken_for_dead_is_set_right(settings: Se
                             last = records[-1].value
 
 
+async def test_a_record_that_is_read_again_is_no_news(settings: Settings) -> None:
+    async with producing(settings) as producer, keeping(settings, lambda: T) as keeper:
+        await say(producer, settings, "a", "ongoing")
+        await until(settings, lambda found: len(found) == 1)
+        await say(producer, settings, "a", "closed", count_high=120)
+        await until(settings, lambda found: len(found) == 2 and found[-1]["status"] == "closed")
+        await say(producer, settings, "b", "closed", incident_id="b", user_id="v")
+        before = await until(settings, lambda found: len(found) == 3)
+        async with reader(settings, settings.incidents_topic) as consumer:
+            read = [each async for _, records in to_end(consumer) for each in records if each.key == b"a"]
+        for each in *read, read[0]:
+            keeper.read(each)
+        await say(producer, settings, "c", "closed", incident_id="c", user_id="w")
+        found = await until(settings, lambda found: any(each["incident_id"] == "c" for each in found))
+        assert len(found) == len(before) + 1
+
+
 async def test_of_somebody_elses_records_nothing_is_said(settings: Settings) -> None:
     async with producing(settings) as producer, keeping(settings, lambda: T):
         await producer.send_and_wait(settings.incidents_topic, b"{}", b"whoever")
