@@ -190,6 +190,7 @@ async def _run(settings: Settings, anomalies: list[Anomaly], steps: bool) -> Cos
         known = map(live.incidents.get, expected)
         return sum(one is not None and one.ended is not None and one.windows == COVERING for one in known)
 
+    live.listen()
     heard.anomaly.append(lambda record, anomaly, changed: keeper.mark(changed))
     heard.incident.append(keeper.read)
     tasks = [asyncio.create_task(work) for work in (heard.following.follow(settings), write())]

@@ -86,15 +86,19 @@ def _status(record: ConsumerRecord) -> None:
         )
 
 
-heard.anomaly.append(_anomaly)
-heard.incident.append(_incident)
-heard.begun.append(stream.begin)
 following = heard.following
-following.add(
-    Followed(settings.told_topic, _told, newest=ALL),
-    Followed(activity.changelog_topic_name, _activity, newest=_suspects.KEEP),
-    Followed(settings.status_topic, _status, seconds=SPAN),
-)
+
+
+def listen() -> None:
+    """Have all that is read from now on known here; a worker without a page has no use for it."""
+    heard.anomaly.append(_anomaly)
+    heard.incident.append(_incident)
+    heard.begun.append(stream.begin)
+    following.add(
+        Followed(settings.told_topic, _told, newest=ALL),
+        Followed(activity.changelog_topic_name, _activity, newest=_suspects.KEEP),
+        Followed(settings.status_topic, _status, seconds=SPAN),
+    )
 
 
 @app.timer(1.0)
@@ -104,9 +108,11 @@ async def tell() -> None:
 
 
 async def _live(_: Application) -> AsyncIterator[None]:
+    listen()
     async with heard.wanted():
         yield
 
 
-# With the web server, which starts before the tables are recovered.
+# With the web server, which starts before the tables are recovered, and before a partition is assigned that
+# would make this worker the keeper, who has the topics read, too.
 app.web.web_app.cleanup_ctx.append(_live)
