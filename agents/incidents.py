@@ -2,23 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from agents.clicks import partitions
+from agents.heard import heard
 from agents.keeper import Keeper
 from agents.messenger import Messenger
 from app.main import app, settings
 from clickwarden.alerts.incidents import Incident
 from clickwarden.channels.channelsfile import Channels
+from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.rules import by_name
 from clickwarden.errors import ClickwardenError
 from clickwarden.kafka import rights, roles
+from clickwarden.kafka.partitioner import partition_of
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +47,28 @@ class _Keeping:
 
     def __init__(self) -> None:
         self._messenger: Messenger | None = None
-        self.keeper = Keeper(settings, app.clock.now, self._tell)
+        self.keeper = Keeper(settings, app.clock.now, self._tell, heard.stories)
         self._kept_at = monotonic()
 
     @property
     def lasts(self) -> bool:
         """Whether it is this worker's turn, or may be again."""
         return monotonic() - self._kept_at < FORGET_SECONDS
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """In this context the keeper hears what comes."""
+        heard.anomaly.append(self._hear)
+        heard.incident.append(self.keeper.read)
+        try:
+            async with heard.wanted():
+                yield
+        finally:
+            heard.anomaly.remove(self._hear)
+            heard.incident.remove(self.keeper.read)
+
+    def _hear(self, record: ConsumerRecord, anomaly: Anomaly | None, changed: Sequence[str]) -> None:
+        self.keeper.mark(changed)
 
     def _tell(self, incident: Incident) -> None:
         if self._messenger is not None:
@@ -59,7 +77,12 @@ class _Keeping:
     async def write(self) -> None:
         """Write the incidents until the turn is over."""
         while self.lasts:
-            producer = AIOKafkaProducer(**settings.client_options(), acks="all", compression_type="zstd")
+            producer = AIOKafkaProducer(
+                **settings.client_options(),
+                acks="all",
+                compression_type="zstd",
+                partitioner=partition_of,
+            )
             try:
                 async with _told("Incidents are not written"):
                     await self._write(producer)
@@ -83,12 +106,12 @@ class _Keeping:
             if is_keeper():
                 self._messenger = Messenger(settings, channels, self._get, _events, app.clock.now)
                 async with _told("Nobody is told of incidents"):
-                    await _while_keeper(self._messenger.run(lambda: self.keeper.stories))
+                    await _while_keeper(self._messenger.run(lambda: heard.stories))
                 self._messenger = None
             await asyncio.sleep(RETRY_SECONDS)
 
     def _get(self, incident_id: str) -> Incident | None:
-        return self.keeper.stories.get(incident_id, app.clock.now())
+        return heard.stories.get(incident_id, app.clock.now())
 
 
 async def _while_keeper(telling: Coroutine[Any, Any, None]) -> None:
@@ -140,15 +163,18 @@ async def keep() -> None:
         await asyncio.sleep(PAUSE_SECONDS)
         if is_keeper():
             keeping = _Keeping()
-            tasks = [
-                asyncio.create_task(keeping.keeper.following.follow(settings)),
-                asyncio.create_task(keeping.write()),
-            ]
-            if app.channels is not None:
-                tasks.append(asyncio.create_task(keeping.tell(app.channels)))
-            try:
-                await tasks[1]
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
+            async with keeping.listening():
+                await _done(keeping)
+
+
+async def _done(keeping: _Keeping) -> None:
+    """Do what there is to do in one turn of this worker."""
+    tasks = [asyncio.create_task(keeping.write()), asyncio.create_task(keeping.keeper.catch_up())]
+    if app.channels is not None:
+        tasks.append(asyncio.create_task(keeping.tell(app.channels)))
+    try:
+        await tasks[0]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

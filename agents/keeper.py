@@ -1,13 +1,14 @@
 """The keeper of the incidents topic: has it say of each incident what the anomalies say."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from itertools import islice
 from time import monotonic
 
 import msgspec
 import xxhash
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from clickwarden.alerts.feed import read
 from clickwarden.alerts.incidents import Incident
@@ -33,38 +34,62 @@ class Keeper:
         settings: name the topics.
         now: by Kafka's clock, epoch seconds.
         tell: called with each incident that the topic says something else of from then on.
+        stories: the incidents; others may have the anomalies heard in them, too.
 
     Attributes:
-        stories: the incidents.
         following: reads both topics.
     """
 
     def __init__(
-        self, settings: Settings, now: Callable[[], float], tell: Callable[[Incident], None]
+        self,
+        settings: Settings,
+        now: Callable[[], float],
+        tell: Callable[[Incident], None],
+        stories: Stories,
     ) -> None:
-        self.stories = Stories()
+        self._settings = settings
+        self._stories = stories
         self._tell = tell
         self.following = Following(
             [
                 Followed(settings.anomalies_topic, self._hear, newest=ALL),
-                Followed(settings.incidents_topic, self._read, newest=ALL),
+                Followed(settings.incidents_topic, self.read, newest=ALL),
             ]
         )
         self._topic = settings.incidents_topic
         self._now = now
+        self._read: dict[TopicPartition, tuple[int, int]] = {}
         self._said: dict[str, int] = {}
         self._due: dict[str, float] = {}
         self._resting: dict[str, float] = {}
         self._ends: list[tuple[float, str]] = []
 
+    async def catch_up(self) -> None:
+        """Read both topics to their end; from now on somebody else reads what is written behind it."""
+        reading = asyncio.create_task(self.following.follow(self._settings))
+        try:
+            await self.following.loaded.wait()
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+
     def _hear(self, record: ConsumerRecord) -> None:
         anomaly = read(record.value)
-        if anomaly is None:
-            return
-        for incident_id in self.stories.hear(anomaly):
+        if anomaly is not None:
+            self.mark(self._stories.hear(anomaly))
+
+    def mark(self, incident_ids: Iterable[str]) -> None:
+        """Note that the topic may have to say something else of these."""
+        for incident_id in incident_ids:
             self._mark(incident_id)
 
-    def _read(self, record: ConsumerRecord) -> None:
+    def read(self, record: ConsumerRecord) -> None:
+        """Take over a record of the incidents topic, if it was not before, as two may read it at a time."""
+        partition = TopicPartition(record.topic, record.partition)
+        offset, stamp = self._read.get(partition, (-1, -1))
+        if record.offset <= offset and record.timestamp <= stamp:  # of a topic made anew the stamps are newer
+            return
+        self._read[partition] = record.offset, record.timestamp
         incident_id = (record.key or b"").decode(errors="replace")
         said = _digest(record.value or b"")
         if self._said.get(incident_id) != said:
@@ -101,11 +126,11 @@ class Keeper:
     async def _write(self, producer: AIOKafkaProducer, incident_ids: list[str], now: float) -> None:
         sent = []
         for incident_id in incident_ids:
-            incident = self.stories.get(incident_id, now)
+            incident = self._stories.get(incident_id, now)
             if incident is None:  # its anomalies are no longer there, or somebody else's record
                 self._said.pop(incident_id, None)
                 continue
-            ending = self.stories.ending(incident_id)
+            ending = self._stories.ending(incident_id)
             if ending is not None and ending > now:
                 heappush(self._ends, (ending, incident_id))
             value = _encode(incident)

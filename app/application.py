@@ -32,6 +32,7 @@ from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import Rule
 from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
 from clickwarden.kafka import rights, roles
+from clickwarden.kafka.partitioner import partition_of
 from clickwarden.kafka.rulestopic import RulesTopic
 from clickwarden.kafka.topics import RECORD_BYTES
 from clickwarden.settings import WILDCARDS, Settings, environment
@@ -242,6 +243,7 @@ def create(settings: Settings) -> Application:
         consumer_max_fetch_size=FETCH_BYTES,
         consumer_group_instance_id=settings.member,
         producer_acks=-1,
+        producer_partitioner=partition_of,
         producer_linger=0.005,
         producer_compression_type="lz4",
         producer_max_batch_size=256 * 1024,

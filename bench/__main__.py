@@ -118,6 +118,18 @@ def slide(**sizes: int) -> None:
 
 
 @main.command()
+@click.option("--anomalies", type=number, default=60_000, help="To send and to read, 40 of each incident.")
+@partitions
+@broker
+def anomalies(broker: str | None, **sizes: int) -> None:
+    """What an anomaly costs a worker once it is found, in CPU µs."""
+    from bench import anomalies
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(anomalies.measure(bootstrap, folder, **sizes))
+
+
+@main.command()
 @clicks(10_000_000, "Clicks that wait.")
 @partitions
 @seed

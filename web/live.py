@@ -1,24 +1,22 @@
 """What is known of all partitions, kept up to date from Kafka while the page is served."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from time import monotonic
 from typing import Literal
 
 from aiohttp.web import Application
 from aiokafka import ConsumerRecord
 
+from agents.heard import heard
 from agents.status import discord_of
 from agents.telling import Warnings
 from app.main import app, settings
-from clickwarden.alerts import feed as _feed
-from clickwarden.alerts import known as _known
 from clickwarden.alerts.feed import Feed
 from clickwarden.alerts.incidents import Incident, joined
 from clickwarden.alerts.known import KnownIncidents
-from clickwarden.alerts.stories import Stories
 from clickwarden.detection.activity import UserWindow
-from clickwarden.kafka.following import ALL, Followed, Following
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.kafka.following import ALL, Followed
 from tables.activity import activity
 from web import suspects as _suspects
 from web.stream import Stream
@@ -29,7 +27,7 @@ from web.workers import Workers
 
 feed = Feed()
 #: What the anomalies that are kept say: at once, also where nobody writes the incidents topic.
-stories = Stories(_feed.KEEP)
+stories = heard.stories
 incidents = KnownIncidents()
 workers = Workers()
 timeline = LastHour()
@@ -40,8 +38,8 @@ warnings = Warnings()
 
 def incident(incident_id: str) -> Incident | None:
     """All that is known of an incident now."""
-    heard, told = stories.get(incident_id, app.clock.now()), incidents.get(incident_id)
-    return joined(told, heard) if heard and told else heard or told
+    seen, told = stories.seen(incident_id, app.clock.now()), incidents.get(incident_id)
+    return joined(told, seen) if seen and told else seen or told
 
 
 def state() -> Literal["loading", "live", "away"]:
@@ -60,13 +58,11 @@ def _progress(user_id: str, rule: str, window: UserWindow) -> None:
 suspects = KnownSuspects(_progress)
 
 
-def _anomaly(record: ConsumerRecord) -> None:
-    news = feed.take(record.value)
+def _anomaly(record: ConsumerRecord, anomaly: Anomaly | None, changed: Sequence[str]) -> None:
+    news = None if anomaly is None else feed.add(anomaly, record.value)
     stream.take(record.partition, record.offset, news and news.entry.record)
-    if news is not None:
-        stories.hear(news.anomaly)
-        if news.first:
-            timeline.found(record.timestamp / 1000, aside=news.entry.kind != "attack")
+    if news and news.first:
+        timeline.found(record.timestamp / 1000, aside=news.entry.kind != "attack")
 
 
 def _incident(record: ConsumerRecord) -> None:
@@ -90,17 +86,19 @@ def _status(record: ConsumerRecord) -> None:
         )
 
 
-following = Following(
-    [
-        # An anomaly is two records, and each partition may hold all the newest.
-        Followed(settings.anomalies_topic, _anomaly, newest=2 * _feed.KEEP, begin=stream.begin),
-        Followed(settings.incidents_topic, _incident, newest=_known.KEEP),
+following = heard.following
+
+
+def listen() -> None:
+    """Have all that is read from now on known here; a worker without a page has no use for it."""
+    heard.anomaly.append(_anomaly)
+    heard.incident.append(_incident)
+    heard.begun.append(stream.begin)
+    following.add(
         Followed(settings.told_topic, _told, newest=ALL),
         Followed(activity.changelog_topic_name, _activity, newest=_suspects.KEEP),
         Followed(settings.status_topic, _status, seconds=SPAN),
-    ],
-    app.clock.now,
-)
+    )
 
 
 @app.timer(1.0)
@@ -110,11 +108,11 @@ async def tell() -> None:
 
 
 async def _live(_: Application) -> AsyncIterator[None]:
-    reading = asyncio.create_task(following.follow(settings))
-    yield
-    reading.cancel()
-    await asyncio.wait([reading])
+    listen()
+    async with heard.wanted():
+        yield
 
 
-# With the web server, which starts before the tables are recovered.
+# With the web server, which starts before the tables are recovered, and before a partition is assigned that
+# would make this worker the keeper, who has the topics read, too.
 app.web.web_app.cleanup_ctx.append(_live)

@@ -1,7 +1,7 @@
 """Anomalies in the order they were read, and where in the topic that is."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -16,16 +16,23 @@ class Event(NamedTuple):
 
     Attributes:
         partition, offset: of its record in the anomalies topic.
-        text: the server-sent event, with the position behind it as its id.
+        behind: the offset to go on from behind it, in each partition.
+        record: the anomaly.
     """
 
     partition: int
     offset: int
-    text: bytes
+    behind: tuple[int, ...]
+    record: msgspec.Raw
+
+    @property
+    def text(self) -> bytes:
+        """The server-sent event, with the position behind it as its id; made only where somebody listens."""
+        return b"id: %b\nevent: anomaly\ndata: %b\n\n" % (_written(self.behind), bytes(self.record))
 
 
 class Stream:
-    """The newest events, encoded once for all who listen.
+    """The newest events.
 
     A position is the offset to go on from in each partition of the topic,
     written ``0-12-7``. It names what was sent exactly, whichever worker sent
@@ -50,7 +57,7 @@ class Stream:
     @property
     def position(self) -> str:
         """The position behind all that was taken."""
-        return "-".join(map(str, self._next))
+        return _written(self._next).decode()
 
     def begin(self, partition: int, offset: int) -> None:
         """Note that a partition is read from here on."""
@@ -64,8 +71,7 @@ class Stream:
         self._next[partition] = offset + 1
         if record is None:
             return
-        text = b"id: %b\nevent: anomaly\ndata: %b\n\n" % (self.position.encode(), bytes(record))
-        self._events.append(Event(partition, offset, text))
+        self._events.append(Event(partition, offset, tuple(self._next), record))
         self.count += 1
         if len(self._events) > self._keep:
             gone = self._events.popleft()
@@ -84,6 +90,10 @@ class Stream:
     def reaches(self, position: list[int]) -> bool:
         """Whether all before a position was read; another worker may have read on further."""
         return all(reached >= given for reached, given in zip(self._next, position, strict=False))
+
+
+def _written(position: Iterable[int]) -> bytes:
+    return "-".join(map(str, position)).encode()
 
 
 def parse(position: str) -> list[int]:

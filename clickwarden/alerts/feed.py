@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clickwarden.alerts.incidents import Kind, kind_of
-from clickwarden.detection.anomaly import Anomaly, Status
+from clickwarden.detection.anomaly import STATUSES, Anomaly, Status
 from clickwarden.formats.json import UNREADABLE
 
 #: Anomalies that are kept.
@@ -19,6 +19,8 @@ KEEP = 20_000
 RECORD_BYTES = 64 * 1024
 #: Anomalies looked at without letting go of the event loop, which counts clicks too.
 SLICE = 250
+#: Places that are forgotten before the list of them is made shorter, which takes as long for one as for all.
+SPARE = 1_000
 
 #: Where an anomaly stands in the list, the same whatever its status: end of its window, and id.
 Place = tuple[str, str]
@@ -37,6 +39,7 @@ class Entry(msgspec.Struct, gc=False):
     user_id: str
     category: str
     status: Status
+    revision: int
     window_start: str
     window_end: str
     low: int
@@ -50,6 +53,11 @@ class Entry(msgspec.Struct, gc=False):
     def ongoing(self) -> bool:
         """Whether its window is open."""
         return self.status == "ongoing"
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of two statements the one that ranks higher holds (:attr:`~Anomaly.rank`)."""
+        return STATUSES.index(self.status), self.revision
 
     @property
     def place(self) -> Place:
@@ -87,6 +95,7 @@ class Feed:
         self._keep = keep
         self._latest: dict[str, Entry] = {}
         self._places: list[Place] = []
+        self._gone = 0
         self._by_user: dict[str, dict[str, Entry]] = {}
         self.live = Live()
         self.aside = Live()
@@ -121,7 +130,7 @@ class Feed:
 
     def shadowed(self, rule: str, since: str) -> int:
         """How many incidents a rule in shadow would have told of, in windows that end after ``since``."""
-        places = self._places[bisect_left(self._places, (since, "")) :]
+        places = self._places[bisect_left(self._places, (since, ""), self._gone) :]
         entries = (self._latest[alert_id] for _, alert_id in places)
         return len({entry.incident_id for entry in entries if entry.rule == rule and entry.kind == "shadow"})
 
@@ -134,8 +143,8 @@ class Feed:
     ) -> AsyncIterator[list[Entry]]:
         """Yield the wanted anomalies some at a time, the newest window first, from behind a place on."""
         while True:
-            end = len(self._places) if before is None else bisect_left(self._places, before)
-            places = self._places[max(0, end - SLICE) : end]
+            end = len(self._places) if before is None else bisect_left(self._places, before, self._gone)
+            places = self._places[max(self._gone, end - SLICE) : end]
             if not places:
                 return
             entries = (self._latest[alert_id] for _, alert_id in reversed(places))
@@ -149,21 +158,26 @@ class Feed:
         Fields that a newer version added are kept.
         """
         anomaly = read(value)
-        if value is None or anomaly is None:
-            return None
+        return None if value is None or anomaly is None else self.add(anomaly, value)
+
+    def add(self, anomaly: Anomaly, value: bytes) -> News | None:
+        """Take over an anomaly, and the record that it was read from; None where it says nothing new."""
+        known = self._latest.get(anomaly.alert_id)
+        if known is not None and anomaly.rank <= known.rank:
+            return None  # said again after a crash
         try:
             record = _line(value)
         except UnicodeDecodeError:
             return None
-        known = self._latest.get(anomaly.alert_id)
-        if known is not None and anomaly.rank <= known.anomaly.rank:
-            return None  # said again after a crash
-        if known is not None:
-            self._forget(known)
         entry = _entry(anomaly, record)
-        self._add(entry)
-        while len(self._places) > self._keep:
-            self._forget(self._latest[self._places[0][1]])
+        if known is not None and _is_alike(known, entry):
+            self._replace(known, entry)
+        else:
+            if known is not None:
+                self._displace(known)
+                self._forget(known)
+            self._add(entry)
+            self._place(entry)
         return News(entry, anomaly, known is None)
 
     def progress(self, user_id: str, rule: str, window_start: str, low: int, high: int) -> None:
@@ -178,18 +192,35 @@ class Feed:
     def _side_of(self, entry: Entry) -> "Live":
         return self.live if entry.kind == "attack" else self.aside
 
+    def _place(self, entry: Entry) -> None:
+        insort(self._places, entry.place, self._gone)
+        if len(self._latest) > self._keep:
+            self._forget(self._latest[self._places[self._gone][1]])
+            self._gone += 1
+        if self._gone > SPARE:
+            del self._places[: self._gone]
+            self._gone = 0
+
+    def _displace(self, entry: Entry) -> None:
+        del self._places[bisect_left(self._places, entry.place, self._gone)]
+
     def _add(self, entry: Entry) -> None:
         self._latest[entry.alert_id] = entry
-        insort(self._places, entry.place)
         self._by_user.setdefault(entry.user_id, {})[entry.alert_id] = entry
         self._fired[entry.rule] += 1
         self._kinds[entry.kind] += 1
         if entry.ongoing:
             self._side_of(entry).add(entry)
 
+    def _replace(self, known: Entry, entry: Entry) -> None:
+        self._latest[entry.alert_id] = self._by_user[entry.user_id][entry.alert_id] = entry
+        if known.ongoing:
+            self._side_of(known).discard(known)
+        if entry.ongoing:
+            self._side_of(entry).add(entry)
+
     def _forget(self, entry: Entry) -> None:
         del self._latest[entry.alert_id]
-        del self._places[bisect_left(self._places, entry.place)]
         of_user = self._by_user[entry.user_id]
         del of_user[entry.alert_id]
         if not of_user:
@@ -263,6 +294,16 @@ def _line(value: bytes) -> msgspec.Raw:
     return msgspec.Raw(value.replace(b"\n", b" ").replace(b"\r", b" "))
 
 
+def _is_alike(known: Entry, entry: Entry) -> bool:
+    """Whether what is said anew of an anomaly is to be found where the old was."""
+    return (
+        known.window_end == entry.window_end
+        and known.user_id == entry.user_id
+        and known.rule == entry.rule
+        and known.kind == entry.kind
+    )
+
+
 def _less(counter: Counter[Any], name: object) -> None:
     """One less; what is down to nothing is forgotten."""
     counter[name] -= 1
@@ -277,6 +318,7 @@ def _entry(anomaly: Anomaly, record: msgspec.Raw) -> Entry:
         user_id=anomaly.user_id,
         category=sys.intern(anomaly.category),
         status=anomaly.status,
+        revision=anomaly.revision,
         window_start=sys.intern(anomaly.window_start),
         window_end=sys.intern(anomaly.window_end),
         low=anomaly.count_low,

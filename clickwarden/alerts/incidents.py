@@ -1,5 +1,6 @@
 """Incidents: anomalies of one user under one rule in an unbroken run of windows, one story for people."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol, TypeVar, get_args
 
@@ -130,7 +131,7 @@ def level(count: int, threshold: int) -> int:
     >>> [level(count, 50) for count in (51, 100, 249, 250, 999, 1000)]
     [0, 1, 1, 2, 2, 3]
     """
-    return sum(count >= step * max(1, threshold) for step in STEPS)
+    return bisect_right(STEPS, count // max(1, threshold))
 
 
 def joined(told: Incident, heard: Incident) -> Incident:

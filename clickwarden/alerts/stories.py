@@ -2,6 +2,7 @@
 
 import sys
 from bisect import bisect_left, bisect_right, insort
+from collections import OrderedDict
 from collections.abc import Iterator
 from functools import lru_cache
 from operator import attrgetter
@@ -27,6 +28,14 @@ KEEP = 50_000
 #: Of two statements on a window the one that ranks higher holds, and of repeats the newest, which is the one
 #: that compaction leaves.
 Rank = tuple[int, int, str]
+
+
+class Progress(NamedTuple):
+    """What was counted in an open window since its anomaly."""
+
+    low: int
+    high: int
+    last_seen: str
 
 
 class _Figure(NamedTuple):
@@ -88,6 +97,7 @@ class _Story(msgspec.Struct, gc=False, eq=False):
     level: int
     newest: _Newest
     figures: list[_Figure]
+    progress: dict[str, Progress]
 
     @property
     def ongoing(self) -> bool:
@@ -108,27 +118,52 @@ class _Story(msgspec.Struct, gc=False, eq=False):
     def hear(self, anomaly: Anomaly) -> None:
         self.window_start = min(self.window_start, anomaly.window_start)
         self.window_end = max(self.window_end, anomaly.window_end)
-        self.since = min(self.since, anomaly.first_seen, key=_plain)
-        self.last_seen = max(self.last_seen, anomaly.last_seen, key=_plain)
+        if _is_before(anomaly.first_seen, self.since):
+            self.since = anomaly.first_seen
+        if _is_before(self.last_seen, anomaly.last_seen):
+            self.last_seen = anomaly.last_seen
         self.peak = max(self.peak, anomaly.count_high)
         self.level = max(self.level, level(anomaly.count_high, anomaly.threshold))
         rank = *anomaly.rank, anomaly.emitted_at
         self._note(_figure(anomaly, rank))
-        if (anomaly.window_start, rank) > self.newest[:2]:
+        newest = self.newest
+        if (anomaly.window_start, rank) > (newest.window_start, newest.rank):
             self.newest = _newest(anomaly, rank)
+
+    def further(self) -> "_Story":
+        """The story, as far as it has come since the anomalies."""
+        progress = self.progress
+        high = max(counted.high for counted in progress.values())
+        return msgspec.structs.replace(
+            self,
+            figures=[
+                figure._replace(low=progress[start].low, high=progress[start].high)
+                if (start := figure.window_start) in progress
+                else figure
+                for figure in self.figures
+            ],
+            last_seen=max(self.last_seen, *(counted.last_seen for counted in progress.values()), key=_plain),
+            peak=max(self.peak, high),
+            level=max(self.level, level(high, self.newest.threshold)),
+        )
 
     def place(self, window_start: str) -> int:
         """Where the figure of a window is, or would be."""
         return bisect_left(self.figures, window_start, key=_by_start)
 
     def _note(self, figure: _Figure) -> None:
-        place = self.place(figure.window_start)
+        if not self.figures or self.figures[-1].window_start < figure.window_start:
+            place = len(self.figures)
+        else:
+            place = self.place(figure.window_start)
         if place == len(self.figures) or self.figures[place].window_start != figure.window_start:
             self.figures.insert(place, figure)
         elif figure.rank > self.figures[place].rank:
             self.figures[place] = figure
+            if self.progress and not figure.ongoing:
+                self.progress.pop(figure.window_start, None)
         if len(self.figures) > WINDOWS:
-            del self.figures[0]
+            self.progress.pop(self.figures.pop(0).window_start, None)
 
 
 class Stories:
@@ -142,7 +177,8 @@ class Stories:
 
     def __init__(self, keep: int = KEEP) -> None:
         self._keep = keep
-        self._stories: dict[str, _Story] = {}
+        # A dict takes longer and longer to find its first when those before have gone.
+        self._stories: OrderedDict[str, _Story] = OrderedDict()
         self._runs: dict[tuple[str, str], list[_Story]] = {}
         self._rules: set[str] = set()
 
@@ -155,17 +191,20 @@ class Stories:
 
         None where a time is none.
         """
-        if not all(
-            map(_is_time, (anomaly.window_start, anomaly.window_end, anomaly.emitted_at or "1970-01-01"))
+        if not (
+            _is_time(anomaly.window_start)
+            and _is_time(anomaly.window_end)
+            and (not anomaly.emitted_at or _is_time(anomaly.emitted_at))
         ):
             return []
         incident_id = anomaly.incident_id or anomaly.alert_id
-        story = self._stories.pop(incident_id, None)
+        story = self._stories.get(incident_id)
         span = None if story is None else (story.window_start, story.window_end)
         if story is None:
-            story = _begin(incident_id, anomaly)
+            self._stories[incident_id] = story = _begin(incident_id, anomaly)
+        else:
+            self._stories.move_to_end(incident_id)
         story.hear(anomaly)
-        self._stories[incident_id] = story
         changed = [incident_id]
         if (story.window_start, story.window_end) != span:
             self._place(story, None if span is None else span[0])
@@ -184,17 +223,23 @@ class Stories:
             place = story.place(window_start)
             figure = story.figures[place] if place < len(story.figures) else None
             if figure is not None and figure.window_start == window_start and figure.ongoing:
-                low, high = max(figure.low, low), max(figure.high, high)
-                story.figures[place] = figure._replace(low=low, high=high)
-                story.last_seen = max(story.last_seen, last_seen, key=_plain)
-                story.peak = max(story.peak, high)
-                story.level = max(story.level, level(high, story.newest.threshold))
+                known = story.progress.get(window_start, Progress(figure.low, figure.high, ""))
+                story.progress[window_start] = Progress(
+                    max(known.low, low),
+                    max(known.high, high),
+                    max(known.last_seen, last_seen, key=_plain),
+                )
                 return
 
     def get(self, incident_id: str, now: float) -> Incident | None:
-        """What is known of an incident at a time, epoch seconds."""
+        """What the anomalies say of an incident at a time, epoch seconds."""
         story = self._stories.get(incident_id)
         return None if story is None else self._incident(story, now)
+
+    def seen(self, incident_id: str, now: float) -> Incident | None:
+        """The same, and what was counted in its open windows since."""
+        story = self._stories.get(incident_id)
+        return None if story is None else self._incident(story.further() if story.progress else story, now)
 
     def of(self, user_id: str) -> Iterator[str]:
         """The ids of a user's incidents."""
@@ -294,6 +339,7 @@ def _begin(incident_id: str, anomaly: Anomaly) -> _Story:
         level=0,
         newest=_newest(anomaly, (*anomaly.rank, anomaly.emitted_at)),
         figures=[],
+        progress={},
     )
 
 
@@ -321,6 +367,11 @@ def _newest(anomaly: Anomaly, rank: Rank) -> _Newest:
         anomaly.allowed,
         anomaly.distinct,
     )
+
+
+def _is_before(one: str, other: str) -> bool:
+    """Whether of two moments one is the earlier."""
+    return one != other and _plain(one) < _plain(other)
 
 
 def _plain(moment: str) -> str:

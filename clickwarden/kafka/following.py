@@ -21,7 +21,9 @@ ALL = 1 << 62
 #: Pause before Kafka is tried again.
 RETRY_SECONDS = 1.0
 #: Records that are taken without letting go of the event loop, which counts clicks too.
-AT_ONCE = 200
+AT_ONCE = 500
+#: So much Kafka waits for, a moment, before it answers: an answer costs as much as a hundred records.
+FETCH_BYTES = 64 * 1024
 #: Between two polls where there is little to read: each costs as much as ten records.
 PAUSE_SECONDS = 0.1
 #: So long may it take to find out why Kafka cannot be read, before it is said that it cannot.
@@ -63,9 +65,17 @@ class Following:
         self.loaded = asyncio.Event()
         self.trouble = ""
         self._now = now
-        self._topics = {followed.topic: followed for followed in topics}
-        self._names = ", ".join(self._topics)
+        self._topics: dict[str, Followed] = {}
         self._next: dict[TopicPartition, int] = {}
+        self.add(*topics)
+
+    def add(self, *topics: Followed) -> None:
+        """Read these topics, too; before reading has begun."""
+        self._topics |= {followed.topic: followed for followed in topics}
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(self._topics)
 
     async def follow(self, settings: Settings) -> None:
         """Read until cancelled."""
@@ -81,7 +91,7 @@ class Following:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(self, settings: Settings) -> None:
-        async with reader(settings, *self._topics) as consumer:
+        async with reader(settings, *self._topics, fetch_bytes=FETCH_BYTES) as consumer:
             ends = await consumer.end_offsets(consumer.assignment())
             await self._seek(consumer, ends)
             needed = roles.reader(*self._topics)

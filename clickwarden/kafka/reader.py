@@ -19,8 +19,10 @@ FAREWELL = 1.0
 
 
 @asynccontextmanager
-async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def reader(settings: Settings, *topics: str, fetch_bytes: int = 1) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer at the beginning of every partition of the topics.
+
+    Kafka answers it when there are ``fetch_bytes`` to read, or a tenth of a second has passed.
 
     Raises:
         TopicMissing: a topic does not exist.
@@ -36,6 +38,7 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
         isolation_level="read_committed",
         auto_offset_reset="earliest",
         fetch_max_wait_ms=100,
+        fetch_min_bytes=fetch_bytes,
         metadata_max_age_ms=METADATA_MS,
     )
     try:

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from agents.keeper import Keeper
-from clickwarden.alerts.stories import QUIET_SECONDS
+from clickwarden.alerts.stories import QUIET_SECONDS, Stories
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.settings import Settings
 from clickwarden.times import epoch, isotime
@@ -38,7 +38,7 @@ async def producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 @asynccontextmanager
 async def keeping(settings: Settings, now: Callable[[], float]) -> AsyncIterator[Keeper]:
     """A keeper that writes what is due."""
-    keeper = Keeper(settings, now, lambda incident: None)
+    keeper = Keeper(settings, now, lambda incident: None, Stories())
 
     async def write() -> None:
         async with producing(settings) as producer:
@@ -131,6 +131,23 @@ async def test_what_one_writes_that_was_taken_for_dead_is_set_right(settings: Se
                     while last == value or json.loads(last) != found[-1]:
                         async for _, records in to_end(consumer):
                             last = records[-1].value
+
+
+async def test_a_record_that_is_read_again_is_no_news(settings: Settings) -> None:
+    async with producing(settings) as producer, keeping(settings, lambda: T) as keeper:
+        await say(producer, settings, "a", "ongoing")
+        await until(settings, lambda found: len(found) == 1)
+        await say(producer, settings, "a", "closed", count_high=120)
+        await until(settings, lambda found: len(found) == 2 and found[-1]["status"] == "closed")
+        await say(producer, settings, "b", "closed", incident_id="b", user_id="v")
+        before = await until(settings, lambda found: len(found) == 3)
+        async with reader(settings, settings.incidents_topic) as consumer:
+            read = [each async for _, records in to_end(consumer) for each in records if each.key == b"a"]
+        for each in *read, read[0]:
+            keeper.read(each)
+        await say(producer, settings, "c", "closed", incident_id="c", user_id="w")
+        found = await until(settings, lambda found: any(each["incident_id"] == "c" for each in found))
+        assert len(found) == len(before) + 1
 
 
 async def test_of_somebody_elses_records_nothing_is_said(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from rich.progress import Progress
 
 from bench import (
+    anomalies,
     backlog,
     collect,
     conditions,
@@ -74,6 +75,13 @@ def test_throughput_compares_and_judges(kafka: str, folder: Path) -> None:
     assert min(ours["start"], ours["reading"], ours["settling"], ours["cpu"], ours["changelog"]) > 0
     assert ours["peak"] > bare["peak"] > 10_000_000
     assert {path.suffix for path in (folder / "results").iterdir()} == {".json", ".txt", ".svg"}
+
+
+def test_anomalies_are_followed_until_each_incident_is_written(kafka: str, folder: Path) -> None:
+    assert anomalies.measure(kafka, folder, anomalies=400, partitions=2)
+    figures = kept(folder)["figures"]
+    assert min(figures["microseconds"].values()) > 0
+    assert figures["written"] >= 10
 
 
 def test_a_collector_is_held_to_what_it_acknowledged(kafka: str, folder: Path) -> None:

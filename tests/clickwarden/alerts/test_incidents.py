@@ -212,6 +212,8 @@ def test_progress_is_of_the_open_window() -> None:
     stories.progress("u", "bot", MINUTES[6], 900, 900, f"{MINUTES[6][:-3]}59Z")
     stories.progress("u", "slow", MINUTES[5], 900, 900, f"{MINUTES[5][:-3]}59Z")
     stories.progress("nobody", "bot", MINUTES[5], 900, 900, f"{MINUTES[5][:-3]}59Z")
+    (incident_id,) = stories
+    assert stories.seen(incident_id, T) == only(stories, T)
     incident = only(stories)
     assert (incident.spark, incident.last_seen, incident.severity) == (
         [60, 51],
@@ -219,9 +221,13 @@ def test_progress_is_of_the_open_window() -> None:
         "low",
     )
     stories.progress("u", "bot", MINUTES[5], 276, 300, f"{MINUTES[5][:-3]}54.500Z")
-    incident = only(stories)
-    assert (incident.spark, incident.last_seen) == ([60, 300], "2026-01-01T00:05:54.500Z")
-    assert (incident.severity, incident.peak, incident.count_low) == ("high", 300, 312)
+    assert only(stories) == incident
+    further = stories.seen(incident_id, T)
+    assert further is not None
+    assert (further.spark, further.last_seen) == ([60, 300], "2026-01-01T00:05:54.500Z")
+    assert (further.severity, further.peak, further.count_low) == ("high", 300, 312)
+    window(stories, 5, high=320)
+    assert stories.seen(incident_id, T) == only(stories, T)
 
 
 @pytest.mark.parametrize("time", ["", "yesterday", "\ud800", "99999-01-01T00:00:00Z"], ids=repr)
