@@ -4,32 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from clickwarden.detection.measure import Distinct, Measure, Portion
+from clickwarden.detection.owasp import THREATS
 from clickwarden.detection.rules import Rule, spelled
-
-#: OWASP Automated Threats to Web Applications, version 1.2.
-OWASP = {
-    "OAT-001": "Carding",
-    "OAT-002": "Token Cracking",
-    "OAT-003": "Ad Fraud",
-    "OAT-004": "Fingerprinting",
-    "OAT-005": "Scalping",
-    "OAT-006": "Expediting",
-    "OAT-007": "Credential Cracking",
-    "OAT-008": "Credential Stuffing",
-    "OAT-009": "CAPTCHA Defeat",
-    "OAT-010": "Card Cracking",
-    "OAT-011": "Scraping",
-    "OAT-012": "Cashing Out",
-    "OAT-013": "Sniping",
-    "OAT-014": "Vulnerability Scanning",
-    "OAT-015": "Denial of Service",
-    "OAT-016": "Skewing",
-    "OAT-017": "Spamming",
-    "OAT-018": "Footprinting",
-    "OAT-019": "Account Creation",
-    "OAT-020": "Account Aggregation",
-    "OAT-021": "Denial of Inventory",
-}
 
 
 def owasp_label(threat: str) -> str:
@@ -38,7 +14,7 @@ def owasp_label(threat: str) -> str:
     >>> owasp_label("OAT-008"), owasp_label("ours")
     ('Credential Stuffing', '')
     """
-    return OWASP.get(threat, "")
+    return THREATS.get(threat, "")
 
 
 def duration(seconds: int) -> str:
