@@ -44,7 +44,7 @@ async def reader(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaCons
         for topic in set(topics).difference(await admin.list_topics()):
             raise TopicMissing(
                 f"Kafka at {settings.bootstrap} has no topic {topic!r}; 'faust -A app worker' creates it, "
-                "CLICKWARDEN_CLICKS_TOPIC and CLICKWARDEN_ANOMALIES_TOPIC name others"
+                f"{settings.named_by(topic)} names another"
             )
         consumer.assign(
             [
