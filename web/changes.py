@@ -44,10 +44,11 @@ class KnownRule(msgspec.Struct):
         name: its name.
         description: what it is for, in words.
         words: what it takes to break it.
-        threshold: more clicks than this are an anomaly.
+        threshold: more clicks than this are an anomaly, or more different values (``distinct``).
         shadow: what it finds is recorded, and nobody is told of it.
         enabled: whether it is in force.
         tests: names of the tests that it brings along.
+        distinct: the field of which different values are counted; None where clicks are.
     """
 
     name: str
@@ -57,6 +58,7 @@ class KnownRule(msgspec.Struct):
     shadow: bool
     enabled: bool
     tests: list[str]
+    distinct: str | None = None
 
 
 class RulesHistory(msgspec.Struct):
@@ -123,6 +125,7 @@ def _rule(draft: Draft, enabled: bool) -> KnownRule:
         shadow=draft.shadow,
         enabled=enabled,
         tests=[test.name for test in draft.test],
+        distinct=draft.distinct,
     )
 
 

@@ -37,6 +37,17 @@ def plural(count: int, noun: str, many: str = "") -> str:
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
 
+def amount(count: int, distinct: str | None = None) -> str:
+    """So many of what a rule counts: clicks, or different values of a field.
+
+    >>> amount(1), amount(1234), amount(60, "product_id")
+    ('1 click', '1,234 clicks', '60 different values of product_id')
+    """
+    if distinct is None:
+        return plural(count, "click")
+    return f"{plural(count, 'different value')} of {distinct}"
+
+
 def visible(text: str) -> str:
     r"""A stranger's text as a terminal or a log may show it: what it would obey or hide is escaped.
 
@@ -69,10 +80,7 @@ def limit(rule: Rule) -> str:
 
 
 def _counted(count: int, events: Sequence[str], measure: Measure, clauses: Sequence[str] = ()) -> str:
-    if isinstance(measure, Distinct):
-        noun = plural(count, "different value") + f" of {measure.field}"
-    else:
-        noun = plural(count, "click")
+    noun = amount(count, measure.field if isinstance(measure, Distinct) else None)
     what = "; ".join(([spelled(events, " or ")] if events else []) + list(clauses))
     return noun + (f" ({what})" if what else "")
 
