@@ -17,7 +17,7 @@ const WORDS = { user: "user ", prefix: "ids that begin with ", network: "address
 
 const form = byId("allow");
 const { kind, whom, reason, until, save } = form.elements;
-const faults = { whom: whom, reason, until, allow: null };
+const faults = { whom, reason, until, allow: null };
 const cursor = [...new URLSearchParams(location.search)].filter(([name]) => name === "cursor");
 
 // The change that was made here, until it is in force everywhere.
@@ -31,7 +31,7 @@ function forget() {
 }
 
 function refuse(field, words) {
-  const name = field in KINDS || ["user", "prefix", "network"].includes(field) ? "whom" : field;
+  const name = field === "entry" || Object.values(KINDS).includes(field) ? "whom" : field;
   const place = name in faults ? name : "allow";
   write(byId(`${place}-fault`), words);
   byId(`${place}-fault`).hidden = false;
