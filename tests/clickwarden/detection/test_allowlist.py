@@ -1,6 +1,7 @@
 """Who is on the allow-list: found as somebody would who tries every entry, of every edition of it."""
 
 import time
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
@@ -11,8 +12,17 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from clickwarden.audit.allowed import Lists
+from clickwarden.detection import amendment
 from clickwarden.detection.allowlist import Allowance, AllowList, Members
-from clickwarden.detection.members import network_of, prefix_of, reason_of, until_after, until_of, user_of
+from clickwarden.detection.members import (
+    AllowanceError,
+    network_of,
+    prefix_of,
+    reason_of,
+    until_after,
+    until_of,
+    user_of,
+)
 from clickwarden.errors import SettingsError
 from clickwarden.sources.published import parse
 from clickwarden.times import epoch, isotime
@@ -180,3 +190,39 @@ def test_published_networks_are_read_in_order_and_each_once() -> None:
         "prefixes": [{"ipv6Prefix": "2001:DB8::/32"}, {"ipv4Prefix": "203.0.113.7"}] * 2,
     }
     assert parse(msgspec.json.encode(content), "f") == ["2001:db8::/32", "203.0.113.7/32"]
+
+
+def test_an_amendment_says_what_it_does_and_changes_nothing_that_is_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    allow_list = AllowList()
+    eve, crawler = Members(users=["eve"]), ["203.0.113.0/24", "2001:db8::/32"]
+    added = amendment.adding(allow_list, eve, "x", "")
+    assert added == ("allow user eve", [], [Allowance(users=["eve"], reason="x")])
+    allow_list.take(1, added[1], added[2])
+    assert amendment.adding(allow_list, eve, "x", "") == (1, "x", "")
+    assert isinstance(amendment.adding(allow_list, eve, "x", "2099-01-01T00:00:00Z"), amendment.Amendment)
+    replaced = amendment.replacing(allow_list, crawler, "f.json", "y", "")
+    assert replaced is not None
+    assert replaced.what == "allow the 2 networks of f.json: 2 new or changed, 0 gone"
+    allow_list.take(2, replaced.disallow, replaced.allow)
+    assert amendment.replacing(allow_list, crawler, "f.json", "y", "") is None
+    fewer = amendment.replacing(allow_list, crawler[:1], "f.json", "y", "")
+    assert fewer == (
+        "allow the network of f.json: 0 new or changed, 1 gone",
+        [Members(networks=crawler[1:])],
+        [],
+    )
+    assert amendment.removing_for(allow_list, "y").what == "allow no more: y (2 entries)"
+    monkeypatch.setattr(amendment, "MOST", 3)
+    nobody, joe = Members(prefixes=["e"]), Members(users=["joe"])
+    refusals: list[tuple[Callable[[], object], str, str]] = [
+        (lambda: amendment.removing(allow_list, nobody), "prefix", "prefix 'e' is not on the allow-list"),
+        (lambda: amendment.removing_for(allow_list, "z"), "reason", "the reasons are: 'x', 'y'"),
+        (lambda: amendment.adding(allow_list, joe, "x", ""), "user", "takes 3 entries, and has 3"),
+    ]
+    for refuse, field, words in refusals:
+        with pytest.raises(AllowanceError, match=words) as refused:
+            refuse()
+        assert refused.value.field == field
+    assert isinstance(amendment.adding(allow_list, eve, "other", ""), amendment.Amendment)  # is on it already
