@@ -59,7 +59,9 @@ class Founding:
             return [f"{error} (not needed: the rules are in {settings.rules_topic})"]
         if same:
             return []
-        last = book.editions[-1].change
+        # Those of the allow-list leave the rules as they are.
+        changes = (edition.change for edition in reversed(book.editions))
+        last = next(change for change in changes if not change.allow and not change.disallow)
         return [
             f"{settings.rules} is not what is in force: the rules are those in topic "
             f"{settings.rules_topic}, changed last by {last.who} ({last.what}); "

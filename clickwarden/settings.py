@@ -380,6 +380,12 @@ class Settings(BaseSettings):
         """Where each worker says once a second how it is doing."""
         return f"{self.app_id}-status"
 
+    def named_by(self, topic: str) -> str:
+        """The setting that decides the name of one of our topics."""
+        anomalies, app_id = (self.anomalies_topic, self.incidents_topic), f"{self.app_id}-"
+        name = "app_id" if topic.startswith(app_id) else "clicks_topic"
+        return PREFIX + ("anomalies_topic" if topic in anomalies else name).upper()
+
     @property
     def field_names(self) -> dict[str, str]:
         """What the fields of a click are called in the topic, by our names."""

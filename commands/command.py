@@ -6,7 +6,9 @@ import signal
 import sys
 from typing import Any, ClassVar, NoReturn
 
+import click
 from faust.cli import AppCommand
+from faust.cli.base import cli
 
 from clickwarden.errors import ClickwardenError
 
@@ -38,3 +40,31 @@ class AsyncCommand(AppCommand):  # type: ignore[misc]
         except ClickwardenError as error:
             sys.exit(f"clickwarden: {error}")
         sys.exit(0)
+
+
+def group(name: str, help: str) -> click.Group:
+    """A command that does several things, each an :class:`Action` with options and a help of its own."""
+    made = click.Group(name, help=help)
+    cli.add_command(made)
+    return made
+
+
+class Action(AsyncCommand):
+    """One thing that a command does: ``faust -A app COMMAND ACTION``."""
+
+    abstract: ClassVar[bool] = True
+
+    group: ClassVar[click.Group]
+    action: ClassVar[str]
+
+    @classmethod
+    def as_click_command(cls) -> click.Command:
+        """Make it part of its command."""
+
+        def begin(context: click.Context, *args: Any, **kwargs: Any) -> None:
+            cls(context, *args, **kwargs)()
+
+        made = click.pass_context(begin)
+        for option in reversed(cls.options or ()):
+            made = option(made)
+        return cls.group.command(cls.action, help=cls.__doc__)(made)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from clickwarden.alerts.sight import Blindness, Sight
 from clickwarden.alerts.survey import Survey
-from clickwarden.alerts.words import plural, visible
+from clickwarden.alerts.words import amount, plural, visible
 from clickwarden.audit.comparison import Amount, Case, Comparison, RuleChange
 from clickwarden.audit.labels import Score
 from clickwarden.detection.anomaly import Anomaly
@@ -35,7 +35,7 @@ def describe(entry: Entry) -> Text:
     text = Text(f"{status:{WIDTH}}", style)
     text.append(f"{start}–{end}  {anomaly.rule}  ", "not bold default")
     text.append(visible(anomaly.user_id), "bold default")
-    unit = f"different {anomaly.distinct}" if anomaly.distinct else "clicks"
+    unit = f"different values of {anomaly.distinct}" if anomaly.distinct else "clicks"
     text.append(f"  {count} {visible(unit)}, threshold {anomaly.threshold:,}", "not bold default")
     if entry.windows > 1:
         begin, end = _span(entry.window_start, entry.window_end)
@@ -203,7 +203,8 @@ def _show_cases(what: str, users: int, cases: Sequence[Case], console: Console) 
     console.print(f"{what}:", style="bold")
     for case in cases:
         worst = (
-            f"{plural(case.count, 'click')} in the window from {case.window_start}, limit {case.threshold:,}"
+            f"{visible(amount(case.count, case.distinct))} in the window from {case.window_start}, limit "
+            f"{case.threshold:,}"
         )
         more = f"{plural(case.windows, 'window')}, {plural(case.messages, 'message')}"
         console.print(f"  {case.rule}  {visible(case.user_id)}  {worst}; {more}", soft_wrap=True)

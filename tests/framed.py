@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clickwarden.audit import reading
+from clickwarden.audit import conditions, reading
 from clickwarden.audit.reading import Reader
-from clickwarden.detection.clauses import text_of
+from clickwarden.detection.clauses import normal, text_of
 from clickwarden.detection.clicks import Clicks
+from clickwarden.detection.conditions import condition_of
 from clickwarden.formats.choice import decoder_of
 from clickwarden.formats.clicks import REASONS, Decoder
 from clickwarden.formats.records import Fault
@@ -58,10 +59,29 @@ def decode_by(decoder: Decoder, answers: Answers, records: Sequence[Record]) -> 
         return decoder.decode(records)
 
 
-def reader_of(answers: Answers, **given: Any) -> Reader:
-    """The recount's way to read."""
+def reader_of(answers: Answers, asked: Iterable[str] = (), **given: Any) -> Reader:
+    """The recount's way to read, also these fields."""
     known = {number: answer for number, answer in answers.items() if isinstance(answer, Schema)}
-    return Reader(settings(**given), known.get)
+    return Reader(settings(**given), known.get, asked)
+
+
+def fulfils(answers: Answers, value: bytes, **asked: Any) -> bool:
+    """Whether the click that a value holds fulfils what a rule asks of its fields (``.`` is ``__``).
+
+    The recount must find the same in the fields, and judge as the detection does.
+    """
+    where = normal({name.replace("__", "."): written for name, written in asked.items()})
+    record = Record(value)
+    decoder = decoder_of(settings())()
+    with decoder.knowing(answers):
+        decoder.want(where)
+        clicks = decoder.decode([record])
+    ((found,),) = fates(clicks, [record], where)
+    assert agree([found], record, reader_of(answers, where))
+    texts = found[3]
+    judged = all(condition_of(written)[texts[name]] for name, written in where.items())
+    assert conditions.fulfils(where, texts) == judged
+    return judged
 
 
 def fates(clicks: Clicks, records: Sequence[Record], asked: Iterable[str] = ()) -> list[list[Any]]:

@@ -11,7 +11,7 @@ from app.main import app, settings
 from clickwarden.alerts.feed import Live
 from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.sight import Blindness
-from clickwarden.alerts.words import plural
+from clickwarden.alerts.words import amount, plural
 from clickwarden.kafka.findings import Finding
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
@@ -171,8 +171,8 @@ def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
         return Verdict("unknown", "Reading what was found so far", worst)
     if live:
         first = live[0]
-        clicks = plural(first.count, "click")
-        text = f"{plural(total, 'attack')}; the worst: {first.user_id}, {clicks}, rule {first.rule}"
+        much = amount(first.count, first.distinct)
+        text = f"{plural(total, 'attack')}; the worst: {first.user_id}, {much}, rule {first.rule}"
         if health.blindness is not None:
             text += f". {health.blindness.summary}"
         return Verdict("attack", text, worst)

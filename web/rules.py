@@ -28,7 +28,7 @@ class RuleStatus(msgspec.Struct):
         where: what is asked of a click's fields, by the field, as rules are written; a list is any of it.
         window: seconds.
         slide: seconds from the start of one window to the next; less than ``window`` where they overlap.
-        threshold: more clicks than this are an anomaly.
+        threshold: more clicks than this are an anomaly, or more different values (``distinct``).
         category: bot, scraper or credential_stuffing.
         owasp: OWASP automated threat, OAT-….
         owasp_label: its name; empty for a threat that is none of OWASP's.
@@ -37,6 +37,7 @@ class RuleStatus(msgspec.Struct):
         closest: users who come closest in the windows that are open, at most five.
         warning: why it may never fire, in words; empty where nothing speaks against it.
         shadow: what it finds is recorded, and nobody is told.
+        distinct: the field of which different values are counted; None where clicks are.
         would_have_told: incidents of the last 24 h that it would have told of; None of a rule not in shadow.
     """
 
@@ -56,6 +57,7 @@ class RuleStatus(msgspec.Struct):
     closest: list[Close]
     warning: str
     shadow: bool = False
+    distinct: str | None = None
     would_have_told: int | None = None
 
 
@@ -92,6 +94,7 @@ def _rule(rule: Rule, watermarks: dict[int, str], warning: str) -> RuleStatus:
         closest=suspects.closest(rule.name, CLOSEST, watermarks),
         warning=warning,
         shadow=rule.shadow,
+        distinct=rule.distinct,
         would_have_told=feed.shadowed(rule.name, isotime(app.clock.now() - DAY)) if rule.shadow else None,
     )
 

@@ -23,11 +23,12 @@ class UserWindow(msgspec.Struct):
         rule: the rule's name.
         window_start, window_end: of the window; the end is the first second behind it.
         open: whether clicks may still come.
-        count_low, count_high: the interval that holds the true count.
+        count_low, count_high: the interval that holds the true count, of clicks or different values.
         threshold: of the rule when the window opened.
         events: clicks counted exactly by event, most frequent first.
         distinct_products: among the clicks counted exactly; counted up to 256.
         anomaly: whether it was reported.
+        distinct: the field of which different values are counted; None where clicks are.
         shadow, allowed: whether of a rule in shadow, and why the user was allowed to, if it was reported.
     """
 
@@ -43,6 +44,7 @@ class UserWindow(msgspec.Struct):
     events: dict[str, int]
     distinct_products: int
     anomaly: bool
+    distinct: str | None = None
     shadow: bool = False
     allowed: str = ""
 
@@ -119,21 +121,25 @@ def _windows(entries: list[Entry], row: Row | None) -> list[UserWindow]:
             **_fields(anomaly),
             open=entry.ongoing,
             anomaly=True,
+            distinct=anomaly.distinct,
             shadow=anomaly.shadow,
             allowed=anomaly.allowed,
         )
+    rules = by_name(app.rules)
     for recent in row.windows if row else []:
         name = recent.rule, recent.window_start
         reported = windows.get(name)
         if reported is None or reported.open:
             window = windows[name] = UserWindow(**_fields(recent), open=recent.open, anomaly=False)
+            window.distinct = rules[recent.rule].distinct if recent.rule in rules else None
             if reported is not None:
                 window.anomaly, window.shadow, window.allowed = True, reported.shadow, reported.allowed
+                window.distinct = reported.distinct
     return sorted(windows.values(), key=lambda window: (window.window_start, window.rule), reverse=True)
 
 
 def _fields(counted: Any) -> dict[str, Any]:
-    shared = set(UserWindow.__struct_fields__) - {"open", "anomaly", "shadow", "allowed"}
+    shared = set(UserWindow.__struct_fields__) - {"open", "anomaly", "distinct", "shadow", "allowed"}
     return {name: getattr(counted, name) for name in shared}
 
 
@@ -208,7 +214,7 @@ def _unknown() -> str:
         return "nothing known yet: what was found so far is being read from Kafka"
     levels = ", ".join(f"{rule.level} of rule {rule.name}" for rule in app.rules)
     return (
-        "nothing known: in the last ten minutes this user never made as many clicks in one window as it "
+        "nothing known: in the last ten minutes this user never came as far in one window as it "
         f"takes to be counted exactly ({levels}), and was not over a threshold in the anomalies that are kept"
     )
 

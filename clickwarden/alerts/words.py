@@ -4,32 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from clickwarden.detection.measure import Distinct, Measure, Portion
+from clickwarden.detection.owasp import THREATS
 from clickwarden.detection.rules import Rule, spelled
-
-#: OWASP Automated Threats to Web Applications, version 1.2.
-OWASP = {
-    "OAT-001": "Carding",
-    "OAT-002": "Token Cracking",
-    "OAT-003": "Ad Fraud",
-    "OAT-004": "Fingerprinting",
-    "OAT-005": "Scalping",
-    "OAT-006": "Expediting",
-    "OAT-007": "Credential Cracking",
-    "OAT-008": "Credential Stuffing",
-    "OAT-009": "CAPTCHA Defeat",
-    "OAT-010": "Card Cracking",
-    "OAT-011": "Scraping",
-    "OAT-012": "Cashing Out",
-    "OAT-013": "Sniping",
-    "OAT-014": "Vulnerability Scanning",
-    "OAT-015": "Denial of Service",
-    "OAT-016": "Skewing",
-    "OAT-017": "Spamming",
-    "OAT-018": "Footprinting",
-    "OAT-019": "Account Creation",
-    "OAT-020": "Account Aggregation",
-    "OAT-021": "Denial of Inventory",
-}
 
 
 def owasp_label(threat: str) -> str:
@@ -38,7 +14,7 @@ def owasp_label(threat: str) -> str:
     >>> owasp_label("OAT-008"), owasp_label("ours")
     ('Credential Stuffing', '')
     """
-    return OWASP.get(threat, "")
+    return THREATS.get(threat, "")
 
 
 def duration(seconds: int) -> str:
@@ -59,6 +35,17 @@ def plural(count: int, noun: str, many: str = "") -> str:
     ('1 click', '10,000 clicks', '2 anomalies')
     """
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def amount(count: int, distinct: str | None = None) -> str:
+    """So many of what a rule counts: clicks, or different values of a field.
+
+    >>> amount(1), amount(1234), amount(60, "product_id")
+    ('1 click', '1,234 clicks', '60 different values of product_id')
+    """
+    if distinct is None:
+        return plural(count, "click")
+    return f"{plural(count, 'different value')} of {distinct}"
 
 
 def visible(text: str) -> str:
@@ -93,10 +80,7 @@ def limit(rule: Rule) -> str:
 
 
 def _counted(count: int, events: Sequence[str], measure: Measure, clauses: Sequence[str] = ()) -> str:
-    if isinstance(measure, Distinct):
-        noun = plural(count, "different value") + f" of {measure.field}"
-    else:
-        noun = plural(count, "click")
+    noun = amount(count, measure.field if isinstance(measure, Distinct) else None)
     what = "; ".join(([spelled(events, " or ")] if events else []) + list(clauses))
     return noun + (f" ({what})" if what else "")
 

@@ -57,11 +57,12 @@ class Case(msgspec.Struct):
     Attributes:
         rule: its name.
         user_id: as it stood in the click: an attacker's text.
-        count: clicks, the best estimate.
+        count: clicks, or different values (``distinct``), the best estimate.
         threshold: of the rule.
         window_start: ISO-8601 UTC.
         windows: in how many the user is reported.
         messages: of it.
+        distinct: the field of which different values are counted; None where clicks are.
     """
 
     rule: str
@@ -71,6 +72,7 @@ class Case(msgspec.Struct):
     window_start: str
     windows: int
     messages: int
+    distinct: str | None = None
 
 
 class About(msgspec.Struct, kw_only=True):
@@ -192,6 +194,8 @@ def _worst(reported: Mapping[tuple[str, str], Reported], others: Iterable[tuple[
     apart = ((case, one) for case, one in reported.items() if case not in known)
     worst = nlargest(NAMED, apart, key=lambda found: (found[1].count, found[0]))
     return [
-        Case(rule, user, one.count, one.threshold, isotime(one.worst), one.windows, one.incidents)
+        Case(
+            rule, user, one.count, one.threshold, isotime(one.worst), one.windows, one.incidents, one.distinct
+        )
         for (rule, user), one in worst
     ]

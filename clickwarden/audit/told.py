@@ -22,6 +22,7 @@ class Reported(msgspec.Struct, gc=False):
         worst: its start, epoch seconds.
         windows: how many.
         incidents: how many, of which people are told once each; but for those of who is allowed.
+        distinct: the field of which different values were counted; None where clicks were.
     """
 
     count: int = 0
@@ -29,6 +30,7 @@ class Reported(msgspec.Struct, gc=False):
     worst: int = 0
     windows: int = 0
     incidents: int = 0
+    distinct: str | None = None
 
 
 class Told:
@@ -60,6 +62,7 @@ class Told:
                 reported.incidents += self._begins(anomaly) and not self._allowed(anomaly)
             if anomaly.count > reported.count:
                 reported.count, reported.threshold, reported.worst = anomaly.count, anomaly.threshold, start
+                reported.distinct = anomaly.distinct
 
     def _allowed(self, anomaly: Anomaly) -> bool:
         entries = self.allow_list

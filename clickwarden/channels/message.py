@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from clickwarden.alerts.incidents import Incident
-from clickwarden.alerts.words import duration, normal, owasp_label, plural
+from clickwarden.alerts.words import amount, duration, normal, owasp_label, plural
 from clickwarden.channels.inert import inert
 from clickwarden.detection.measure import Distinct
 from clickwarden.detection.rules import OWASP
@@ -258,9 +258,7 @@ def _count(case: Case) -> str:
 
 def _many(case: Case, count: int) -> str:
     """So many of what the rule counts, in words."""
-    if case.distinct is None:
-        return plural(count, "click")
-    return f"{plural(count, 'different value')} of {inert(case.distinct)}"
+    return amount(count, None if case.distinct is None else inert(case.distinct))
 
 
 def _worst(case: Case) -> str:

@@ -11,6 +11,7 @@ import aiohttp
 
 from clickwarden.channels.channel import PATIENCE, WAIT_MOST, Channel
 from clickwarden.errors import ChannelError
+from clickwarden.unanswered import why
 
 #: Read of an answer; the rest is of no use to anybody.
 ANSWER_BYTES = 1024
@@ -57,10 +58,10 @@ def unreachable(channel: Channel, error: Exception) -> NoReturn:
     Raises:
         ChannelError: always.
     """
-    why = "no answer in time" if isinstance(error, TimeoutError) else f"{error}"
+    words = why(error)
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
-        why += " (SSL_CERT_FILE names the certificates to trust)"
-    raise ChannelError(channel.inert(why or type(error).__name__), again=0) from None
+        words += " (SSL_CERT_FILE names the certificates to trust)"
+    raise ChannelError(channel.inert(words), again=0) from None
 
 
 def again(status: int, headers: Mapping[str, str]) -> float | None:

@@ -181,9 +181,14 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return measure_of(self.count or CLICKS, self.share or "", at_least)
 
     @property
+    def distinct(self) -> str | None:
+        """The field of which different values are counted; None where clicks are."""
+        return self.measure.field if isinstance(self.measure, Distinct) else None
+
+    @property
     def unit(self) -> str:
         """What the threshold is a number of."""
-        return f"different values of {self.measure.field}" if isinstance(self.measure, Distinct) else "clicks"
+        return "clicks" if self.distinct is None else f"different values of {self.distinct}"
 
     @property
     def threat(self) -> str:

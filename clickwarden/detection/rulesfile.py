@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from clickwarden.detection import tomlfile
+from clickwarden.detection import strictness, tomlfile
 from clickwarden.detection.measure import Portion
 from clickwarden.detection.rules import Rule
 from clickwarden.detection.ruletest import ClicksOf, Draft, Expected, RuleTest
@@ -53,12 +53,17 @@ def read(path: Path) -> bytes:
             f"{path}: no such file of rules; write one (see rules.toml in the repository), or name the one "
             "you have; where none is named, CLICKWARDEN_RULES names it"
         ) from None
+    except IsADirectoryError:
+        raise SettingsError(f"{path}: is a folder; name the file of rules that is in it") from None
     except OSError as error:
-        raise SettingsError(f"{path}: {error}") from None
-    if len(content) > MOST_BYTES:
         raise SettingsError(
-            f"{path}: has {path.stat().st_size:,} bytes, and a file of rules at most {MOST_BYTES:,}; is it "
-            "another file? Name the right one"
+            f"{path}: cannot be read ({error.strerror}); name a file of rules that can be"
+        ) from None
+    if len(content) > MOST_BYTES:
+        size = max(len(content), path.stat().st_size)  # a pipe says nothing of its own
+        raise SettingsError(
+            f"{path}: has {size:,} bytes, and a file of rules at most {MOST_BYTES:,}; is it another file? "
+            "Name the right one"
         )
     return content
 
@@ -91,8 +96,11 @@ def _faults(document: dict[str, Any], *, tested: bool) -> Iterator[tuple[Place, 
         return
     if not found.rule:
         yield (), "holds no rule; add a [[rule]] with name, window and threshold"
+    yield from strictness.of_events(found.events)
     names: set[str] = set()
     for number, draft in enumerate(found.rule):
+        for place, fault in strictness.of_rule(document["rule"][number], draft):
+            yield ("rule", number, *place), fault
         if draft.name in names:
             yield (
                 ("rule", number, "name"),

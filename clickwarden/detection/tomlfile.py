@@ -12,12 +12,25 @@ from clickwarden.detection.tomllines import Path as Place
 from clickwarden.detection.tomllines import line_of, lines_of
 from clickwarden.errors import SettingsError
 
-_AT = re.compile(r"(?: - at `\$(?P<place>.*)`)?$")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_AT = re.compile(r"(?: - at `\$(?P<place>.*)`)?\Z", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _NO_CHOICE = re.compile(r"Invalid enum value ('.*')")
-_ONE_FOR_SEVERAL = "Expected `array`, got `object`"
-_SEVERAL_FOR_ONE = "Expected `object`, got `array`"
+_WRONG_KIND = re.compile(r"Expected `(\w+)`, got `(\w+)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
+#: Python refuses to read a number of more digits, and does not say where it is.
+_TOO_LONG = re.compile(r"[0-9_]{4301,}")
+#: What a value is, in words.
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text in quotes",
+    "bool": "true or false",
+    "array": "a list in [ ]",
+    "object": "a table",
+    "date": "a date",
+    "datetime": "a moment",
+    "time": "a time of day",
+}
 
 
 class Document(NamedTuple):
@@ -41,7 +54,7 @@ class Document(NamedTuple):
         if len(place) > 1 and isinstance(tables, list) and isinstance(number := place[1], int):
             called = tables[number].get("name") if isinstance(tables[number], dict) else None
             where += f": {place[0]} {called!r}" if isinstance(called, str) else f": {place[0]} {number + 1}"
-        return SettingsError(f"{where}: {fault}")
+        return SettingsError(_inert(f"{where}: {fault}"))
 
 
 def document(content: bytes, name: str) -> Document:
@@ -56,11 +69,17 @@ def document(content: bytes, name: str) -> Document:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{name}, line {line}: is not UTF-8; write it as that") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except RecursionError:
+        raise SettingsError(f"{name}: is nested too deep to be read; is it another file?") from None
+    except tomllib.TOMLDecodeError as error:
         at = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
         line = int(at[1]) if at and at[1] else text.rstrip().count("\n") + 1
         why = str(error)[: at.start()] if at else str(error)
-        raise SettingsError(f"{name}, line {line}: is not TOML: {why}; see https://toml.io") from None
+        raise SettingsError(_inert(f"{name}, line {line}: is not TOML: {why}; see https://toml.io")) from None
+    except ValueError:
+        number = _TOO_LONG.search(text)
+        line = text.count("\n", 0, number.start() if number else 0) + 1
+        raise SettingsError(f"{name}, line {line}: holds a number that is too long to be read") from None
     return Document(found, lines_of(text), name)
 
 
@@ -94,12 +113,21 @@ def explained(said: str, tables: Mapping[str, type[msgspec.Struct]], hint: str) 
         return (*place, *field.split(".")), why
     named = next((step for step in reversed(place) if isinstance(step, str)), "the file")
     if value := _NO_CHOICE.fullmatch(why):
-        kinds = {field.encode_name: field.type for field in msgspec.structs.fields(table)}
-        if choices := get_args(kinds.get(named)):
+        types = {field.encode_name: field.type for field in msgspec.structs.fields(table)}
+        if choices := get_args(types.get(named)):
             return place, f"{named}: {value[1]} must be one of {', '.join(choices)}"
     header = ".".join(step for step in place if isinstance(step, str))
-    if why == _ONE_FOR_SEVERAL and named in tables:
-        return place, f"{named}: there may be several; write [[{header}]], with two brackets"
-    if why == _SEVERAL_FOR_ONE:
-        return place, f"{named}: there is but one; write [{header}], with one bracket"
+    if kinds := _WRONG_KIND.fullmatch(why):
+        wanted, got = kinds.groups()
+        if (wanted, got) == ("array", "object") and named in tables:
+            return place, f"{named}: there may be several; write [[{header}]], with two brackets"
+        if (wanted, got) == ("object", "array"):
+            return place, f"{named}: there is but one; write [{header}], with one bracket"
+        given = "a number that is not whole" if (wanted, got) == ("int", "float") else _KINDS.get(got, got)
+        return place, f"{named}: must be {_KINDS.get(wanted, wanted)}, and is {given}; {hint}"
     return place, f"{named}: {why[0].lower()}{why[1:]}; {hint}"
+
+
+def _inert(text: str) -> str:
+    """One line, with whatever a terminal would obey or hide escaped."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

@@ -47,7 +47,7 @@ async def reader(settings: Settings, *topics: str, fetch_bytes: int = 1) -> Asyn
         for topic in set(topics).difference(await admin.list_topics()):
             raise TopicMissing(
                 f"Kafka at {settings.bootstrap} has no topic {topic!r}; 'faust -A app worker' creates it, "
-                "CLICKWARDEN_CLICKS_TOPIC and CLICKWARDEN_ANOMALIES_TOPIC name others"
+                f"{settings.named_by(topic)} names another"
             )
         consumer.assign(
             [

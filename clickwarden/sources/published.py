@@ -12,6 +12,7 @@ import aiohttp
 
 from clickwarden.detection.members import network_of
 from clickwarden.errors import SettingsError
+from clickwarden.unanswered import why
 
 #: A larger file is another: of the operators' own, the largest is some hundred KB.
 MOST_BYTES = 8 * 1024 * 1024
@@ -91,6 +92,5 @@ async def _fetched(url: str) -> bytes:
             return content
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise SettingsError(
-            f"{url}: cannot be fetched ({str(error) or type(error).__name__}); try again, or save it and "
-            "name the file"
+            f"{url}: cannot be fetched ({why(error)}); try again, or save it and name the file"
         ) from None

@@ -8,6 +8,7 @@ import msgspec
 
 from app.founding import Founding
 from clickwarden.detection import rulesfile
+from clickwarden.detection.allowlist import Allowance
 from clickwarden.detection.rulebook import Rulebook
 from clickwarden.kafka.rulestopic import change_of, written
 from clickwarden.settings import Settings
@@ -33,6 +34,10 @@ def test_a_file_that_is_put_or_changed_later_is_held_against_what_is_in_force(tm
     (said,) = founding.warnings
     assert f"{file} is not what is in force" in said
     assert "changed last by ann (put rules.toml)" in said
+    rules, entry = topic.book.editions[-1].change.rules, Allowance(users=["eve"], reason="x")
+    allowed = change_of(topic.book, rules, what="eve", who="bob", why="", now=1773152400, allow=[entry])
+    assert topic.book.take(msgspec.json.encode(allowed))
+    assert founding.warnings == [said]  # the rules are still those of ann
     put(topic.book, RULE.replace("50", "500"))
     assert founding.warnings == []
     file.unlink()

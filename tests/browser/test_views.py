@@ -57,6 +57,7 @@ def test_a_user_known_or_not(site: Site, page: Page) -> None:
 def test_history_is_filtered_paged_and_exported(site: Site, page: Page) -> None:
     worker = site.start()
     found = [anomaly(f"user-{number}", "closed", T + 60 * number) for number in range(70)]
+    found[-1].distinct = "product_id"
     stuffing = anomaly("=cmd|' /C calc'!A0", "closed", T, rule="stuffing", category="credential_stuffing")
     show(site, worker, *found, stuffing)
     rows = page.locator("#anomalies > li")
@@ -66,6 +67,11 @@ def test_history_is_filtered_paged_and_exported(site: Site, page: Page) -> None:
         # India and Nepal differ by 15 minutes: the reader's own zone, and UTC beside it.
         expect(rows.first).to_contain_text("19:21:00 – 19:22:00")
         expect(rows.first).to_contain_text("13:36:00 – 13:37:00 UTC")
+        # Words and picture say what the rule counts.
+        expect(rows.first).to_contain_text("different values of product_id")
+        named = "1,200–1,234 different values of product_id, threshold 50: certain"
+        expect(rows.first.get_by_role("img", name=named)).to_be_visible()
+        expect(rows.nth(1).get_by_role("img", name="1,200–1,234 clicks, threshold 50")).to_be_visible()
         newest = rows.locator(".user").all_text_contents()
         page.get_by_role("link", name="Older").click()
         expect(rows).to_have_count(21)

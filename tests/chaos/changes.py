@@ -7,13 +7,15 @@ import argparse
 import random
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from random import Random
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from clickwarden.detection.allowlist import Allowance, Members
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import OVERLAP_MAX, Rule
 from tests.chaos.cluster import NAMES, Cluster
 from tests.chaos.outcome import Outcome
 from tests.chaos.timeline import Chronicle
@@ -21,8 +23,20 @@ from tests.chaos.trial import hold
 from tests.chaos.verdict import verdict
 
 WAIT_SECONDS = 120.0
-#: A rule that is there at times, of clicks that others count, too.
-CARTS = Rule(name="carts", window=60, threshold=12, events=("add", "buy"))
+#: Rules of every kind that are there at times, of clicks that others count, too.
+KINDS = (
+    Rule(name="carts", window=60, threshold=12, events=("add", "buy")),
+    Rule(name="reader", window=60, threshold=20, count="distinct product_id"),
+    Rule(name="guesser", window=60, threshold=9, share="login of login, buy", at_least=0.9),
+    Rule(name="corner", window=60, threshold=9, slide=10, where={"product_id": "p1*"}),
+    Rule(name="seeker", window=120, threshold=15, slide=30, count="distinct product_id", events=("add",)),
+    Rule(
+        name="taker", window=120, threshold=9, slide=60, share="add of add, view", at_least=0.5, shadow=True
+    ),
+)
+#: What a rule may become at times, whatever it is: sliding or not, of some clicks only.
+SLIDES = (0, 5, 10, 30, 60)
+CONDITIONS = (UNSET, {"product_id": "p?5*"}, {"product_id": ["p7*", "p8*"]}, {"product_id": "!p1*"})
 
 
 def change(folder: Path, *, seed: int, changes: int, kills: int, workers: int, rate: int) -> Outcome:
@@ -61,18 +75,28 @@ def change(folder: Path, *, seed: int, changes: int, kills: int, workers: int, r
         cluster.until(lambda: not cluster.site.behind(), WAIT_SECONDS, "all counted")
         cluster.stop(*cluster.meant)
         found = verdict(settings)
-    return Outcome(found, cluster.kills, cluster.deaths, {"changes of the rules": put})
+        told = Counter(f"told by rule {each['rule']}" for each in cluster.site.anomalies())
+    figures = {"changes of the rules": put, **dict(sorted(told.items()))}
+    return Outcome(found, cluster.kills, cluster.deaths, figures)
 
 
 def drawn(rules: tuple[Rule, ...], random: Random) -> list[Rule]:
-    """Rules as they may be next: other thresholds, other events, in shadow, one fewer or one more."""
-    some = [replace(rule, threshold=rule.threshold + random.randint(-2, 2)) for rule in rules]
+    """Rules as they may be next: other thresholds, windows, conditions, in shadow, fewer or more of them."""
+    some = [*rules, *(rule for rule in KINDS if random.random() < 0.3)]
+    some = [replace(rule, threshold=rule.threshold + random.randint(-2, 2)) for rule in some]
+    some = [_revised(rule, random) if random.random() < 0.2 else rule for rule in some]
     some[0] = replace(some[0], shadow=random.random() < 0.5)
     if random.random() < 0.3:
         some.remove(random.choice(some))
-    if random.random() < 0.3:
-        some.append(replace(CARTS, events=random.choice([("add",), ("buy",), CARTS.events])))
     return some
+
+
+def _revised(rule: Rule, random: Random) -> Rule:
+    slide = random.choice([slide for slide in SLIDES if slide * OVERLAP_MAX >= rule.window or not slide])
+    rule = replace(rule, slide=slide, where=random.choice(CONDITIONS))
+    if rule.share:
+        return replace(rule, at_least=random.choice([0.5, 0.75, 0.9, 1.0]))
+    return replace(rule, count=random.choice(["clicks", "distinct product_id"]))
 
 
 def drawn_lists(rules: tuple[Rule, ...], random: Random) -> tuple[list[Members], list[Allowance]]:

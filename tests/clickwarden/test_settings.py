@@ -208,3 +208,12 @@ def test_the_worker_says_so_in_a_line_and_does_not_start() -> None:
 
 def test_the_table_of_settings_names_each() -> None:
     assert all(f"`{PREFIX}{name.upper()}`" in settings.table() for name in Settings.model_fields)
+
+
+def test_a_topic_is_known_by_the_setting_that_names_it() -> None:
+    settings = Settings(_env_file=None, app_id="shop", clicks_topic="visits", anomalies_topic="found")
+    named = {topic: settings.named_by(topic).removeprefix("CLICKWARDEN_") for topic in (
+        "visits", "visits.late", "visits.rejected", "found", "found.incidents", settings.rules_topic,
+        settings.told_topic, settings.status_topic,
+    )}  # fmt: skip
+    assert list(named.values()) == [*["CLICKS_TOPIC"] * 3, *["ANOMALIES_TOPIC"] * 2, *["APP_ID"] * 3]

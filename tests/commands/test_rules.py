@@ -3,6 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import CliRunner, Result
+
+import commands.rules
+
 SHIPPED = Path(__file__).parents[2] / "rules.toml"
 
 
@@ -41,8 +45,29 @@ def test_disable_wants_a_name_and_needs_no_kafka_to_say_so() -> None:
     assert done.stderr.startswith("clickwarden: disable: say which rule, by its name; ")
 
 
-def test_the_help_has_each_action_in_a_line_of_its_own() -> None:
-    lines = rules("--help").stdout.splitlines()
-    assert not any("\\b" in line for line in lines)
-    for action in ("list: ", "check [FILE]: ", "put [FILE]: ", "disable NAME: ", "history: "):
-        assert any(line.strip().startswith(action) for line in lines)
+def asked(*arguments: str) -> Result:
+    return CliRunner().invoke(commands.rules.rules, arguments)
+
+
+def test_each_action_explains_itself_and_its_options_alone() -> None:
+    actions = asked("--help").output.split("Commands:")[1]
+    for action, option, foreign in (
+        ("list", "--json", "--why"),
+        ("check", "[FILE]", "--why"),
+        ("put", "--why", "--json"),
+        ("disable", "--why", "--json"),
+        ("try", "--trusted-proxies", "--why"),
+        ("history", "--json", "--since"),
+    ):
+        assert f"\n  {action} " in actions
+        said = asked(action, "--help").output
+        assert option in said
+        assert foreign not in said
+    options = asked("try", "--help").output
+    assert options.index("--since") < options.index("--json") < options.index("--user")
+
+
+def test_what_an_action_does_not_take_is_refused() -> None:
+    done = asked("check", "rules.toml", "--json")
+    assert done.exit_code == 2
+    assert "No such option: --json" in done.output

@@ -25,6 +25,8 @@ def test_each_status_is_a_word_in_a_column_of_its_own(status: Status) -> None:
     assert first == f"{status:10}2026-01-01 00:00:00Z–00:01:00Z  bot  eve  61 (55–61) clicks, threshold 50"
     assert second == " " * 10 + "why; how"
     assert text.style == STYLES[status]
+    anomaly.distinct = "product_id"
+    assert "61 (55–61) different values of product_id, threshold 50" in describe(Entry(anomaly)).plain
     anomaly.shadow, anomaly.allowed = True, "ours\x1b[2J"
     aside = describe(Entry(anomaly))
     assert aside.style != STYLES[status]

@@ -134,9 +134,18 @@ def test_list_and_history_say_what_is_in_force_where_by_whom_and_why(site: Sites
     listed = topic.run("rules", "list").stdout
     assert "partition 0: change 3 from offset 10 on" in listed
     assert "disabled" in listed
+    bot, logins = map(json.loads, topic.run("rules", "list", "--json").stdout.splitlines())
+    assert (bot["name"], bot["in_force"], bot["rule"]["threshold"]) == ("bot", True, 50)
+    assert (logins["name"], logins["in_force"], logins["change"]) == ("logins", False, 3)
+    assert bot["partitions"] == logins["partitions"] == {"0": {"change": 3, "offset": 10}}
     history = topic.run("rules", "history").stdout
     assert "false alarms" in history
     assert "the topic was empty" in history
+    changes = [json.loads(line) for line in topic.run("rules", "history", "--json").stdout.splitlines()]
+    assert [(each["number"], each["in_force"]) for each in changes] == [
+        (1, ["bot"]), (2, ["bot", "logins"]), (3, ["bot"]),
+    ]  # fmt: skip
+    assert changes[2]["why"] == "false alarms"
     topic.send(*clicks("eve", 10, T + 61, T + 90, "login"), closing(1))
     topic.await_counted(worker)
     assert topic.anomalies() == []

@@ -57,14 +57,14 @@ const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
     element("small", {}, ...visible(each.reasons.join("; "))),
   ),
   element("div", {}, ruleLink(each.rule), element("small", {}, threat(each))),
-  ...count(each.count_low, each.count_high, each.threshold),
+  ...count(each.count_low, each.count_high, each.threshold, each.distinct),
   element("div", {}, status(each), element("small", {}, [crossing(each), origin(each)].filter(Boolean).join(" "))),
 ]);
 
 function show({ anomalies, total, next, state, detail }) {
   if (state === "loading") setTimeout(ask, 1000);
   rows.show(anomalies);
-  byId("anomalies-head").replaceChildren(...head("Window", "User", "Rule", "Clicks", "scale", ""));
+  byId("anomalies-head").replaceChildren(...head("Window", "User", "Rule", "Count", "scale", ""));
   byId("anomalies-head").hidden = !anomalies.length;
   byId("empty").hidden = anomalies.length > 0;
   write(

@@ -2,21 +2,22 @@
 
 import { element } from "./element.js";
 import { interval, scale, spark } from "./picture.js";
-import { category, multiple, number, plural, range, ruleLink, userLink, visible } from "./text.js";
+import { category, multiple, number, plural, range, ruleLink, unit, userLink, visible } from "./text.js";
 import { at, duration, since } from "./time.js";
 
 export const cell = (className, ...children) => element("div", { className }, ...children);
 const small = (...children) => element("small", {}, ...children);
 
-// Number, interval and picture.
-export function count(low, high, threshold) {
+// Number, interval and picture; what is counted is said where it is not clicks.
+export function count(low, high, threshold, distinct) {
   return [
     cell(
       "count",
       element("strong", { className: "number" }, number(high)),
       small(low === high ? "exact" : range(low, high), `, ${multiple(high, threshold)} of ${number(threshold)}`),
+      ...(distinct ? [small(...visible(unit(distinct)))] : []),
     ),
-    cell("chart", interval(low, high, threshold)),
+    cell("chart", interval(low, high, threshold, distinct)),
   ];
 }
 
@@ -54,8 +55,8 @@ export function incident(each) {
   const lasted = (Date.parse(each.until) - Date.parse(each.since)) / 1000;
   return [
     cell("who", userLink(each.user_id), small("rule ", ruleLink(each.rule), ` · ${threat(each)}`), ...marks(each)),
-    ...count(each.count_low, each.count_high, allowed(each)),
-    cell("sparkline", spark(each.spark, each.threshold)),
+    ...count(each.count_low, each.count_high, allowed(each), each.distinct),
+    cell("sparkline", spark(each.spark, each.threshold, each.distinct)),
     cell(
       "times",
       at(each.since),

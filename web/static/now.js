@@ -126,9 +126,9 @@ function facts({ state, incident: each, last, trouble, duty: busy, clicks, isHea
   if (state === "attack") {
     return [
       fact(
-        `Clicks in ${plural(each.windows, "window")}`,
+        `${each.distinct ? `Different values of ${each.distinct}` : "Clicks"} in ${plural(each.windows, "window")}`,
         `${number(each.count_high)}, ${multiple(each.count_high, allowed(each))} the limit`,
-        interval(each.count_low, each.count_high, allowed(each)),
+        interval(each.count_low, each.count_high, allowed(each), each.distinct),
         `${range(each.count_low, each.count_high)}, limit ${number(allowed(each))}`,
       ),
       fact("Rule", ruleLink(each.rule), threat(each)),
@@ -236,7 +236,7 @@ const showTimeline = () => timeline.show(answer.timeline);
 function showIncidents() {
   const { live, live_total } = answer;
   byId("attacks").hidden = !live.length;
-  fill(byId("attacks-head"), "head", () => head("User", "Clicks in the window", "scale", "By window", ""));
+  fill(byId("attacks-head"), "head", () => head("User", "Count in the window", "scale", "By window", ""));
   write(
     byId("attacks-shown"),
     live_total > live.length ? `the worst ${live.length} of ${number(live_total)}` : number(live_total),

@@ -1,7 +1,7 @@
-// The small pictures: an interval against its threshold, the clicks of the last windows, a share.
+// The small pictures: an interval against its threshold, the counts of the last windows, a share.
 
 import { element, svg } from "./element.js";
-import { certainty, multiple, number, plural, range, visible } from "./text.js";
+import { amount, certainty, multiple, number, range, unit, visible } from "./text.js";
 
 // From half to 300 times the threshold, on a logarithmic scale: the same in every row, so that rows compare.
 const DECADES = [-0.3, 2.48];
@@ -19,7 +19,7 @@ const picture = (className, label, ...children) =>
   svg("svg", { class: `picture ${className}`, role: "img", "aria-label": label }, ...children);
 
 // The interval that holds the count, beside the threshold: filled where it lies above, hollow where it does not.
-export function interval(low, high, threshold) {
+export function interval(low, high, threshold, distinct) {
   const sure = certainty(low, high, threshold);
   const to = place(high / threshold);
   const from = Math.min(place(low / threshold), to - 1.5);
@@ -28,7 +28,7 @@ export function interval(low, high, threshold) {
     svg("rect", { x: percent(start), width: percent(end - start), y: 5.5, height: 9, class: name });
   return picture(
     `interval ${sure}`,
-    `${range(low, high)} clicks, threshold ${number(threshold)}: ${sure}`,
+    `${range(low, high)} ${unit(distinct)}, threshold ${number(threshold)}: ${sure}`,
     line(0, 100, 10, 10, "rail"),
     ...[10, 100].map((times) => line(place(times), place(times), 7, 13, "rail")),
     line(place(1), Math.max(from, place(1)), 10, 10, "excess"),
@@ -50,8 +50,8 @@ export function scale() {
   );
 }
 
-// Clicks of the last windows, one bar each, the newest at the right.
-export function spark(counts, threshold) {
+// What was counted in the last windows, one bar each, the newest at the right.
+export function spark(counts, threshold, distinct) {
   const [width, height] = [90, 22];
   const bars = counts.slice(-30);
   const step = Math.min(9, Math.floor(width / bars.length));
@@ -59,7 +59,7 @@ export function spark(counts, threshold) {
   const y = height - (height * threshold) / top;
   return picture(
     "spark",
-    `Clicks by window: ${bars.map(number).join(", ")}`,
+    `${distinct ? `Different values of ${distinct}` : "Clicks"} by window: ${bars.map(number).join(", ")}`,
     ...bars.map((count, index) =>
       svg("rect", {
         x: width - step * (bars.length - index),
@@ -74,12 +74,12 @@ export function spark(counts, threshold) {
 }
 
 // What part of the threshold somebody has reached; the line is the threshold.
-export function share(count, threshold) {
+export function share(count, threshold, distinct) {
   const end = 125;
   const reached = Math.min(end, (100 * count) / threshold);
   return picture(
     `share ${count > threshold ? "certain" : "below"}`,
-    `${plural(count, "click")}, ${multiple(count, threshold)} of the threshold ${number(threshold)}`,
+    `${amount(count, distinct)}, ${multiple(count, threshold)} of the threshold ${number(threshold)}`,
     line(0, 100, 10, 10, "rail"),
     svg("rect", { x: 0, width: percent((100 * reached) / end), y: 7, height: 6, class: "band" }),
     line(10000 / end, 10000 / end, 1, 19, "threshold"),

@@ -3,7 +3,7 @@
 import { get, load, Refused, send } from "./connection.js";
 import { byId, element, write } from "./element.js";
 import { Preview } from "./preview.js";
-import { visible } from "./text.js";
+import { unit, visible } from "./text.js";
 
 // A worker has Kafka take the change, which may be busy.
 const PATIENCE = 30_000;
@@ -13,6 +13,7 @@ const dialog = byId("revision");
 const form = byId("revise");
 const title = byId("revision-title");
 const words = byId("revision-words");
+const thresholdNote = byId("threshold-note");
 const failing = byId("failing");
 const failingTests = byId("failing-tests");
 const { threshold, enabled, shadow, why, save, foresee, cancel } = form.elements;
@@ -86,6 +87,7 @@ function take(history, name) {
   for (const [field, { shown, show }] of Object.entries(fields)) if (!rule || shown() === rule[field]) show(now[field]);
   rule = now;
   edition = history.changes[0].number;
+  write(thresholdNote, `More ${unit(now.distinct)} than this in a window are an anomaly.`);
   title.replaceChildren("Change rule ", element("code", {}, name));
   write(words, `${now.words.charAt(0).toUpperCase()}${now.words.slice(1)}${now.enabled ? "" : "; switched off"}`);
   return true;

@@ -13,12 +13,12 @@ const SOON = 500;
 
 const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
 
-const closest = (each) =>
+const closest = (distinct) => (each) =>
   element(
     "li",
     {},
     userLink(each.user_id),
-    share(each.count_high, each.threshold),
+    share(each.count_high, each.threshold, distinct),
     element(
       "span",
       { className: "number" },
@@ -65,7 +65,9 @@ const rules = new Rows(byId("rules"), "li", "name", (rule) => [
   rule.closest.length
     ? element("h3", {}, "Closest in the open windows")
     : element("p", { className: "note" }, "Nobody comes close: no user has half as many in an open window."),
-  ...(rule.closest.length ? [element("ol", { className: "closest" }, ...rule.closest.map(closest))] : []),
+  ...(rule.closest.length
+    ? [element("ol", { className: "closest" }, ...rule.closest.map(closest(rule.distinct)))]
+    : []),
 ]);
 
 const askRules = poll("/api/v1/rules", 3000, (answer) => {

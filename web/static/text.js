@@ -32,6 +32,12 @@ export const rate = (value) =>
 
 export const plural = (count, noun, nouns = `${noun}s`) => `${number(count)} ${count === 1 ? noun : nouns}`;
 
+// What a rule counts: clicks, or different values of a field.
+export const unit = (distinct) => (distinct ? `different values of ${distinct}` : "clicks");
+
+export const amount = (count, distinct) =>
+  distinct ? `${plural(count, "different value")} of ${distinct}` : plural(count, "click");
+
 export const category = (name) => name.replaceAll("_", " ");
 
 // "between 56 and 80", or the one number where they are the same.

@@ -30,7 +30,7 @@ const windows = new Rows(byId("windows"), "li", "key", (each) => [
       `, ${products(each.distinct_products)} ${each.distinct_products === 1 ? "product" : "products"}`,
     ),
   ),
-  ...count(each.count_low, each.count_high, each.threshold),
+  ...count(each.count_low, each.count_high, each.threshold, each.distinct),
   element(
     "div",
     {},
@@ -74,7 +74,7 @@ function show(user) {
       : [],
   );
   byId("windows-section").hidden = !user.windows.length;
-  fill(byId("windows-head"), "head", () => head("Window", "Rule", "Clicks", "scale", ""));
+  fill(byId("windows-head"), "head", () => head("Window", "Rule", "Count", "scale", ""));
   write(
     byId("windows-shown"),
     user.windows.length > ROWS ? `the newest ${ROWS} of ${number(user.windows.length)}` : number(user.windows.length),

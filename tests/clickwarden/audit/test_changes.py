@@ -1,6 +1,7 @@
 """Rules that change again and again: detection and recount agree on every case, whatever the changes are."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,6 +23,18 @@ T = 1_600_000_020
 SETTINGS = Settings(_env_file=None, lateness=5.0)
 
 
+#: What counts, and what of it.
+MEASURES: list[dict[str, Any]] = [
+    {},
+    {"events": ("view",)},
+    {"count": "distinct product_id"},
+    {"count": "distinct product_id", "events": ("view",)},
+    {"share": "buy of buy, view", "at_least": 0.5},
+    {"share": "view of buy, view", "at_least": 0.75},
+]
+CONDITIONS: list[Any] = [msgspec.UNSET, msgspec.UNSET, {"product_id": "!p1*"}, {"product_id": ["p?", "p1?"]}]
+
+
 @st.composite
 def rules(draw: st.DrawFn) -> tuple[Rule, ...]:
     """Some of three names, each as it may be at one time or another."""
@@ -32,8 +45,10 @@ def rules(draw: st.DrawFn) -> tuple[Rule, ...]:
             window=(window := draw(st.sampled_from([10, 60, 90]))),
             slide=draw(st.sampled_from([0, window // 2, window // 5])),
             threshold=draw(st.integers(2, 8)),
-            events=draw(st.sampled_from([(), ("view",)])),
+            where=draw(st.sampled_from(CONDITIONS)),
+            shadow=draw(st.booleans()),
             width=1024,
+            **draw(st.sampled_from(MEASURES)),
         )
         for name in names
     )
@@ -46,7 +61,12 @@ def stream(seed: int, size: int) -> Clicks:
     random = np.random.default_rng(seed)
     times = np.sort(T + random.random(size) * size / 2) + random.random(size) * 3
     return [
-        (f"u{random.integers(4)}", str(random.choice(["view", "buy"])), None, round(float(time), 3))
+        (
+            f"u{random.integers(4)}",
+            str(random.choice(["view", "buy"])),
+            f"p{random.integers(20)}" if random.random() < 0.9 else None,
+            round(float(time), 3),
+        )
         for time in times
     ]
 
@@ -80,7 +100,9 @@ def counted(
             told = adoptions_of(detection, [*told, void])
         detection.adopt(offset)
         received = round(time, 3) + 0.001
-        anomalies += detection.count(batch_of([(user, event, product, time)], [received])).anomalies
+        anomalies += detection.count(
+            batch_of([(user, event, product, time)], [received], ["product_id"])
+        ).anomalies
         detection.advance(offset + 1)
     return anomalies, told
 
@@ -93,7 +115,7 @@ def outcomes(detection: Detection) -> dict[bytes, bytes]:
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.integers(0, 2**32),
     st.integers(1, 400),
@@ -110,7 +132,10 @@ def test_recount_and_detection_agree(
         changes.append((at, last, wanted))
     anomalies, told = counted(rows, changes, deaths)
     truth = Recount(SETTINGS, (), adoptions={0: told})
-    truth.add(0, [record(n, row[3], b"", click(row[0], row[3], row[1])) for n, row in enumerate(rows)])
+    written = (click(user, time, event, product_id=product) for user, event, product, time in rows)
+    truth.add(
+        0, [record(n, row[3], b"", value) for n, (row, value) in enumerate(zip(rows, written, strict=True))]
+    )
     said = [record(0, 0.0, each.alert_id.encode(), msgspec.json.encode(each)) for each in anomalies]
     verdict = judge(truth, said)
     assert verdict.ok, verdict.examples

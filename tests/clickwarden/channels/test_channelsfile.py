@@ -68,7 +68,7 @@ def test_the_example_is_right() -> None:
         ("pages = 1\n" + GOOD, "line 1: pages: there is no such field; did you mean page?"),
         ('[[channel]]\nname = "a"', "line 1: channel 'a': url: is missing; add it"),
         ('[[channel]]\nurl = "a"', "line 1: channel 1: name: is missing; add it"),
-        ('[[channel]]\nname = 7\nurl = "json://x"', "line 2: channel 1: name: expected `str`"),
+        ('[[channel]]\nname = 7\nurl = "json://x"', "line 2: channel 1: name: must be text in quotes"),
         (GOOD.replace('"a"', '"a b"'), "line 2: channel 'a b': name: must be 1 to 64 letters"),
         (GOOD + GOOD, "line 5: channel 'a': name: two channels are named 'a'; call this one"),
         (

@@ -16,14 +16,20 @@ from clickwarden.detection.sketch import cells_of, hashes_of
 Click = tuple[str, str, str | None, float]
 
 
-def batch_of(rows: Iterable[Click], received: Iterable[float] | None = None) -> Batch:
-    """Clicks that Kafka received then; when they happened, so that the newest is the time, if not given."""
+def batch_of(
+    rows: Iterable[Click], received: Iterable[float] | None = None, fields: Iterable[str] = ()
+) -> Batch:
+    """Clicks that Kafka received then; when they happened, so that the newest is the time, if not given.
+
+    Rules may look at these fields of them, of those that a click has of itself.
+    """
     rows = list(rows)
     users, events, products, times = (
         (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
     )
     arrivals = times if received is None else list(received)
-    return Batch(Clicks(users, events, products, np.array(times, np.float64), np.array(arrivals, np.float64)))
+    clicks = Clicks(users, events, products, np.array(times, np.float64), np.array(arrivals, np.float64))
+    return Batch(clicks, frozenset(fields))
 
 
 def starts_with(time: float, rule: Rule) -> list[int]:

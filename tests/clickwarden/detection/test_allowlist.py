@@ -1,6 +1,7 @@
 """Who is on the allow-list: found as somebody would who tries every entry, of every edition of it."""
 
 import time
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
@@ -11,8 +12,17 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from clickwarden.audit.allowed import Lists
+from clickwarden.detection import amendment
 from clickwarden.detection.allowlist import Allowance, AllowList, Members
-from clickwarden.detection.members import network_of, prefix_of, reason_of, until_of, user_of
+from clickwarden.detection.members import (
+    AllowanceError,
+    network_of,
+    prefix_of,
+    reason_of,
+    until_after,
+    until_of,
+    user_of,
+)
 from clickwarden.errors import SettingsError
 from clickwarden.sources.published import parse
 from clickwarden.times import epoch, isotime
@@ -152,17 +162,18 @@ def test_what_people_write_wrong_is_said_in_a_sentence() -> None:
         (lambda: user_of(""), "1 to 256 characters, and this one 0"),
         (lambda: user_of("x" * 257), "this one 257"),
         (lambda: prefix_of(""), "everybody would be allowed"),
-        (lambda: prefix_of("mon-*"), r"leave the \* out: --prefix mon-"),
+        (lambda: prefix_of("mon-*"), r"leave the \* out: 'mon-'"),
         (lambda: network_of("203.0.113.1/24"), "write 203.0.113.0/24 for the network, or 203.0.113.1 for"),
         (lambda: network_of("::/0"), "holds every address"),
         (lambda: network_of("::ffff:0:0/96"), "holds every address"),
         (lambda: network_of("shop"), "'shop' is no network"),
         (lambda: reason_of(None), "say why"),
-        (lambda: reason_of("x" * 201), "1 to 200 characters"),
-        (lambda: until_of("tomorrow", None, NOW), "--until tomorrow: is no time"),
-        (lambda: until_of(None, "0d", NOW), "--for 0d: is no time"),
-        (lambda: until_of("2020-01-01", None, NOW), "is over"),
-        (lambda: until_of("2030-01-01", "1d", NOW), "give one of them"),
+        (lambda: reason_of("x" * 201), "has 201 characters; say why in 1 to 200"),
+        (lambda: until_of("tomorrow", NOW), "until: 'tomorrow' is no time"),
+        (lambda: until_after("0d", NOW), "for: '0d' is no time"),
+        (lambda: until_of("2020-01-01", NOW), "is over"),
+        (lambda: until_of("9999-12-31T23:59:59.5Z", NOW), "is no time"),
+        (lambda: until_after("999999w", NOW), "is no time"),
         (lambda: parse(b"{}", "f.json"), "f.json: is no list of networks"),
         (lambda: parse(b"[" * 100_000, "f.json"), "f.json: is no list of networks"),
         (lambda: parse(b'{"prefixes": []}', "f.json"), "f.json: holds no network"),
@@ -179,3 +190,39 @@ def test_published_networks_are_read_in_order_and_each_once() -> None:
         "prefixes": [{"ipv6Prefix": "2001:DB8::/32"}, {"ipv4Prefix": "203.0.113.7"}] * 2,
     }
     assert parse(msgspec.json.encode(content), "f") == ["2001:db8::/32", "203.0.113.7/32"]
+
+
+def test_an_amendment_says_what_it_does_and_changes_nothing_that_is_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    allow_list = AllowList()
+    eve, crawler = Members(users=["eve"]), ["203.0.113.0/24", "2001:db8::/32"]
+    added = amendment.adding(allow_list, eve, "x", "")
+    assert added == ("allow user eve", [], [Allowance(users=["eve"], reason="x")])
+    allow_list.take(1, added[1], added[2])
+    assert amendment.adding(allow_list, eve, "x", "") == (1, "x", "")
+    assert isinstance(amendment.adding(allow_list, eve, "x", "2099-01-01T00:00:00Z"), amendment.Amendment)
+    replaced = amendment.replacing(allow_list, crawler, "f.json", "y", "")
+    assert replaced is not None
+    assert replaced.what == "allow the 2 networks of f.json: 2 new or changed, 0 gone"
+    allow_list.take(2, replaced.disallow, replaced.allow)
+    assert amendment.replacing(allow_list, crawler, "f.json", "y", "") is None
+    fewer = amendment.replacing(allow_list, crawler[:1], "f.json", "y", "")
+    assert fewer == (
+        "allow the network of f.json: 0 new or changed, 1 gone",
+        [Members(networks=crawler[1:])],
+        [],
+    )
+    assert amendment.removing_for(allow_list, "y").what == "allow no more: y (2 entries)"
+    monkeypatch.setattr(amendment, "MOST", 3)
+    nobody, joe = Members(prefixes=["e"]), Members(users=["joe"])
+    refusals: list[tuple[Callable[[], object], str, str]] = [
+        (lambda: amendment.removing(allow_list, nobody), "prefix", "prefix 'e' is not on the allow-list"),
+        (lambda: amendment.removing_for(allow_list, "z"), "reason", "the reasons are: 'x', 'y'"),
+        (lambda: amendment.adding(allow_list, joe, "x", ""), "user", "takes 3 entries, and has 3"),
+    ]
+    for refuse, field, words in refusals:
+        with pytest.raises(AllowanceError, match=words) as refused:
+            refuse()
+        assert refused.value.field == field
+    assert isinstance(amendment.adding(allow_list, eve, "other", ""), amendment.Amendment)  # is on it already

@@ -64,7 +64,7 @@ def test_what_is_wrong_is_said_with_file_line_field_and_cure(written: str, said:
     ("written", "said"),
     [
         ("where = {}", "where: holds no condition; add one, as in status = 404, or leave it out"),
-        ("where = 5", "where: expected `object`, got `int`"),
+        ("where = 5", "where: must be a table, and is a whole number"),
         ("whre = { status = 4 }", "whre: there is no such field; did you mean where?"),
         ('events = ["x"]\nwhere.event = "x"', "where.event: events says already which events count; leave"),
         (

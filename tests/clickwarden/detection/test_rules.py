@@ -66,7 +66,7 @@ def test_the_rules_we_ship_are_right() -> None:
             "fall into 3600 windows, and 12 are the most: choose at least 300",
         ),
         (GOOD + 'category = "human"\n', "human"),
-        (GOOD + 'events = "view"\n', "array"),
+        (GOOD + 'events = "view"\n', "events: must be a list in [ ], and is text in quotes"),
     ],
 )
 def test_a_wrong_rule_is_refused_with_its_file_its_key_and_the_cure(
@@ -102,5 +102,7 @@ def test_a_file_that_is_not_there_and_one_that_is_a_folder(tmp_path: Path) -> No
         SettingsError, match=r"absent\.toml: no such file of rules; write one.*CLICKWARDEN_RULES"
     ):
         rulesfile.load(tmp_path / "absent.toml")
-    with pytest.raises(SettingsError, match="directory"):
+    with pytest.raises(SettingsError, match="is a folder; name the file of rules that is in it"):
         rulesfile.load(tmp_path)
+    with pytest.raises(SettingsError, match=r"cannot be read \(File name too long\); name a file of rules"):
+        rulesfile.load(tmp_path / ("x" * 300))

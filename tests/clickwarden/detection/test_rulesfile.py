@@ -3,9 +3,11 @@
 from pathlib import Path
 from time import process_time
 
+import msgspec
 import pytest
 
 from clickwarden.detection import rulesfile
+from clickwarden.detection.ruletest import Draft
 from clickwarden.detection.tomllines import lines_of
 from clickwarden.errors import SettingsError
 
@@ -25,7 +27,10 @@ def refused(content: str) -> str:
     [
         (GOOD.replace("50", "0"), "my.toml, line 4: rule 'bot': threshold: 0 must be at least 1"),
         (GOOD.replace("50", "3000000000"), "line 4: rule 'bot': threshold: 3000000000 must be at most 2,"),
-        (GOOD + LOGINS.replace("= 2", "= 2.5"), "my.toml, line 8: rule 'logins': threshold: expected `int`"),
+        (
+            GOOD + LOGINS.replace("= 2", "= 2.5"),
+            "my.toml, line 8: rule 'logins': threshold: must be a whole number, and is",
+        ),
         (
             GOOD + "\n# threshold = 1\n" + LOGINS + "treshold = 1\n",
             "my.toml, line 14: rule 'logins': treshold: there is no such field; did you mean threshold?",
@@ -41,7 +46,7 @@ def refused(content: str) -> str:
         ),
         (
             LOGINS.replace('"login"', "5"),
-            "my.toml, line 5: rule 'logins': events: expected `str`, got `int`; the first lines of",
+            "my.toml, line 5: rule 'logins': events: must be text in quotes, and is a whole number; the",
         ),
         (
             GOOD + 'description = """\n[[rule]]\nname = 5\n"""\nwidth = 1000\n',
@@ -61,21 +66,119 @@ def refused(content: str) -> str:
             GOOD + "category = 'robot'\n",
             "line 5: rule 'bot': category: 'robot' must be one of bot, scraper, credential_stuffing",
         ),
-        ("rule = 5\n", "my.toml, line 1: rule: expected `array`, got `int`; the first lines"),
+        ("rule = 5\n", "my.toml, line 1: rule: must be a list in [ ], and is a whole number; the first"),
         ("", "my.toml: holds no rule; add a [[rule]] with name, window and threshold"),
         (GOOD + "\n[events", "my.toml, line 6: is not TOML: Expected ']'"),
         (GOOD + "name = 1\n", "my.toml, line 5: is not TOML: Cannot overwrite a value"),
         (GOOD + "threshold == 1\n", "my.toml, line 5: is not TOML: "),
+        (
+            GOOD + "slide = 0\n",
+            "line 5: rule 'bot': slide: a window cannot begin every 0 seconds; leave it out",
+        ),
+        (
+            GOOD + "events = []\n",
+            "line 5: rule 'bot': events: no event is named, so that nothing would count",
+        ),
+        (GOOD + "promote = 0\n", "line 5: rule 'bot': promote: 0 must be 1 to the threshold, or left out"),
+        (GOOD + 'count = ""\n', "line 5: rule 'bot': count: does not say what; write \"distinct FIELD\""),
+        (GOOD + 'share = ""\n', "line 5: rule 'bot': share: does not say of what; write \"PART of ALL\""),
+        (GOOD + 'owasp = ""\n', "line 5: rule 'bot': owasp: names no threat; name one, OAT-001 to OAT-021"),
+        (
+            GOOD + 'owasp = "OAT-022"\n',
+            "owasp: 'OAT-022' is none of OWASP's automated threats; they are OAT-001",
+        ),
+        (
+            GOOD + 'owasp = "oat-003"\n',
+            "'oat-003' is none of OWASP's automated threats; did you mean OAT-003?",
+        ),
+        (
+            GOOD + 'share = "a, b of b, a"\nat_least = 0.5\n',
+            "line 5: rule 'bot': share: all of these events are the part, too, so that every share is 1;",
+        ),
+        (
+            GOOD + 'count = "distinct sku"\n[rule.where]\nsku = "!*"\n',
+            "line 7: rule 'bot': where.sku: lets only clicks without sku count, of which none has a value",
+        ),
+        (
+            GOOD + '[events]\nview = ["page"]\nlogin = ["in", "page"]\n',
+            "line 7: login: 'page' is another name of view already, and would count as both; take it out",
+        ),
+        (
+            GOOD + '[events]\nview = ["login"]\nlogin = ["in"]\n',
+            "line 6: view: 'login' is an event of this table itself, and would count as both; take it out of",
+        ),
+        (GOOD + "[events]\nview = []\n", "line 6: view: no other name is given; give one, or leave view out"),
+        (
+            GOOD + '[[rule.test]]\nname = "t"\nclicks = []\nexpect = []\n' * 2,
+            "line 10: rule 'bot': name: two tests of this rule are called 't'; call this one something else",
+        ),
+        (
+            GOOD + '[[rule.test]]\nname = " "\nclicks = []\nexpect = []\n',
+            "line 6: rule 'bot': name: is empty; say what the test shows",
+        ),
+        (
+            GOOD + '[[rule.test]]\nname = "t"\nclicks = [{ user = "" }]\nexpect = []\n',
+            "line 7: rule 'bot': user: is empty, and such clicks are rejected; name somebody",
+        ),
+        (
+            GOOD.replace("50", "nan"),
+            "line 4: rule 'bot': threshold: must be a whole number, and is a number that",
+        ),
+        (
+            GOOD.replace("50", "true"),
+            "line 4: rule 'bot': threshold: must be a whole number, and is true or false",
+        ),
+        (
+            GOOD.replace("60", "00:01:00"),
+            "line 3: rule 'bot': window: must be a whole number, and is a time of day",
+        ),
+        (GOOD.replace("50", "9" * 5000), "my.toml, line 4: holds a number that is too long to be read"),
+        (GOOD.replace("50", "9" * 400), "line 4: rule 'bot': threshold: 999"),
+        (
+            GOOD.replace("50", "-1e400"),
+            "line 4: rule 'bot': threshold: must be a whole number, and is a number",
+        ),
+        (GOOD + "width = -1024\n", "line 5: rule 'bot': width: -1024 must be a power of two from 1024 to"),
+        (
+            GOOD + 'share = "a of a, b"\nat_least = nan\n',
+            "line 6: rule 'bot': at_least: nan must be more than 0",
+        ),
+        (GOOD + "shadow = 1\n", "line 5: rule 'bot': shadow: must be true or false, and is a whole number"),
+        (GOOD + '"a\\nb" = 1\n', r"my.toml, line 1: rule 'bot': a\nb: there is no such field; there are"),
+        (GOOD + '[rule.where]\n"a\\u001b[2J\\nb" = 1\n', r"rule 'bot': where.a\x1b[2J\nb: "),
+        (GOOD + "[rule.where]\na = 1\n[rule.where]\nb = 1\n", "line 7: is not TOML: Cannot declare"),
+        (
+            GOOD + "[rule.where]\n",
+            "line 5: rule 'bot': where: holds no condition; add one, as in status = 404",
+        ),
+        (
+            GOOD + "[rule.where.a.b]\nc = inf\n",
+            "rule 'bot': where.a.b.c: inf is no value; write text, a number",
+        ),
+        ('rule = ["bot"]\n', "line 1: rule 1: rule: must be a table, and is text in quotes"),
+        ("a = " + "[" * 5000 + "]" * 5000, "my.toml: is nested too deep to be read; is it another file?"),
+        ('{"rule": []}', "my.toml, line 1: is not TOML: "),
+        ("rule:\n  - name: bot\n", "my.toml, line 1: is not TOML: "),
+        (GOOD + "\0", "my.toml, line 5: is not TOML: "),
+        (
+            ("# a\n" + GOOD + LOGINS + "slide = 7\n").replace("\n", "\r\n"),
+            "my.toml, line 13: rule 'logins': slide: 7 of rule logins must divide its window of 60 s",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_file_line_field_and_cure(content: str, said: str) -> None:
     assert said in refused(content)
-    assert "\n" not in refused(content)
+    assert refused(content).isprintable()
 
 
 def test_a_mark_of_the_encoding_is_no_fault() -> None:
-    (draft,) = rulesfile.parse(b"\xef\xbb\xbf" + GOOD.encode(), "my.toml")
+    (draft,) = rulesfile.parse(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode(), "my.toml")
     assert draft.name == "bot"
+
+
+def test_a_rule_that_is_in_force_since_an_older_release_is_as_it_was() -> None:
+    old = b'{"name": "bot", "window": 60, "threshold": 50, "slide": 0, "events": [], "owasp": "ours"}'
+    assert msgspec.json.decode(old, type=Draft).rule.threat == "ours"
 
 
 def test_a_file_that_is_not_utf_8() -> None:

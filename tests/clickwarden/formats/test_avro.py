@@ -16,7 +16,7 @@ from clickwarden.errors import SchemasMissing
 from clickwarden.formats.choice import bare_decoder_of, decoder_of
 from clickwarden.formats.records import Fault
 from clickwarden.formats.schema import Schema
-from tests.framed import Record, avro, decode, framed, settings, users
+from tests.framed import Record, avro, decode, framed, fulfils, settings, users
 
 T = 1_600_000_000
 AT = datetime.fromtimestamp(T, UTC)
@@ -279,3 +279,56 @@ def test_a_schema_named_in_a_header_is_said_to_be() -> None:
     assert (bad.reason, "__value_schema_id" in bad.detail) == ("unknown_schema", True)
     assert users({}, Record(value, headers=header)) == ["unknown_schema"]
     assert users({}, Record(json.dumps(FIELDS).encode(), headers=header)) == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "condition", "holds"),
+    [
+        ("int", 404, ">= 400, < 500", True),
+        ("int", 404, "404", True),
+        ("long", 2**60 + 1, str(2**60), False),
+        ("double", 404.0, "404", True),
+        ("double", float("inf"), "*", False),
+        ("float", 0.5, "> 0.4", True),
+        ("boolean", True, True, True),
+        ("boolean", False, "!true", True),
+        ("string", "/api/x", "/api/*", True),
+        ("string", "", "*", True),
+        (["null", "string"], None, "!*", True),
+        (["null", "string"], None, "*", False),
+        (["null", "string", "int"], 7, ["7", "8"], True),
+        ("bytes", b"GET", ["GET", "HEAD"], True),
+        ("bytes", b"\xff", r"\\xff", True),
+        ({"type": "enum", "name": "Method", "symbols": ["GET", "PUT"]}, "PUT", "!GET", True),
+        ({"type": "map", "values": "string"}, {"plan": "pro"}, "*", False),
+        ({"type": "array", "items": "int"}, [404], "404", False),
+        (
+            {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2},
+            Decimal("19.90"),
+            "> 19.8, < 20",
+            True,
+        ),
+        ({"type": "string", "logicalType": "uuid"}, str(uuid.UUID(int=7)), "00000000-*-000000000007", True),
+    ],
+)
+def test_conditions_on_further_fields(kind: Any, written: Any, condition: Any, holds: bool) -> None:
+    shape = record("Click", user_id="string", event="string", timestamp="double", said=kind)
+    value = framed(datum(shape, FIELDS | {"said": written}))
+    assert fulfils({1: avro(shape)}, value, said=condition) is holds
+    assert fulfils({1: avro(shape)}, value, said=condition, event="view", user_id="a?n") is holds
+
+
+def test_conditions_reach_into_records_and_maps() -> None:
+    who = record("Who", plan="string", age=["null", "int"])
+    shape = record(
+        "Click", user_id="string", event="string", timestamp="double", who=who,
+        traits={"type": "map", "values": ["null", "string", "double"]},
+    )  # fmt: skip
+    fields = FIELDS | {
+        "who": {"plan": "pro", "age": None},
+        "traits": {"city": "Riga", "score": 0.9, "x": None},
+    }
+    answers, value = {1: avro(shape)}, framed(datum(shape, fields))
+    assert fulfils(answers, value, who__plan="pro", who__age="!*", traits__city="R*", traits__score=">= 0.9")
+    assert fulfils(answers, value, traits__x="!*", traits__y="!*", who="!*")
+    assert not fulfils(answers, value, who__plan="!pro")

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 from clickwarden.formats.schema import Schema
-from tests.framed import framed, users
+from tests.framed import framed, fulfils, users
 
 T = 1_600_000_000
 
@@ -176,3 +176,32 @@ def test_json_schema_is_json() -> None:
     assert users({1: Schema("JSON", '{"type": "object"}')}, value) == ["ann"]
     assert users({1: Schema("JSON", "no JSON")}, value) == ["ann"]
     assert users({1: Schema("JSON", "{}")}, value[:-1]) == ["not_json"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields", "holds"),
+    [
+        ({"number": ">= 400, < 500"}, {"number": 404.0}, True),
+        ({"number": "404"}, {"number": 404.0}, True),
+        ({"number": ">= 0.5"}, {"number": 0.1 + 0.2}, False),
+        ({"number": "*"}, {"number": math.nan}, False),
+        ({"number": "*"}, {}, True),  # without presence: it is 0
+        ({"wrapped": "/api/*"}, {"wrapped": {"value": "/api/x"}}, True),
+        ({"wrapped": "!*"}, {}, True),
+        ({"maybe": "!*"}, {}, True),
+        ({"maybe": "?"}, {"maybe": "x"}, True),
+        ({"raw": "b?b"}, {"raw": b"bob"}, True),
+        ({"raw": r"\\xff"}, {"raw": b"\xff"}, True),
+        ({"event": "cart"}, {"event": 3}, True),
+        ({"event": "!view"}, {}, False),
+        ({"traits__plan": ["pro", "team"]}, {"traits": {"plan": "pro"}}, True),
+        ({"traits__plan": "!pro"}, {"traits": {"name": "pro"}}, True),
+        ({"self__self__user_id": "b*"}, {"self": {"self": {"user_id": "bob"}}}, True),
+        ({"self": "*"}, {"self": {"user_id": "bob"}}, False),  # is no value
+        ({"at": "*"}, {"at": {"seconds": T, "nanos": 0}}, True),
+        ({"user_id": "a*", "event": ["view", "cart"], "number": "0"}, {}, True),
+    ],
+)
+def test_conditions_on_further_fields(asked: dict[str, Any], fields: dict[str, Any], holds: bool) -> None:
+    value = shopped(message("shop.Click", **{"user_id": "ann", "timestamp": T} | fields))
+    assert fulfils({1: schema(shop())}, value, **asked) is holds

@@ -44,3 +44,12 @@ async def test_what_cannot_be_had_is_said_with_the_cure(server: TestServer, tmp_
     ):
         with pytest.raises(SettingsError, match=words):
             await published.published(source)
+
+
+async def test_a_server_that_is_not_there_is_said_in_a_sentence() -> None:
+    with pytest.raises(SettingsError) as refused:
+        await published.published("https://127.0.0.1:9/crawler.json")
+    assert str(refused.value) == (
+        "https://127.0.0.1:9/crawler.json: cannot be fetched (127.0.0.1:9 cannot be reached: connection "
+        "refused); try again, or save it and name the file"
+    )
