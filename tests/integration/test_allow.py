@@ -4,11 +4,15 @@ import json
 import time
 from collections.abc import Callable
 
+import pytest
+
 from clickwarden.audit.adoptions import adoptions_told
 from clickwarden.audit.allowed import Lists
 from clickwarden.audit.oracle import judge
 from clickwarden.audit.recount import Recount
 from tests.site import RULES, ReadRecord, Site, click, clicks, window_before
+
+pytestmark = pytest.mark.alone
 
 TAKEN_UP_SECONDS = 2.0
 T = window_before(time.time())

@@ -4,7 +4,11 @@ import json
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.site import Site, Worker, click, clicks, minute_over
+
+pytestmark = pytest.mark.alone
 
 Sites = Callable[..., Site]
 

@@ -9,9 +9,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
 from app.identity import SILENCE_SECONDS
 from app.membership import EXPELLED
 from tests.site import Site, Worker, click, clicks, window_before
+
+pytestmark = pytest.mark.alone
 
 RECREATIONS = int(os.environ.get("RECREATIONS", "3"))
 #: In which a worker is ready on a machine where one of a new name is in READY_SECONDS - SILENCE_SECONDS.
