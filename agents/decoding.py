@@ -13,6 +13,7 @@ import pickle
 import signal
 import socket
 import struct
+import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -82,7 +83,7 @@ class Decoding:
         self._seed = seed
         self._patience = patience
         self._answers = 0
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: deque[asyncio.Queue[_Answer]] = deque()
 
@@ -94,8 +95,7 @@ class Decoding:
         """
         near, far = socket.socketpair()
         with far:
-            command = (sys.executable, "-m", __name__, str(far.fileno()))
-            self._process = await asyncio.create_subprocess_exec(*command, pass_fds=[far.fileno()])
+            self._process = _launch(far)
         try:
             reader, self._writer = await asyncio.open_connection(sock=near)
             self._writer.write(_REQUEST.pack(len(self._setup), 0, 0, 0) + self._setup)
@@ -108,7 +108,7 @@ class Decoding:
                 else:
                     self._waiting.popleft().put_nowait(None)
         except (asyncio.IncompleteReadError, ConnectionError):
-            status = await self._process.wait()
+            status = await asyncio.to_thread(self._process.wait)
             how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
             raise DecodingError(
                 f"the decoding process {how}; what it had is counted at the next start"
@@ -120,13 +120,12 @@ class Decoding:
                 self._writer.close()
             self._writer = None
             self._kill()
-            await self._process.wait()
+            await asyncio.to_thread(self._process.wait)
 
     def _kill(self) -> None:
         """End the process, which may be frozen and would outlive the worker."""
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            self._process.kill()
 
     def elements(self, record: Record) -> list[bytes]:
         """The several things in a record, each as it stands there."""
@@ -175,6 +174,12 @@ class Decoding:
                         f"the decoding process has not answered for {self._patience:.0f} s; what it had is "
                         "counted at the next start"
                     ) from None
+
+
+def _launch(far: socket.socket) -> subprocess.Popen[bytes]:
+    command = (sys.executable, "-m", __name__, str(far.fileno()))
+    # A terminal's Ctrl-C is the worker's to answer, also while this one starts.
+    return subprocess.Popen(command, pass_fds=[far.fileno()], process_group=0)
 
 
 class _Gone(Exception):

@@ -14,7 +14,7 @@ BEAT_SECONDS = 0.5
 EXIT_CODE = 70
 #: Of whatever Kafka, or a setting, refuses.
 REFUSED = 1
-STDERR = 2
+STDOUT, STDERR = 1, 2
 #: Goes on while the machine is suspended, where the system knows such a clock.
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -29,9 +29,21 @@ def end(why: str, code: int) -> NoReturn:
     # Past sys.stderr, which is Faust's, whose lock a stalled thread may hold;
     # and what stalls it may be a pipe that nobody reads.
     with suppress(OSError):
-        os.set_blocking(STDERR, False)
-        os.write(STDERR, f"clickwarden: {why}: exiting\n".encode())
+        output = _last_word()
+        os.set_blocking(output, False)
+        os.write(output, f"clickwarden: {why}: exiting\n".encode())
     os._exit(code)
+
+
+def _last_word() -> int:
+    """Where to say why: what other threads still say goes nowhere, and so not behind it."""
+    try:
+        output, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no descriptor is left
+        return STDERR
+    for each in STDOUT, STDERR:
+        os.dup2(nowhere, each)
+    return output
 
 
 class Pulse:

@@ -51,10 +51,10 @@ class Broker(AppCommand):  # type: ignore[misc]
         from rich.console import Console
 
         console = Console(highlight=False, soft_wrap=True)
-        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(ending, _interrupt)
         kafka = broker.Broker(self.kwargs["data"], port=self.kwargs["port"], nodes=self.kwargs["nodes"])
         try:
+            for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(ending, _interrupt)
             broker.jars()
             with console.status(f"Starting Apache Kafka {broker.VERSION}"):
                 kafka.start()

@@ -10,9 +10,9 @@ import click
 from faust.cli import AppCommand
 from faust.cli.base import cli
 
+from app.interruption import INTERRUPTED, end_where_interrupted
 from clickwarden.errors import ClickwardenError
 
-INTERRUPTED = 130
 #: It was done, but so much cannot be counted that the result says little.
 BLIND = 3
 
@@ -21,7 +21,8 @@ class AsyncCommand(AppCommand):  # type: ignore[misc]
     """Runs ``run()`` without Faust's worker around it.
 
     An error raised on purpose becomes one line and exit code 1; Ctrl-C and
-    SIGTERM cancel ``run()`` and make it exit code 130.
+    SIGTERM cancel ``run()`` and make it exit code 130, as Ctrl-C does before
+    and after it.
     """
 
     abstract: ClassVar[bool] = True
@@ -30,16 +31,24 @@ class AsyncCommand(AppCommand):  # type: ignore[misc]
         """Run it, and exit."""
         # aiokafka logs every attempt to connect; we say once that Kafka is away.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-        # A shell has its background jobs ignore SIGINT, and asyncio then lets it be.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         try:
-            asyncio.run(self.run(*self.args, **self.kwargs))
+            try:
+                self._run()
+            finally:
+                end_where_interrupted()
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
         except ClickwardenError as error:
             sys.exit(f"clickwarden: {error}")
         sys.exit(0)
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.get_loop()
+            # A shell has its background jobs ignore SIGINT, and asyncio then lets it be.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+            runner.run(self.run(*self.args, **self.kwargs))
 
 
 def group(name: str, help: str) -> click.Group:

@@ -90,6 +90,14 @@ def window_before(now: float, size: int = 60) -> int:
     return int(now) // size * size - 60 * size
 
 
+def minute_over() -> int:
+    """Start of the newest minute that a click can close now, 70 s behind its start.
+
+    That click has happened: to one from ahead the worker gives the time at which Kafka received it.
+    """
+    return (int(time.time()) - 10) // 60 * 60 - 60
+
+
 def environment_of(settings: Settings) -> dict[str, str]:
     """The settings that were given, as a command takes them."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}

@@ -41,7 +41,8 @@ def read_all(
     near, far = socket.socketpair()
     with far:
         command = (sys.executable, "-m", __name__, str(far.fileno()))
-        process = subprocess.Popen(command, pass_fds=[far.fileno()])
+        # A terminal's Ctrl-C is the other's to answer, also while this one starts.
+        process = subprocess.Popen(command, pass_fds=[far.fileno()], process_group=0)
     try:
         with near, near.makefile("rwb") as connection:
             pickle.dump((paths, settings, reading), connection)

@@ -23,6 +23,22 @@ asyncio.run(main())
 """
 
 
+CHATTER = """
+import sys, threading, time
+from app.pulse import end
+
+def chatter():
+    while True:
+        print("behind", file=sys.stderr)
+        sum(range(50_000))
+
+for _ in range(8):
+    threading.Thread(target=chatter, daemon=True).start()
+time.sleep(0.1)
+end("why", 70)
+"""
+
+
 def start(then: str, alive: float = 0.6, stderr: int | None = None) -> subprocess.Popen[bytes]:
     program = PROGRAM.format(then=then, alive=alive)
     return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=stderr)
@@ -48,6 +64,13 @@ def test_it_says_why() -> None:
         _, said = process.communicate(timeout=30)
     assert b"the worker stood still for" in said
     assert b"CLICKWARDEN_SESSION_TIMEOUT" in said
+
+
+def test_nothing_that_others_log_comes_behind_it() -> None:
+    for _ in range(5):
+        said = subprocess.run([sys.executable, "-c", CHATTER], stderr=subprocess.PIPE, timeout=30).stderr
+        assert said.startswith(b"behind")
+        assert said.endswith(b"clickwarden: why: exiting\n")
 
 
 def test_a_frozen_process_that_wakes_up() -> None:

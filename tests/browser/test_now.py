@@ -4,10 +4,13 @@ import json
 import time
 
 import msgspec
+import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.look import HOSTILE, RECORDS, SHOWN, T, address, anomaly, nothing_wrong, publish
-from tests.site import RULES, Site, click, clicks
+from tests.site import RULES, Site, click, clicks, minute_over
+
+pytestmark = pytest.mark.alone
 
 #: Notes the wall clock at each change of the headline, and the alert_ids that the stream brings.
 WATCH = """
@@ -31,7 +34,7 @@ def figure(page: Page, name: str) -> str:
 
 def test_an_attack_from_the_first_click_to_the_closed_window(site: Site, page: Page) -> None:
     worker = site.start()
-    start = int(time.time()) // 60 * 60 - 60
+    start = minute_over()
     headline = page.locator("#headline")
     rows = page.locator("#incidents > li")
     with nothing_wrong(page):
@@ -92,8 +95,7 @@ def test_what_cannot_be_counted_is_said_in_words_shape_and_colour(site: Site, pa
         expect(panel.locator("#complaint code")).to_contain_text("<img src=x onerror=alert(1)>")
         expect(page.locator("#empty")).to_have_text("Nobody who can be seen has gone over a threshold yet.")
 
-        # All that is sent has happened by now: no click from ahead moves time.
-        start = (int(time.time()) - 15) // 60 * 60 - 60
+        start = minute_over()
         site.send(*clicks("eve", 100, start, start + 8))
         expect(headline).to_have_text("Attack by eve", timeout=RECORDS)
         expect(panel).to_contain_text("200 of the last 300 records (66 %) could not be counted")
@@ -142,7 +144,7 @@ def test_a_rule_that_nobody_can_break_is_warned_of(site: Site, page: Page) -> No
     rules = RULES + '[[rule]]\nname = "logins"\nwindow = 60\nthreshold = 15\nevents = ["login"]\n'
     site.settings.rules.write_text(rules)
     worker = site.start()
-    start = int(time.time()) // 60 * 60 - 60
+    start = minute_over()
     page.goto(address(worker))
     expect(page.locator("#warnings")).to_be_hidden()
     site.send(*(click(f"user-{number}", start, "<b>Login</b>") for number in range(200)))

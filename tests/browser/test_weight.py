@@ -2,10 +2,13 @@
 
 import time
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.look import RECORDS, T, address, anomaly, publish
 from tests.site import Site
+
+pytestmark = pytest.mark.alone
 
 BYTES = 150 * 1024
 MILLISECONDS = 300

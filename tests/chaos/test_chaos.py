@@ -4,11 +4,14 @@ import os
 from pathlib import Path
 from random import randrange
 
+import pytest
 from rich.console import Console
 
 from tests.chaos.changes import change
 from tests.chaos.faults import network
 from tests.chaos.siege import siege
+
+pytestmark = pytest.mark.alone
 
 SEED = 11
 

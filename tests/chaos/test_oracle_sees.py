@@ -15,6 +15,8 @@ from tests.chaos.network import Network
 from tests.chaos.proxy import CUT
 from tests.site import Site, Worker, click, clicks, window_before
 
+pytestmark = pytest.mark.alone
+
 NEVER = 600.0
 AT_ONCE = 1.0
 T = window_before(time.time())

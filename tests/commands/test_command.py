@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.command import INTERRUPTED
+from app.interruption import INTERRUPTED
+from tests.site import RULES
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -34,3 +35,42 @@ def test_a_background_job_of_a_shell_ends_when_told(ending: signal.Signals, tmp_
             assert job.wait(timeout=30) == INTERRUPTED
         finally:
             job.kill()
+
+
+#: Runs a command of Faust's, and sends itself SIGINT as a module is imported, or when it is done.
+MOMENT = """
+import atexit, os, signal, sys
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+class Importing:
+    def find_spec(self, name, *_):
+        if name == moment:
+            interrupt()
+
+moment = sys.argv.pop(1)
+sys.meta_path.insert(0, Importing())
+if moment == "the end":
+    atexit.register(interrupt)
+from faust.cli.faust import cli
+cli()
+"""
+
+
+@pytest.mark.parametrize(
+    "moment", ["app.main", "commands.command", "clickwarden.detection.ruletest", "the end"]
+)
+def test_ctrl_c_ends_it_without_a_word_before_it_begins_and_when_it_is_done(
+    moment: str, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES)
+    done = subprocess.run(
+        (sys.executable, "-c", MOMENT, moment, "-A", "app", "rules", "check", str(rules)),
+        env=os.environ | {"CLICKWARDEN_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (INTERRUPTED, "")
+    assert bool(done.stdout) == (moment == "the end")

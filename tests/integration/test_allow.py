@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
 from clickwarden.audit.adoptions import adoptions_told
 from clickwarden.audit.allowed import Lists
 from clickwarden.audit.oracle import judge
 from clickwarden.audit.recount import Recount
 from clickwarden.times import isotime
 from tests.site import RULES, ReadRecord, Site, Worker, click, clicks, window_before
+
+pytestmark = pytest.mark.alone
 
 TAKEN_UP_SECONDS = 2.0
 T = window_before(time.time())

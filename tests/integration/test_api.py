@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -23,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from clickwarden.detection.anomaly import alert_id
-from tests.site import Site, Worker, click, clicks
+from tests.site import Site, Worker, click, clicks, minute_over
 
 SiteFactory = Callable[..., Site]
 
@@ -48,11 +47,6 @@ HOSTILE = [
     "a/b?c#d%2Fe%",
     " ",
 ]
-
-
-def start_of_a_minute() -> int:
-    """The minute before this one: an anomaly of now, in a window that a click can close."""
-    return int(time.time()) // 60 * 60 - 60
 
 
 def ask(worker: Worker, path: str, **query: str) -> Any:
@@ -154,7 +148,7 @@ def test_an_attack_as_every_worker_tells_it(site: SiteFactory) -> None:
     quiet = here.until(lambda: (now := ask(one, "/api/v1/now"))["verdict"]["state"] == "quiet" and now, one)
     assert (quiet["live"], quiet["verdict"]["worst"]) == ([], None)
 
-    start = start_of_a_minute()
+    start = minute_over()
     for partition in 0, 1:
         here.send(*clicks(f"bot {partition}", 80, start, start + 8), b"not JSON", partition=partition)
         here.send(*clicks(f"shopper {partition}", 30, start, start + 8), None, partition=partition)
@@ -179,7 +173,7 @@ def test_an_attack_as_every_worker_tells_it(site: SiteFactory) -> None:
 def test_history_is_paged_filtered_and_exported(site: SiteFactory) -> None:
     here = site(idle_timeout=3600)
     worker = here.start()
-    start = start_of_a_minute()
+    start = minute_over()
     users = [*HOSTILE, *(f"bot {number}" for number in range(9))]
     for user in users:
         here.send(*clicks(user, 60, start, start + 8))
@@ -220,7 +214,7 @@ def test_history_is_paged_filtered_and_exported(site: SiteFactory) -> None:
 def test_incidents_are_told_as_they_begin_and_as_they_end(site: SiteFactory) -> None:
     here = site(idle_timeout=3600)
     worker = here.start()
-    start = start_of_a_minute() - 120
+    start = minute_over() - 120
     for number, user in enumerate((*HOSTILE[:3], "bot")):
         here.send(*clicks(user, 60, start + number, start + number + 8))
     listed = here.until(
@@ -262,7 +256,7 @@ def test_the_stream_goes_on_at_another_worker_and_after_a_restart(site: SiteFact
     here = site(partitions=2, idle_timeout=3600)
     one, two = here.start("one"), here.start("two")
     here.until(lambda: len(one.partitions()) == len(two.partitions()) == 1, one, two)
-    start = start_of_a_minute()
+    start = minute_over()
 
     def attack(user: str, partition: int) -> None:
         here.send(*clicks(user, 60, start, start + 8), partition=partition)
@@ -295,7 +289,7 @@ def test_answers_are_as_described(site: SiteFactory) -> None:
     """Whatever is asked for, allowed or not, the answer is of a type that the description names."""
     here = site(idle_timeout=3600)
     worker = here.start()
-    here.send(*clicks("bot", 60, start_of_a_minute(), start_of_a_minute() + 8))
+    here.send(*clicks("bot", 60, minute_over(), minute_over() + 8))
     here.until(lambda: ask(worker, "/api/v1/anomalies")["total"] == 1, worker)
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{worker.settings.web_port}/api/v1/openapi.json")
     asked = 0
@@ -326,7 +320,7 @@ def test_answers_are_as_described(site: SiteFactory) -> None:
 def test_the_records_of_the_topic_are_told_of_whatever_is_set(site: SiteFactory) -> None:
     here = site(partitions=2, field_user_id="wrong")
     worker = here.start()
-    start = start_of_a_minute()
+    start = minute_over()
     hostile = {"event": HOSTILE[0], "timestamp": start}
     here.send(*(json.dumps({"uid": f"{number}\x1b[2J"} | hostile).encode() for number in range(40)), key=b"k")
     survey = ask(worker, "/api/v1/inspect")
@@ -346,7 +340,7 @@ def test_the_records_of_the_topic_are_told_of_whatever_is_set(site: SiteFactory)
 def test_metrics(site: SiteFactory) -> None:
     here = site(idle_timeout=3600)
     worker = here.start()
-    here.send(*clicks("bot", 60, start_of_a_minute(), start_of_a_minute() + 8), b"not JSON", None)
+    here.send(*clicks("bot", 60, minute_over(), minute_over() + 8), b"not JSON", None)
     here.until(
         lambda: 'clickwarden_anomalies_ongoing{kind="attack"} 1.0' in text(worker, "/metrics")[1], worker
     )

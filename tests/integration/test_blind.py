@@ -4,7 +4,11 @@ import json
 import time
 from collections.abc import Callable
 
-from tests.site import Site, Worker, click, clicks
+import pytest
+
+from tests.site import Site, Worker, click, clicks, minute_over
+
+pytestmark = pytest.mark.alone
 
 Sites = Callable[..., Site]
 
@@ -26,10 +30,6 @@ window = 60
 threshold = 15
 events = ["login"]
 """
-
-
-def start_of_a_minute() -> int:
-    return int(time.time()) // 60 * 60 - 60
 
 
 def test_all_of_it_unreadable_is_said_everywhere_within_seconds(site: Sites) -> None:
@@ -75,14 +75,14 @@ def test_all_of_it_unreadable_is_said_everywhere_within_seconds(site: Sites) -> 
     successor = here.launch()  # a restart is no cure
     here.until(lambda: _state(successor) == "blind", successor)
     # Nor a hindrance: what can be counted is, and enough of it is the end of it.
-    here.send(*clicks("eve", 60, start_of_a_minute(), start_of_a_minute() + 8))
+    here.send(*clicks("eve", 60, minute_over(), minute_over() + 8))
     seen = "200 of the 260 records (76 %) could not be counted"
     here.until(lambda: seen in successor.ask("/api/v1/now")[1]["verdict"]["text"], successor)
     attacked = successor.ask("/api/v1/now")[1]
     assert (attacked["verdict"]["state"], attacked["verdict"]["blind"]) == ("attack", False)
     assert attacked["verdict"]["text"].startswith("1 attack; the worst: eve, ")
     assert attacked["health"]["impaired"] == ["76 % of the records cannot be counted"]
-    here.send(*clicks("ann", 30, start_of_a_minute(), start_of_a_minute() + 8))
+    here.send(*clicks("ann", 30, minute_over(), minute_over() + 8))
     here.until(lambda: successor.ready, successor)
     here.until(lambda: not successor.ask("/api/v1/now")[1]["health"]["impaired"], successor)
 
@@ -97,7 +97,7 @@ def _state(worker: Worker) -> str:
 def test_a_rule_that_nobody_can_break_is_warned_of(site: Sites) -> None:
     here = site(rules=RULES, idle_timeout=3600)
     worker = here.start()
-    start = start_of_a_minute()
+    start = minute_over()
     here.send(
         *(value for number in range(8) for value in clicks(f"ann-{number}", 30, start, start + 30, "Login"))
     )
@@ -118,7 +118,7 @@ def test_a_rule_that_nobody_can_break_is_warned_of(site: Sites) -> None:
 def test_a_broken_sender_among_several_is_a_figure(site: Sites) -> None:
     here = site(idle_timeout=3600)
     worker = here.start()
-    start = start_of_a_minute()
+    start = minute_over()
     here.send(*UNREADABLE[:40], *clicks("ann", 45, start, start + 50), click("joe", start))
     here.until(lambda: worker.ask("/api/v1/now")[1]["health"]["accepted"] == 46, worker)
     now = worker.ask("/api/v1/now")[1]

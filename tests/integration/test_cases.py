@@ -9,7 +9,11 @@ from collections.abc import Callable
 from random import Random
 from uuid import uuid4
 
+import pytest
+
 from tests.site import Site, Worker, click, clicks, window_before
+
+pytestmark = pytest.mark.alone
 
 Sites = Callable[..., Site]
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.site import Site, Worker, click, clicks, window_before
 
+pytestmark = pytest.mark.alone
+
 T = window_before(time.time())
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.alone
+
 
 def start(folder: Path, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(

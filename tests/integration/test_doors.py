@@ -17,6 +17,8 @@ from clickwarden import zstd
 from clickwarden.guesses import BURST
 from tests.site import Site, Worker, clicks, window_before
 
+pytestmark = pytest.mark.alone
+
 T = window_before(time.time())
 SEED = 0xC0FFEE_C0FFEE_C0FF
 TOKEN = "open sesame 65"

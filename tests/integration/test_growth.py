@@ -4,7 +4,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
 from tests.site import Site, Worker, click, clicks, window_before
+
+pytestmark = pytest.mark.alone
 
 #: From the moment on when a topic has new partitions until their clicks are counted.
 COUNTED_SECONDS = 5.0

@@ -9,9 +9,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
 from app.identity import SILENCE_SECONDS
 from app.membership import EXPELLED
 from tests.site import Site, Worker, click, clicks, window_before
+
+pytestmark = pytest.mark.alone
 
 RECREATIONS = int(os.environ.get("RECREATIONS", "3"))
 #: In which a worker is ready on a machine where one of a new name is in READY_SECONDS - SILENCE_SECONDS.
@@ -81,7 +85,8 @@ def test_a_second_worker_under_a_living_name_is_refused_in_one_sentence(site: Si
 
 
 def test_a_silent_worker_whose_name_was_taken_ends_when_it_wakes_up(site: Sites) -> None:
-    topic = site(session_timeout=60, idle_timeout=1, lateness=0)
+    # For half of that it may be silent, in which the other has to start and to count.
+    topic = site(session_timeout=240, idle_timeout=1, lateness=0)
     first = topic.start("first", worker_id="one")
     first.send_signal(signal.SIGSTOP)
     topic.send(*clicks("eve", 60, T + 57, T + 60))

@@ -8,7 +8,11 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
+import pytest
+
 from tests.site import Site, Worker, click, clicks, window_before
+
+pytestmark = pytest.mark.alone
 
 T = window_before(time.time())
 NEVER = 600.0

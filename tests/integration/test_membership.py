@@ -9,6 +9,8 @@ import pytest
 from app.membership import CUT_OFF, EXPELLED, UNCOORDINATED
 from tests.site import Site, Worker, clicks, window_before
 
+pytestmark = pytest.mark.alone
+
 T = window_before(time.time())
 
 Sites = Callable[..., Site]

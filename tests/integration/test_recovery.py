@@ -134,6 +134,7 @@ def test_killed_when_wall_clock_has_just_closed_a_window(site: Sites) -> None:
 # -- a stop is quick and clean ------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_stopped_in_the_middle_of_an_attack_its_successor_goes_on_where_it_was(site: Sites) -> None:
     topic = site()
     worker = topic.start(checkpoint_interval=NEVER)
@@ -170,6 +171,7 @@ def test_a_lost_data_folder_is_rebuilt_from_kafka(site: Sites) -> None:
 # -- work moves from one worker to another ------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_partitions_move_to_a_worker_that_joins_and_back_when_it_leaves(site: Sites) -> None:
     topic = site(partitions=4, session_timeout=6)
 

@@ -20,6 +20,8 @@ from google.protobuf.message_factory import GetMessageClass
 from tests.registry import PASSWORD, USER, SchemaRegistry, schema_registry
 from tests.site import Site, Worker, click, window_before
 
+pytestmark = pytest.mark.alone
+
 T = window_before(time.time())
 
 OLD = {

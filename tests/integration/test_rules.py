@@ -10,6 +10,8 @@ import pytest
 from clickwarden.detection import adoption
 from tests.site import RULES, Site, click, clicks, window_before
 
+pytestmark = pytest.mark.alone
+
 #: From the moment on when a change is in the topic until every partition has taken it up.
 TAKEN_UP_SECONDS = 2.0
 T = window_before(time.time())

@@ -16,6 +16,8 @@ import pytest
 from clickwarden.kafka.rulestopic import RulesTopic
 from tests.site import RULES, Site, Worker, clicks, put_rules, window_before
 
+pytestmark = pytest.mark.alone
+
 #: From a change on until every partition has taken it up.
 TAKEN_UP_SECONDS = 2.0
 TOKEN = "let me in please"

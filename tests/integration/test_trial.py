@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 from uuid import uuid4
 
 import psutil
@@ -189,20 +192,30 @@ def test_since_leaves_out_what_is_older_and_windows_that_are_not_whole(site: Sit
     assert "no clicks: there is nothing to try the draft on" in done.stdout
 
 
+def decoding_of(trial: subprocess.Popen[bytes]) -> psutil.Process | Literal[False]:
+    """The process that decodes for it; others begin and end as it starts."""
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(trial.pid).children():
+            if "agents.decoding" in child.cmdline():
+                return child
+    return False
+
+
 def test_ctrl_c_says_how_far_it_got_and_leaves_nothing_running(site: Sites) -> None:
     topic = site()
     topic.start().terminate()
     topic.send(*clicks("eve", 150_000, T, T + 3000))
     trial = topic.launch_command("rules", "try", str(topic.settings.rules))
-    decoding = topic.until(lambda: next(iter(psutil.Process(trial.pid).children()), False))
+    decoding = topic.until(lambda: decoding_of(trial))
     decoding.suspend()  # so that it cannot come to its end
+    assert os.getpgid(decoding.pid) != os.getpgid(trial.pid)  # a terminal's Ctrl-C is not for both
     trial.send_signal(signal.SIGINT)
     assert trial.wait(20) == 130
     said = (topic.folder / "log").read_text()
     assert re.fullmatch(r"stopped: [0-9,]+ of 150,000 clicks were counted; nothing was changed\n", said)
     assert not decoding.is_running()
     trial = topic.launch_command("rules", "try", str(topic.settings.rules))
-    decoding = topic.until(lambda: next(iter(psutil.Process(trial.pid).children()), False))
+    decoding = topic.until(lambda: decoding_of(trial))
     decoding.kill()
     assert trial.wait(20) == 1
     assert (topic.folder / "log").read_text().splitlines()[1:] == [

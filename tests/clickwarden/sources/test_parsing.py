@@ -58,6 +58,7 @@ def test_a_process_that_is_killed_is_missed(log: Path) -> None:
     reading = blocks(log)
     next(reading)
     (started,) = children() - before
+    assert os.getpgid(started) != os.getpgrp()  # a terminal's Ctrl-C is not for both
     os.kill(started, signal.SIGKILL)
     with pytest.raises(ClickwardenError, match="was ended"):
         list(reading)
