@@ -161,6 +161,7 @@ class Courier:
                 )
             except ChannelError as error:
                 entry.attempts, entry.words = entry.attempts + 1, str(error)
+                perhaps = perhaps or error.perhaps
                 if error.again is None or self._desk.now() - since > GIVE_UP_SECONDS:
                     entry.state = "failed"
                     break

@@ -21,7 +21,7 @@ OF_MANY = {"group": "", "digest": " while it was quiet", "backlog": " found in a
 #: Incidents that a message about many names.
 NAMED = 10
 #: What a message says first when nobody knows whether it was sent before.
-PERHAPS_TOLD = "You may have been told this before: the worker that told it ended before it could note so."
+PERHAPS_TOLD = "You may have been told this before: it was sent, and it is not known whether it came."
 TEST = "This is a test, asked for on the command line. Nobody is attacking."
 
 
