@@ -191,6 +191,18 @@ class Application(faust.App):  # type: ignore[misc]
             if not isinstance(why, BrokerError):
                 end(str(why), REFUSED)
 
+    def _on_autodiscovery_error(self, name: str) -> None:
+        """End, where Faust would log that a module cannot be loaded, and work without what is in it.
+
+        Raises:
+            ClickwardenError: always.
+        """
+        error = sys.exc_info()[1]
+        raise ClickwardenError(
+            f"module {name} cannot be loaded, and nothing works without it ({type(error).__name__}: {error}); "
+            "install Clickwarden anew"
+        ) from error
+
     def _new_web(self) -> Web:
         return Web(self)
 
