@@ -9,12 +9,13 @@ import click
 from faust.cli import argument
 from rich.console import Console
 
-from app.main import settings
+from app.main import app, settings
 from clickwarden.alerts.words import plural
 from clickwarden.channels import channelsfile, ledgertopic
 from clickwarden.channels.channelsfile import OpenChannel
 from clickwarden.channels.ledger import Entry, Ledger
 from clickwarden.channels.message import Message, probe
+from clickwarden.detection.rules import by_name
 from clickwarden.errors import ChannelError, SettingsError
 from clickwarden.settings import environment
 from clickwarden.times import isotime
@@ -41,7 +42,8 @@ class Notify(AsyncCommand):
     says of it. It needs no Kafka.
 
     status [NAME]: since when there is each channel, of how much it is yet to be told, what was not taken and
-    why, and of how many incidents it is not told, by reason.
+    why, and of how many incidents it is not told, by reason; and which channel wants a rule that is not in
+    force.
 
     replay [NAME]: have sent again what was given up.
 
@@ -77,6 +79,9 @@ class Notify(AsyncCommand):
             return
         for each in names:
             _print_status(each, ledger)
+        await app.rulestopic.read()
+        for words in channels.warnings(by_name(app.rules)):
+            console.print(words)
         for entry in entries:
             _print_entry(entry)
         if any(entry.state == "failed" for entry in entries):

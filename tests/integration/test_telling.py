@@ -155,6 +155,7 @@ def test_a_backlog_wakes_nobody_and_quiet_hours_neither(site: Sites, tmp_path: P
         ('url = "json://127.0.0.1:9"\nseverty = "high"', "line 4: channel 'a': severty"),
         ('url = "json://127.0.0.1:9/${NOT_SET}"', "line 3: channel 'a': url"),
         ('url = "json://127.0.0.1:9"\nquiet = "late"', "line 4: channel 'a': quiet"),
+        ('url = "json://127.0.0.1:9"\nrules = ["bto"]', "line 4: channel 'a': rules"),
     ],
 )
 def test_a_worker_does_not_start_with_channels_that_are_wrong(
