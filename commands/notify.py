@@ -15,22 +15,12 @@ from clickwarden.channels import channelsfile, ledgertopic
 from clickwarden.channels.channelsfile import OpenChannel
 from clickwarden.channels.ledger import Entry, Ledger
 from clickwarden.channels.message import Message, probe
+from clickwarden.channels.routing import SILENCES
 from clickwarden.detection.rules import by_name
 from clickwarden.errors import ChannelError, SettingsError
 from clickwarden.settings import environment
 from clickwarden.times import isotime
 from commands.command import AsyncCommand
-
-#: Why a channel is not told of an incident.
-REASONS = {
-    "shadow": "of rules in shadow",
-    "allowed": "of users who are allowed",
-    "rule": "of rules it does not want",
-    "category": "of categories it does not want",
-    "severity": "of less severity than it wants",
-    "past": "over before it was there",
-    "told": "told before",
-}
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -121,9 +111,8 @@ def _print_status(name: str, ledger: Ledger) -> None:
     if entry is None:
         console.print(f"{name}: no worker has told it anything yet; workers read the file when they start")
         return
-    silenced = ", ".join(
-        f"{REASONS.get(reason, reason)} {count:,}" for reason, count in entry.silenced.items()
-    )
+    words = {str(reason): said for reason, said in SILENCES.items()}
+    silenced = ", ".join(f"{words.get(reason, reason)} {count:,}" for reason, count in entry.silenced.items())
     console.print(
         f"{name}: told since {isotime(entry.at)}; {plural(entry.waiting, 'incident')} waiting; "
         f"not told of: {silenced or 'none'}"

@@ -156,6 +156,10 @@ def parse(content: bytes, name: str, environment: Mapping[str, str]) -> Channels
     for number, written in enumerate(file.channel):
         try:
             channel = _channel(written, environment)
+            if written.summary and channel.scheme.startswith("alertmanager+"):
+                raise ValueError(
+                    "summary: Alertmanager takes alerts alone; have another channel told of the day"
+                )
             opened[written.name] = OpenChannel(channel, _sender(channel), _routing(written))
         except ValueError as error:
             field = str(error).partition(":")[0]

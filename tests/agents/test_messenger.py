@@ -18,7 +18,7 @@ from clickwarden.channels.ledgertopic import ask_again, read
 from clickwarden.channels.message import PERHAPS_TOLD
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.settings import Settings
-from clickwarden.times import epoch
+from clickwarden.times import epoch, isotime
 from tests.anomalies import MINUTES, record
 from tests.channels import Received, Reply, Sink, sink
 
@@ -46,9 +46,18 @@ class Office:
     def __init__(self, settings: Settings, content: bytes, stories: Stories | None = None) -> None:
         self.stories = stories or Stories()
         self.now = T + 60
+        self.blind = ""
         channels = channelsfile.parse(content, "channels.toml", {})
         get: Callable[[str], Any] = lambda incident_id: self.stories.get(incident_id, self.now)  # noqa: E731
-        self.messenger = Messenger(settings, channels, get, lambda rule: (), lambda: self.now)
+        self.messenger = Messenger(
+            settings,
+            channels,
+            get,
+            lambda rule: (),
+            lambda: self.now,
+            lambda: self.stories,
+            lambda: self.blind,
+        )
 
     def say(self, incident_id: str, status: str = "ongoing", **more: Any) -> None:
         value = record(incident_id, status, **{"incident_id": incident_id, "user_id": incident_id} | more)
@@ -64,7 +73,7 @@ class Office:
 
 @asynccontextmanager
 async def working(settings: Settings, office: Office) -> AsyncIterator[Office]:
-    task = asyncio.create_task(office.messenger.run(lambda: office.stories))
+    task = asyncio.create_task(office.messenger.run())
     try:
         async with asyncio.timeout(SECONDS):
             while not office.messenger.works and not task.done():  # noqa: ASYNC110 - of Kafka
@@ -236,3 +245,30 @@ async def test_a_backlog_is_one_message_also_when_it_has_ended(
                 office.look(f"old {number}")
             office.say("eve")
             await until(lambda: told(server)[1:] == [("opening", ["eve"])])
+
+
+async def test_a_day_is_summed_up_once_also_where_nothing_happened(settings: Settings) -> None:
+    with sink() as server:
+        wants = 'group_wait = 0\ngroup_interval = 0\nsummary = "08:00"\nrules = ["bot"]'
+        office = Office(settings, file(server.host, more=wants))
+        began = office.now
+        async with working(settings, office):
+            office.say("eve")
+            office.say("joe", rule="other")
+            await until(lambda: told(server) == [("opening", ["eve"])])
+            office.now = epoch(isotime(began + 86_400)[:10] + "T08:00:00Z")
+            await until(lambda: told(server)[1:] == [("summary", ["eve"])])
+            await until_noted(settings, lambda noted: not noted.entries)
+        facts = {fact["about"]: fact["text"] for fact in server.received[-1].json["data"]["facts"]}
+        assert facts["Not told of"] == "of rules it does not want (1)"
+        async with working(settings, Office(settings, file(server.host, more=wants))) as another:
+            another.now = office.now + 3600
+            another.say("ann")
+            await until(lambda: told(server)[2:] == [("opening", ["ann"])])
+            another.blind = "9 of 10 records cannot be counted"
+            another.now = office.now + 10 * 86_400
+            await until(lambda: told(server)[3:] == [("summary", [])])
+        data = server.received[-1].json["data"]
+        assert data["title"].endswith(": nothing happened")
+        assert data["facts"][0] == {"about": "Blind", "text": "9 of 10 records cannot be counted"}
+        assert "mark" not in data

@@ -19,5 +19,7 @@ def test_it_does_not_work_without_a_module_that_cannot_be_loaded(
     monkeypatch.syspath_prepend(str(tmp_path))
     application = create(Settings(_env_file=None, data_dir=tmp_path / "data"))
     application.conf.autodiscover = ["some_agents"]
-    with pytest.raises(ClickwardenError, match=r"module some_agents\.lame .*No module named 'not_there_at_all'"):
+    with pytest.raises(
+        ClickwardenError, match=r"module some_agents\.lame .*No module named 'not_there_at_all'"
+    ):
         application.discover()

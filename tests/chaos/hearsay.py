@@ -24,7 +24,9 @@ def complaints(channel: str, seen: Sequence[Seen], entries: Iterable[Entry], exc
     came = Counter(message.what for message in seen)
     unmarked = Counter(message.what for message in seen if not message.marked)
     found = [f"{channel}: never told of {what}" for what in expected if came[what] < expected[what]]
-    found += [f"{channel}: told of {what}, of which the ledger knows nothing" for what in came.keys() - expected]
+    found += [
+        f"{channel}: told of {what}, of which the ledger knows nothing" for what in came.keys() - expected
+    ]
     found += [
         f"{channel}: told {number} times more of {what} without a mark"
         for what, number in (unmarked - expected).items()
@@ -59,9 +61,9 @@ def openings_untold(channel: str, entries: Collection[Entry], incidents: Iterabl
         for incident_id in entry.incidents:
             first.setdefault(incident_id, entry)
     return [
-        f"{channel}: the first that it was told of {incident.user_id} is its {first[incident.incident_id].stage}"
+        f"{channel}: the first that it was told of {incident.user_id} is its {begun.stage}"
         for incident in incidents
-        if incident.incident_id in first and first[incident.incident_id].stage in ("escalation", "end")
+        if (begun := first.get(incident.incident_id)) is not None and begun.stage in ("escalation", "end")
     ]
 
 

@@ -5,9 +5,9 @@ import email.policy
 import threading
 from collections import Counter
 from collections.abc import Coroutine
+from contextlib import suppress
 from email.parser import BytesParser
 from typing import Any, Literal, NamedTuple, get_args
-from weakref import WeakSet
 
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -60,7 +60,7 @@ class Sink:
         self._well = asyncio.Event()
         self._well.set()
         self._server: asyncio.Server | None = None
-        self._clients: WeakSet[Any] = WeakSet()
+        self._clients: list[Any] = []
 
     @property
     def host(self) -> str:
@@ -83,19 +83,26 @@ class Sink:
 
     def _client(self) -> asyncio.BaseProtocol:
         client = self.protocol()
-        self._clients.add(client)
+        self._clients.append(client)
         return client
+
+    def hang_up(self) -> None:
+        """Listen no more, and speak with nobody."""
+        if self._server is not None:
+            self._server.close()
+        clients, self._clients = self._clients, []
+        for client in clients:
+            if client.transport is not None:
+                client.transport.abort()
 
     async def fail(self, fault: Fault, seconds: float) -> None:
         """Fail for so long."""
         self.fault = fault
         self._well.clear()
-        if fault == "down" and self._server is not None:
-            self._server.close()
-            for client in self._clients:
-                if client.transport is not None:
-                    client.transport.abort()
-        await asyncio.sleep(seconds)
+        if fault == "down":
+            self.hang_up()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._well.wait(), seconds)
         self.fault = None
         self._well.set()
         if fault == "down":
@@ -114,6 +121,10 @@ class Sink:
             ambush, self._ambush = self._ambush, None
             ambush.struck.set()
             await asyncio.to_thread(ambush.over.wait, AMBUSH_SECONDS)
+
+    def heal(self) -> None:
+        """Fail no more."""
+        self._well.set()
 
     async def silence(self) -> None:
         """Say nothing until it is well again."""
@@ -218,7 +229,8 @@ class Post(Sink):
         await self.see(Seen(key, PERHAPS_TOLD in body.get_content()))
         if fault == "silent":
             await self.silence()
-            return "421 Gone"
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
         return "this is no SMTP" if fault == "garbage" else "250 Message accepted"
 
 
@@ -273,6 +285,12 @@ class Sinks(threading.Thread):
         """Those that nothing is wrong with."""
         return [name for name, sink in self.by_name.items() if sink.fault is None]
 
+    def heal(self) -> None:
+        """Have none fail any more."""
+        for sink in self.by_name.values():
+            self._loop.call_soon_threadsafe(sink.heal)
+        self.await_well()
+
     def await_well(self) -> None:
         """Wait until nothing is wrong with any."""
         for failing in self._failing:
@@ -283,5 +301,15 @@ class Sinks(threading.Thread):
 
     def close(self) -> None:
         """Be gone."""
+        self._do(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self.join()
+        self._loop.close()
+
+    async def _close(self) -> None:
+        for sink in self.by_name.values():
+            sink.hang_up()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

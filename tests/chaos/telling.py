@@ -67,7 +67,8 @@ class TellingOutcome(Outcome):
     def show(self, table: Table) -> None:
         """Add the outcome."""
         super().show(table)
-        table.add_row("wrongly told", f"{len(self.complaints):,}", style="bold red" if self.complaints else None)
+        style = "bold red" if self.complaints else None
+        table.add_row("wrongly told", f"{len(self.complaints):,}", style=style)
 
 
 def tell(folder: Path, *, seed: int, kills: int, workers: int, away: float, spell: float) -> TellingOutcome:
@@ -96,6 +97,7 @@ def tell(folder: Path, *, seed: int, kills: int, workers: int, away: float, spel
         cluster.start(*cluster.names)
         cluster.until(cluster.ready, WAIT_SECONDS, "all workers ready")
         trial = _Trial(cluster, sinks, random)
+        cluster.until(trial.begun, WAIT_SECONDS, "all channels told from now on")
         with_shoppers = _Shoppers(cluster.site)
         with_shoppers.start()
         trial.run(kills, away, spell)
@@ -137,7 +139,8 @@ class _Trial:
         sinks.fail(longest, "down", away)
         timeline.note(f"{longest} down for {away:g} s")
         others = [name for name in names if name != longest]
-        spells = itertools.cycle(random.sample([*itertools.product(others, FAULTS)], len(others) * len(FAULTS)))
+        kinds = [*itertools.product(others, FAULTS)]
+        spells = itertools.cycle(random.sample(kinds, len(kinds)))
         for number in range(kills):
             name, fault = next(spells)
             if name in sinks.well and number % 2:
@@ -185,6 +188,11 @@ class _Trial:
             except OSError:  # not there yet
                 continue
         return None
+
+    def begun(self) -> bool:
+        """Whether the channels are known: what is over before they are, nobody is told of."""
+        ledger = asyncio.run(ledgertopic.read(self._cluster.site.settings))
+        return ledger.channels.keys() >= self._sinks.by_name.keys()
 
     def settled(self) -> bool:
         """Whether the ledger says that all was told of every attacker."""
@@ -282,8 +290,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="drawn if left out")
     parser.add_argument("--kills", type=int, default=50, help="SIGKILLs (50)")
     parser.add_argument("--workers", type=int, default=2, choices=range(1, len(NAMES) + 1), help="(2)")
-    parser.add_argument("--away", type=float, default=600, help="seconds that one of the sinks is away (600)")
-    parser.add_argument("--spell", type=float, default=20, help="seconds that others fail at a time, at most (20)")
+    parser.add_argument("--away", type=float, default=600, help="seconds that one sink is away (600)")
+    parser.add_argument("--spell", type=float, default=20, help="seconds of others' faults, at most (20)")
     given = parser.parse_args()
     words = " ".join(f"{name.upper()}={value:g}" for name, value in vars(given).items())
     hold("telling", given.seed, f"make telling {words}", lambda folder: tell(folder, **vars(given)))
