@@ -2,6 +2,8 @@
 
 import asyncio
 import email.policy
+import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Coroutine
@@ -45,6 +47,7 @@ class Sink:
         name: of the channel.
         fault: what is wrong with it; None: nothing.
         seen: what it took, and, to be hard on who sends, what it had when it said garbage or nothing.
+        counted: of each of these, how many incidents it is about, and the thread that it is in.
         refused: how often it took nothing, by fault.
         unanswered: how much of what was seen it did not say that it took.
     """
@@ -53,6 +56,7 @@ class Sink:
         self.name = name
         self.fault: Fault | None = None
         self.seen: list[Seen] = []
+        self.counted: list[tuple[int, str]] = []
         self.refused: Counter[str] = Counter()
         self.unanswered = 0
         self._ambush: Ambush | None = None
@@ -112,9 +116,10 @@ class Sink:
         """Hold back the answer to the next message that is seen."""
         self._ambush = ambush
 
-    async def see(self, seen: Seen) -> None:
+    async def see(self, seen: Seen, incidents: int, thread: str) -> None:
         """Keep a message."""
         self.seen.append(seen)
+        self.counted.append((incidents, thread))
         if self.fault is not None:
             self.unanswered += 1
         elif self._ambush is not None:
@@ -179,8 +184,9 @@ class Hook(Http):
 
     async def take(self, received: Received) -> Reply:
         """Take a message."""
-        marked = received.json["data"].get("mark") == PERHAPS_TOLD
-        await self.see(Seen(received.headers["webhook-id"], marked))
+        data = received.json["data"]
+        seen = Seen(received.headers["webhook-id"], data.get("mark") == PERHAPS_TOLD)
+        await self.see(seen, len(data["incidents"]), data["thread"])
         return Reply()
 
 
@@ -199,8 +205,9 @@ class SlackLike(Http):
         """Do what Slack documents; what is put in place of a message is no message."""
         reply = self._slack(received)
         if received.path == "/api/chat.postMessage":
-            text = received.json["text"]
-            await self.see(Seen(subject(text.removeprefix(PERHAPS_TOLD)), text.startswith(PERHAPS_TOLD)))
+            text, stamp = received.json["text"], json.loads(reply.body)["ts"]
+            seen = Seen(subject(text.removeprefix(PERHAPS_TOLD)), text.startswith(PERHAPS_TOLD))
+            await self.see(seen, incidents_of(text), received.json.get("thread_ts", stamp))
         return reply
 
 
@@ -226,7 +233,9 @@ class Post(Sink):
         body = mail.get_body(("plain",))
         assert body is not None
         key = str(mail["Message-ID"]).strip("<>").rpartition("@")[0]
-        await self.see(Seen(key, PERHAPS_TOLD in body.get_content()))
+        seen = Seen(key, PERHAPS_TOLD in body.get_content())
+        thread = str(mail["References"] or mail["Message-ID"])
+        await self.see(seen, incidents_of(body.get_content()), thread)
         if fault == "silent":
             await self.silence()
             assert isinstance(server.transport, asyncio.Transport)
@@ -246,6 +255,16 @@ def subject(title: str) -> str:
     if who.endswith(":"):
         return f"{who[:-1]} opening"
     return {"is": f"{who} escalation", "has": f"{who} end"}.get(rest.partition(" ")[0], "many")
+
+
+def incidents_of(text: str) -> int:
+    """How many incidents a title says that it is about.
+
+    >>> incidents_of("1,200 users in 1,201 incidents while it was quiet"), incidents_of("eve-1: 15 clicks")
+    (1201, 1)
+    """
+    found = re.search(r" users? in ([\d,]+) incident", text)
+    return int(found[1].replace(",", "")) if found else 1
 
 
 class Sinks(threading.Thread):
