@@ -81,9 +81,7 @@ class Cluster:
             rules=self._written,
             partitions=PARTITIONS,
             replication=len(self.broker.nodes),
-            session_timeout=SESSION_SECONDS,
-            idle_timeout=IDLE_SECONDS,
-            **self._given,
+            **{"session_timeout": SESSION_SECONDS, "idle_timeout": IDLE_SECONDS} | self._given,
         )
         settings = self.site.settings
         self.load = Load(

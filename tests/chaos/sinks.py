@@ -25,7 +25,7 @@ TOKEN = "xoxb-1234-geheim"
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LOOPBACK = "127.0.0.1"
 #: Who holds a message back for a murder waits no longer, seconds.
-AMBUSH_SECONDS = 60.0
+AMBUSH_SECONDS = 30.0
 
 
 class Seen(NamedTuple):

@@ -44,6 +44,8 @@ TOGETHER = (1, 1, 2, 3, 8)
 #: How a channel gathers, seconds, by name.
 GATHERING = {"mail": (0, 0), "hook": (0.5, 1), "slack": (0.2, 0)}
 WAIT_SECONDS = 120.0
+#: Who is killed comes back under its name, and nobody waits for its session to end.
+SESSION_SECONDS = 20.0
 #: What was not taken is tried again within five minutes of the end of a long outage.
 SETTLING_SECONDS = 600.0
 SHOPPING_SECONDS = 0.1
@@ -92,8 +94,10 @@ def tell(folder: Path, *, seed: int, kills: int, workers: int, away: float, spel
     rules, channels = folder / "given-rules.toml", folder / "channels.toml"
     rules.write_text(RULES)
     channels.write_text("\n".join(_written(name, sinks) for name in sinks.by_name))
-    given = {"rules": rules, "channels": channels}
-    with Cluster(folder, timeline, nodes=1, workers=workers, rate=0, seed=seed, **given) as cluster:
+    given = {"channels": channels, "session_timeout": SESSION_SECONDS}
+    with Cluster(
+        folder, timeline, nodes=1, workers=workers, rate=0, seed=seed, rules=rules, **given
+    ) as cluster:
         cluster.start(*cluster.names)
         cluster.until(cluster.ready, WAIT_SECONDS, "all workers ready")
         trial = _Trial(cluster, sinks, random)
@@ -167,7 +171,11 @@ class _Trial:
         ambush = Ambush()
         if well and random.random() < 0.6:
             self._sinks.by_name[random.choice(well)].lie_in_wait(ambush)
-            what = "in the middle of telling" if ambush.struck.wait(AMBUSH_SECONDS) else "though nothing came"
+            deadline = time.monotonic() + AMBUSH_SECONDS
+            while not ambush.struck.wait(0.1) and time.monotonic() < deadline:
+                cluster.tend()
+            # A channel that was away is told minutes later: then there is nobody to be caught.
+            what = "in the middle of telling" if ambush.struck.is_set() else "though nothing came"
         else:
             time.sleep(random.uniform(0, 1.5))
             what = "at any moment"
