@@ -69,9 +69,10 @@ class Notify(AsyncCommand):
             return
         for each in names:
             _print_status(each, ledger)
-        await app.rulestopic.read()
-        for words in channels.warnings(by_name(app.rules)):
-            console.print(words)
+        if any(each.routing.rules for each in chosen):
+            await app.rulestopic.read()
+            for words in channels.warnings(by_name(app.rules)):
+                console.print(words)
         for entry in entries:
             _print_entry(entry)
         if any(entry.state == "failed" for entry in entries):
