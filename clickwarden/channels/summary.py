@@ -7,7 +7,7 @@ from typing import NamedTuple
 from clickwarden.alerts.incidents import SEVERITIES
 from clickwarden.alerts.words import plural
 from clickwarden.channels.inert import inert
-from clickwarden.channels.message import Case, Fact, Message, by_excess, crowd, ranking, tally
+from clickwarden.channels.message import NAMED, Case, Fact, Message, by_excess, crowd, ranking, tally
 from clickwarden.channels.routing import SILENCES, Silence
 
 
@@ -32,6 +32,8 @@ class Day(NamedTuple):
 def message_of_day(day: Day, key: str, at: str, page: str) -> Message:
     """What to tell of a day, also where nothing happened: silence might be blindness.
 
+    It holds the worst ten; a day may have tens of thousands.
+
     Args:
         day: the day.
         key: of the message.
@@ -49,7 +51,7 @@ def message_of_day(day: Day, key: str, at: str, page: str) -> Message:
         title=f"{day.day}: {what}",
         facts=tuple(_facts(day, worst, page)),
         link=page,
-        cases=tuple(worst),
+        cases=tuple(worst[:NAMED]),
     )
 
 
