@@ -71,6 +71,8 @@ class TellingOutcome(Outcome):
         super().show(table)
         style = "bold red" if self.complaints else None
         table.add_row("wrongly told", f"{len(self.complaints):,}", style=style)
+        for complaint in self.complaints:
+            table.add_row(complaint, "", style=style)
 
 
 def tell(folder: Path, *, seed: int, kills: int, workers: int, away: float, spell: float) -> TellingOutcome:
@@ -112,11 +114,9 @@ def tell(folder: Path, *, seed: int, kills: int, workers: int, away: float, spel
         with_shoppers.stop()
         cluster.until(lambda: not cluster.site.behind(), WAIT_SECONDS, "all counted")
         cluster.stop(*cluster.meant)
-        for each in trial.complaints():
-            timeline.note(each)
-        found = verdict(cluster.site.settings)
+        found, complaints, figures = verdict(cluster.site.settings), trial.complaints(), trial.figures()
     sinks.close()
-    return TellingOutcome(found, cluster.kills, cluster.deaths, trial.figures(), trial.complaints())
+    return TellingOutcome(found, cluster.kills, cluster.deaths, figures, complaints)
 
 
 def _written(name: str, sinks: Sinks) -> str:
@@ -134,7 +134,6 @@ class _Trial:
         #: By channel, kills that came when it was not noted what had become of a message.
         self._between: Counter[str] = Counter()
         self._struck: Counter[str] = Counter()
-        self._complaints: list[str] | None = None
 
     def run(self, kills: int, away: float, spell: float) -> None:
         random, sinks, timeline = self._random, self._sinks, self._cluster.timeline
@@ -216,11 +215,6 @@ class _Trial:
 
     def complaints(self) -> list[str]:
         """What is wrong with what people were told."""
-        if self._complaints is None:
-            self._complaints = self._judge()
-        return self._complaints
-
-    def _judge(self) -> list[str]:
         site = self._cluster.site
         incidents = _incidents(site)
         users = {incident.incident_id: incident.user_id for incident in incidents}
@@ -232,7 +226,8 @@ class _Trial:
             found += hearsay.untold(channel, incidents, ledger)
             found += hearsay.openings_untold(channel, theirs.values(), incidents)
             known = hearsay.named(theirs, users) if channel == "slack" else list(theirs.values())
-            excused = self._between[channel] + sink.unanswered
+            # Of who dies unbidden it is not known when it did, and the trial has failed anyway.
+            excused = self._between[channel] + sink.unanswered + self._cluster.deaths
             found += hearsay.complaints(channel, sink.seen, known, excused)
         return found
 
