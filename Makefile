@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint adversary fuzz chaos growth changes bench scorecard performance constraints
+.PHONY: help setup demo test lint adversary fuzz chaos growth changes telling bench scorecard performance constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,7 +28,7 @@ setup: .venv/.installed ## make .venv with what running needs, pinned in constra
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-test lint adversary fuzz chaos growth changes bench scorecard performance constraints: .venv/.installed-dev
+test lint adversary fuzz chaos growth changes telling bench scorecard performance constraints: .venv/.installed-dev
 
 # Compiled at once, on all cores: a test run starts Python hundreds of times.
 .venv/.installed-dev: .venv/.installed constraints-dev.txt
@@ -80,6 +80,9 @@ growth: ## partitions 4, 8, 12 under load and 10 SIGKILLs, then the exact oracle
 
 changes: ## the rules change 100 times under load and 20 SIGKILLs, then the exact oracle: SEED= CHANGES= KILLS= WORKERS= RATE=
 	$(BIN)/python -m tests.chaos.changes $(foreach given,SEED CHANGES KILLS WORKERS RATE,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
+
+telling: ## 50 SIGKILLs of workers that tell people, sinks away for 10 minutes or failing, then all messages against the ledger: SEED= KILLS= WORKERS= AWAY= SPELL=
+	$(BIN)/python -m tests.chaos.telling $(foreach given,SEED KILLS WORKERS AWAY SPELL,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
 
 bench: ## clicks a second beside a bare consumer, Quix Streams and idiomatic Faust; PEERS=all: beside everybody
 	$(BIN)/python -m bench $(if $(PEERS),--peers $(PEERS))

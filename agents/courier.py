@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from random import uniform
 from time import monotonic
 from typing import NamedTuple
@@ -14,9 +14,10 @@ import msgspec
 
 from clickwarden.alerts.incidents import SEVERITIES, Incident
 from clickwarden.channels.channelsfile import OpenChannel
-from clickwarden.channels.ledger import Entry, Ledger
+from clickwarden.channels.ledger import SUMMARY, Entry, Ledger
 from clickwarden.channels.message import Message, Stage, case_of, message_of, message_of_many, repeated
-from clickwarden.channels.routing import Pending, When, decide
+from clickwarden.channels.routing import Pending, Silence, When, day_due, day_of, decide, unwanted
+from clickwarden.channels.summary import Day, message_of_day
 from clickwarden.errors import ChannelError
 from clickwarden.times import isotime
 
@@ -32,6 +33,8 @@ TOGETHER = 5_000
 BACKOFF_MOST = 300.0
 #: What was not taken for so long is given up, seconds.
 GIVE_UP_SECONDS = 24 * 3600.0
+#: Incidents that are looked at without letting go of the event loop, which counts clicks too.
+AT_ONCE = 200
 #: Between two notes of how much waits.
 NOTE_SECONDS = 5.0
 
@@ -48,6 +51,8 @@ class Desk(NamedTuple):
         now: by Kafka's clock, epoch seconds.
         ledger: what was told.
         write: have the ledger's topic say an entry; raises where another worker has taken over.
+        known: ids of all incidents that are known now.
+        blind: that clicks cannot be counted now, in words; empty where they can.
     """
 
     page: str
@@ -56,6 +61,8 @@ class Desk(NamedTuple):
     now: Callable[[], float]
     ledger: Ledger
     write: Callable[[Entry], Awaitable[None]]
+    known: Callable[[], Iterable[str]]
+    blind: Callable[[], str]
 
 
 class Courier:
@@ -100,6 +107,7 @@ class Courier:
             while self._again:
                 await self._send(self._again.popleft(), perhaps=True)
             await self._tell()
+            await self._sum_up()
             await self._remind()
             await self._note()
             await asyncio.sleep(PAUSE_SECONDS)
@@ -129,6 +137,32 @@ class Courier:
         if chosen:
             self._pending.sent(monotonic())
 
+    async def _sum_up(self) -> None:
+        now, name = self._desk.now(), self._channel.name
+        day = day_due(self._routing, self._desk.ledger.summaries.get(name, ""), self._began, now)
+        if day is not None:
+            await self._begin(f"{SUMMARY}{day}", "summary", [])
+
+    async def _day(self, day: str) -> Day:
+        """What there is to say of a day."""
+        begin, end = map(isotime, day_of(self._routing, day))
+        cases, silenced = [], Counter[Silence]()
+        for number, incident_id in enumerate(self._desk.known()):
+            if not number % AT_ONCE:
+                await asyncio.sleep(0)
+            incident = self._desk.get(incident_id)
+            if incident is None or not (incident.since < end and incident.last_seen >= begin):
+                continue
+            told = self._desk.ledger.told(self._channel.name, incident_id)
+            silence = unwanted(incident, self._routing, self._began)
+            if told is None and silence is not None:
+                silenced[silence] += 1
+            else:
+                cases.append(case_of(incident, self._desk.events(incident.rule)))
+        entries = self._desk.ledger.entries.values()
+        given_up = sum(each.channel == self._channel.name and each.state == "failed" for each in entries)
+        return Day(day, cases, silenced, given_up, self._desk.blind())
+
     async def _begin(self, key: str, stage: Stage, incidents: Sequence[Incident]) -> None:
         entry = Entry(
             channel=self._channel.name,
@@ -151,7 +185,7 @@ class Courier:
         """
         since = entry.at if entry.state == "intent" else self._desk.now()
         while True:
-            message = self._message(entry)
+            message = await self._message(entry)
             if message is None:
                 entry.state, entry.words = "failed", "nothing is known any more of what it was to tell"
                 break
@@ -161,6 +195,7 @@ class Courier:
                 )
             except ChannelError as error:
                 entry.attempts, entry.words = entry.attempts + 1, str(error)
+                perhaps = perhaps or error.perhaps
                 if error.again is None or self._desk.now() - since > GIVE_UP_SECONDS:
                     entry.state = "failed"
                     break
@@ -189,8 +224,11 @@ class Courier:
         told = self._desk.ledger.told(entry.channel, incident_id)
         return told.reference if told else ""
 
-    def _message(self, entry: Entry) -> Message | None:
+    async def _message(self, entry: Entry) -> Message | None:
         """What to say, of the incidents as they stand now; None where none is known any more."""
+        if entry.stage == "summary":
+            day = await self._day(entry.day)
+            return message_of_day(day, entry.key, isotime(entry.at), self._desk.page)
         known = [incident for incident in map(self._desk.get, entry.incidents) if incident is not None]
         cases = [case_of(incident, self._desk.events(incident.rule)) for incident in known]
         if not cases:
@@ -201,7 +239,7 @@ class Courier:
                 return msgspec.structs.replace(message, key=entry.key)
             case "group" | "digest" | "backlog":
                 return message_of_many(cases, entry.key, isotime(entry.at), self._desk.page, entry.stage)
-            case "test":
+            case "summary" | "test":
                 return None
 
     async def _remind(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
@@ -14,6 +14,7 @@ from agents.clicks import partitions
 from agents.heard import heard
 from agents.keeper import Keeper
 from agents.messenger import Messenger
+from agents.worker import sight
 from app.main import app, settings
 from clickwarden.alerts.incidents import Incident
 from clickwarden.channels.channelsfile import Channels
@@ -104,11 +105,16 @@ class _Keeping:
         await self.keeper.following.loaded.wait()
         while self.lasts:
             if is_keeper():
-                self._messenger = Messenger(settings, channels, self._get, _events, app.clock.now)
+                self._messenger = Messenger(
+                    settings, channels, self._get, _events, app.clock.now, self._known, _blind
+                )
                 async with _told("Nobody is told of incidents"):
-                    await _while_keeper(self._messenger.run(lambda: heard.stories))
+                    await _while_keeper(self._messenger.run())
                 self._messenger = None
             await asyncio.sleep(RETRY_SECONDS)
+
+    def _known(self) -> Iterable[str]:
+        return heard.stories
 
     def _get(self, incident_id: str) -> Incident | None:
         return heard.stories.get(incident_id, app.clock.now())
@@ -130,6 +136,11 @@ async def _while_keeper(telling: Coroutine[Any, Any, None]) -> None:
 def _events(rule: str) -> tuple[str, ...]:
     known = by_name(app.rules)
     return known[rule].events if rule in known else ()
+
+
+def _blind() -> str:
+    blindness = sight().blindness(settings.blind_share)
+    return "" if blindness is None else blindness.text
 
 
 _troubles: set[str] = set()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from agents.courier import Courier, Desk
+from agents.courier import AT_ONCE, Courier, Desk
 from clickwarden.alerts.incidents import Incident
 from clickwarden.channels.channelsfile import Channels
 from clickwarden.channels.ledger import Entry, Ledger
@@ -17,8 +17,6 @@ from clickwarden.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Incidents that are looked at without letting go of the event loop, which counts clicks too.
-AT_ONCE = 200
 #: After so long Kafka ends a transaction that a dead worker has left open, milliseconds.
 TRANSACTION_MS = 10_000
 
@@ -32,6 +30,8 @@ class Messenger:
         get: what is known of an incident now.
         events: which events a rule counts.
         now: by Kafka's clock, epoch seconds.
+        known: ids of all incidents that are known now.
+        blind: that clicks cannot be counted now, in words; empty where they can.
     """
 
     def __init__(
@@ -41,10 +41,12 @@ class Messenger:
         get: Callable[[str], Incident | None],
         events: Callable[[str], tuple[str, ...]],
         now: Callable[[], float],
+        known: Callable[[], Iterable[str]],
+        blind: Callable[[], str] = str,
     ) -> None:
         self._settings = settings
         self._channels = channels
-        self._desk = Desk(channels.page, get, events, now, Ledger(), self._write)
+        self._desk = Desk(channels.page, get, events, now, Ledger(), self._write, known, blind)
         self._producer: AIOKafkaProducer | None = None
         self._writing = asyncio.Lock()
         self._couriers: dict[str, Courier] = {}
@@ -59,7 +61,7 @@ class Messenger:
         for courier in self._couriers.values():
             courier.consider(incident)
 
-    async def run(self, known: Callable[[], Iterable[str]]) -> None:
+    async def run(self) -> None:
         """Tell until cancelled, beginning with the incidents that are known.
 
         Raises:
@@ -83,7 +85,7 @@ class Messenger:
             tasks.append(asyncio.create_task(following.follow(settings)))
             await following.loaded.wait()
             await self._open()
-            for number, incident_id in enumerate(known()):
+            for number, incident_id in enumerate(self._desk.known()):
                 incident = self._desk.get(incident_id)
                 if incident is not None:
                     self.consider(incident)

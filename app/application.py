@@ -29,7 +29,7 @@ from app.visitors import Web
 from clickwarden.channels import channelsfile
 from clickwarden.channels.channelsfile import Channels
 from clickwarden.detection import rulesfile
-from clickwarden.detection.rules import Rule
+from clickwarden.detection.rules import Rule, by_name
 from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.partitioner import partition_of
@@ -80,6 +80,8 @@ class Worker(faust.Worker):  # type: ignore[misc]
         self.app.web.visitors.limit = make_room(self.app.growth.partitions)
         await rights.check(settings, needed)  # to what was created now
         await self.app.founding.begin()
+        if self.app.channels is not None:
+            self.app.channels.check(self.app.rulestopic.book.names)
         await mark(settings, self.app.clock)
 
 
@@ -156,7 +158,8 @@ class Application(faust.App):  # type: ignore[misc]
         await super().on_first_start()
         if by := wrong(self.clock.ahead):
             log.warning("The worker's clock is %s", by)
-        for words in self.founding.warnings:
+        mute = self.channels.warnings(by_name(self.rules)) if self.channels is not None else []
+        for words in (*self.founding.warnings, *mute):
             log.warning("%s", words)
         if not self.clock.known:
             log.warning(
@@ -191,6 +194,18 @@ class Application(faust.App):  # type: ignore[misc]
             why = await rights.explain(self.settings, roles.worker(self.settings), cause)
             if not isinstance(why, BrokerError):
                 end(str(why), REFUSED)
+
+    def _on_autodiscovery_error(self, name: str) -> None:
+        """End, where Faust would log that a module cannot be loaded, and work without what is in it.
+
+        Raises:
+            ClickwardenError: always.
+        """
+        error = sys.exc_info()[1]
+        raise ClickwardenError(
+            f"module {name} cannot be loaded, and nothing works without it: {type(error).__name__}: {error}; "
+            "install Clickwarden anew"
+        ) from error
 
     def _new_web(self) -> Web:
         return Web(self)

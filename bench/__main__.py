@@ -190,6 +190,21 @@ def page(broker: str | None, **sizes: int) -> None:
 
 
 @main.command()
+@clicks(2_000_000, "Clicks in the topic.")
+@partitions
+@click.option("--runs", type=number, default=3, help="Runs of each case.")
+@click.option("--rate", type=click.FloatRange(min=1), default=10_000, help="Clicks a second of all shoppers.")
+@click.option("--seconds", type=number, default=60, help="Seconds of attacks, eight in each.")
+@broker
+def telling(broker: str | None, rate: float, **sizes: int) -> None:
+    """From the 51st click to the message, and clicks a second while people are told."""
+    from bench import telling
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(telling.measure(bootstrap, folder, rate=rate, **sizes))
+
+
+@main.command()
 def sketch() -> None:
     """False alerts of the sketch; no Kafka needed. Draws docs/img/sketch-error.svg."""
     from bench import sketch

@@ -54,19 +54,19 @@ def measure(bootstrap: str, folder: Path, partitions: int, rates: Sequence[float
     for rate in rates:
         settings = deployment(bootstrap, partitions, folder)
         asyncio.run(declare(settings))
-        traffic = _traffic(rate, WARM_UP + seconds)
+        shopping = traffic(rate, WARM_UP + seconds)
         with Crew(settings) as worker:
             worker.until(worker.ready, "the worker is ready")
             Console(stderr=True).print(f"{rate:,g} clicks/s for {WARM_UP + seconds} s", style="dim")
             first = worker.mark()
-            latencies[rate] = uvloop.run(_attack(settings, traffic, seconds * ATTACKS)) * 1000
+            latencies[rate] = taken(*uvloop.run(attack(settings, shopping, seconds * ATTACKS))) * 1000
             last = worker.mark()
         busy[rate] = (last.cpu - first.cpu) / (last.time - first.time)
     _report(latencies, f"{seconds} s at each rate, {partitions} partitions", busy)
-    return not any(np.isinf(taken).any() for taken in latencies.values())
+    return not any(np.isinf(found).any() for found in latencies.values())
 
 
-def _traffic(rate: float, seconds: int) -> Clicks:
+def traffic(rate: float, seconds: int) -> Clicks:
     """What shoppers do in that time, beginning now."""
     made = iter(shoppers.Shoppers(rate, shoppers.users_for(rate), 0, time.time()))
     parts = list(itertools.islice(made, seconds))
@@ -78,11 +78,18 @@ def _traffic(rate: float, seconds: int) -> Clicks:
     )
 
 
-async def _attack(settings: Settings, traffic: Clicks, attacks: int) -> NDArray[np.float64]:
-    """Seconds from each attack's crossing click to its alert, ascending; infinite where there was none.
+def taken(crossed: dict[str, float], told: dict[str, float]) -> NDArray[np.float64]:
+    """Seconds from each attack's crossing click to when it was told of, ascending; infinite where it was not.
 
     Negative where a crowded sketch has taken the user to be over the threshold a click too early.
     """
+    return np.sort([told.get(attacker, np.inf) - began for attacker, began in crossed.items()])
+
+
+async def attack(
+    settings: Settings, traffic: Clicks, attacks: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """When each attacker made the crossing click, and when its alert came, by attacker (monotonic)."""
     (threshold,) = (rule.threshold for rule in rulesfile.load(settings.rules) if rule.name == RULE)
     producer = Producer(
         {
@@ -114,7 +121,7 @@ async def _attack(settings: Settings, traffic: Clicks, attacks: int) -> NDArray[
             producer.poll(0)
             await asyncio.sleep(TICK)
 
-    async def attack(number: int) -> None:
+    async def begin(number: int) -> None:
         await asyncio.sleep(WARM_UP + number / ATTACKS)
         attacker, moment = f"attacker-{number}", time.time()
         for _ in range(threshold):
@@ -140,11 +147,11 @@ async def _attack(settings: Settings, traffic: Clicks, attacks: int) -> NDArray[
         fetch_max_wait_ms=FETCH_WAIT_MS,
     ) as consumer:
         watching = asyncio.create_task(watch())
-        await asyncio.gather(shop(), *map(attack, range(attacks)))
+        await asyncio.gather(shop(), *map(begin, range(attacks)))
         await asyncio.wait([watching], timeout=PATIENCE)
         watching.cancel()
         producer.flush()
-    return np.sort([reported.get(attacker, np.inf) - began for attacker, began in crossed.items()])
+    return crossed, reported
 
 
 def _click(user: str, event: str, product: str | int | None, moment: float) -> bytes:

@@ -97,8 +97,10 @@ class ChannelError(ClickwardenError):
 
     Attributes:
         again: after how many seconds to try again, at least; None: it is of no use until somebody mends it.
+        perhaps: it may have been taken all the same: what was answered, if anything, says neither.
     """
 
-    def __init__(self, why: str, *, again: float | None) -> None:
+    def __init__(self, why: str, *, again: float | None, perhaps: bool = False) -> None:
         super().__init__(why)
         self.again = again
+        self.perhaps = perhaps

@@ -9,27 +9,18 @@ import click
 from faust.cli import argument
 from rich.console import Console
 
-from app.main import settings
+from app.main import app, settings
 from clickwarden.alerts.words import plural
 from clickwarden.channels import channelsfile, ledgertopic
 from clickwarden.channels.channelsfile import OpenChannel
 from clickwarden.channels.ledger import Entry, Ledger
 from clickwarden.channels.message import Message, probe
+from clickwarden.channels.routing import SILENCES
+from clickwarden.detection.rules import by_name
 from clickwarden.errors import ChannelError, SettingsError
 from clickwarden.settings import environment
 from clickwarden.times import isotime
 from commands.command import AsyncCommand
-
-#: Why a channel is not told of an incident.
-REASONS = {
-    "shadow": "of rules in shadow",
-    "allowed": "of users who are allowed",
-    "rule": "of rules it does not want",
-    "category": "of categories it does not want",
-    "severity": "of less severity than it wants",
-    "past": "over before it was there",
-    "told": "told before",
-}
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -41,7 +32,8 @@ class Notify(AsyncCommand):
     says of it. It needs no Kafka.
 
     status [NAME]: since when there is each channel, of how much it is yet to be told, what was not taken and
-    why, and of how many incidents it is not told, by reason.
+    why, and of how many incidents it is not told, by reason; and which channel wants a rule that is not in
+    force.
 
     replay [NAME]: have sent again what was given up.
 
@@ -77,6 +69,10 @@ class Notify(AsyncCommand):
             return
         for each in names:
             _print_status(each, ledger)
+        if any(each.routing.rules for each in chosen):
+            await app.rulestopic.read()
+            for words in channels.warnings(by_name(app.rules)):
+                console.print(words)
         for entry in entries:
             _print_entry(entry)
         if any(entry.state == "failed" for entry in entries):
@@ -116,9 +112,8 @@ def _print_status(name: str, ledger: Ledger) -> None:
     if entry is None:
         console.print(f"{name}: no worker has told it anything yet; workers read the file when they start")
         return
-    silenced = ", ".join(
-        f"{REASONS.get(reason, reason)} {count:,}" for reason, count in entry.silenced.items()
-    )
+    words = {str(reason): said for reason, said in SILENCES.items()}
+    silenced = ", ".join(f"{words.get(reason, reason)} {count:,}" for reason, count in entry.silenced.items())
     console.print(
         f"{name}: told since {isotime(entry.at)}; {plural(entry.waiting, 'incident')} waiting; "
         f"not told of: {silenced or 'none'}"

@@ -10,7 +10,7 @@ from apprise import Apprise, AppriseAsset, AppriseResult, NotifyFormat, NotifyTy
 
 from clickwarden.channels.channel import Answer, Channel
 from clickwarden.channels.message import Message
-from clickwarden.channels.posting import again, cure
+from clickwarden.channels.posting import UNKNOWN, again, cure
 from clickwarden.channels.rendering import text
 from clickwarden.errors import ChannelError
 
@@ -59,7 +59,7 @@ class AppriseSender:
         try:
             result = await asyncio.wait_for(done, PATIENCE)
         except TimeoutError:
-            raise ChannelError("no answer in time", again=0) from None
+            raise ChannelError("no answer in time", again=0, perhaps=True) from None
         said = self._channel.inert(" ".join(entry.message for entry in result.logs()))
         if result:
             return Answer("", said or "taken")
@@ -68,6 +68,7 @@ class AppriseSender:
         raise ChannelError(
             (said or "not taken, and Apprise does not say why") + cure(code),
             again=again(code, {}) if status else 0.0,
+            perhaps=not status or code in UNKNOWN,
         )
 
     def _notify(

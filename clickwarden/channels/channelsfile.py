@@ -1,7 +1,8 @@
 """Channels as people write them: ``channels.toml``."""
 
+import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,10 +78,38 @@ class Channels(NamedTuple):
     Attributes:
         page: where they reach the page, with a slash at its end; empty where the file does not say.
         by_name: in the order of the file.
+        document: the file, of which no more is left than the channels' names.
     """
 
     page: str
     by_name: Mapping[str, OpenChannel]
+    document: tomlfile.Document
+
+    def check(self, rules: Collection[str]) -> None:
+        """See that a channel which wants certain rules can be told of them.
+
+        Args:
+            rules: names of all that there are, and ever were.
+
+        Raises:
+            SettingsError: it wants one that never was: it would be told of nothing, and nobody would know.
+        """
+        for number, (_, _, routing) in enumerate(self.by_name.values()):
+            for name in routing.rules:
+                if name not in rules:
+                    near = difflib.get_close_matches(name, rules, n=1)
+                    cure = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(rules))}"
+                    fault = f"rules: no rule is or was ever named {name!r}; {cure}"
+                    raise self.document.fail(("channel", number, "rules"), fault)
+
+    def warnings(self, rules: Collection[str]) -> list[str]:
+        """Which channels want a rule that is not among those in force, in words."""
+        return [
+            f"Channel {channel} wants to be told of rule {name!r}, which is not in force"
+            for channel, opened in self.by_name.items()
+            for name in opened.routing.rules
+            if name not in rules
+        ]
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Channels:
@@ -127,11 +156,16 @@ def parse(content: bytes, name: str, environment: Mapping[str, str]) -> Channels
     for number, written in enumerate(file.channel):
         try:
             channel = _channel(written, environment)
+            if written.summary and channel.scheme.startswith("alertmanager+"):
+                raise ValueError(
+                    "summary: Alertmanager takes alerts alone; have another channel told of the day"
+                )
             opened[written.name] = OpenChannel(channel, _sender(channel), _routing(written))
         except ValueError as error:
             field = str(error).partition(":")[0]
             raise document.fail(("channel", number, field), str(error)) from None
-    return Channels(file.page and file.page.rstrip("/") + "/", opened)
+    bare = document._replace(content={"channel": [{"name": name} for name in opened]})  # without secrets
+    return Channels(file.page and file.page.rstrip("/") + "/", opened, bare)
 
 
 def _faults(file: _File) -> Iterator[tuple[Place, str]]:

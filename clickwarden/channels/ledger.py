@@ -12,6 +12,9 @@ from clickwarden.formats.json import UNREADABLE
 #: and given up; ``again``: given up, and somebody asked for it once more.
 State = Literal["intent", "told", "failed", "again"]
 
+#: A summary's key begins with it, and goes on with the day.
+SUMMARY = "summary."
+
 
 class Entry(msgspec.Struct, kw_only=True):
     """One message to one channel, keyed by both; or, without a message, that there is the channel.
@@ -47,6 +50,11 @@ class Entry(msgspec.Struct, kw_only=True):
     version: int = 1
 
     @property
+    def day(self) -> str:
+        """What it is the summary of, ISO-8601; empty where it is none."""
+        return self.key.removeprefix(SUMMARY) if self.stage == "summary" else ""
+
+    @property
     def name(self) -> bytes:
         """The key of its record."""
         return f"{self.channel}/{self.key}".encode()
@@ -58,11 +66,13 @@ class Ledger:
     Attributes:
         entries: messages that are not told, by channel and key.
         channels: the channels' own entries, by name.
+        summaries: newest day that a channel was given a summary of, or is about to be, by its name.
     """
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, str], Entry] = {}
         self.channels: dict[str, Entry] = {}
+        self.summaries: dict[str, str] = {}
         self._told: dict[tuple[str, str], Told] = {}
 
     def take(self, value: bytes | None) -> Entry | None:
@@ -79,6 +89,8 @@ class Ledger:
         if not entry.key:
             self.channels[entry.channel] = entry
             return
+        if entry.day:
+            self.summaries[entry.channel] = max(entry.day, self.summaries.get(entry.channel, ""))
         self.entries[entry.channel, entry.key] = entry
         if entry.state == "told":
             del self.entries[entry.channel, entry.key]

@@ -85,11 +85,12 @@ class MailSender:
             raise ChannelError(self._channel.inert(words), again=_again(min(codes, default=0))) from None
         except aiosmtplib.SMTPResponseException as error:
             said = self._channel.inert(f"{error.code} {error.message}")
-            raise ChannelError(said, again=_again(error.code)) from None
+            perhaps = error.code == aiosmtplib.SMTPStatus.invalid_response
+            raise ChannelError(said, again=_again(error.code), perhaps=perhaps) from None
         except aiosmtplib.SMTPNotSupported as error:
             raise ChannelError(self._channel.inert(str(error)), again=None) from None
         except (aiosmtplib.SMTPException, OSError) as error:
-            unreachable(self._channel, error)
+            unreachable(self._channel, error, perhaps=not isinstance(error, aiosmtplib.SMTPConnectError))
         words = "; ".join([said, *(f"{to}: {why.code} {why.message}" for to, why in refused.items())])
         return Answer(earlier or str(mail["Message-ID"]), self._channel.inert(words))
 

@@ -1,6 +1,7 @@
 """What people are told: a function of incidents, of the stage they are at, and of nothing else."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -13,15 +14,15 @@ from clickwarden.detection.measure import Distinct
 from clickwarden.detection.rules import OWASP
 
 #: Of an incident: it begins; it became worse; it is over. Of many: a burst of them, those of a quiet time, or
-#: those that a backlog brought.
-Stage = Literal["opening", "escalation", "end", "group", "digest", "backlog", "test"]
+#: those that a backlog brought. And a day.
+Stage = Literal["opening", "escalation", "end", "group", "digest", "backlog", "summary", "test"]
 #: What is said of many besides how many they are.
 OF_MANY = {"group": "", "digest": " while it was quiet", "backlog": " found in a backlog"}
 
 #: Incidents that a message about many names.
 NAMED = 10
 #: What a message says first when nobody knows whether it was sent before.
-PERHAPS_TOLD = "You may have been told this before: the worker that told it ended before it could note so."
+PERHAPS_TOLD = "You may have been told this before: it was sent, and it is not known whether it came."
 TEST = "This is a test, asked for on the command line. Nobody is attacking."
 
 
@@ -157,22 +158,14 @@ def message_of_many(
         page: where people reach the page, with a slash at its end; may be empty.
         stage: a burst, what came while it was quiet, or what a backlog brought.
     """
-    worst = sorted(cases, key=lambda case: (-case.excess, case.incident_id))
-    users = len({case.user_id for case in cases})
-    rules = sorted({case.rule for case in cases})
     ongoing = sum(case.ongoing for case in cases)
-    what = f"{plural(users, 'user')} in {plural(len(cases), 'incident')}"
+    what, worst = crowd(cases), by_excess(cases)
     facts = [
-        Fact("Rules", ", ".join(f"{rule} ({sum(case.rule == rule for case in cases):,})" for rule in rules)),
+        Fact("Rules", tally(Counter(case.rule for case in cases))),
         Fact("Going on", f"{ongoing:,} of {len(cases):,}"),
         Fact("Since", _moment(min(case.since for case in cases))),
+        *ranking(worst, page),
     ]
-    facts += [
-        Fact(f"{place}.", f"{inert(case.user_id)}: {_worst(case)}, {_excess(case)}, rule {case.rule}")
-        for place, case in enumerate(worst[:NAMED], 1)
-    ]
-    if (rest := len(worst) - NAMED) > 0:
-        facts.append(Fact("And", f"{rest:,} more" + (", all of them on the page" if page else "")))
     return Message(
         key=key,
         stage=stage,
@@ -184,6 +177,35 @@ def message_of_many(
         link=page,
         cases=tuple(worst),
     )
+
+
+def crowd(cases: Sequence[Case]) -> str:
+    """How many they are, in words."""
+    users = len({case.user_id for case in cases})
+    return f"{plural(users, 'user')} in {plural(len(cases), 'incident')}"
+
+
+def tally(counts: Mapping[str, int]) -> str:
+    """How often each, in words.
+
+    >>> tally({"scraper": 2, "bot": 1200})
+    'bot (1,200), scraper (2)'
+    """
+    return ", ".join(f"{what} ({count:,})" for what, count in sorted(counts.items()))
+
+
+def by_excess(cases: Sequence[Case]) -> list[Case]:
+    """The worst first."""
+    return sorted(cases, key=lambda case: (-case.excess, case.incident_id))
+
+
+def ranking(worst: Sequence[Case], page: str) -> Iterator[Fact]:
+    """The worst ten, and how many more there are."""
+    for place, case in enumerate(worst[:NAMED], 1):
+        what = f"{inert(case.user_id)}: {_worst(case)}, {_excess(case)}, rule {case.rule}"
+        yield Fact(f"{place}.", what)
+    if (rest := len(worst) - NAMED) > 0:
+        yield Fact("And", f"{rest:,} more" + (", all of them on the page" if page else ""))
 
 
 def case_of(incident: Incident, events: tuple[str, ...]) -> Case:

@@ -17,6 +17,8 @@ from clickwarden.unanswered import why
 ANSWER_BYTES = 1024
 #: Answers after which to try again is of use, beside those of a server that has failed.
 LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
+#: Answers of a server in between, who does not know what the one behind it did.
+UNKNOWN = (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
 
 
 async def post(channel: Channel, url: str, body: bytes, headers: Mapping[str, str]) -> str:
@@ -41,7 +43,11 @@ async def post(channel: Channel, url: str, body: bytes, headers: Mapping[str, st
     said = channel.inert(f"{response.status} {response.reason} {answer.decode(errors='replace')}")
     if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
         return said
-    raise ChannelError(said + cure(response.status), again=again(response.status, response.headers))
+    raise ChannelError(
+        said + cure(response.status),
+        again=again(response.status, response.headers),
+        perhaps=response.status in UNKNOWN,
+    )
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
@@ -52,8 +58,13 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
         return b""
 
 
-def unreachable(channel: Channel, error: Exception) -> NoReturn:
-    """Say that nobody answered, or that what answered was not understood.
+def unreachable(channel: Channel, error: Exception, *, perhaps: bool = True) -> NoReturn:
+    """Say that nobody answered, or that what was answered was not understood.
+
+    Args:
+        channel: the one.
+        error: what happened.
+        perhaps: whether the other side may have the message, where the error does not say that it has not.
 
     Raises:
         ChannelError: always.
@@ -61,7 +72,9 @@ def unreachable(channel: Channel, error: Exception) -> NoReturn:
     words = why(error)
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
         words += " (SSL_CERT_FILE names the certificates to trust)"
-    raise ChannelError(channel.inert(words), again=0) from None
+    if isinstance(error, (aiohttp.ClientConnectorError, ConnectionRefusedError, ssl.SSLError)):
+        perhaps = False
+    raise ChannelError(channel.inert(words), again=0, perhaps=perhaps) from None
 
 
 def again(status: int, headers: Mapping[str, str]) -> float | None:

@@ -1,7 +1,7 @@
 """Which incidents a channel is told of, and when: whom a message would wake, and how many go into one."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,6 +20,18 @@ When = Literal["now", "quiet", "backlog"]
 Silence = Literal["shadow", "allowed", "rule", "category", "severity", "past", "told"]
 
 
+#: The same in words.
+SILENCES: Mapping[Silence, str] = {
+    "shadow": "of rules in shadow",
+    "allowed": "of users who are allowed",
+    "rule": "of rules it does not want",
+    "category": "of categories it does not want",
+    "severity": "of less severity than it wants",
+    "past": "over before it was there",
+    "told": "told before",
+}
+
+
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
     """What a channel wants, as it stands in ``channels.toml``.
 
@@ -31,7 +43,8 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
         group_interval: least time between two messages, seconds.
         quiet: hours in which nothing is sent, ``22:00-07:00``, and after which one message tells of all;
             empty: none.
-        zone: time zone of these hours.
+        summary: when the day before is told of in one message, ``08:00``; empty: never.
+        zone: time zone of these hours, and of the day.
 
     """
 
@@ -41,6 +54,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     group_wait: float = 5.0
     group_interval: float = 60.0
     quiet: str = ""
+    summary: str = ""
     zone: str = "UTC"
 
     def __post_init__(self) -> None:
@@ -64,6 +78,8 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
             ) from None
         if self.quiet:
             _hours(self.quiet)
+        if self.summary:
+            _minute(self.summary)
 
     def is_quiet(self, now: float) -> bool:
         """Whether nothing is sent now, epoch seconds.
@@ -78,6 +94,19 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
         at = datetime.fromtimestamp(now, ZoneInfo(self.zone))
         minute = 60 * at.hour + at.minute
         return begin <= minute < end if begin <= end else minute >= begin or minute < end
+
+
+def _minute(summary: str) -> int:
+    """When, minutes of the day.
+
+    Raises:
+        ValueError: it is no such time.
+    """
+    try:
+        at = datetime.strptime(summary, "%H:%M")
+    except ValueError:
+        raise ValueError(f"summary: {summary!r} must be a time of the day, like 08:00") from None
+    return 60 * at.hour + at.minute
 
 
 def _hours(quiet: str) -> tuple[int, int]:
@@ -109,6 +138,42 @@ class Told(NamedTuple):
     reference: str = ""
 
 
+def day_due(routing: Routing, told: str, began: float, now: float) -> str | None:
+    """The day of which a channel is to be given a summary now, ISO-8601; None: of none.
+
+    Args:
+        routing: of the channel.
+        told: the newest day that it was given one of; empty: of none.
+        began: since when there is the channel, epoch seconds: of days before it is told nothing.
+        now: epoch seconds.
+
+    >>> morning = Routing(summary="08:00", zone="Asia/Kathmandu")  # UTC and 5:45 hours
+    >>> times = (epoch(f"2026-03-10T{utc}:00Z") for utc in ("02:14", "02:15", "18:14", "18:15"))
+    >>> [day_due(morning, "", 0, time) for time in times]
+    [None, '2026-03-09', '2026-03-09', None]
+    >>> day_due(morning, "2026-03-09", 0, epoch("2026-03-10T02:15:00Z"))
+    """
+    zone = ZoneInfo(routing.zone)
+    at = datetime.fromtimestamp(now, zone)
+    if not routing.summary or 60 * at.hour + at.minute < _minute(routing.summary) or routing.is_quiet(now):
+        return None
+    day = at.date() - timedelta(days=1)
+    there = datetime.fromtimestamp(began, zone).date() <= day
+    return day.isoformat() if there and day.isoformat() > told else None
+
+
+def day_of(routing: Routing, day: str) -> tuple[float, float]:
+    """From when to when a day is in a channel's time zone, epoch seconds.
+
+    >>> begin, end = day_of(Routing(zone="Europe/Berlin"), "2026-03-29")  # clocks go forward
+    >>> (end - begin) / 3600
+    23.0
+    """
+    zone, first = ZoneInfo(routing.zone), date.fromisoformat(day)
+    begin, end = (datetime(*one.timetuple()[:3], tzinfo=zone) for one in (first, first + timedelta(days=1)))
+    return begin.timestamp(), end.timestamp()
+
+
 class Decision(NamedTuple):
     """What a channel is to be told of an incident.
 
@@ -133,7 +198,7 @@ def decide(incident: Incident, told: Told | None, routing: Routing, began: float
         began: since when there is the channel, epoch seconds: it is not told what was over by then.
         now: epoch seconds.
     """
-    if told is None and (silence := _unwanted(incident, routing, began)):
+    if told is None and (silence := unwanted(incident, routing, began)):
         return Decision(None, silence=silence)
     when: When = "now"
     # What goes on of an incident that has a thread of its own is told there.
@@ -154,7 +219,8 @@ def decide(incident: Incident, told: Told | None, routing: Routing, began: float
     return Decision(None, silence="told")
 
 
-def _unwanted(incident: Incident, routing: Routing, began: float) -> Silence | None:
+def unwanted(incident: Incident, routing: Routing, began: float) -> Silence | None:
+    """Why a channel that was told nothing of an incident is told nothing of it; None: it is told."""
     if incident.kind != "attack":
         return incident.kind
     if routing.rules and incident.rule not in routing.rules:

@@ -11,7 +11,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from clickwarden.channels.channel import PATIENCE, Answer, Channel, address
 from clickwarden.channels.message import Message
-from clickwarden.channels.posting import again, unreachable
+from clickwarden.channels.posting import UNKNOWN, again, unreachable
 from clickwarden.errors import ChannelError
 
 SLACK = "https://slack.com/api/"
@@ -95,6 +95,9 @@ class SlackSender:
                     thread = {}
                 elif refused.word not in FIXED:
                     raise
+            except ChannelError as error:
+                error.perhaps = False  # what was perhaps changed is changed again, and nobody sees it twice
+                raise
         content |= {"channel": place or self._to, **PLAIN}
         try:
             posted = await self._call("chat.postMessage", content | thread)
@@ -133,14 +136,15 @@ class SlackSender:
         if word in PASSING or (not word and status < HTTPStatus.BAD_REQUEST):
             when = when or 0.0
         words = f"{status} {word}" + (f": {CURES[word]}" if word in CURES else "")
-        return _RefusedError(self._channel.inert(words), again=when, word=word)
+        perhaps = not word and (status < HTTPStatus.BAD_REQUEST or status in UNKNOWN)
+        return _RefusedError(self._channel.inert(words), again=when, word=word, perhaps=perhaps)
 
 
 class _RefusedError(ChannelError):
     """Slack refused; ``word`` is its own for why."""
 
-    def __init__(self, why: str, *, again: float | None, word: str) -> None:
-        super().__init__(why, again=again)
+    def __init__(self, why: str, *, again: float | None, word: str, perhaps: bool) -> None:
+        super().__init__(why, again=again, perhaps=perhaps)
         self.word = word
 
 

@@ -107,6 +107,12 @@ class Rulebook:
         """Of the last change; 0 before the first."""
         return len(self.editions)
 
+    @property
+    def names(self) -> set[str]:
+        """Of all rules that there are, in force or not, and of those that there were."""
+        drafts = {draft.name for edition in self.editions for draft in edition.drafts}
+        return drafts.union(*(edition.unreadable for edition in self.editions))
+
     def take(self, value: bytes | None) -> Edition | None:
         """The next record of the topic; None where it changes nothing.
 

@@ -77,6 +77,7 @@ def table() -> str:
         "`worker`": worker(settings),
         "`worker` with a `channels.toml`": teller(settings),
         "`notify status`": reader(settings.told_topic),
+        "`notify status` of a channel with `rules`": reader(settings.rules_topic),
         "`notify replay`": asker(settings),
         "`simulate`, `replay`, `collect`, a `ClickProducer`": producer(settings, ""),
         "`verify`": reader(

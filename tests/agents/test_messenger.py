@@ -1,7 +1,7 @@
 """The messenger, on a real Kafka: who is told what of an incident, and how often."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -18,9 +18,10 @@ from clickwarden.channels.ledgertopic import ask_again, read
 from clickwarden.channels.message import PERHAPS_TOLD
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.settings import Settings
-from clickwarden.times import epoch
+from clickwarden.times import epoch, isotime
 from tests.anomalies import MINUTES, record
 from tests.channels import Received, Reply, Sink, sink
+from tests.chaos.sinks import Sinks
 
 SECONDS = 30.0
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -46,12 +47,21 @@ class Office:
     def __init__(self, settings: Settings, content: bytes, stories: Stories | None = None) -> None:
         self.stories = stories or Stories()
         self.now = T + 60
+        self.blind = ""
         channels = channelsfile.parse(content, "channels.toml", {})
         get: Callable[[str], Any] = lambda incident_id: self.stories.get(incident_id, self.now)  # noqa: E731
-        self.messenger = Messenger(settings, channels, get, lambda rule: (), lambda: self.now)
+        self.messenger = Messenger(
+            settings,
+            channels,
+            get,
+            lambda rule: (),
+            lambda: self.now,
+            lambda: self.stories,
+            lambda: self.blind,
+        )
 
-    def say(self, incident_id: str, status: str = "ongoing", **more: Any) -> None:
-        value = record(incident_id, status, **{"incident_id": incident_id, "user_id": incident_id} | more)
+    def say(self, name: str, status: str = "ongoing", **more: Any) -> None:
+        value = record(name, status, **{"incident_id": name, "user_id": name} | more)
         for changed in self.stories.hear(msgspec.json.decode(value, type=Anomaly)):
             self.look(changed)
 
@@ -64,7 +74,7 @@ class Office:
 
 @asynccontextmanager
 async def working(settings: Settings, office: Office) -> AsyncIterator[Office]:
-    task = asyncio.create_task(office.messenger.run(lambda: office.stories))
+    task = asyncio.create_task(office.messenger.run())
     try:
         async with asyncio.timeout(SECONDS):
             while not office.messenger.works and not task.done():  # noqa: ASYNC110 - of Kafka
@@ -236,3 +246,97 @@ async def test_a_backlog_is_one_message_also_when_it_has_ended(
                 office.look(f"old {number}")
             office.say("eve")
             await until(lambda: told(server)[1:] == [("opening", ["eve"])])
+
+
+async def test_a_day_is_summed_up_once_also_where_nothing_happened(settings: Settings) -> None:
+    with sink() as server:
+        wants = 'group_wait = 0\ngroup_interval = 0\nsummary = "08:00"\nrules = ["bot"]'
+        office = Office(settings, file(server.host, more=wants))
+        began = office.now
+        async with working(settings, office):
+            office.say("eve")
+            office.say("joe", rule="other")
+            await until(lambda: told(server) == [("opening", ["eve"])])
+            office.now = epoch(isotime(began + 86_400)[:10] + "T08:00:00Z")
+            await until(lambda: told(server)[1:] == [("summary", ["eve"])])
+            await until_noted(settings, lambda noted: not noted.entries)
+        facts = {fact["about"]: fact["text"] for fact in server.received[-1].json["data"]["facts"]}
+        assert facts["Not told of"] == "of rules it does not want (1)"
+        async with working(settings, Office(settings, file(server.host, more=wants))) as another:
+            another.now = office.now + 3600
+            another.say("ann")
+            await until(lambda: told(server)[2:] == [("opening", ["ann"])])
+            another.blind = "9 of 10 records cannot be counted"
+            another.now = office.now + 10 * 86_400
+            await until(lambda: told(server)[3:] == [("summary", [])])
+        data = server.received[-1].json["data"]
+        assert data["title"].endswith(": nothing happened")
+        assert data["facts"][0] == {"about": "Blind", "text": "9 of 10 records cannot be counted"}
+        assert "mark" not in data
+
+
+@pytest.fixture
+def sinks() -> Iterator[Sinks]:
+    sinks = Sinks()
+    sinks.open()
+    yield sinks
+    sinks.close()
+
+
+def of_each_kind(sinks: Sinks, more: str) -> bytes:
+    """A file with a mail server, a webhook, and a server with Slack's contract."""
+    return "\n".join(
+        f'[[channel]]\nname = "{name}"\n{sink.content()}\n{more}' for name, sink in sinks.by_name.items()
+    ).encode()
+
+
+async def test_of_500_attackers_at_once_every_kind_of_channel_is_told_in_three_messages_at_most(
+    settings: Settings, sinks: Sinks
+) -> None:
+    """Who is not named is counted: in the title, and, for a webhook, one by one."""
+    content = of_each_kind(sinks, "group_wait = 0.5\ngroup_interval = 2")
+    async with working(settings, Office(settings, content)) as office:
+        for number in range(500):
+            office.say(f"{number:03}")
+        await until_noted(
+            settings,
+            lambda noted: all(
+                noted.told(name, f"{number:03}") for name in sinks.by_name for number in range(500)
+            ),
+        )
+    for name, server in sinks.by_name.items():
+        counted = sum(number for number, _ in server.counted)
+        assert (counted, 1 <= len(server.seen) <= 3) == (500, True), name
+
+
+async def test_who_is_abnormal_for_half_an_hour_is_told_of_in_one_thread_of_five_messages(
+    settings: Settings, sinks: Sinks
+) -> None:
+    """Opening, medium, high, critical, end: whatever happens in thirty windows."""
+
+    async def came(number: int) -> None:
+        await until(lambda: all(len(server.seen) >= number for server in sinks.by_name.values()))
+
+    async with working(
+        settings, Office(settings, of_each_kind(sinks, "group_wait = 0\ngroup_interval = 0"))
+    ) as office:
+        for minute in range(30):
+            start = {"window_start": MINUTES[minute], "window_end": MINUTES[minute + 1]}
+            office.now = T + 60 * minute + 60
+            often = (60, 120, 300, 1200)[minute // 8]
+            for status, count in (("ongoing", 51), ("closed", often)):
+                office.say(
+                    f"eve{minute}", status, count_high=count, incident_id="eve", user_id="eve", **start
+                )
+            await came(1 + minute // 8)
+        office.now = T + 86_400
+        office.look("eve")
+        await came(5)
+        await until_noted(settings, lambda noted: not noted.entries)
+    assert [seen.what for seen in sinks.by_name["slack"].seen] == [
+        "eve opening",
+        *["eve escalation"] * 3,
+        "eve end",
+    ]
+    for name, server in sinks.by_name.items():
+        assert len({thread for _, thread in server.counted}) == 1, name

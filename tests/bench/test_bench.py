@@ -30,6 +30,7 @@ from bench import (
     results,
     scan,
     sketch,
+    telling,
     throughput,
 )
 from bench.__main__ import main
@@ -257,6 +258,13 @@ def test_latency_finds_every_attack(kafka: str, folder: Path) -> None:
     figures = kept(folder)["figures"]["rates"]["100"]
     assert len(figures["milliseconds"]) == 2 * latency.ATTACKS
     assert 0 < figures["p50"] <= figures["p99"] <= figures["p99.9"] <= figures["max"] < 5_000
+
+
+def test_everybody_who_attacks_is_told_of_and_behind_the_anomaly(kafka: str, folder: Path) -> None:
+    anomalies, messages = telling.latencies(kafka, folder, partitions=2, rate=100, seconds=2)
+    assert len(anomalies) == len(messages) == 2 * latency.ATTACKS
+    assert np.isfinite(messages).all()
+    assert 0 < np.median(anomalies) < np.median(messages) < 5_000
 
 
 def test_peers_with_libraries_of_ours_run_in_our_environment(folder: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGTERM
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from app.membership import CUT_OFF, EXPELLED, UNCOORDINATED
 from app.pulse import EXIT_CODE
@@ -36,7 +36,7 @@ class Broken(Exception):
 
 
 class Cluster:
-    """Brokers, and workers of which some are meant to run.
+    """Brokers, and workers of which some are meant to run; ``given`` are settings of theirs.
 
     Attributes:
         meant: the workers that are meant to run, by name.
@@ -50,17 +50,27 @@ class Cluster:
     """
 
     def __init__(
-        self, folder: Path, timeline: Chronicle, *, nodes: int, workers: int, rate: int, seed: int
+        self,
+        folder: Path,
+        timeline: Chronicle,
+        *,
+        nodes: int,
+        workers: int,
+        rate: int,
+        seed: int,
+        rules: Path = RULES,
+        **given: Any,
     ) -> None:
         self.timeline = timeline
         self.names = NAMES[:workers]
         self.broker = Broker(folder / "kafka", port=0, nodes=nodes, proxied=self.names)
         self.meant: dict[str, Worker] = {}
-        self.rules = rulesfile.load(RULES)
+        self.rules = rulesfile.load(rules)
         self.kills = self.deaths = self.fenced = self.peak = 0
         self._disturbed: set[Worker] = set()
         self._folder = folder
         self._rate, self._seed = rate, seed
+        self._written, self._given = rules.read_text(), given
 
     def __enter__(self) -> Self:
         self.broker.start()
@@ -68,11 +78,10 @@ class Cluster:
         self.site = Site(
             self.broker.bootstrap,
             self._folder,
-            rules=RULES.read_text(),
+            rules=self._written,
             partitions=PARTITIONS,
             replication=len(self.broker.nodes),
-            session_timeout=SESSION_SECONDS,
-            idle_timeout=IDLE_SECONDS,
+            **{"session_timeout": SESSION_SECONDS, "idle_timeout": IDLE_SECONDS} | self._given,
         )
         settings = self.site.settings
         self.load = Load(

@@ -96,3 +96,10 @@ def seek_to_committed_offset() -> None:
 
     patch.object(Partition, "count", count_and_commit).start()
     patch.object(Partitions, "position", lambda self, tp: None).start()
+
+
+def soon_over() -> None:
+    """No sabotage, but of a test's patience: an incident has ended as soon as its windows are over."""
+    from clickwarden.alerts import stories
+
+    patch.object(stories, "QUIET_SECONDS", 1).start()

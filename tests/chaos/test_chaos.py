@@ -7,9 +7,11 @@ from random import randrange
 import pytest
 from rich.console import Console
 
+from tests.chaos import sabotage
 from tests.chaos.changes import change
 from tests.chaos.faults import network
 from tests.chaos.siege import siege
+from tests.chaos.telling import tell
 
 pytestmark = pytest.mark.alone
 
@@ -30,6 +32,17 @@ def test_rules_that_change_under_load_and_kills(tmp_path: Path) -> None:
     Console().print(outcome.table())
     assert outcome.ok, outcome.verdict.examples
     assert outcome.figures["changes of the rules"] == 8
+
+
+def test_workers_killed_while_they_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in sabotage.hook(tmp_path, "soon_over").items():
+        monkeypatch.setenv(variable, value)
+    seed = int(os.environ.get("SEED") or randrange(10**6))
+    print(f"again: make telling SEED={seed} KILLS=2 WORKERS=1 AWAY=3 SPELL=3")
+    outcome = tell(tmp_path, seed=seed, kills=2, workers=1, away=3, spell=3)
+    Console().print(outcome.table())
+    assert outcome.ok, (outcome.complaints, outcome.verdict.examples)
+    assert outcome.kills == 2
 
 
 def test_a_worker_is_cut_off_from_the_coordinator(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from clickwarden.channels.routing import Silence
-from commands.notify import REASONS
+from clickwarden.channels.routing import SILENCES, Silence
 from tests.channels import NASTY, Reply, Slack, sink
 
 TOKEN = "xoxb-1234-geheim"
@@ -113,4 +112,4 @@ def test_the_help_says_what_it_does() -> None:
 
 
 def test_it_has_words_for_each_reason_not_to_tell() -> None:
-    assert REASONS.keys() == set(get_args(Silence))
+    assert SILENCES.keys() == set(get_args(Silence))

@@ -117,10 +117,15 @@ def test_killed_between_sending_and_noting_it_tells_again_and_says_so(site: Site
 
 def test_what_is_refused_is_said_and_can_be_replayed(site: Sites, tmp_path: Path) -> None:
     with sink(lambda request: Reply(401)) as server:
-        here = site(rules=RULES, idle_timeout=3600, channels=channels(tmp_path, server.host))
+        wanting = 'group_wait = 0\ngroup_interval = 0\nrules = ["bot", "carts"]'
+        given = channels(tmp_path, server.host, more=wanting)
+        carts = RULES.replace('"bot"', '"carts"').replace("threshold = 50", "threshold = 99")
+        here = site(rules=RULES + carts, idle_timeout=3600, channels=given)
         worker = here.start()
+        here.put(RULES)
         here.send(*attack("eve"))
         said = here.until(partial(given_up, here), worker)
+        assert "Channel c0 wants to be told of rule 'carts', which is not in force" in said
         assert "c0: given up: opening of 1 incident (" in said
         assert "tried 1 time: 401 Unauthorized" in said
         warnings = here.until(lambda: worker.ask("/api/v1/now")[1]["health"]["warnings"], worker)
@@ -157,6 +162,7 @@ def test_a_backlog_wakes_nobody_and_quiet_hours_neither(site: Sites, tmp_path: P
         ('url = "json://127.0.0.1:9"\nseverty = "high"', "line 4: channel 'a': severty"),
         ('url = "json://127.0.0.1:9/${NOT_SET}"', "line 3: channel 'a': url"),
         ('url = "json://127.0.0.1:9"\nquiet = "late"', "line 4: channel 'a': quiet"),
+        ('url = "json://127.0.0.1:9"\nrules = ["bto"]', "line 4: channel 'a': rules"),
     ],
 )
 def test_a_worker_does_not_start_with_channels_that_are_wrong(

@@ -104,6 +104,15 @@ def test_the_severity_is_how_many_times_the_threshold_it_was(high: int, severity
     assert only(stories).severity == severity
 
 
+def test_a_further_word_of_an_open_window_makes_it_worse_at_once_in_whatever_order_it_is_heard() -> None:
+    for order in ((51, 1000), (1000, 51)):
+        stories = Stories()
+        for high in order:
+            window(stories, 4, "ongoing", high=high)
+        incident = only(stories)
+        assert (incident.status, incident.severity, incident.peak) == ("ongoing", "critical", 1000)
+
+
 def test_another_rule_that_was_broken_meanwhile_makes_both_worse() -> None:
     stories = Stories()
     window(stories, 4)

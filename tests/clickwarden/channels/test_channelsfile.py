@@ -185,3 +185,28 @@ def test_without_what_is_needed_the_line_says_what_to_install(
     assert "which is not installed: pip install aiosmtplib apprise slack-sdk standardwebhooks" in fault(
         one(url)
     )
+
+
+def test_what_is_no_time_of_the_day_is_said() -> None:
+    assert "line 4: channel 'a': summary: '25:00' must be a time of the day" in fault(
+        GOOD + 'summary = "25:00"'
+    )
+
+
+def test_alertmanager_takes_no_summary() -> None:
+    content = one("alertmanager+http://127.0.0.1:9093") + 'summary = "08:00"\n'
+    assert "line 4: channel 'a': summary: Alertmanager takes alerts alone" in fault(content)
+
+
+def test_who_waits_for_a_rule_that_never_was_is_told_so_and_what_was_meant() -> None:
+    channels = parse(GOOD + one("json://127.0.0.1:8080/y").replace('"a"', '"b"') + 'rules = ["bot", "bto"]\n')
+    channels.check({"bot", "bto", "slow"})
+    with pytest.raises(SettingsError) as raised:
+        channels.check({"slow", "bot"})
+    assert str(raised.value) == (
+        "channels.toml, line 7: channel 'b': rules: no rule is or was ever named 'bto'; did you mean 'bot'?"
+    )
+    with pytest.raises(SettingsError, match="there are slow, x"):
+        parse(GOOD + 'rules = ["bot"]\n').check({"x", "slow"})
+    assert channels.warnings({"bto"}) == ["Channel b wants to be told of rule 'bot', which is not in force"]
+    assert channels.warnings({"bot", "bto"}) == []

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from clickwarden.channels.ledger import Entry, Ledger
+from clickwarden.channels.ledger import Entry, Ledger, State
 from clickwarden.channels.routing import Told
 
 
@@ -58,3 +58,17 @@ def test_what_is_no_entry_is_passed_over(value: bytes | None) -> None:
     ledger = Ledger()
     assert ledger.take(value) is None
     assert (ledger.entries, ledger.channels) == ({}, {})
+
+
+def test_a_day_that_was_summed_up_or_is_about_to_be_is_known() -> None:
+    ledger = Ledger()
+    days: list[tuple[str, State]] = [
+        ("2026-03-10", "told"),
+        ("2026-03-09", "failed"),
+        ("2026-03-11", "intent"),
+    ]
+    for day, state in days:
+        ledger.note(Entry(channel="mail", key=f"summary.{day}", stage="summary", state=state))
+    assert ledger.summaries == {"mail": "2026-03-11"}
+    assert [entry.day for entry in ledger.unsettled("mail")] == ["2026-03-11"]
+    assert Entry(channel="mail", key="a.opening.low").day == ""

@@ -224,6 +224,15 @@ async def test_who_of_several_is_refused_is_said_and_the_others_have_it() -> Non
     assert answer.words.endswith("night@shop.example: 550 No such user")
 
 
+@pytest.mark.parametrize(("answer", "perhaps"), [("this is no SMTP", True), ("451 Later", False)])
+async def test_who_answers_a_mail_with_garbage_has_it_perhaps(answer: str, perhaps: bool) -> None:
+    post = Post()
+    post.data = answer
+    async with server(post) as port:
+        raised = await refused(f"smtp+plain://127.0.0.1:{port}/?{BETWEEN}")
+    assert (raised.again, raised.perhaps) == (0, perhaps)
+
+
 async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clickwarden.channels.mail.PATIENCE", 0.2)
 
@@ -232,7 +241,7 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
 
     async with raw(say_nothing) as (host, _):
         raised = await refused(f"smtp+plain://{host}/?{BETWEEN}")
-    assert (str(raised), raised.again) == ("no answer in time", 0)
+    assert (str(raised), raised.again, raised.perhaps) == ("no answer in time", 0, False)
 
 
 async def test_a_server_that_only_ever_says_that_it_is_busy_is_given_up(

@@ -144,6 +144,7 @@ async def test_what_slack_refuses(
     with pytest.raises(ChannelError) as raised:
         await sender(server).send(probe("k", "2026-03-10T14:20:00Z", PAGE))
     assert raised.value.again == again
+    assert raised.value.perhaps == (error in ("garbage", "text", "half")), "who says so has not taken it"
     assert str(raised.value).startswith(said)
     assert TOKEN not in str(raised.value)
     assert len(server.received) == 1
@@ -161,7 +162,7 @@ async def test_nobody_there_may_be_there_later() -> None:
         slackbot = sender(server)
     with pytest.raises(ChannelError, match="cannot be reached: connection refused") as raised:
         await slackbot.send(probe("k", "2026-03-10T14:20:00Z", PAGE))
-    assert raised.value.again == 0
+    assert (raised.value.again, raised.value.perhaps) == (0, False)
 
 
 async def test_who_sends_decides_when_to_try_again() -> None:
@@ -172,7 +173,7 @@ async def test_who_sends_decides_when_to_try_again() -> None:
         slackbot = SlackSender(channel(f"slackbot://C0123ABCD?api=http://{host}/api/", TOKEN))
         with pytest.raises(ChannelError) as raised:
             await slackbot.send(probe("k", "2026-03-10T14:20:00Z", PAGE))
-    assert raised.value.again == 0
+    assert (raised.value.again, raised.value.perhaps) == (0, True)
     assert len(connections) == 1
 
 

@@ -109,6 +109,25 @@ async def test_a_date_says_when_too() -> None:
     assert 80 < raised.again <= 90
 
 
+async def test_who_took_a_message_and_does_not_say_so_has_it_perhaps() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with raw(hang_up) as (host, _):
+        with pytest.raises(ChannelError) as raised:
+            await WebhookSender(channel(f"webhook+http://{host}/", SECRET)).send(MESSAGE)
+    assert (raised.value.again, raised.value.perhaps) == (0, True)
+    with pytest.raises(ChannelError) as raised:  # nobody is there any more
+        await WebhookSender(channel(f"webhook+http://{host}/", SECRET)).send(MESSAGE)
+    assert (raised.value.again, raised.value.perhaps) == (0, False)
+
+
+@pytest.mark.parametrize(("status", "perhaps"), [(500, False), (429, False), (502, True), (504, True)])
+async def test_who_stands_in_between_does_not_know(status: int, perhaps: bool) -> None:
+    with sink(lambda request: Reply(status)) as server:
+        assert (await refused(server)).perhaps == perhaps
+
+
 async def test_a_redirect_is_not_followed() -> None:
     with (
         sink() as elsewhere,
