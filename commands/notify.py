@@ -29,6 +29,8 @@ REASONS = {
     "severity": "of less severity than it wants",
     "past": "over before it was there",
     "told": "told before",
+    "human": "said to be human",
+    "snoozed": "snoozed",
 }
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
