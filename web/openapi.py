@@ -16,11 +16,12 @@ from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
 from web.api import Anomalies, Problem, answer
+from web.asked import Refused
 from web.changes import ChangeStatus, RulesHistory
 from web.incidents import IncidentList
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
-from web.revisions import Refused, RevisionRequest
+from web.revisions import RevisionRequest
 from web.rules import RuleStatus
 from web.users import User
 

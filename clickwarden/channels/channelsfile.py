@@ -21,7 +21,7 @@ MOST_BYTES = 256 * 1024
 
 EXAMPLE = """\
 page = "https://clickwarden.shop.example/"    # where people reach the page; links lead there
-link_secret = "${LINK_SECRET}"                # signs links by which people say what it was; without, none
+# link_secret = "${LINK_SECRET}"              # signs links by which people say what it was; without, none
 
 [[channel]]
 name = "mail"
