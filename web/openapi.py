@@ -18,6 +18,7 @@ from clickwarden.release import RELEASE
 from web.api import Anomalies, Problem, answer
 from web.asked import Refused
 from web.changes import ChangeStatus, RulesHistory
+from web.feedback import AllowRequest, FeedbackAnswer, FeedbackList, FeedbackRequest
 from web.incidents import IncidentList
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
@@ -85,6 +86,7 @@ NAMED = {
     "/api/v1/users": ("id", "query", ID),
     "/api/v1/users/{user_id}": ("user_id", "path", ID),
     "/api/v1/incidents/{incident_id}": ("incident_id", "path", ID),
+    "/api/v1/feedback/{incident_id}": ("incident_id", "path", ID),
     "/api/v1/rules/{name}": ("name", "path", RULE_NAME),
     "/api/v1/rules/{name}/preview": ("name", "path", RULE_NAME),
 }
@@ -112,6 +114,21 @@ OPERATIONS = {
         (*FILTERS, "limit", "cursor"),
     ),
     "/api/v1/incidents/{incident_id}": Operation("One incident", {200: Incident, 404: Problem}),
+    "/api/v1/feedback": Operation(
+        "What people said of incidents, the last first", {200: FeedbackList, 400: Problem}, ("limit",)
+    ),
+    "/api/v1/feedback/{incident_id}": Operation(
+        "Say what an incident was, or that nobody is to be told for a time",
+        {200: FeedbackAnswer, **REFUSALS, 503: Refused},
+        method="post",
+        body=FeedbackRequest,
+    ),
+    "/api/v1/allowlist": Operation(
+        "Put a user on the allow-list, for a time",
+        {200: ChangeStatus, **REFUSALS, 429: Refused, 503: Refused},
+        method="post",
+        body=AllowRequest,
+    ),
     "/api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
     "/api/v1/rules/history": Operation("How the rules in force came to be", {200: RulesHistory}),
     "/api/v1/rules/{name}": Operation(

@@ -58,6 +58,11 @@ def asker(settings: Settings) -> list[Right]:
     return [*_on_topics("Read", settings.told_topic), *_on_topics("Write", settings.told_topic)]
 
 
+def critic(settings: Settings) -> list[Right]:
+    """What a worker needs to note what somebody says of an incident; part of what it needs anyway."""
+    return _on_topics("Write", settings.feedback_topic)
+
+
 def author(settings: Settings) -> list[Right]:
     """What ``rules put``, ``rules disable``, ``allow add`` and ``allow remove`` need."""
     return [*_on_topics("Read", settings.rules_topic), *_on_topics("Write", settings.rules_topic)]
