@@ -88,7 +88,7 @@ async def said(request: web.Request) -> web.Response:
     return answer(FeedbackList(live.state(), live.following.trouble, len(known), shown))
 
 
-@routes.post("/api/v1/feedback/{incident_id}")
+@routes.post(r"/api/v1/feedback/{incident_id:[\s\S]+}")
 async def say(request: web.Request) -> web.Response:
     """Say what an incident was, or that nobody is to be told for a time."""
     wanted = await asked(request, FeedbackRequest)
