@@ -22,7 +22,7 @@ from clickwarden.channels.message import case_of, message_of
 from clickwarden.detection.rules import by_name
 from clickwarden.times import epoch, isotime
 from web import files, live
-from web.asked import BODY_SECONDS, BROKEN, Refusal
+from web.asked import BODY_BYTES, BODY_SECONDS, BROKEN, Refusal
 from web.statements import FeedbackStatus, registrar, status_of
 from web.users import incidents_of
 
@@ -64,6 +64,8 @@ async def say(request: web.Request) -> web.Response:
     try:
         incident = _incident(request)
         statement, until, why = await _said(request)
+        if until is not None and until <= app.clock.now():
+            return _shown(incident, "Not noted: that time is over by now. Choose again.", 400)
     except NoSuchPage as error:
         return _answer([f"<h1>{escape(str(error))}.</h1>"], error.status)
     who = f"a link of a message, opened at {settings.member} from {request.remote}"
@@ -105,7 +107,10 @@ async def _said(request: web.Request) -> tuple[Statement, float | None, str]:
     """
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            form = parse_qs((await request.read()).decode())
+            body = await request.read()
+        if len(body) > BODY_BYTES:
+            raise ValueError
+        form = parse_qs(body.decode())
         word, _, until = form["say"][0].partition(" ")
         (statement,) = (each for each in get_args(Statement) if each == word)
         return statement, epoch(until) if until else None, form.get("why", [""])[0]
@@ -152,9 +157,8 @@ def _stands(stands: FeedbackStatus) -> Iterator[str]:
         yield f"<p><strong>{WORDS[said.verdict]}</strong>{follows}.</p>"
     if stands.until is not None:
         counted = f" {plural(stands.meanwhile, 'incident')} so far." if stands.meanwhile else ""
-        yield (
-            f"<p><strong>Snoozed until {_moment(stands.until)}</strong>: {FOLLOWS['snoozed']}.{counted}</p>"
-        )
+        until = escape(_moment(stands.until))
+        yield f"<p><strong>Snoozed until {until}</strong>: {FOLLOWS['snoozed']}.{counted}</p>"
     if said is not None and said.verdict == "human":
         user = escape(f"/user?{urlencode({'id': said.user_id}, errors='replace')}")
         yield (

@@ -144,6 +144,7 @@ def _snoozed(known: Feedback, until: float | None, who: str, why: str, now: floa
         raise FeedbackError("until: is missing; say when the snooze is over, as 2026-12-31T15:00:00Z")
     if until > now + SNOOZE_MOST:
         raise FeedbackError(f"until: is more than {SNOOZE_MOST // 86_400} days from now; snooze for less")
+    until = max(until, now)
     if known.until is not None and why in ("", known.why):
         ends = epoch(known.until)
         if isotime(until) == known.until or (until <= now and ends <= now):
@@ -154,7 +155,7 @@ def _snoozed(known: Feedback, until: float | None, who: str, why: str, now: floa
         when=isotime(now),
         why=why or known.why,
         snoozed=isotime(now),
-        until=isotime(max(until, now)),
+        until=isotime(until),
     )
 
 

@@ -67,6 +67,7 @@ def test_to_say_it_twice_is_to_say_it_once() -> None:
     over = say(snoozed, "snooze", until=0, at=NOW + 10)
     assert over.until == over.snoozed == isotime(NOW + 10)
     assert say(over, "snooze", until=0, at=NOW + 20) is over
+    assert say(over, "snooze", until=-1e12, at=NOW + 20) is over  # before the year 1
 
 
 @pytest.mark.parametrize(
