@@ -1,6 +1,6 @@
 """``faust -A app allow``: who may go over thresholds, and tells nobody by it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from time import time
 
@@ -9,18 +9,19 @@ from faust.cli import argument, option
 from rich.console import Console
 
 from app.main import settings
-from clickwarden.alerts.allowlisting import addition, allowance, allowing, entries, expiry, listed
 from clickwarden.alerts.words import plural, visible
-from clickwarden.detection.allowlist import Allowance, Members
+from clickwarden.detection.allowlist import Allowance, Members, Term
 from clickwarden.detection.members import network_of, prefix_of, reason_of, until_of, user_of
 from clickwarden.errors import SettingsError
-from clickwarden.kafka.rulestopic import RulesTopic
+from clickwarden.kafka.rulestopic import RulesTopic, change_of
 from clickwarden.sources.published import published
 from clickwarden.times import epoch
 from commands.changing import make, who
 from commands.command import AsyncCommand
 from commands.terminal import whole_table
 
+#: Users, prefixes and networks on the list, all together.
+MOST = 200_000
 #: Of those that were allowed together, so many are named.
 NAMED = 3
 
@@ -78,6 +79,8 @@ class Allow(AsyncCommand):
         if action == "list":
             _list(topic)
             return
+        if not topic.book.number:
+            raise SettingsError("there are no rules yet to go over; start a worker first")
         asked = {"USER": user, "--prefix": prefix, "--network": network, "--networks": networks}
         given = [name for name, value in asked.items() if value is not None]
         if action == "remove":
@@ -105,39 +108,40 @@ def _members(user: str | None, prefix: str | None, network: str | None) -> Membe
 
 
 async def _add(topic: RulesTopic, members: Members, reason: str, until: str) -> None:
-    change = addition(topic.book, members, reason, until, who=who(), now=time())
-    if change is None:
-        console.print(f"{visible(next(entries(members)))} is on the list already, for that reason")
+    known = dict(_names(topic))
+    (name,) = _each(members)
+    if name in known and known[name][1:] == (reason, until):
+        console.print(f"{visible(name)} is on the list already, for that reason")
         return
-    await make(topic, change)
+    await _change(topic, f"allow {name}{_expiry(until)}", reason, [], [_allowance(members, reason, until)])
 
 
 async def _replace(topic: RulesTopic, networks: list[str], source: str, reason: str, until: str) -> None:
-    known = dict(listed(topic.book))
+    known = dict(_names(topic))
     before = {name for name, term in known.items() if term.reason == reason and name.startswith("network ")}
     gone = sorted(name.removeprefix("network ") for name in before - {f"network {each}" for each in networks})
     fresh = [each for each in networks if known.get(f"network {each}", ("", "", ""))[1:] != (reason, until)]
     if not gone and not fresh:
         console.print(f"{source}: its {plural(len(networks), 'network')} are on the list already")
         return
-    what = f"allow the {plural(len(networks), 'network')} of {source}{expiry(until)}: "
+    what = f"allow the {plural(len(networks), 'network')} of {source}{_expiry(until)}: "
     what += f"{len(fresh):,} new or changed, {len(gone):,} gone"
-    allow = [allowance(Members(networks=fresh), reason, until)] if fresh else []
-    await _change(topic, what, reason, [Members(networks=gone)] if gone else [], allow)
+    allowance = [_allowance(Members(networks=fresh), reason, until)] if fresh else []
+    await _change(topic, what, reason, [Members(networks=gone)] if gone else [], allowance)
 
 
 async def _remove(topic: RulesTopic, members: Members, reason: str | None) -> None:
-    by_term = topic.book.allow_list.listed()
+    listed = topic.book.allow_list.listed()
     if reason is not None:
-        removed = [members for term, members in by_term.items() if term.reason == reason]
+        removed = [members for term, members in listed.items() if term.reason == reason]
         if not removed:
-            reasons = ", ".join(dict.fromkeys(visible(term.reason) for term in by_term)) or "none"
+            reasons = ", ".join(dict.fromkeys(visible(term.reason) for term in listed)) or "none"
             raise SettingsError(f"--reason {reason}: nobody is allowed for that; the reasons are: {reasons}")
-        count = sum(len(list(entries(each))) for each in removed)
+        count = sum(len(list(_each(each))) for each in removed)
         what = f"allow no more: {reason} ({count:,} {'entry' if count == 1 else 'entries'})"
     else:
-        (name,) = entries(members)
-        if name not in dict(listed(topic.book)):
+        (name,) = _each(members)
+        if name not in dict(_names(topic)):
             raise SettingsError(f"{visible(name)} is not on the list; 'faust -A app allow list' shows it")
         removed, what = [members], f"allow no more: {name}"
     await _change(topic, what, "", removed, [])
@@ -146,17 +150,52 @@ async def _remove(topic: RulesTopic, members: Members, reason: str | None) -> No
 async def _change(
     topic: RulesTopic, what: str, why: str, disallow: Sequence[Members], allow: Sequence[Allowance]
 ) -> None:
-    await make(topic, allowing(topic.book, what, why, disallow, allow, who=who(), now=time()))
+    listed = topic.book.allow_list.listed()
+    on_it = sum(len(list(_each(each))) for each in listed.values())
+    if on_it + sum(len(list(_each(each))) for each in allow) > MOST and allow:
+        raise SettingsError(
+            f"the list takes {MOST:,} entries, and has {on_it:,}; take some off, or allow networks"
+        )
+    # The rules as they were written: also those that only a newer release can read.
+    last = topic.book.editions[-1].change
+    change = change_of(
+        topic.book, last.rules, last.disabled, what=visible(what), who=who(), why=why, now=time(),
+        disallow=disallow, allow=allow,
+    )  # fmt: skip
+    await make(topic, change)
+
+
+def _allowance(members: Members, reason: str, until: str) -> Allowance:
+    return Allowance(
+        users=members.users, prefixes=members.prefixes, networks=members.networks, reason=reason, until=until
+    )
+
+
+def _names(topic: RulesTopic) -> Iterator[tuple[str, Term]]:
+    """Everything on the list, as :func:`_each` names it."""
+    for term, members in topic.book.allow_list.listed().items():
+        for name in _each(members):
+            yield name, term
+
+
+def _each(members: Members) -> Iterator[str]:
+    yield from (f"user {user}" for user in members.users)
+    yield from (f"prefix {prefix}" for prefix in members.prefixes)
+    yield from (f"network {network}" for network in members.networks)
+
+
+def _expiry(until: str) -> str:
+    return f" until {until}" if until else ""
 
 
 def _list(topic: RulesTopic) -> None:
-    by_term = topic.book.allow_list.listed()
-    if not by_term:
+    listed = topic.book.allow_list.listed()
+    if not listed:
         console.print("nobody is on the allow-list")
         return
     table = whole_table("who", "why", "expires", "added")
-    for term, members in by_term.items():
-        names = list(entries(members))
+    for term, members in listed.items():
+        names = list(_each(members))
         shown = ", ".join(map(visible, names[:NAMED]))
         if len(names) > NAMED:
             shown += f" and {len(names) - NAMED:,} more"

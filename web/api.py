@@ -9,7 +9,6 @@
 | ``GET /api/v1/incidents/ID`` | :class:`clickwarden.alerts.incidents.Incident` |
 | ``GET /api/v1/feedback`` | :class:`web.feedback.FeedbackList` |
 | ``POST /api/v1/feedback/ID``: :class:`web.feedback.FeedbackRequest` | :class:`web.feedback.FeedbackAnswer` |
-| ``POST /api/v1/allowlist``: :class:`web.feedback.AllowRequest` | :class:`web.changes.ChangeStatus` |
 | ``GET /api/v1/rules`` | a list of :class:`web.rules.RuleStatus` |
 | ``GET /api/v1/rules/history`` | :class:`web.changes.RulesHistory` |
 | ``PATCH /api/v1/rules/NAME``: :class:`web.revisions.RevisionRequest` | :class:`web.changes.ChangeStatus` |
@@ -34,13 +33,12 @@ from agents.worker import condition, status
 from app.main import app
 from clickwarden.alerts.feed import Entry
 from web import changes, now, query, rules, users
-from web.asked import Refusal, asked
 from web.export import csv_head, csv_rows, ndjson
 from web.listeners import Listener, listeners
 from web.live import feed, following, state, stream
 from web.preview import previews
 from web.query import QueryError
-from web.revisions import RevisionRequest, reviser
+from web.revisions import Refusal, asked, reviser
 from web.survey import SurveyError, surveyed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -183,7 +181,7 @@ async def rules_history(_: web.Request) -> web.Response:
 @routes.patch("/api/v1/rules/{name}")
 async def revise(request: web.Request) -> web.Response:
     """Change a rule, in force at every worker within two seconds."""
-    wanted = await asked(request, RevisionRequest)
+    wanted = await asked(request)
     try:
         edition = await reviser.revise(request.match_info["name"], wanted, request.remote)
     finally:  # also who was second looks at once at what the first has done
@@ -195,7 +193,7 @@ async def revise(request: web.Request) -> web.Response:
 @routes.post("/api/v1/rules/{name}/preview")
 async def preview(request: web.Request) -> web.Response:
     """Say what a change of a rule would have done in the last hour; nothing is changed."""
-    wanted = await asked(request, RevisionRequest)
+    wanted = await asked(request)
     name = request.match_info["name"]
     return answer(await previews.preview(name, wanted, lambda: request.transport is not None))
 

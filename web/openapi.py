@@ -16,13 +16,12 @@ from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
 from web.api import Anomalies, Problem, answer
-from web.asked import Refused
 from web.changes import ChangeStatus, RulesHistory
-from web.feedback import AllowRequest, FeedbackAnswer, FeedbackList, FeedbackRequest
+from web.feedback import FeedbackAnswer, FeedbackList, FeedbackRequest
 from web.incidents import IncidentList
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
-from web.revisions import RevisionRequest
+from web.revisions import Refused, RevisionRequest
 from web.rules import RuleStatus
 from web.users import User
 
@@ -122,12 +121,6 @@ OPERATIONS = {
         {200: FeedbackAnswer, **REFUSALS, 503: Refused},
         method="post",
         body=FeedbackRequest,
-    ),
-    "/api/v1/allowlist": Operation(
-        "Put a user on the allow-list, for a time",
-        {200: ChangeStatus, **REFUSALS, 429: Refused, 503: Refused},
-        method="post",
-        body=AllowRequest,
     ),
     "/api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
     "/api/v1/rules/history": Operation("How the rules in force came to be", {200: RulesHistory}),

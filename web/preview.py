@@ -13,8 +13,7 @@ from aiohttp import web
 
 from app.main import app
 from clickwarden.detection.rules import Rule
-from web.asked import Refusal
-from web.revisions import RevisionRequest, reviser
+from web.revisions import Refusal, RevisionRequest, reviser
 
 #: What is run; the rules are its standard input.
 COMMAND = ("-m", "faust", "-A", "app", "rules", "try", "-", "--since", "1h", "--json")

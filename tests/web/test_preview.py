@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from clickwarden.detection.rules import Rule
-from web.asked import Refusal
 from web.preview import NICENESS, tried
+from web.revisions import Refusal
 
 BOT = Rule(name="bot", window=60, threshold=50)
 
