@@ -1,6 +1,5 @@
 """``faust -A app allow``: who may go over thresholds, and tells nobody by it."""
 
-from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from time import time
 
@@ -10,8 +9,16 @@ from rich.console import Console
 
 from app.main import settings
 from clickwarden.alerts.words import plural, visible
-from clickwarden.detection.allowlist import Allowance, Members, Term
-from clickwarden.detection.members import network_of, prefix_of, reason_of, until_of, user_of
+from clickwarden.detection.allowlist import Members
+from clickwarden.detection.amendment import Amendment, adding, removing, removing_for, replacing
+from clickwarden.detection.members import (
+    network_of,
+    prefix_of,
+    reason_of,
+    until_after,
+    until_of,
+    user_of,
+)
 from clickwarden.errors import SettingsError
 from clickwarden.kafka.rulestopic import RulesTopic, change_of
 from clickwarden.sources.published import published
@@ -20,8 +27,6 @@ from commands.changing import make, who
 from commands.command import AsyncCommand
 from commands.terminal import whole_table
 
-#: Users, prefixes and networks on the list, all together.
-MOST = 200_000
 #: Of those that were allowed together, so many are named.
 NAMED = 3
 
@@ -88,18 +93,30 @@ class Allow(AsyncCommand):
                 raise SettingsError(
                     "remove: say whom, in one way: USER, --prefix, --network, or all with a --reason"
                 )
-            await _remove(topic, _members(user, prefix, network), reason)
+            entries = topic.book.allow_list
+            whom = _whom(user, prefix, network)
+            await _amend(topic, removing_for(entries, reason) if reason else removing(entries, whom), "")
             return
         if len(given) != 1:
             raise SettingsError("add: say whom, in one way: USER, --prefix, --network, or --networks")
-        why, expiry = reason_of(reason), until_of(until, span, time())
+        why, expiry = reason_of(reason), _expiry(until, span)
         if networks is not None:
-            await _replace(topic, await published(networks), networks, why, expiry)
+            found = await published(networks)
+            replaced = replacing(topic.book.allow_list, found, networks, why, expiry)
+            if replaced is None:
+                console.print(f"{networks}: its {plural(len(found), 'network')} are on the list already")
+            else:
+                await _amend(topic, replaced, why)
+            return
+        whom = _whom(user, prefix, network)
+        added = adding(topic.book.allow_list, whom, why, expiry)
+        if isinstance(added, Amendment):
+            await _amend(topic, added, why)
         else:
-            await _add(topic, _members(user, prefix, network), why, expiry)
+            console.print(f"{visible(*whom.names)} is on the list already, for that reason")
 
 
-def _members(user: str | None, prefix: str | None, network: str | None) -> Members:
+def _whom(user: str | None, prefix: str | None, network: str | None) -> Members:
     return Members(
         users=[user_of(user)] if user is not None else [],
         prefixes=[prefix_of(prefix)] if prefix is not None else [],
@@ -107,85 +124,23 @@ def _members(user: str | None, prefix: str | None, network: str | None) -> Membe
     )
 
 
-async def _add(topic: RulesTopic, members: Members, reason: str, until: str) -> None:
-    known = dict(_names(topic))
-    (name,) = _each(members)
-    if name in known and known[name][1:] == (reason, until):
-        console.print(f"{visible(name)} is on the list already, for that reason")
-        return
-    await _change(topic, f"allow {name}{_expiry(until)}", reason, [], [_allowance(members, reason, until)])
+def _expiry(until: str | None, span: str | None) -> str:
+    """When what is added expires; empty: never."""
+    if until and span:
+        raise SettingsError("--until and --for both say when it expires; give one of them")
+    if span:
+        return until_after(span, time())
+    return until_of(until, time()) if until else ""
 
 
-async def _replace(topic: RulesTopic, networks: list[str], source: str, reason: str, until: str) -> None:
-    known = dict(_names(topic))
-    before = {name for name, term in known.items() if term.reason == reason and name.startswith("network ")}
-    gone = sorted(name.removeprefix("network ") for name in before - {f"network {each}" for each in networks})
-    fresh = [each for each in networks if known.get(f"network {each}", ("", "", ""))[1:] != (reason, until)]
-    if not gone and not fresh:
-        console.print(f"{source}: its {plural(len(networks), 'network')} are on the list already")
-        return
-    what = f"allow the {plural(len(networks), 'network')} of {source}{_expiry(until)}: "
-    what += f"{len(fresh):,} new or changed, {len(gone):,} gone"
-    allowance = [_allowance(Members(networks=fresh), reason, until)] if fresh else []
-    await _change(topic, what, reason, [Members(networks=gone)] if gone else [], allowance)
-
-
-async def _remove(topic: RulesTopic, members: Members, reason: str | None) -> None:
-    listed = topic.book.allow_list.listed()
-    if reason is not None:
-        removed = [members for term, members in listed.items() if term.reason == reason]
-        if not removed:
-            reasons = ", ".join(dict.fromkeys(visible(term.reason) for term in listed)) or "none"
-            raise SettingsError(f"--reason {reason}: nobody is allowed for that; the reasons are: {reasons}")
-        count = sum(len(list(_each(each))) for each in removed)
-        what = f"allow no more: {reason} ({count:,} {'entry' if count == 1 else 'entries'})"
-    else:
-        (name,) = _each(members)
-        if name not in dict(_names(topic)):
-            raise SettingsError(f"{visible(name)} is not on the list; 'faust -A app allow list' shows it")
-        removed, what = [members], f"allow no more: {name}"
-    await _change(topic, what, "", removed, [])
-
-
-async def _change(
-    topic: RulesTopic, what: str, why: str, disallow: Sequence[Members], allow: Sequence[Allowance]
-) -> None:
-    listed = topic.book.allow_list.listed()
-    on_it = sum(len(list(_each(each))) for each in listed.values())
-    if on_it + sum(len(list(_each(each))) for each in allow) > MOST and allow:
-        raise SettingsError(
-            f"the list takes {MOST:,} entries, and has {on_it:,}; take some off, or allow networks"
-        )
+async def _amend(topic: RulesTopic, amendment: Amendment, why: str) -> None:
     # The rules as they were written: also those that only a newer release can read.
     last = topic.book.editions[-1].change
     change = change_of(
-        topic.book, last.rules, last.disabled, what=visible(what), who=who(), why=why, now=time(),
-        disallow=disallow, allow=allow,
+        topic.book, last.rules, last.disabled, what=visible(amendment.what), who=who(), why=why, now=time(),
+        disallow=amendment.disallow, allow=amendment.allow,
     )  # fmt: skip
     await make(topic, change)
-
-
-def _allowance(members: Members, reason: str, until: str) -> Allowance:
-    return Allowance(
-        users=members.users, prefixes=members.prefixes, networks=members.networks, reason=reason, until=until
-    )
-
-
-def _names(topic: RulesTopic) -> Iterator[tuple[str, Term]]:
-    """Everything on the list, as :func:`_each` names it."""
-    for term, members in topic.book.allow_list.listed().items():
-        for name in _each(members):
-            yield name, term
-
-
-def _each(members: Members) -> Iterator[str]:
-    yield from (f"user {user}" for user in members.users)
-    yield from (f"prefix {prefix}" for prefix in members.prefixes)
-    yield from (f"network {network}" for network in members.networks)
-
-
-def _expiry(until: str) -> str:
-    return f" until {until}" if until else ""
 
 
 def _list(topic: RulesTopic) -> None:
@@ -195,7 +150,7 @@ def _list(topic: RulesTopic) -> None:
         return
     table = whole_table("who", "why", "expires", "added")
     for term, members in listed.items():
-        names = list(_each(members))
+        names = list(members.names)
         shown = ", ".join(map(visible, names[:NAMED]))
         if len(names) > NAMED:
             shown += f" and {len(names) - NAMED:,} more"

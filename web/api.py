@@ -13,6 +13,9 @@
 | ``GET /api/v1/rules/history`` | :class:`web.changes.RulesHistory` |
 | ``PATCH /api/v1/rules/NAME``: :class:`web.revisions.RevisionRequest` | :class:`web.changes.ChangeStatus` |
 | ``POST /api/v1/rules/NAME/preview`` with the same | :class:`clickwarden.audit.comparison.Comparison` |
+| ``GET /api/v1/allow`` | :class:`web.allowed.AllowListed` |
+| ``POST /api/v1/allow``: :class:`web.allowed.AllowRequest` | :class:`web.changes.ChangeStatus` |
+| ``DELETE /api/v1/allow`` | the same |
 | ``GET /api/v1/inspect`` | :class:`clickwarden.alerts.survey.Survey` |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
@@ -32,13 +35,15 @@ from aiohttp import web
 from agents.worker import condition, status
 from app.main import app
 from clickwarden.alerts.feed import Entry
-from web import changes, now, query, rules, users
+from web import changes, now, query, revisions, rules, users
 from web.export import csv_head, csv_rows, ndjson
 from web.listeners import Listener, listeners
 from web.live import feed, following, state, stream
+from web.paging import paged
 from web.preview import previews
 from web.query import QueryError
-from web.revisions import Refusal, asked, reviser
+from web.refusal import Refusal, asked
+from web.revisions import EDITION, RevisionRequest
 from web.survey import SurveyError, surveyed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -104,29 +109,19 @@ async def user_of_query(request: web.Request) -> web.Response:
 @routes.get("/api/v1/anomalies")
 async def anomalies(request: web.Request) -> web.Response:
     """The anomalies that are as asked for, a page at a time."""
-    wanted, limit, before = (
-        query.wanted(request.query),
-        query.limit(request.query),
-        query.place(request.query),
-    )
+    wanted = query.wanted(request.query)
     position = stream.position
-    shown: list[Entry] = []
-    total = ongoing = 0
-    async for entries in feed.select(wanted):
-        total += len(entries)
-        ongoing += sum(entry.ongoing for entry in entries)
-        if len(shown) <= limit:
-            behind = (entry for entry in entries if before is None or entry.place < before)
-            shown += list(behind)[: limit + 1 - len(shown)]
-    more, shown = len(shown) > limit, shown[:limit]
+    page = await paged(
+        request.query, feed.select(wanted), lambda entry: entry.place, lambda entry: entry.ongoing
+    )
     return answer(
         Anomalies(
             state=state(),
             detail=following.trouble,
-            total=total,
-            ongoing=ongoing,
-            anomalies=[entry.record for entry in shown],
-            next=query.cursor(shown[-1].place) if more else None,
+            total=page.total,
+            ongoing=page.ongoing,
+            anomalies=[entry.record for entry in page.shown],
+            next=page.next,
             position=position,
         )
     )
@@ -181,9 +176,9 @@ async def rules_history(_: web.Request) -> web.Response:
 @routes.patch("/api/v1/rules/{name}")
 async def revise(request: web.Request) -> web.Response:
     """Change a rule, in force at every worker within two seconds."""
-    wanted = await asked(request)
+    wanted = await asked(request, RevisionRequest, EDITION)
     try:
-        edition = await reviser.revise(request.match_info["name"], wanted, request.remote)
+        edition = await revisions.revise(request.match_info["name"], wanted, request.remote)
     finally:  # also who was second looks at once at what the first has done
         changes.encoded.forget()
         rules.encoded.forget()
@@ -193,7 +188,7 @@ async def revise(request: web.Request) -> web.Response:
 @routes.post("/api/v1/rules/{name}/preview")
 async def preview(request: web.Request) -> web.Response:
     """Say what a change of a rule would have done in the last hour; nothing is changed."""
-    wanted = await asked(request)
+    wanted = await asked(request, RevisionRequest, EDITION)
     name = request.match_info["name"]
     return answer(await previews.preview(name, wanted, lambda: request.transport is not None))
 

@@ -78,18 +78,10 @@ class RulesHistory(msgspec.Struct):
 def history() -> RulesHistory:
     """The changes, as far as this worker has read them."""
     topic = app.rulestopic
-    lists = topic.adoptions.last_lists
-    counted: dict[tuple[tuple[Rule, ...], int], list[int]] = {}
-    for partition, adoption in topic.adoptions.last.items():
-        if adoption is not None:
-            counted.setdefault((adoption.rules, lists[partition][1]), []).append(partition)
-    partitions: dict[int, list[int]] = {}
-    for (rules, allow_list), numbers in counted.items():
-        partitions.setdefault(topic.book.numbered(rules, allow_list), []).extend(numbers)
+    partitions = _counted_by()
     trouble = [topic.trouble] if topic.trouble else []
     editions = topic.book.editions[: -SHOWN - 1 : -1]
     changes = [status_of(edition, partitions.get(edition.change.number, [])) for edition in editions]
-    taken_up = changes[0].partitions if changes else []
     return RulesHistory(
         warnings=[*app.founding.warnings, *trouble],
         changes=changes,
@@ -98,8 +90,28 @@ def history() -> RulesHistory:
             for edition in editions[:1]
             for draft in edition.drafts
         ],
-        waiting=[number for number in range(app.growth.partitions) if number not in taken_up],
+        waiting=waiting(),
     )
+
+
+def waiting() -> list[int]:
+    """Partitions that have not taken up the newest change yet."""
+    taken_up = _counted_by().get(app.rulestopic.book.number, [])
+    return [number for number in range(app.growth.partitions) if number not in taken_up]
+
+
+def _counted_by() -> dict[int, list[int]]:
+    """Partitions by the number of the change that they are counted by."""
+    topic = app.rulestopic
+    lists = topic.adoptions.last_lists
+    counted: dict[tuple[tuple[Rule, ...], int], list[int]] = {}
+    for partition, adoption in topic.adoptions.last.items():
+        if adoption is not None:
+            counted.setdefault((adoption.rules, lists[partition][1]), []).append(partition)
+    partitions: dict[int, list[int]] = {}
+    for (rules, allow_list), numbers in counted.items():
+        partitions.setdefault(topic.book.numbered(rules, allow_list), []).extend(numbers)
+    return partitions
 
 
 def _rule(draft: Draft, enabled: bool) -> KnownRule:

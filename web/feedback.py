@@ -1,4 +1,4 @@
-"""Saying what incidents were, by the API; and the entry of the allow-list that may follow."""
+"""What people say of incidents, by the API."""
 
 from typing import Literal
 
@@ -6,17 +6,12 @@ import msgspec
 from aiohttp import web
 
 from app.main import app
-from clickwarden.alerts.allowlisting import addition
 from clickwarden.alerts.feedback import Feedback, Statement
-from clickwarden.detection.allowlist import Members
-from clickwarden.detection.members import reason_of, until_of, user_of
-from clickwarden.detection.rulebook import Change
-from clickwarden.errors import SettingsError
 from clickwarden.times import epoch
-from web import changes, live, query
+from web import live, query
 from web.api import answer
-from web.asked import Refusal, asked
-from web.revisions import reviser, who
+from web.author import author
+from web.refusal import Refusal, asked
 from web.statements import FeedbackStatus, registrar, status_of
 from web.users import incidents_of
 
@@ -65,20 +60,6 @@ class FeedbackAnswer(FeedbackStatus):
     already: bool = False
 
 
-class AllowRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A user who may go over thresholds, as ``faust -A app allow add`` has it.
-
-    Attributes:
-        user_id: the exact id, 1 to 256 characters.
-        reason: why, 1 to 200 characters; stands in the anomalies.
-        until: when that expires, ISO-8601.
-    """
-
-    user_id: str
-    reason: str
-    until: str
-
-
 @routes.get("/api/v1/feedback")
 async def said(request: web.Request) -> web.Response:
     """What people said."""
@@ -91,7 +72,7 @@ async def said(request: web.Request) -> web.Response:
 @routes.post(r"/api/v1/feedback/{incident_id:[\s\S]+}")
 async def say(request: web.Request) -> web.Response:
     """Say what an incident was, or that nobody is to be told for a time."""
-    wanted = await asked(request, FeedbackRequest)
+    wanted = await asked(request, FeedbackRequest, "see docs/api.md")
     incident = live.incident(request.match_info["incident_id"])
     if incident is None:
         raise Refusal(404, "no incident of this id is known")
@@ -100,37 +81,10 @@ async def say(request: web.Request) -> web.Response:
     except (ValueError, OverflowError):
         raise Refusal(400, "until: is no time; write it as 2026-12-31T15:00:00Z", "until") from None
     noted = await registrar.note(
-        incident, wanted.verdict, until=until, who=who(request.remote), why=wanted.why
+        incident, wanted.verdict, until=until, who=author.named(request.remote), why=wanted.why
     )
     status = msgspec.structs.asdict(status_of(incident, incidents_of(incident.user_id)))
     return answer(FeedbackAnswer(**status, already=noted.already))
-
-
-@routes.post("/api/v1/allowlist")
-async def allow(request: web.Request) -> web.Response:
-    """Allow a user, for a time."""
-    wanted = await asked(request, AllowRequest)
-    now = app.clock.now()
-    try:
-        members, reason = Members(users=[user_of(wanted.user_id)]), reason_of(wanted.reason)
-        until = until_of(wanted.until, None, now)
-        if not until:
-            raise SettingsError("until: say when it expires, as 2026-12-31T15:00:00Z")
-    except SettingsError as error:
-        raise Refusal(400, str(error)) from None
-    book = app.rulestopic.book
-
-    async def change() -> Change:
-        made = addition(book, members, reason, until, who=who(request.remote), now=now)
-        if made is None:
-            raise Refusal(409, "the user is on the list already, for that reason and until then")
-        return made
-
-    try:
-        edition = await reviser.make(change)
-    finally:
-        changes.encoded.forget()
-    return answer(changes.status_of(edition, []))
 
 
 app.web.web_app.add_routes(routes)

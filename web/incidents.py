@@ -10,6 +10,7 @@ from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.known import place
 from web import live, query
 from web.api import answer
+from web.paging import paged
 
 routes = web.RouteTableDef()
 
@@ -38,28 +39,20 @@ class IncidentList(msgspec.Struct):
 @routes.get("/api/v1/incidents")
 async def incidents(request: web.Request) -> web.Response:
     """The incidents that are as asked for, a page at a time."""
-    wanted, limit, before = (
-        query.wanted(request.query),
-        query.limit(request.query),
-        query.place(request.query),
+    page = await paged(
+        request.query,
+        live.incidents.select(query.wanted(request.query)),
+        place,
+        lambda incident: incident.status == "ongoing",
     )
-    shown: list[Incident] = []
-    total = ongoing = 0
-    async for found in live.incidents.select(wanted):
-        total += len(found)
-        ongoing += sum(incident.status == "ongoing" for incident in found)
-        if len(shown) <= limit:
-            behind = (incident for incident in found if before is None or place(incident) < before)
-            shown += list(behind)[: limit + 1 - len(shown)]
-    more, shown = len(shown) > limit, shown[:limit]
     return answer(
         IncidentList(
             state=live.state(),
             detail=live.following.trouble,
-            total=total,
-            ongoing=ongoing,
-            incidents=[live.incident(incident.incident_id) or incident for incident in shown],
-            next=query.cursor(place(shown[-1])) if more else None,
+            total=page.total,
+            ongoing=page.ongoing,
+            incidents=[live.incident(incident.incident_id) or incident for incident in page.shown],
+            next=page.next,
         )
     )
 

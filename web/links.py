@@ -22,7 +22,7 @@ from clickwarden.channels.message import case_of, message_of
 from clickwarden.detection.rules import by_name
 from clickwarden.times import epoch, isotime
 from web import files, live
-from web.asked import BODY_BYTES, BODY_SECONDS, BROKEN, Refusal
+from web.refusal import BODY_BYTES, BODY_SECONDS, BROKEN, Refusal
 from web.statements import FeedbackStatus, registrar, status_of
 from web.users import incidents_of
 

@@ -15,13 +15,15 @@ from clickwarden.audit.comparison import Comparison
 from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
+from web.allowed import AllowListed, AllowRequest
 from web.api import Anomalies, Problem, answer
 from web.changes import ChangeStatus, RulesHistory
 from web.feedback import FeedbackAnswer, FeedbackList, FeedbackRequest
 from web.incidents import IncidentList
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
-from web.revisions import Refused, RevisionRequest
+from web.refusal import Refused
+from web.revisions import RevisionRequest
 from web.rules import RuleStatus
 from web.users import User
 
@@ -46,14 +48,12 @@ class Operation(NamedTuple):
         summary: what it answers.
         contents: types of the answer by status; a MIME type where it is no JSON.
         query: names of what the query string may hold.
-        method: in small letters.
         body: type of what it sends, as JSON.
     """
 
     summary: str
     contents: Mapping[int, Any]
     query: tuple[str, ...] = ()
-    method: str = "get"
     body: Any = None
 
 
@@ -75,8 +75,12 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
         "How many at most",
     ),
     "cursor": ({"type": "string"}, "'next' of the page before"),
+    "prefix": ({"type": "string"}, "Those whose ids begin so"),
+    "network": ({"type": "string"}, "Those whose ids are addresses in it: ADDRESS/BITS"),
+    "reason": ({"type": "string"}, "All who are allowed for it"),
     "last_event_id": ({"type": "string"}, "Position to go on from; the header Last-Event-ID goes first"),
 }
+ENTRIES = ("user", "prefix", "network", "reason")
 FILTERS = ("rule", "user", "category", "status", "kind", "since", "until")
 ID = {"type": "string", "minLength": 1}
 RULE_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
@@ -89,68 +93,80 @@ NAMED = {
     "/api/v1/rules/{name}": ("name", "path", RULE_NAME),
     "/api/v1/rules/{name}/preview": ("name", "path", RULE_NAME),
 }
-#: Of who wants a rule changed.
+#: Of who wants something changed.
 REFUSALS = dict.fromkeys((400, 403, 404, 409, 413, 415), Refused)
 
 OPERATIONS = {
-    "/api/v1/now": Operation("Is anyone attacking now, and is the watcher itself healthy", {200: Now}),
-    "/api/v1/users": Operation(
+    "GET /api/v1/now": Operation("Is anyone attacking now, and is the watcher itself healthy", {200: Now}),
+    "GET /api/v1/users": Operation(
         "All that is known of a user, who need not be known", {200: User, 400: Problem}
     ),
-    "/api/v1/users/{user_id}": Operation("The same; not for the users . and ..", {200: User}),
-    "/api/v1/anomalies": Operation(
+    "GET /api/v1/users/{user_id}": Operation("The same; not for the users . and ..", {200: User}),
+    "GET /api/v1/anomalies": Operation(
         "Anomalies, the newest window first, a page at a time",
         {200: Anomalies, 400: Problem},
         (*FILTERS, "limit", "cursor"),
     ),
-    "/api/v1/anomalies.csv": Operation("All of them as CSV", {200: "text/csv", 400: Problem}, FILTERS),
-    "/api/v1/anomalies.ndjson": Operation(
+    "GET /api/v1/anomalies.csv": Operation("All of them as CSV", {200: "text/csv", 400: Problem}, FILTERS),
+    "GET /api/v1/anomalies.ndjson": Operation(
         "All of them, one JSON object a line", {200: "application/x-ndjson", 400: Problem}, FILTERS
     ),
-    "/api/v1/incidents": Operation(
+    "GET /api/v1/incidents": Operation(
         "Incidents, those that began last first, a page at a time",
         {200: IncidentList, 400: Problem},
         (*FILTERS, "limit", "cursor"),
     ),
-    "/api/v1/incidents/{incident_id}": Operation("One incident", {200: Incident, 404: Problem}),
-    "/api/v1/feedback": Operation(
+    "GET /api/v1/incidents/{incident_id}": Operation("One incident", {200: Incident, 404: Problem}),
+    "GET /api/v1/feedback": Operation(
         "What people said of incidents, the last first", {200: FeedbackList, 400: Problem}, ("limit",)
     ),
-    "/api/v1/feedback/{incident_id}": Operation(
+    "POST /api/v1/feedback/{incident_id}": Operation(
         "Say what an incident was, or that nobody is to be told for a time",
         {200: FeedbackAnswer, **REFUSALS, 503: Refused},
-        method="post",
         body=FeedbackRequest,
     ),
-    "/api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
-    "/api/v1/rules/history": Operation("How the rules in force came to be", {200: RulesHistory}),
-    "/api/v1/rules/{name}": Operation(
+    "GET /api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
+    "GET /api/v1/rules/history": Operation("How the rules in force came to be", {200: RulesHistory}),
+    "PATCH /api/v1/rules/{name}": Operation(
         "Change a rule: its threshold, whether it is in shadow, whether it is in force",
         {200: ChangeStatus, **REFUSALS, 429: Refused, 503: Refused},
-        method="patch",
         body=RevisionRequest,
     ),
-    "/api/v1/rules/{name}/preview": Operation(
+    "POST /api/v1/rules/{name}/preview": Operation(
         "What a change of a rule would have done in the last hour; nothing is changed",
         {200: Comparison, **REFUSALS, 429: Refused, 503: Refused},
-        method="post",
         body=RevisionRequest,
     ),
-    "/api/v1/inspect": Operation(
+    "GET /api/v1/allow": Operation(
+        "Who may go over thresholds, and what they did, those allowed last first, a page at a time",
+        {200: AllowListed, 400: Problem},
+        ("limit", "cursor"),
+    ),
+    "POST /api/v1/allow": Operation(
+        "Allow a user, or those of a prefix or a network",
+        {200: ChangeStatus, **REFUSALS, 429: Refused, 503: Refused},
+        body=AllowRequest,
+    ),
+    "DELETE /api/v1/allow": Operation(
+        "Allow them no more: name one, or all with a reason",
+        {200: ChangeStatus, **REFUSALS, 429: Refused, 503: Refused},
+        ENTRIES,
+    ),
+    "GET /api/v1/inspect": Operation(
         "What the newest records of the topic are, and the settings that read them, whatever is set; made "
         "when it is asked for, at most once a minute",
         {200: Survey, 503: Problem},
     ),
-    "/api/v1/status": Operation("This worker and its partitions", {200: Status}),
-    "/api/v1/stream": Operation(
+    "GET /api/v1/status": Operation("This worker and its partitions", {200: Status}),
+    "GET /api/v1/stream": Operation(
         "Server-sent events: 'anomaly' with a record, 'now' once a second, 'reset' where what was missed is "
         "forgotten: ask for everything again",
         {200: "text/event-stream"},
         ("last_event_id",),
     ),
-    "/ready": Operation("Whether clicks are counted; open without the token", {200: Ready, 503: Ready}),
-    "/health": Operation("Whether the process is alive; open without the token", {200: Alive}),
-    "/metrics": Operation("Figures of this worker for Prometheus", {200: "text/plain"}),
+    "GET /ready": Operation("Whether clicks are counted; open without the token", {200: Ready, 503: Ready}),
+    "GET /health": Operation("Whether the process is alive; open without the token", {200: Alive}),
+    "GET /metrics": Operation("Figures of this worker for Prometheus", {200: "text/plain"}),
 }
 
 
@@ -169,15 +185,20 @@ def describe() -> dict[str, Any]:
             "description": "Version 1 changes by addition only: ignore fields that you do not know. "
             "User ids are attackers' text: escape them.",
         },
-        "paths": {
-            path: {operation.method: _request(path, operation, by_type)}
-            for path, operation in OPERATIONS.items()
-        },
+        "paths": _paths(by_type),
         "components": {
             "schemas": components,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _paths(by_type: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    paths: dict[str, dict[str, Any]] = {}
+    for request, operation in OPERATIONS.items():
+        method, _, path = request.partition(" ")
+        paths.setdefault(path, {})[method.lower()] = _request(path, operation, by_type)
+    return paths
 
 
 def _types(operation: Operation) -> list[Any]:

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from app.main import app
 from clickwarden.detection.rules import Rule
-from web.revisions import Refusal, RevisionRequest, reviser
+from web.refusal import Refusal
+from web.revisions import RevisionRequest, draft
 
 #: What is run; the rules are its standard input.
 COMMAND = ("-m", "faust", "-A", "app", "rules", "try", "-", "--since", "1h", "--json")
@@ -43,15 +44,15 @@ class Previews:
             waiting: whether somebody still waits for it.
 
         Raises:
-            Refusal: as :meth:`web.revisions.Reviser.draft` and :func:`tried`; or another is under way.
+            Refusal: as :meth:`web.revisions.draft` and :func:`tried`; or another is under way.
         """
         if self._running:
             raise Refusal(429, "another preview is under way at this worker: try again when it is done")
         self._running = True
         try:
             # Whether its tests fail is told when it is to be saved.
-            new = await reviser.draft(name, asked, tested=False)
-            return await tried([draft.rule for draft in new.drafts], lambda: waiting() and not self._stopped)
+            new = await draft(name, asked, tested=False)
+            return await tried([each.rule for each in new.drafts], lambda: waiting() and not self._stopped)
         finally:
             self._running = False
 

@@ -24,7 +24,8 @@ from clickwarden.alerts.words import visible
 from clickwarden.errors import ClickwardenError
 from clickwarden.times import epoch
 from web import live
-from web.asked import PATIENCE, Refusal
+from web.author import PATIENCE
+from web.refusal import Refusal
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class FeedbackStatus(msgspec.Struct):
         until: when the snooze of its user under its rule is over, whichever incident it was said of, ISO-8601
             UTC; None where there is none.
         meanwhile: incidents of that user under that rule that the snooze has covered so far.
-        proposal: whom to put on the allow-list, if it was a human; ``POST /api/v1/allowlist`` does it.
+        proposal: whom to put on the allow-list, if it was a human; ``POST /api/v1/allow`` does it.
     """
 
     feedback: Feedback | None

@@ -28,6 +28,13 @@ class Members(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     prefixes: list[str] = []
     networks: list[str] = []
 
+    @property
+    def names(self) -> Iterator[str]:
+        """Each of them, as people read it: ``user eve``, ``prefix mon-``, ``network 203.0.113.0/24``."""
+        yield from (f"user {user}" for user in self.users)
+        yield from (f"prefix {prefix}" for prefix in self.prefixes)
+        yield from (f"network {network}" for network in self.networks)
+
 
 class Allowance(Members, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Users who may go over thresholds.
@@ -107,14 +114,15 @@ class AllowList:
     def listed(self) -> dict["Term", Members]:
         """Who is on it, also those who have expired, by since when and why; the first change first."""
         found: dict[Term, Members] = {}
-        for user, terms in self._users.items():
+        # Of copies, which are made at once: a thread may ask for this while a change comes.
+        for user, terms in list(self._users.items()):
             _of(terms, found).users.append(user)
-        for of_length in self._prefixes.values():
-            for prefix, terms in of_length.items():
+        for of_length in list(self._prefixes.values()):
+            for prefix, terms in list(of_length.items()):
                 _of(terms, found).prefixes.append(prefix)
-        for (is_ipv6, bits), of_size in self._networks.items():
+        for (is_ipv6, bits), of_size in list(self._networks.items()):
             of_family = IPv6Network if is_ipv6 else IPv4Network
-            for begin, terms in of_size.items():
+            for begin, terms in list(of_size.items()):
                 _of(terms, found).networks.append(str(of_family((begin, bits))))
         return dict(sorted((term, members) for term, members in found.items() if term.reason))
 
@@ -126,13 +134,16 @@ class AllowList:
             user_id: as it stands in the clicks.
             window_start: of the window the user went over a threshold in, ISO-8601 UTC.
         """
-        if not number:
-            return ""
+        term = self.term(number, user_id, window_start) if number else None
+        return term.reason if term else ""
+
+    def term(self, number: int, user_id: str, window_start: str) -> Term | None:
+        """What a user was allowed by, asked as :meth:`reason`; None where they were not."""
         for terms in self._terms(user_id):
             term = next((term for term in reversed(terms) if term.since <= number), None)
             if term is not None and term.covers(window_start):
-                return term.reason
-        return ""
+                return term
+        return None
 
     def _terms(self, user_id: str) -> Iterator[_Terms]:
         """What is told of a user, of the closest first."""

@@ -3,12 +3,15 @@
 import json
 import time
 from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
 
 from clickwarden.audit.adoptions import adoptions_told
 from clickwarden.audit.allowed import Lists
 from clickwarden.audit.oracle import judge
 from clickwarden.audit.recount import Recount
-from tests.site import RULES, ReadRecord, Site, click, clicks, window_before
+from clickwarden.times import isotime
+from tests.site import RULES, ReadRecord, Site, Worker, click, clicks, window_before
 
 TAKEN_UP_SECONDS = 2.0
 T = window_before(time.time())
@@ -137,25 +140,109 @@ def test_the_list_of_a_crawler_replaces_the_one_before_and_is_listed(site: Sites
     right(topic)
 
 
+def ask(worker: Worker, method: str, content: Any = b"", **whom: str) -> tuple[int, Any]:
+    return worker.send(method, f"/api/v1/allow?{urlencode(whom)}", content)
+
+
+def refuses_what_the_api_is_asked_wrong(worker: Worker) -> None:
+    eve = {"entry": {"user": "eve"}, "reason": "x"}
+    for wanted, field, said in (
+        (eve | {"entry": {}}, "entry", "entry: say whom, in one way: user, prefix, or network"),
+        (eve | {"entry": {"user": "a", "prefix": "b"}}, "entry", "say whom, in one way"),
+        (eve | {"entry": {"user": ""}}, "user", "a user's id has 1 to 256 characters, and this one 0"),
+        (eve | {"entry": {"user": 7}}, "entry", "entry: expected `str`, got `int`"),
+        (eve | {"entry": {"name": "eve"}}, "name", "name: there is no such field of entry"),
+        (eve | {"entry": {"prefix": "mon-*"}}, "prefix", "leave the * out: 'mon-'"),
+        (eve | {"entry": {"network": "0.0.0.0/0"}}, "network", "'0.0.0.0/0' holds every address"),
+        (eve | {"reason": " "}, "reason", "reason: has 0 characters; say why in 1 to 200"),
+        (eve | {"until": "2020-01-01"}, "until", "until: '2020-01-01' is over; give a time to come"),
+        (eve | {"until": "30d"}, "until", "until: '30d' is no time; write it as 2026-12-31T15:00:00Z"),
+        (eve | {"span": "30d"}, "span", "span: there is no such field; there are entry, reason, until"),
+        ({"entry": {"user": "eve"}}, "reason", "reason: is missing; say whom (entry) and why (reason)"),
+        (b"[]", "", "the body: expected `object`, got `array`"),
+    ):
+        status, refused = ask(worker, "POST", wanted)
+        assert (status, refused["field"]) == (400, field), refused
+        assert said in refused["error"]
+    for whom, status, said in (
+        ({}, 400, "entry: say whom, in one way"),
+        ({"user": "a", "reason": "b"}, 400, "entry: say whom, in one way"),
+        ({"user": "eve"}, 404, "user 'eve' is not on the allow-list"),
+        ({"reason": "x"}, 404, "reason: nobody is allowed for 'x'; the reasons are: none"),
+    ):
+        answered, refused = ask(worker, "DELETE", **whom)
+        assert (answered, said in refused["error"]) == (status, True), refused
+    foreign = worker.send("DELETE", "/api/v1/allow?user=eve", b"", Origin="http://evil.example")
+    assert foreign[0] == 403
+    assert worker.send("POST", "/api/v1/allow", eve, Content_Type="text/plain")[0] == 415
+
+
 def test_what_is_wrong_is_refused_in_a_sentence_and_changes_nothing(site: Sites) -> None:
     topic = site()
-    topic.start()
+    worker = topic.start()
     for arguments, words in (
         (["add", "--reason", "x"], "add: say whom, in one way"),
-        (["add", "eve"], "say why in 1 to 200 characters"),
+        (["add", "eve"], "reason: has 0 characters; say why in 1 to 200"),
         (["add", "eve", "--reason", "x", "--until", "2020-01-01"], "is over; give a time to come"),
-        (["add", "eve", "--reason", "x", "--for", "soon"], "--for soon: is no time; write --for 30d"),
+        (["add", "eve", "--reason", "x", "--until", "2099-01-01", "--for", "1d"], "give one of them"),
+        (["add", "eve", "--reason", "x", "--for", "soon"], "for: 'soon' is no time; write 30d"),
         (["add", "--network", "203.0.113.5/24", "--reason", "x"], "write 203.0.113.0/24 for the network"),
         (["add", "--network", "0.0.0.0/0", "--reason", "x"], "holds every address"),
-        (["add", "--prefix", "mon-*", "--reason", "x"], "leave the * out: --prefix mon-"),
+        (["add", "--prefix", "mon-*", "--reason", "x"], "leave the * out: 'mon-'"),
         (["add", "--networks", "no-file", "--reason", "x"], "no-file: cannot be read"),
-        (["remove", "eve"], "user eve is not on the list"),
+        (["remove", "eve"], "user 'eve' is not on the allow-list"),
     ):
         done = topic.run("allow", *arguments)
         assert done.returncode == 1
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
+    refuses_what_the_api_is_asked_wrong(worker)
     assert topic.changes() == 1
+
+
+def test_the_api_allows_and_tells_what_the_allowed_do(site: Sites) -> None:
+    topic = site(partitions=2)
+    one, two = topic.launch("one"), topic.launch("two")
+    topic.until(lambda: one.ready and two.ready and len(one.partitions()) == 1, one, two)
+    hostile = "<b>mon</b>\u202e"
+    wanted = {"entry": {"user": hostile}, "reason": " Our  monitors\n", "until": "2099-01-01T00:00:00+01:00"}
+    begun = time.monotonic()
+    status, change = ask(one, "POST", wanted)
+    assert (status, change["number"], change["why"]) == (200, 2, "Our monitors")
+    topic.until(lambda: (now := ask(two, "GET")[1])["waiting"] == [] and now["total"] == 1, one, two)
+    seconds = time.monotonic() - begun
+    print(f"in force in all partitions of two workers {seconds:.2f} s after it was sent")
+    assert seconds <= TAKEN_UP_SECONDS
+    assert ask(two, "POST", wanted) == (200, change)  # so it is already
+    assert ask(two, "POST", {"entry": {"network": "2001:DB8::/32"}, "reason": "Crawler"})[0] == 200
+    topic.send(*clicks(hostile, 60, T, T + 30), *clicks(hostile, 60, T + 60, T + 90))
+    topic.send(*clicks("2001:db8::7", 60, T, T + 30), *clicks("eve", 60, T, T + 30), partition=1)
+    topic.await_counted(one, two)
+    topic.until(lambda: sum(each["anomalies"] for each in ask(one, "GET")[1]["groups"]) == 3, one, two)
+    crawler, monitors = ask(one, "GET")[1]["groups"]
+    assert (crawler["reason"], crawler["networks"], crawler["until"]) == ("Crawler", ["2001:db8::/32"], None)
+    assert (crawler["change"], crawler["who"]) == (3, "the page of two, from 127.0.0.1")
+    assert monitors | {"when": "", "who": ""} == {
+        "reason": "Our monitors", "until": "2098-12-31T23:00:00Z", "expired": False, "change": 2, "who": "",
+        "when": "", "total": 1, "users": [hostile], "prefixes": [], "networks": [], "anomalies": 2,
+        "ongoing": 1, "people": 1, "newest": isotime(T + 60),
+    }  # fmt: skip
+    page = ask(one, "GET", limit="1")[1]
+    assert (page["total"], page["groups"]) == (2, [crawler])
+    page = ask(one, "GET", limit="1", cursor=page["next"])[1]
+    assert (page["groups"], page["next"]) == ([monitors], None)
+
+    status, change = ask(two, "DELETE", user=hostile)
+    assert (status, change["what"]) == (200, r"allow no more: user <b>mon</b>\u202e")
+    assert ask(one, "DELETE", reason="Crawler")[1]["what"] == "allow no more: Crawler (1 entry)"
+    topic.until(lambda: (now := ask(two, "GET")[1])["waiting"] == [] and now["total"] == 0, one, two)
+    topic.send(*clicks(hostile, 60, T + 120, T + 150))
+    topic.await_counted(one, two)
+    told = [each for each in topic.anomalies("ongoing") if each["user_id"] == hostile]
+    assert sorted((each["window_start"], each["allowed"]) for each in told) == [
+        (isotime(T), "Our monitors"), (isotime(T + 60), "Our monitors"), (isotime(T + 120), ""),
+    ]  # fmt: skip
+    right(topic)
 
 
 def marked(record: ReadRecord, marks: dict[str, object]) -> ReadRecord:

@@ -136,6 +136,6 @@ def test_what_is_said_mutes_and_outlives_the_worker(site: Sites, tmp_path: Path)
         listed = api(worker, "GET", f"users?{urlencode({'id': EVE})}")["said"]
         proposal = listed[incident_id]["proposal"]
         assert "nobody is on the allow-list" in here.run("allow", "list").stdout
-        wanted = {name: proposal[name] for name in ("user_id", "reason", "until")}
-        assert api(worker, "POST", "allowlist", wanted)["what"].startswith(f"allow user {EVE} until ")
+        wanted = {"entry": {"user": EVE}, "reason": proposal["reason"], "until": proposal["until"]}
+        assert api(worker, "POST", "allow", wanted)["what"].startswith(f"allow user {EVE} until ")
         assert "said to be human: a fair" in here.run("allow", "list").stdout

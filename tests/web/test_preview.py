@@ -10,7 +10,7 @@ import pytest
 
 from clickwarden.detection.rules import Rule
 from web.preview import NICENESS, tried
-from web.revisions import Refusal
+from web.refusal import Refusal
 
 BOT = Rule(name="bot", window=60, threshold=50)
 

@@ -109,8 +109,8 @@ snooze.addEventListener("click", () => note("snooze", new Date(present() + 1000 
 form.addEventListener("submit", (event) => event.preventDefault());
 proposal.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const content = { user_id: proposed.user_id, reason: reason.value, until: `${until.value}T00:00:00Z` };
-  const change = await attempt("allow", "/api/v1/allowlist", content);
+  const content = { entry: { user: proposed.user_id }, reason: reason.value, until: `${until.value}T00:00:00Z` };
+  const change = await attempt("allow", "/api/v1/allow", content);
   if (!change) return;
   dialog.close();
   tell(`Change ${change.number}: `, ...visible(change.what), ".");

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clickwarden.audit.allowed import Lists
 from clickwarden.detection.allowlist import Allowance, AllowList, Members
-from clickwarden.detection.members import network_of, prefix_of, reason_of, until_of, user_of
+from clickwarden.detection.members import network_of, prefix_of, reason_of, until_after, until_of, user_of
 from clickwarden.errors import SettingsError
 from clickwarden.sources.published import parse
 from clickwarden.times import epoch, isotime
@@ -152,17 +152,18 @@ def test_what_people_write_wrong_is_said_in_a_sentence() -> None:
         (lambda: user_of(""), "1 to 256 characters, and this one 0"),
         (lambda: user_of("x" * 257), "this one 257"),
         (lambda: prefix_of(""), "everybody would be allowed"),
-        (lambda: prefix_of("mon-*"), r"leave the \* out: --prefix mon-"),
+        (lambda: prefix_of("mon-*"), r"leave the \* out: 'mon-'"),
         (lambda: network_of("203.0.113.1/24"), "write 203.0.113.0/24 for the network, or 203.0.113.1 for"),
         (lambda: network_of("::/0"), "holds every address"),
         (lambda: network_of("::ffff:0:0/96"), "holds every address"),
         (lambda: network_of("shop"), "'shop' is no network"),
         (lambda: reason_of(None), "say why"),
-        (lambda: reason_of("x" * 201), "1 to 200 characters"),
-        (lambda: until_of("tomorrow", None, NOW), "--until tomorrow: is no time"),
-        (lambda: until_of(None, "0d", NOW), "--for 0d: is no time"),
-        (lambda: until_of("2020-01-01", None, NOW), "is over"),
-        (lambda: until_of("2030-01-01", "1d", NOW), "give one of them"),
+        (lambda: reason_of("x" * 201), "has 201 characters; say why in 1 to 200"),
+        (lambda: until_of("tomorrow", NOW), "until: 'tomorrow' is no time"),
+        (lambda: until_after("0d", NOW), "for: '0d' is no time"),
+        (lambda: until_of("2020-01-01", NOW), "is over"),
+        (lambda: until_of("9999-12-31T23:59:59.5Z", NOW), "is no time"),
+        (lambda: until_after("999999w", NOW), "is no time"),
         (lambda: parse(b"{}", "f.json"), "f.json: is no list of networks"),
         (lambda: parse(b"[" * 100_000, "f.json"), "f.json: is no list of networks"),
         (lambda: parse(b'{"prefixes": []}', "f.json"), "f.json: holds no network"),
