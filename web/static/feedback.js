@@ -58,6 +58,7 @@ export function say(incident, said, then) {
     `Rule ${incident.rule}, ${plural(incident.windows, "window")}, ${incident.severity} severity`,
   );
   fault("say", "");
+  byId("noted").hidden = true;
   show(form);
   dialog.showModal();
 }
@@ -116,4 +117,5 @@ proposal.addEventListener("submit", async (event) => {
   tell(`Change ${change.number}: `, ...visible(change.what), ".");
 });
 for (const button of [cancel, leave]) button.addEventListener("click", () => dialog.close());
+// The button that opened it may have been made anew since.
 dialog.addEventListener("close", () => byId("noted").hidden || byId("noted").focus());
