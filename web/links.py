@@ -124,14 +124,14 @@ def _shown(incident: Incident, said: str = "", status: int = 200) -> web.Respons
     events = rules[incident.rule].events if incident.rule in rules else ()
     case = case_of(incident, events)
     message = message_of(case, "opening" if case.ongoing else "end", "")
-    stands = "".join(_stands(status_of(incident, incidents_of(incident.user_id))))
+    stands = "\n".join(_stands(status_of(incident, incidents_of(incident.user_id))))
     facts = (
         f"<div><dt>{escape(fact.about)}</dt><dd>{escape(fact.text)}</dd></div>" for fact in message.facts
     )
     return _answer(
         [
             f"<h1>{escape(message.title)}</h1>",
-            f'<div role="status" class="stands">{f"<p>{escape(said)}</p>" if said else ""}{stands}</div>',
+            f'<div role="status" class="stands">{f"<p>{escape(said)}</p> " if said else ""}{stands}</div>',
             f"<dl>{''.join(facts)}</dl>",
             '<form method="post">',
             "<h2>What was it?</h2>",

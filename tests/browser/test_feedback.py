@@ -1,6 +1,7 @@
 """What people say of an incident, on the page of its user and on the page of a message's link."""
 
 import time
+from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -9,7 +10,6 @@ from clickwarden.channels.secret import Secret
 from tests.browser.look import (
     HOSTILE,
     RECORDS,
-    SHOWN,
     T,
     address,
     anomaly,
@@ -66,8 +66,7 @@ def test_who_was_human_is_said_and_then_allowed_and_nothing_happens_silently(
         expect(row).to_contain_text("<i>a fair</i>", timeout=RECORDS)
         expect(row.locator(".aside")).to_have_text("human")
 
-        page.goto(address(worker, "history"))
-        page.get_by_role("link", name=SHOWN).first.click(timeout=RECORDS)
+        page.goto(address(worker, f"user?{urlencode({'id': HOSTILE})}"))
         page.get_by_role("button", name="Say what it was").click(timeout=RECORDS)
         page.keyboard.press("Enter")  # in the comment, which says nothing by itself
         page.get_by_label("Or tell nobody").select_option("8 hours")
