@@ -12,14 +12,16 @@ from uuid import uuid4
 
 import msgspec
 
+from clickwarden.alerts.feedback import Feedback, KnownFeedback
 from clickwarden.alerts.incidents import SEVERITIES, Incident
 from clickwarden.channels.channelsfile import OpenChannel
 from clickwarden.channels.ledger import SUMMARY, Entry, Ledger
+from clickwarden.channels.links import Links
 from clickwarden.channels.message import Message, Stage, case_of, message_of, message_of_many, repeated
-from clickwarden.channels.routing import Pending, Silence, When, day_due, day_of, decide, unwanted
+from clickwarden.channels.routing import Decision, Pending, Silence, When, day_due, day_of, decide, unwanted
 from clickwarden.channels.summary import Day, message_of_day
 from clickwarden.errors import ChannelError
-from clickwarden.times import isotime
+from clickwarden.times import epoch, isotime
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +48,24 @@ class Desk(NamedTuple):
 
     Attributes:
         page: where people reach the page.
+        links: by which they say what an incident was; None: there are none.
         get: what is known of an incident now.
         events: which events a rule counts.
         now: by Kafka's clock, epoch seconds.
         ledger: what was told.
+        feedback: what people said.
         write: have the ledger's topic say an entry; raises where another worker has taken over.
         known: ids of all incidents that are known now.
         blind: that clicks cannot be counted now, in words; empty where they can.
     """
 
     page: str
+    links: Links | None
     get: Callable[[str], Incident | None]
     events: Callable[[str], tuple[str, ...]]
     now: Callable[[], float]
     ledger: Ledger
+    feedback: KnownFeedback
     write: Callable[[Entry], Awaitable[None]]
     known: Callable[[], Iterable[str]]
     blind: Callable[[], str]
@@ -79,21 +85,50 @@ class Courier:
         self._began = desk.ledger.channels[self._channel.name].at
         self._pending = Pending(self._routing, -math.inf)
         self._silent: dict[str, str] = {}
+        self._snoozed: dict[str, float] = {}  # until when
         self._again: deque[Entry] = deque()
         self._repeated = self._noted = monotonic()
 
     def consider(self, incident: Incident) -> None:
         """Decide whether the channel is to be told of an incident as it stands."""
-        incident_id = incident.incident_id
-        told = self._desk.ledger.told(self._channel.name, incident_id)
-        decision = decide(incident, told, self._routing, self._began, self._desk.now())
+        decision = self._decide(incident)
         if decision.stage is not None:
-            self._pending.add(incident_id, decision.when, monotonic())
-            self._silent.pop(incident_id, None)
+            self._pending.add(incident.incident_id, decision.when, monotonic())
         else:
-            self._pending.remove([incident_id])
-            if told is None:
-                self._silent[incident_id] = decision.silence or ""
+            self._pending.remove([incident.incident_id])
+
+    def _decide(self, incident: Incident) -> Decision:
+        """Whether to tell, and note why not."""
+        incident_id, now = incident.incident_id, self._desk.now()
+        told = self._desk.ledger.told(self._channel.name, incident_id)
+        muted = self._desk.feedback.muted(incident, now)
+        decision = decide(incident, told, self._routing, self._began, now, muted)
+        self._silent.pop(incident_id, None)
+        self._snoozed.pop(incident_id, None)
+        if decision.stage is None and (told is None or decision.silence == muted):
+            self._silent[incident_id] = decision.silence or ""
+        if decision.silence == "snoozed":
+            snooze = self._desk.feedback.snooze(incident.rule, incident.user_id)
+            if snooze and snooze.until and (until := epoch(snooze.until)) > now:
+                self._snoozed[incident_id] = until
+        return decision
+
+    def heed(self, said: Feedback) -> None:
+        """Decide anew where what somebody says may change it."""
+        self._reconsider([said.incident_id, *self._snoozed])
+
+    def _wake(self) -> None:
+        """Decide anew of those whose snooze is over."""
+        now = self._desk.now()
+        self._reconsider([incident_id for incident_id, until in self._snoozed.items() if until <= now])
+
+    def _reconsider(self, incident_ids: Sequence[str]) -> None:
+        for incident_id in incident_ids:
+            incident = self._desk.get(incident_id)
+            if incident is None:
+                self._snoozed.pop(incident_id, None)
+            else:
+                self.consider(incident)
 
     def repeat(self, entry: Entry) -> None:
         """Have a message sent once more that was given up."""
@@ -106,6 +141,7 @@ class Courier:
         while True:
             while self._again:
                 await self._send(self._again.popleft(), perhaps=True)
+            self._wake()
             await self._tell()
             await self._sum_up()
             await self._remind()
@@ -113,8 +149,7 @@ class Courier:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _tell(self) -> None:
-        now = self._desk.now()
-        due = self._pending.due(monotonic(), self._routing.is_quiet(now))
+        due = self._pending.due(monotonic(), self._routing.is_quiet(self._desk.now()))
         if due is None:
             return
         when, incident_ids = due[0], due[1][:TOGETHER]
@@ -124,8 +159,7 @@ class Courier:
             incident = self._desk.get(incident_id)
             if incident is None:
                 continue
-            told = self._desk.ledger.told(self._channel.name, incident_id)
-            decision = decide(incident, told, self._routing, self._began, now)
+            decision = self._decide(incident)
             if decision.stage is not None:
                 chosen.append((incident, decision.stage))
         if len(chosen) <= ALONE and when == "now":
@@ -236,7 +270,9 @@ class Courier:
         match entry.stage:
             case "opening" | "escalation" | "end":
                 message = message_of(cases[0], entry.stage, self._desk.page)
-                return msgspec.structs.replace(message, key=entry.key)
+                links = self._desk.links
+                feedback = links.link(cases[0].incident_id, entry.at) if links else ""
+                return msgspec.structs.replace(message, key=entry.key, feedback=feedback)
             case "group" | "digest" | "backlog":
                 return message_of_many(cases, entry.key, isotime(entry.at), self._desk.page, entry.stage)
             case "summary" | "test":
@@ -249,7 +285,9 @@ class Courier:
             return
         self._repeated = now
         known = map(self._desk.get, self._desk.ledger.going_on(self._channel.name))
-        cases = [case_of(each, self._desk.events(each.rule)) for each in known if each and each.ended is None]
+        cases = [
+            case_of(each, self._desk.events(each.rule)) for each in known if each and self._goes_on(each)
+        ]
         if not cases:
             return
         message = message_of_many(cases, uuid4().hex, isotime(self._desk.now()), self._desk.page)
@@ -257,6 +295,10 @@ class Courier:
             await self._sender.send(message)
         except ChannelError as error:
             log.warning("Channel %s was not told again of what goes on: %s", self._channel.name, error)
+
+    def _goes_on(self, incident: Incident) -> bool:
+        """Whether an incident is to be said to go on."""
+        return incident.ended is None and self._desk.feedback.muted(incident, self._desk.now()) is None
 
     async def _note(self) -> None:
         """Have the ledger say how much waits, and of how much nothing is told."""

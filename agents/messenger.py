@@ -8,6 +8,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from agents.courier import AT_ONCE, Courier, Desk
+from clickwarden.alerts.feedback import KnownFeedback
 from clickwarden.alerts.incidents import Incident
 from clickwarden.channels.channelsfile import Channels
 from clickwarden.channels.ledger import Entry, Ledger
@@ -46,7 +47,18 @@ class Messenger:
     ) -> None:
         self._settings = settings
         self._channels = channels
-        self._desk = Desk(channels.page, get, events, now, Ledger(), self._write, known, blind)
+        self._desk = Desk(
+            channels.page,
+            channels.links,
+            get,
+            events,
+            now,
+            Ledger(),
+            KnownFeedback(),
+            self._write,
+            known,
+            blind,
+        )
         self._producer: AIOKafkaProducer | None = None
         self._writing = asyncio.Lock()
         self._couriers: dict[str, Courier] = {}
@@ -70,7 +82,12 @@ class Messenger:
         """
         settings = self._settings
         await rights.check(settings, roles.teller(settings))
-        following = Following([Followed(settings.told_topic, self._take, newest=ALL)])
+        following = Following(
+            [
+                Followed(settings.told_topic, self._take, newest=ALL),
+                Followed(settings.feedback_topic, self._heed, newest=ALL),
+            ]
+        )
         producer = AIOKafkaProducer(
             **settings.client_options(),
             transactional_id=settings.told_topic,
@@ -114,6 +131,12 @@ class Messenger:
         entry = self._desk.ledger.take(record.value)
         if entry is not None and entry.state == "again" and entry.channel in self._couriers:
             self._couriers[entry.channel].repeat(entry)
+
+    def _heed(self, record: ConsumerRecord) -> None:
+        said = self._desk.feedback.take(record.value)
+        if said is not None:
+            for courier in self._couriers.values():
+                courier.heed(said)
 
     async def _write(self, entry: Entry) -> None:
         assert self._producer is not None

@@ -7,6 +7,8 @@
 | ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
 | ``GET /api/v1/incidents`` | :class:`web.incidents.IncidentList` |
 | ``GET /api/v1/incidents/ID`` | :class:`clickwarden.alerts.incidents.Incident` |
+| ``GET /api/v1/feedback`` | :class:`web.feedback.FeedbackList` |
+| ``POST /api/v1/feedback/ID``: :class:`web.feedback.FeedbackRequest` | :class:`web.feedback.FeedbackAnswer` |
 | ``GET /api/v1/rules`` | a list of :class:`web.rules.RuleStatus` |
 | ``GET /api/v1/rules/history`` | :class:`web.changes.RulesHistory` |
 | ``PATCH /api/v1/rules/NAME``: :class:`web.revisions.RevisionRequest` | :class:`web.changes.ChangeStatus` |

@@ -17,6 +17,8 @@ COOKIE = "clickwarden"
 #: Open without the token: they say nothing about the clicks.
 OPEN = frozenset({"/login", "/ready", "/health"})
 OPEN_FILES = "/static/"
+#: And behind it, what a message links to; the link itself says who may.
+OPEN_LINKS = "/feedback/"
 
 #: The page is made of files of ours, and nothing else may run, load or frame it.
 HEADERS = {
@@ -63,7 +65,8 @@ async def refuse_foreign(request: web.Request, handler: Handler) -> web.StreamRe
 
     https://words.filippo.io/csrf/
     """
-    if request.method in SAFE or request.path in OPEN:  # a login's Origin is null, as no-referrer has it
+    # Of a form of ours Origin is null, as no-referrer has it; a link is known to nobody who was not told.
+    if request.method in SAFE or request.path in OPEN or request.path.startswith(OPEN_LINKS):
         return await handler(request)
     origin = request.headers.get("Origin")
     if site := request.headers.get("Sec-Fetch-Site"):
@@ -104,7 +107,7 @@ def guard(settings: Settings, guesses: Guesses, admit: Callable[[web.Request], N
             # RFC 9110, 15.5.20
             error = f"served on this machine only: open http://127.0.0.1:{settings.web_port}/"
             return web.json_response({"error": error}, status=421)
-        if request.path in OPEN or request.path.startswith(OPEN_FILES):
+        if request.path in OPEN or request.path.startswith((OPEN_FILES, OPEN_LINKS)):
             return await handler(request)
         try:
             if is_known(request):

@@ -12,6 +12,7 @@ from agents.status import discord_of
 from agents.telling import Warnings
 from app.main import app, settings
 from clickwarden.alerts.feed import Feed
+from clickwarden.alerts.feedback import KnownFeedback
 from clickwarden.alerts.incidents import Incident, joined
 from clickwarden.alerts.known import KnownIncidents
 from clickwarden.detection.activity import UserWindow
@@ -22,6 +23,7 @@ from web import suspects as _suspects
 from web.stream import Stream
 from web.suspects import KnownSuspects
 from web.timeline import SPAN, LastHour
+from web.told import ToldIncidents
 from web.untold import Untold
 from web.workers import Workers
 
@@ -33,6 +35,8 @@ workers = Workers()
 timeline = LastHour()
 stream = Stream()
 untold = Untold()
+told = ToldIncidents()
+feedback = KnownFeedback()
 warnings = Warnings()
 
 
@@ -70,7 +74,13 @@ def _incident(record: ConsumerRecord) -> None:
 
 
 def _told(record: ConsumerRecord) -> None:
-    untold.take(record.value)
+    entry = untold.take(record.value)
+    if entry is not None:
+        told.note(entry)
+
+
+def _feedback(record: ConsumerRecord) -> None:
+    feedback.take(record.value)
 
 
 def _activity(record: ConsumerRecord) -> None:
@@ -96,6 +106,7 @@ def listen() -> None:
     heard.begun.append(stream.begin)
     following.add(
         Followed(settings.told_topic, _told, newest=ALL),
+        Followed(settings.feedback_topic, _feedback, newest=ALL),
         Followed(activity.changelog_topic_name, _activity, newest=_suspects.KEEP),
         Followed(settings.status_topic, _status, seconds=SPAN),
     )

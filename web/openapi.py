@@ -18,6 +18,7 @@ from clickwarden.release import RELEASE
 from web.allowed import AllowListed, AllowRequest
 from web.api import Anomalies, Problem, answer
 from web.changes import ChangeStatus, RulesHistory
+from web.feedback import FeedbackAnswer, FeedbackList, FeedbackRequest
 from web.incidents import IncidentList
 from web.now import Now
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
@@ -88,6 +89,7 @@ NAMED = {
     "/api/v1/users": ("id", "query", ID),
     "/api/v1/users/{user_id}": ("user_id", "path", ID),
     "/api/v1/incidents/{incident_id}": ("incident_id", "path", ID),
+    "/api/v1/feedback/{incident_id}": ("incident_id", "path", ID),
     "/api/v1/rules/{name}": ("name", "path", RULE_NAME),
     "/api/v1/rules/{name}/preview": ("name", "path", RULE_NAME),
 }
@@ -115,6 +117,14 @@ OPERATIONS = {
         (*FILTERS, "limit", "cursor"),
     ),
     "GET /api/v1/incidents/{incident_id}": Operation("One incident", {200: Incident, 404: Problem}),
+    "GET /api/v1/feedback": Operation(
+        "What people said of incidents, the last first", {200: FeedbackList, 400: Problem}, ("limit",)
+    ),
+    "POST /api/v1/feedback/{incident_id}": Operation(
+        "Say what an incident was, or that nobody is to be told for a time",
+        {200: FeedbackAnswer, **REFUSALS, 503: Refused},
+        body=FeedbackRequest,
+    ),
     "GET /api/v1/rules": Operation("What is being watched, and what came of it", {200: list[RuleStatus]}),
     "GET /api/v1/rules/history": Operation("How the rules in force came to be", {200: RulesHistory}),
     "PATCH /api/v1/rules/{name}": Operation(

@@ -4,11 +4,12 @@ import msgspec
 
 from agents.status import sight_of
 from app.main import app
+from clickwarden.alerts.feedback import Precision, precisions
 from clickwarden.alerts.words import limit, owasp_label
 from clickwarden.detection.rules import Rule
 from clickwarden.times import isotime
 from web.fresh import Fresh
-from web.live import feed, suspects, workers
+from web.live import feed, feedback, incidents, suspects, told, workers
 from web.suspects import Close
 
 #: Users shown of a rule.
@@ -39,6 +40,7 @@ class RuleStatus(msgspec.Struct):
         shadow: what it finds is recorded, and nobody is told.
         distinct: the field of which different values are counted; None where clicks are.
         would_have_told: incidents of the last 24 h that it would have told of; None of a rule not in shadow.
+        precision: how often it was right, as people say.
     """
 
     name: str
@@ -59,6 +61,7 @@ class RuleStatus(msgspec.Struct):
     shadow: bool = False
     distinct: str | None = None
     would_have_told: int | None = None
+    precision: Precision = Precision()
 
 
 def rules() -> list[RuleStatus]:
@@ -70,10 +73,20 @@ def rules() -> list[RuleStatus]:
         if partition.watermark is not None
     }
     warnings = sight_of(workers.heard()).warnings(app.rules)
-    return [_rule(rule, watermarks, warnings.get(f"rule {rule.name}", "")) for rule in app.rules]
+    known = {each.incident_id: each.rule for each in map(incidents.get, told) if each is not None}
+    right = precisions(known, feedback.all())
+    return [
+        _rule(
+            rule,
+            watermarks,
+            warnings.get(f"rule {rule.name}", ""),
+            right.get(rule.name, Precision()),
+        )
+        for rule in app.rules
+    ]
 
 
-def _rule(rule: Rule, watermarks: dict[int, str], warning: str) -> RuleStatus:
+def _rule(rule: Rule, watermarks: dict[int, str], warning: str, precision: Precision) -> RuleStatus:
     return RuleStatus(
         name=rule.name,
         description=rule.description,
@@ -96,6 +109,7 @@ def _rule(rule: Rule, watermarks: dict[int, str], warning: str) -> RuleStatus:
         shadow=rule.shadow,
         distinct=rule.distinct,
         would_have_told=feed.shadowed(rule.name, isotime(app.clock.now() - DAY)) if rule.shadow else None,
+        precision=precision,
     )
 
 

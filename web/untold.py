@@ -17,15 +17,16 @@ class Untold:
     def __init__(self) -> None:
         self._entries: dict[bytes, Entry] = {}
 
-    def take(self, value: bytes | None) -> None:
-        """Take over a record of the ledger; what is none is passed over."""
+    def take(self, value: bytes | None) -> Entry | None:
+        """Take over a record of the ledger; None where it is none."""
         try:
             entry = _decode(value or b"")
         except UNREADABLE:
-            return
+            return None
         self._entries.pop(entry.name, None)
         if entry.state == "failed":
             self._entries[entry.name] = entry
+        return entry
 
     def warnings(self) -> Iterator[str]:
         """Of each channel, of how many incidents it was not told, and why not the last time."""

@@ -14,6 +14,7 @@ from clickwarden.alerts.words import Count, counterfactual
 from clickwarden.detection.activity import Row
 from clickwarden.detection.rules import by_name
 from web.live import feed, following, incident, incidents, stories, suspects
+from web.statements import FeedbackStatus, status_of
 
 
 class UserWindow(msgspec.Struct):
@@ -60,6 +61,8 @@ class User(msgspec.Struct):
         first_seen, last_seen: first and last click counted exactly, ISO-8601 UTC.
         windows: newest first.
         incidents: newest first.
+        said: what stands of those of which somebody has said something, or of which nobody is told for what
+            was said of another, by incident_id.
         events: clicks by event, in the rule that saw most of them.
         distinct_products: most in one window.
         reasons: of the newest anomaly, in words.
@@ -75,6 +78,7 @@ class User(msgspec.Struct):
     last_seen: str | None
     windows: list[UserWindow]
     incidents: list[Incident]
+    said: dict[str, FeedbackStatus]
     events: dict[str, int]
     distinct_products: int
     reasons: list[str]
@@ -86,9 +90,9 @@ def user(user_id: str) -> User:
     entries, row = feed.of(user_id), suspects.row(user_id)
     windows = _windows(entries, row)
     if not windows:
-        return User(user_id, False, _unknown(), None, None, None, [], [], {}, 0, [], None)
+        return User(user_id, False, _unknown(), None, None, None, [], [], {}, {}, 0, [], None)
     newest = max(entries, key=lambda entry: entry.window_start, default=None)
-    known = _incidents(user_id)
+    known = incidents_of(user_id)
     return User(
         user_id=user_id,
         known=True,
@@ -98,6 +102,7 @@ def user(user_id: str) -> User:
         last_seen=max(window.last_seen for window in windows),
         windows=windows,
         incidents=known,
+        said=_said(known),
         events=_events(windows),
         distinct_products=max(window.distinct_products for window in windows),
         reasons=newest.anomaly.reasons if newest else [],
@@ -105,11 +110,16 @@ def user(user_id: str) -> User:
     )
 
 
-def _incidents(user_id: str) -> list[Incident]:
+def incidents_of(user_id: str) -> list[Incident]:
     """All incidents of a user, the newest first."""
     ids = {*stories.of(user_id), *(told.incident_id for told in incidents.of(user_id))}
     found = [known for known in map(incident, ids) if known is not None]
     return sorted(found, key=lambda known: (known.since, known.incident_id), reverse=True)
+
+
+def _said(incidents: list[Incident]) -> dict[str, FeedbackStatus]:
+    stand = {each.incident_id: status_of(each, incidents) for each in incidents}
+    return {incident_id: each for incident_id, each in stand.items() if each.feedback or each.muted}
 
 
 def _windows(entries: list[Entry], row: Row | None) -> list[UserWindow]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from clickwarden.channels.channel import Channel, Sender
+from clickwarden.channels.links import LEAST, Links
 from clickwarden.channels.routing import Routing
 from clickwarden.channels.secret import Secret, hide, parts, resolve
 from clickwarden.channels.senders import OPEN, sender_of
@@ -21,6 +22,7 @@ MOST_BYTES = 256 * 1024
 
 EXAMPLE = """\
 page = "https://clickwarden.shop.example/"    # where people reach the page; links lead there
+# link_secret = "${LINK_SECRET}"              # signs links by which people say what it was; without, none
 
 [[channel]]
 name = "mail"
@@ -62,6 +64,7 @@ class Written(Routing, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     channel: list[Written] = []
     page: str = ""
+    link_secret: str = ""
 
 
 class OpenChannel(NamedTuple):
@@ -79,11 +82,14 @@ class Channels(NamedTuple):
         page: where they reach the page, with a slash at its end; empty where the file does not say.
         by_name: in the order of the file.
         document: the file, of which no more is left than the channels' names.
+        links: by which people say what an incident was; None where the file does not say page and
+            link_secret.
     """
 
     page: str
     by_name: Mapping[str, OpenChannel]
     document: tomlfile.Document
+    links: Links | None = None
 
     def check(self, rules: Collection[str]) -> None:
         """See that a channel which wants certain rules can be told of them.
@@ -165,7 +171,12 @@ def parse(content: bytes, name: str, environment: Mapping[str, str]) -> Channels
             field = str(error).partition(":")[0]
             raise document.fail(("channel", number, field), str(error)) from None
     bare = document._replace(content={"channel": [{"name": name} for name in opened]})  # without secrets
-    return Channels(file.page and file.page.rstrip("/") + "/", opened, bare)
+    try:
+        secret = _link_secret(file.link_secret, environment)
+    except ValueError as error:
+        raise document.fail(("link_secret",), f"link_secret: {error}") from None
+    page = file.page and file.page.rstrip("/") + "/"
+    return Channels(page, opened, bare, Links(page, secret) if page and secret else None)
 
 
 def _faults(file: _File) -> Iterator[tuple[Place, str]]:
@@ -179,6 +190,21 @@ def _faults(file: _File) -> Iterator[tuple[Place, str]]:
             fault = f"name: two channels are named {written.name!r}; call this one something else"
             yield ("channel", number, "name"), fault
         names.add(written.name)
+
+
+def _link_secret(written: str, environment: Mapping[str, str]) -> Secret:
+    """What signs links; empty where the file does not say.
+
+    Raises:
+        ValueError: it is missing, or can be guessed.
+    """
+    secret, _ = resolve(written, environment, quoted=False)
+    if secret and len(secret) < LEAST:
+        raise ValueError(
+            f"has {len(secret)} characters, and who guesses it can answer for others; take {LEAST} or more, "
+            "as 'openssl rand -base64 32' makes them"
+        )
+    return Secret(secret)
 
 
 def _routing(written: Written) -> Routing:

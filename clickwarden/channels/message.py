@@ -96,6 +96,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         title: this message in one line.
         facts: the rest, a line each.
         link: to the page; empty where nobody said where that is.
+        feedback: where whoever reads it says what it was; empty where there is no such link.
         mark: to be read before all else; mostly empty.
         cases: the incidents, the worst first.
     """
@@ -108,6 +109,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     facts: tuple[Fact, ...]
     link: str = ""
+    feedback: str = ""
     mark: str = ""
     cases: tuple[Case, ...] = ()
 

@@ -5,6 +5,9 @@ from html import escape
 
 from clickwarden.channels.message import Message
 
+#: What a link says by which people say what it was.
+ASKED = "Human, bot, or not now? Say what it was"
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{subject}</title></head>
 <body style="font-family: sans-serif; overflow-wrap: anywhere">
@@ -22,7 +25,8 @@ def lines(message: Message) -> Iterator[str]:
 
 def text(message: Message) -> str:
     """Below the title, for readers that show text as it stands."""
-    parts = [message.mark, "\n".join(lines(message)), message.link]
+    feedback = f"{ASKED}: {message.feedback}" if message.feedback else ""
+    parts = [message.mark, "\n".join(lines(message)), feedback, message.link]
     return "\n\n".join(filter(None, parts))
 
 
@@ -35,6 +39,8 @@ def html(message: Message) -> str:
         for fact in message.facts
     )
     content.append(f'<table cellpadding="4">{"".join(rows)}</table>')
+    if message.feedback:
+        content.append(f'<p><a href="{escape(message.feedback)}" rel="noreferrer">{ASKED}</a></p>')
     if message.link:
         content.append(f'<p><a href="{escape(message.link)}">See it on the page</a></p>')
     return _PAGE.format(subject=escape(message.subject), content="\n".join(content))

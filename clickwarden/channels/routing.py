@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from clickwarden.alerts.feedback import Muted
 from clickwarden.alerts.incidents import SEVERITIES, Incident, Severity
 from clickwarden.detection.rules import OWASP
 from clickwarden.times import epoch
@@ -16,8 +17,9 @@ WAIT_MOST = 24 * 3600.0
 
 When = Literal["now", "quiet", "backlog"]
 #: Why nobody is told: its rule is in shadow; its user is allowed to; the channel does not want it; it was
-#: over before the channel was there; it was told.
-Silence = Literal["shadow", "allowed", "rule", "category", "severity", "past", "told"]
+#: over before the channel was there; it was told; somebody has said that it was a human, or that nobody is
+#: to be told of the user for a time.
+Silence = Literal["shadow", "allowed", "rule", "category", "severity", "past", "told"] | Muted
 
 
 #: The same in words.
@@ -29,6 +31,8 @@ SILENCES: Mapping[Silence, str] = {
     "severity": "of less severity than it wants",
     "past": "over before it was there",
     "told": "told before",
+    "human": "said to be human",
+    "snoozed": "snoozed",
 }
 
 
@@ -188,7 +192,14 @@ class Decision(NamedTuple):
     silence: Silence | None = None
 
 
-def decide(incident: Incident, told: Told | None, routing: Routing, began: float, now: float) -> Decision:
+def decide(
+    incident: Incident,
+    told: Told | None,
+    routing: Routing,
+    began: float,
+    now: float,
+    muted: Muted | None = None,
+) -> Decision:
     """Whether to tell: the one place that mutes.
 
     Args:
@@ -197,7 +208,14 @@ def decide(incident: Incident, told: Told | None, routing: Routing, began: float
         routing: of the channel.
         began: since when there is the channel, epoch seconds: it is not told what was over by then.
         now: epoch seconds.
+        muted: why nobody is to be told, as :func:`clickwarden.alerts.feedback.muted` says.
     """
+    wanted = _wanted(incident, told, routing, began, now)
+    return wanted if wanted.stage is None or muted is None else Decision(None, silence=muted)
+
+
+def _wanted(incident: Incident, told: Told | None, routing: Routing, began: float, now: float) -> Decision:
+    """What to tell, whatever people said of it."""
     if told is None and (silence := unwanted(incident, routing, began)):
         return Decision(None, silence=silence)
     when: When = "now"

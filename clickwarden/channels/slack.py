@@ -12,6 +12,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from clickwarden.channels.channel import PATIENCE, Answer, Channel, address
 from clickwarden.channels.message import Message
 from clickwarden.channels.posting import UNKNOWN, again, unreachable
+from clickwarden.channels.rendering import ASKED
 from clickwarden.errors import ChannelError
 
 SLACK = "https://slack.com/api/"
@@ -155,6 +156,8 @@ def blocks(message: Message) -> list[dict[str, Any]]:
     sections += [
         _section(_bold(fact.about), {"type": "text", "text": f"  {fact.text}"}) for fact in message.facts
     ]
+    if message.feedback:
+        sections.append(_section({"type": "link", "url": message.feedback, "text": ASKED}))
     if message.link:
         sections.append(_section({"type": "link", "url": message.link, "text": "See it on the page"}))
     return [{"type": "rich_text", "elements": sections}]

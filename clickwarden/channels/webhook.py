@@ -50,6 +50,7 @@ class WebhookSender:
 def body_of(message: Message) -> str:
     """The message as JSON, the same however often it is sent; docs/channels.md has its fields."""
     link = {"link": message.link} if message.link else {}
+    feedback = {"feedback": message.feedback} if message.feedback else {}
     mark = {"mark": message.mark} if message.mark else {}
     content = {
         "type": f"incident.{message.stage}",
@@ -59,6 +60,7 @@ def body_of(message: Message) -> str:
             "title": message.title,
             "facts": message.facts,
             **link,
+            **feedback,
             **mark,
             "incidents": message.cases,
         },

@@ -14,7 +14,8 @@ def worker(settings: Settings) -> list[Right]:
     """What ``faust -A app worker`` needs."""
     own = [topic.name for topic in changelogs(settings)]
     told = settings.anomalies_topic, settings.incidents_topic
-    both = *told, settings.rules_topic, settings.status_topic, settings.told_topic, *own
+    ours = settings.rules_topic, settings.status_topic, settings.told_topic, settings.feedback_topic
+    both = *told, *ours, *own
     return [
         *_on_topics("Read", settings.clicks_topic, *both),
         *_on_topics("Write", settings.rejected_topic, settings.late_topic, *both),
@@ -36,6 +37,7 @@ def producer(settings: Settings, outbox: str) -> list[Right]:
         settings.rules_topic,
         settings.status_topic,
         settings.told_topic,
+        settings.feedback_topic,
     )
     return [
         *_on_topics("Read", settings.clicks_topic),
@@ -54,6 +56,11 @@ def teller(settings: Settings) -> list[Right]:
 def asker(settings: Settings) -> list[Right]:
     """What ``notify replay`` needs."""
     return [*_on_topics("Read", settings.told_topic), *_on_topics("Write", settings.told_topic)]
+
+
+def critic(settings: Settings) -> list[Right]:
+    """What a worker needs to note what somebody says of an incident; part of what it needs anyway."""
+    return _on_topics("Write", settings.feedback_topic)
 
 
 def author(settings: Settings) -> list[Right]:

@@ -9,8 +9,11 @@ import msgspec
 import pytest
 from aiokafka.errors import KafkaError
 
+from agents import courier
 from agents.courier import ALONE
 from agents.messenger import Messenger
+from clickwarden.alerts import feedbacktopic
+from clickwarden.alerts.feedback import Feedback
 from clickwarden.alerts.stories import Stories
 from clickwarden.channels import channelsfile, routing
 from clickwarden.channels.ledger import Ledger
@@ -340,3 +343,41 @@ async def test_who_is_abnormal_for_half_an_hour_is_told_of_in_one_thread_of_five
     ]
     for name, server in sinks.by_name.items():
         assert len({thread for _, thread in server.counted}) == 1, name
+
+
+async def test_a_human_is_told_of_no_more_and_who_is_snoozed_when_that_is_over(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "NOTE_SECONDS", 0.2)
+
+    async def say(user: str, **said: Any) -> None:
+        feedback = Feedback(incident_id=user, rule="bot", user_id=user, when=isotime(T), **said)
+        await feedbacktopic.write(settings, feedback)
+
+    def snooze(minutes: int) -> dict[str, str]:
+        return {"snoozed": isotime(T), "until": isotime(T + 60 * minutes)}
+
+    with sink() as server:
+        await say("ann", **snooze(60))
+        async with working(settings, Office(settings, file(server.host))) as office:
+            for user in ("ann", "eve", "joe"):
+                office.say(user)
+            await until(lambda: sorted(told(server)) == [("opening", ["eve"]), ("opening", ["joe"])])
+            await until_noted(settings, lambda noted: noted.channels["c0"].silenced == {"snoozed": 1})
+            await say("eve", verdict="human")
+            await say("joe", **snooze(60))
+            await say("ann", **snooze(0))  # what was said before is read when this is
+            await until(lambda: told(server)[2:] == [("opening", ["ann"])])
+            for user in ("eve", "joe"):
+                office.say(user, count_high=300, emitted_at=MINUTES[1])
+            await until_noted(
+                settings, lambda noted: noted.channels["c0"].silenced == {"human": 1, "snoozed": 1}
+            )
+        # Another worker, and an hour later.
+        async with working(settings, Office(settings, file(server.host), office.stories)) as another:
+            await until_noted(
+                settings, lambda noted: noted.channels["c0"].silenced == {"human": 1, "snoozed": 1}
+            )
+            another.now = T + 3600
+            await until(lambda: told(server)[3:] == [("escalation", ["joe"])])
+            await until_noted(settings, lambda noted: noted.channels["c0"].silenced == {"human": 1})

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from clickwarden.guesses import BURST, Guesses
 from clickwarden.settings import Settings
@@ -34,7 +35,7 @@ async def serve(**given: Any) -> AsyncIterator[TestClient[web.Request, web.Appli
     guesses = Guesses(settings.web_token.get_secret_value(), "page")
     app = web.Application(middlewares=[refuse_foreign, guard(settings, guesses, admitted.append)])
     app.on_response_prepare.append(add_headers)
-    for path in ("/", "/api/v1/status", "/table/", "/health", "/ready", "/login"):
+    for path in ("/", "/api/v1/status", "/table/", "/health", "/ready", "/login", "/feedback/{token}"):
         app.router.add_get(path, hello)
         app.router.add_post(path, hello)
     async with TestClient(TestServer(app)) as client:
@@ -130,6 +131,19 @@ async def test_a_browser_is_sent_to_the_login_and_the_api_never_is() -> None:
             assert (answer.status, answer.headers["Location"]) == (303, "/login")
         async with client.get("/api/v1/status", headers=browser) as answer:
             assert answer.status == 401
+
+
+async def test_a_link_of_a_message_needs_no_token_and_opens_nothing_else() -> None:
+    async with serve(web_token=TOKEN) as client:
+        for origin in ("null", "http://localhost"):  # of a form, a browser says null
+            async with client.post("/feedback/a.1.b", headers={"Origin": origin}) as answer:
+                assert answer.status == 200
+        for path in ("/feedback", "/feedbacks/", "/api/v1/status/feedback/", "/feedback/../table/"):
+            async with client.get(path) as answer:
+                assert answer.status == 401
+        async with client.get(URL("/feedback/%2e%2e%2ftable%2f", encoded=True)) as answer:
+            assert (answer.status, answer.request_info.url.raw_path) == (200, "/feedback/%2e%2e%2ftable%2f")
+        assert not admitted
 
 
 @pytest.mark.parametrize("path", ["/", "/no/such"])

@@ -35,6 +35,19 @@ const edit = (name) =>
     element("span", { className: "unseen" }, ` rule ${name}`),
   );
 
+// How often it was right, as people say.
+function right({ told, confirmed, refuted, unanswered, share }) {
+  if (!told && share === null) return [];
+  const words = [
+    `told of ${plural(told, "incident")}`,
+    plural(confirmed, "bot"),
+    plural(refuted, "human"),
+    `${number(unanswered)} without an answer`,
+  ];
+  const often = share === null ? "" : `Right in ${Math.round(100 * share)} % of the answers: `;
+  return [element("p", { className: "note" }, sentence(`${often}${words.join(", ")}.`))];
+}
+
 const rules = new Rows(byId("rules"), "li", "name", (rule) => [
   element("h2", {}, sentence(rule.words), edit(rule.name)),
   element("p", {}, rule.description),
@@ -62,6 +75,7 @@ const rules = new Rows(byId("rules"), "li", "name", (rule) => [
       ? element("span", { className: rule.shadow ? "status closed" : "status ongoing" }, `${number(rule.live)} now`)
       : " · nobody over it now",
   ),
+  ...right(rule.precision),
   rule.closest.length
     ? element("h3", {}, "Closest in the open windows")
     : element("p", { className: "note" }, "Nobody comes close: no user has half as many in an open window."),

@@ -2,6 +2,7 @@
 
 import { poll } from "./connection.js";
 import { byId, element, fill, Rows, write } from "./element.js";
+import { say, stands } from "./feedback.js";
 import { count, head, incident, isAside, marks } from "./incident.js";
 import { parts } from "./picture.js";
 import { number, ruleLink, userId, visible } from "./text.js";
@@ -42,7 +43,12 @@ const windows = new Rows(byId("windows"), "li", "key", (each) => [
     ...marks(each),
   ),
 ]);
-const incidents = new Rows(byId("incidents"), "li", "incident_id", incident);
+const incidents = new Rows(byId("incidents"), "li", "incident_id", (each) => {
+  const [who, ...cells] = incident(each);
+  const button = { type: "button", className: "second", onclick: () => say(each, each.said, () => ask()) };
+  who.append(...stands(each.said), element("div", {}, element("button", button, "Say what it was")));
+  return [who, ...cells];
+});
 
 const fact = (name, value, note = "") =>
   element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, note));
@@ -84,8 +90,10 @@ function show(user) {
   fill(byId("events"), user.events, parts);
   byId("incidents-section").hidden = !user.incidents.length;
   write(byId("incidents-shown"), number(user.incidents.length));
-  incidents.show(user.incidents.slice(0, ROWS));
+  incidents.show(user.incidents.slice(0, ROWS).map((each) => ({ ...each, said: user.said[each.incident_id] ?? null })));
 }
+
+let ask = () => {};
 
 if (id) {
   byId("headline").replaceChildren(userId(id));
@@ -94,7 +102,7 @@ if (id) {
   byId("json").href = path;
   byId("table").href = `/table/activity/${encodeURIComponent(id)}/`;
   byId("history").href = `/history?${new URLSearchParams({ user: id })}`;
-  poll(path, 2000, show);
+  ask = poll(path, 2000, show);
 } else {
   write(byId("headline"), "Whom?");
   write(

@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "PART": "geheim/12@3",
     "WHOLE": "json://me:geheim99@127.0.0.1:8080/x",
     "LINES": "geheim\nx",
+    "LINKS": "geheim" * 6,
 }
 GOOD = '[[channel]]\nname = "a"\nurl = "json://127.0.0.1:8080/x"\n'
 
@@ -76,6 +77,11 @@ def test_the_example_is_right() -> None:
             "line 1: page: is no address of a page; write it like https://",
         ),
         ('page = "https://a:geheim@b/"\n' + GOOD, "line 1: page: is no address of a page"),
+        (
+            'link_secret = "geheim"\n' + GOOD,
+            "line 1: link_secret: has 6 characters, and who guesses it can answer for others; take 32 or",
+        ),
+        ('link_secret = "${NOT}"\n' + GOOD, "line 1: link_secret: ${NOT} is not set; set NOT in the"),
         (one("/x"), "line 3: channel 'a': url: begins with no scheme; write it like json://"),
         (one("nope://geheim123"), "line 3: channel 'a': url: Apprise does not take it; "),
         (one("json://x", "geheim12"), "line 4: channel 'a': secret: json:// is Apprise's"),
@@ -146,6 +152,23 @@ def test_a_secret_of_a_file_has_no_line_break_at_its_end(tmp_path: Path) -> None
 def test_a_page_has_a_slash_at_its_end_and_need_not_be_said() -> None:
     assert parse('page = "https://shop.example/bots"\n' + GOOD).page == "https://shop.example/bots/"
     assert parse(GOOD).page == ""
+
+
+@pytest.mark.parametrize(
+    ("head", "links"),
+    [
+        ("", False),
+        ('page = "https://c.example"\n', False),
+        ('link_secret = "${LINKS}"\n', False),
+        ('link_secret = "${LINKS}"\npage = "https://c.example"\n', True),
+    ],
+)
+def test_there_are_links_where_the_file_says_to_where_and_signs_them(head: str, links: bool) -> None:
+    channels = parse(head + GOOD)
+    assert (channels.links is not None) == links
+    if channels.links:
+        assert channels.links.link("a", 0).startswith("https://c.example/feedback/a.604800.")
+        assert "geheim" not in f"{channels!r} {vars(channels.links)}"
 
 
 def test_nothing_that_is_printed_of_a_channel_holds_a_secret() -> None:

@@ -1,6 +1,7 @@
 import re
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 
 from clickwarden.channels.inert import inert
@@ -14,7 +15,7 @@ from clickwarden.channels.message import (
     probe,
     repeated,
 )
-from clickwarden.channels.rendering import html, text
+from clickwarden.channels.rendering import ASKED, html, text
 from tests.channels import NASTY, UNSEEN, case
 
 PAGE = "https://clickwarden.shop.example/"
@@ -168,3 +169,11 @@ def test_different_values_are_called_so() -> None:
     message = message_of(case(count_low=61, count_high=61, peak=61, distinct="product_id"), "opening", PAGE)
     assert message.title == "203.0.113.9: 61 different values of product_id, 1.2 times the limit"
     assert facts(message)["Normal"].startswith("at most 50 different values of product_id in 1 minute")
+
+
+def test_the_link_by_which_people_say_what_it_was_stands_before_the_one_to_the_page() -> None:
+    message = message_of(case(), "opening", PAGE)
+    assert ASKED not in text(message) + html(message)
+    asked = msgspec.structs.replace(message, feedback=f"{PAGE}feedback/a.1.b")
+    assert text(asked).endswith(f"\n\n{ASKED}: {asked.feedback}\n\n{asked.link}")
+    assert f'<a href="{asked.feedback}" rel="noreferrer">{ASKED}</a>' in html(asked)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from clickwarden.alerts.feedback import Muted
 from clickwarden.alerts.incidents import Incident
 from clickwarden.channels.routing import (
     BACKLOG_MOST,
@@ -12,6 +13,7 @@ from clickwarden.channels.routing import (
     Decision,
     Pending,
     Routing,
+    Silence,
     Told,
     decide,
 )
@@ -95,6 +97,27 @@ OVER_BEFORE = {"status": "closed", "ended": "2026-03-10T12:00:00Z"}
 )
 def test_decisions(of: dict[str, Any], told: Told | None, routing: Routing, expected: Decision) -> None:
     assert decide(incident(**of), told, routing, BEGAN, NOW) == expected
+
+
+@pytest.mark.parametrize("muted", ["human", "snoozed"])
+@pytest.mark.parametrize(
+    ("of", "told", "expected"),
+    [
+        ({}, None, None),
+        ({"severity": "high"}, Told(1, ended=False), None),
+        (ENDED, Told(1, ended=False), None),
+        # Only what is told of otherwise is muted: the rest has a reason of its own, and is counted by that.
+        ({}, Told(1, ended=False), "told"),
+        (OVER_BEFORE, None, "past"),
+        ({"shadow": True}, None, "shadow"),
+    ],
+    ids=str,
+)
+def test_what_people_said_mutes_and_is_the_reason(
+    of: dict[str, Any], told: Told | None, expected: Silence | None, muted: Muted
+) -> None:
+    decision = decide(incident(**of), told, Routing(), BEGAN, NOW, muted)
+    assert decision == Decision(None, silence=expected or muted)
 
 
 @pytest.mark.parametrize(

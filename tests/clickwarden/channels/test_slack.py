@@ -2,6 +2,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from clickwarden.channels.message import message_of, message_of_many, probe
@@ -88,13 +89,14 @@ def test_a_token_is_not_sent_for_everybody_to_read(api: str) -> None:
 
 async def test_it_says_all_that_the_message_says_and_links_to_the_page(slack: Slack, server: Sink) -> None:
     message = probe("k", "2026-03-10T14:20:00Z", PAGE)
+    message = msgspec.structs.replace(message, feedback=f"{PAGE}feedback/a.1.b")
     await sender(server).send(message)
     (posted,) = slack.messages.values()
     told = [element for section in posted["blocks"][0]["elements"] for element in section["elements"]]
     said = "\n".join(element["text"] for element in told)
     for text in (message.mark, message.title, *(fact.text for fact in message.facts)):
         assert text in said
-    assert [element["url"] for element in told if element["type"] == "link"] == [PAGE]
+    assert [element["url"] for element in told if element["type"] == "link"] == [message.feedback, PAGE]
     assert posted["unfurl_links"] is posted["unfurl_media"] is False
 
 

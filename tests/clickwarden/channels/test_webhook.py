@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -53,6 +54,12 @@ async def test_what_is_sent_twice_can_be_told_by_its_id() -> None:
         bodies = [request.body for request in server.received]
     assert ids == ["k.test", "k.test", "e1fed9de55ec615495aece53a70f57fc.end"]
     assert bodies[0] == bodies[1] != bodies[2]
+
+
+async def test_it_has_the_link_by_which_people_say_what_it_was() -> None:
+    asked = msgspec.structs.replace(MESSAGE, feedback="https://clickwarden.shop.example/feedback/a.1.b")
+    assert json.loads(body_of(asked))["data"]["feedback"] == asked.feedback
+    assert "feedback" not in json.loads(body_of(MESSAGE))["data"]
 
 
 async def test_it_holds_each_incident_for_machines() -> None:

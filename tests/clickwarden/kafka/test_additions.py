@@ -34,7 +34,7 @@ def test_a_topic_that_exists_rules_and_those_that_go_by_its_number_follow(site: 
     asyncio.run(declare(settings))
     clicks, rejected, late, anomalies, incidents, *single = (topic.name for topic in layout(settings))
     assert numbers(settings, clicks, rejected, late, anomalies, incidents) == [3, 3, 3, 3, 3]
-    assert numbers(settings, *single) == [1, 1, 1]
+    assert numbers(settings, *single) == [1, 1, 1, 1]
     site.grow(5)
     for _ in range(2):
         assert asyncio.run(follow(settings)) == 5
