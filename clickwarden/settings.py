@@ -371,6 +371,11 @@ class Settings(BaseSettings):
         return f"{self.app_id}-told"
 
     @property
+    def feedback_topic(self) -> str:
+        """What people say of incidents."""
+        return f"{self.app_id}-feedback"
+
+    @property
     def rules_topic(self) -> str:
         """Where the rules are, and since when each partition is counted by which."""
         return f"{self.app_id}-rules"

@@ -14,7 +14,8 @@ def worker(settings: Settings) -> list[Right]:
     """What ``faust -A app worker`` needs."""
     own = [topic.name for topic in changelogs(settings)]
     told = settings.anomalies_topic, settings.incidents_topic
-    both = *told, settings.rules_topic, settings.status_topic, settings.told_topic, *own
+    ours = settings.rules_topic, settings.status_topic, settings.told_topic, settings.feedback_topic
+    both = *told, *ours, *own
     return [
         *_on_topics("Read", settings.clicks_topic, *both),
         *_on_topics("Write", settings.rejected_topic, settings.late_topic, *both),
@@ -36,6 +37,7 @@ def producer(settings: Settings, outbox: str) -> list[Right]:
         settings.rules_topic,
         settings.status_topic,
         settings.told_topic,
+        settings.feedback_topic,
     )
     return [
         *_on_topics("Read", settings.clicks_topic),

@@ -46,7 +46,8 @@ def layout(settings: Settings) -> Iterator[NewTopic]:
     # Kafka deletes whole segments: short ones, or it would keep a week.
     hours = {"retention.ms": str(120 * MINUTE_MS), "segment.ms": str(10 * MINUTE_MS)}
     yield NewTopic(settings.status_topic, 1, settings.replication, topic_configs=received | hours)
-    yield NewTopic(settings.told_topic, 1, settings.replication, topic_configs=received | month_compacted)
+    for name in (settings.told_topic, settings.feedback_topic):
+        yield NewTopic(name, 1, settings.replication, topic_configs=received | month_compacted)
     kept = {"cleanup.policy": "compact"}
     yield NewTopic(settings.rules_topic, 1, settings.replication, topic_configs=received | kept | roomy)
 
@@ -83,8 +84,14 @@ async def declare(settings: Settings, *more: NewTopic) -> dict[str, int]:
         if missing:
             # Asked also when we have just created it: somebody else may have been first.
             clicks = (await partitions(admin, [settings.clicks_topic]))[settings.clicks_topic]
+            alone = (
+                settings.status_topic,
+                settings.rules_topic,
+                settings.told_topic,
+                settings.feedback_topic,
+            )
             for topic in missing:
-                if topic.name not in (settings.status_topic, settings.rules_topic, settings.told_topic):
+                if topic.name not in alone:
                     topic.num_partitions = clicks
             await _create(settings, admin, missing, absent)
         return await partitions(admin, list(wanted))
