@@ -17,6 +17,8 @@ COOKIE = "clickwarden"
 #: Open without the token: they say nothing about the clicks.
 OPEN = frozenset({"/login", "/ready", "/health"})
 OPEN_FILES = "/static/"
+#: What bouncers ask, who have a key of their own (:mod:`web.bouncers`).
+OPEN_TO_BOUNCERS = "/v1/"
 
 #: The page is made of files of ours, and nothing else may run, load or frame it.
 HEADERS = {
@@ -104,7 +106,7 @@ def guard(settings: Settings, guesses: Guesses, admit: Callable[[web.Request], N
             # RFC 9110, 15.5.20
             error = f"served on this machine only: open http://127.0.0.1:{settings.web_port}/"
             return web.json_response({"error": error}, status=421)
-        if request.path in OPEN or request.path.startswith(OPEN_FILES):
+        if request.path in OPEN or request.path.startswith((OPEN_FILES, OPEN_TO_BOUNCERS)):
             return await handler(request)
         try:
             if is_known(request):
