@@ -42,9 +42,10 @@ demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C en
 
 # Files that bear others beside them, on all cores; the rest has them for Kafka, the workers and Chromium.
 ABREAST := tests/clickwarden tests/agents tests/app tests/bench tests/commands tests/experiments tests/tables tests/web clickwarden
-test: ## run every test, those of the page in Chromium, which is installed where there is none, as is Alertmanager
+test: ## run every test, those of the page in Chromium, which is installed where there is none, as are Alertmanager and a bouncer
 	-@$(BIN)/python -m experiments.chromium
 	-@$(BIN)/python -m experiments.alertmanager
+	-@$(BIN)/python -m experiments.bouncer
 	@echo "The tests that run side by side, and then those that want the machine for themselves"
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ABREAST); \
 		abreast=$$?; $(BIN)/python -m pytest $(addprefix --ignore ,$(ABREAST)) && exit $$abreast

@@ -296,7 +296,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
-        """Addresses are some, the page and the collector have a lock, and no block is longer than the longest."""
+        """Addresses are some, the page and the collector have a lock, and no block is longer than may be."""
         for address in self.broker.removeprefix("kafka://").split(","):
             if "@" in address:
                 raise ValueError(
@@ -322,8 +322,8 @@ class Settings(BaseSettings):
                 )
         if self.block_most < self.block_seconds:
             raise ValueError(
-                f"block_most: is less than {PREFIX}BLOCK_SECONDS={self.block_seconds:g}, how long the first block "
-                "lasts; make it as long at least"
+                f"block_most: is less than {PREFIX}BLOCK_SECONDS={self.block_seconds:g}, how long the first "
+                "block lasts; make it as long at least"
             )
         return self
 

@@ -12,6 +12,7 @@
 | ``PATCH /api/v1/rules/NAME``: :class:`web.revisions.RevisionRequest` | :class:`web.changes.ChangeStatus` |
 | ``POST /api/v1/rules/NAME/preview`` with the same | :class:`clickwarden.audit.comparison.Comparison` |
 | ``GET /api/v1/inspect`` | :class:`clickwarden.alerts.survey.Survey` |
+| ``GET /api/v1/blocklist`` | :class:`web.blocklist.BlocklistStatus`; also ``?format=nginx`` and others |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
 | ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …, "detail": …}`` |

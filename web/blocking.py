@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 from app.main import app, settings
 from clickwarden.alerts.feedback import KnownFeedback
 from clickwarden.blocking.block import Terms
-from clickwarden.blocking.blocklist import Blocklist, Listing
+from clickwarden.blocking.blocklist import BlockedUsers, Listing
 from clickwarden.blocking.history import History
 from clickwarden.blocking.written import left_out
 from clickwarden.kafka.following import ALL, Followed, Following
@@ -37,7 +37,7 @@ class Blocking:
         self.terms = terms
         self.history = History()
         self._feedback = KnownFeedback()
-        self._blocklist = Blocklist(terms, self._is_human)
+        self._blocklist = BlockedUsers(terms, self._is_human)
         self._following = Following(
             [
                 Followed(settings.incidents_topic, self._take, newest=ALL),

@@ -26,7 +26,7 @@ MALFORMED = (
 )
 
 #: What each page is made of; what it shows comes from the API.
-PAGES = {"/user": "user.html", "/history": "history.html", "/rules": "rules.html"}
+PAGES = {"/user": "user.html", "/history": "history.html", "/rules": "rules.html", "/blocked": "blocked.html"}
 
 
 @routes.get("/")
@@ -40,8 +40,9 @@ async def look(_: web.Request) -> web.Response:
 @routes.get("/user")
 @routes.get("/history")
 @routes.get("/rules")
+@routes.get("/blocked")
 async def page(request: web.Request) -> web.Response:
-    """The pages of one user (``?id=``), of what was found, and of what is being watched."""
+    """The pages of one user (``?id=``), of what was found, what is being watched, and who is blocked."""
     return files.answer(request, PAGES[request.path])
 
 

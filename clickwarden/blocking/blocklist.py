@@ -78,7 +78,7 @@ def nobody(incident_id: str) -> bool:
     return False
 
 
-class Blocklist:
+class BlockedUsers:
     """Made of the records of the incidents topic, in whatever order and however often they are heard.
 
     Args:

@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from clickwarden.blocking.block import Terms
-from clickwarden.blocking.blocklist import TOLD_SECONDS, Blocklist, Listing
+from clickwarden.blocking.blocklist import TOLD_SECONDS, BlockedUsers, Listing
 from clickwarden.times import isotime
 
 NOW = 1_800_000_000.0
@@ -27,14 +27,14 @@ def record(user_id: str, ago: float = 600.0, incident_id: str = "", **more: Any)
     return json.dumps(fields | more).encode()
 
 
-def made(*records: bytes, terms: Terms = TERMS, **more: Any) -> Blocklist:
-    blocklist = Blocklist(terms, **more)
+def made(*records: bytes, terms: Terms = TERMS, **more: Any) -> BlockedUsers:
+    blocklist = BlockedUsers(terms, **more)
     for each in records:
         blocklist.take(each)
     return blocklist
 
 
-async def look(blocklist: Blocklist, now: float = NOW, allowed: str = "") -> Listing:
+async def look(blocklist: BlockedUsers, now: float = NOW, allowed: str = "") -> Listing:
     return await blocklist.look(lambda user_id: user_id == allowed, now)
 
 
