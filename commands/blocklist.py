@@ -6,9 +6,10 @@ from rich.console import Console
 
 from app.main import settings
 from clickwarden.alerts.feedback import KnownFeedback
+from clickwarden.alerts.incidents import Severity
 from clickwarden.alerts.words import duration, plural, visible
 from clickwarden.blocking.block import Block, Terms
-from clickwarden.blocking.blocklist import BlockedUsers, Listing
+from clickwarden.blocking.blocklist import BlockedUsers, Listing, allowed_by, human_by
 from clickwarden.blocking.written import left_out
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.kafka.rulestopic import RulesTopic
@@ -17,7 +18,7 @@ from commands.command import AsyncCommand
 from commands.terminal import whole_table
 
 #: What is tried where nothing is set.
-TRIED = "high"
+TRIED: Severity = "high"
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -35,12 +36,7 @@ class Blocklist(AsyncCommand):
 
     async def run(self) -> None:
         """Print the list."""
-        terms = Terms(
-            severity=settings.block_severity or TRIED,
-            first=settings.block_seconds,
-            most=settings.block_most,
-            private=settings.block_private,
-        )
+        terms = Terms.of(settings, settings.block_severity or TRIED)
         listing = await _read(terms)
         if not settings.block_severity:
             console.print(
@@ -59,11 +55,7 @@ async def _read(terms: Terms) -> Listing:
     rules, feedback = RulesTopic(settings), KnownFeedback()
     await rules.read()
 
-    def is_human(incident_id: str) -> bool:
-        said = feedback.get(incident_id)
-        return said is not None and said.verdict == "human"
-
-    blocklist = BlockedUsers(terms, is_human)
+    blocklist = BlockedUsers(terms, human_by(feedback))
     async with reader(settings, settings.feedback_topic) as consumer:
         async for _, records in to_end(consumer):
             for record in records:
@@ -72,9 +64,8 @@ async def _read(terms: Terms) -> Listing:
         async for _, records in to_end(consumer):
             for record in records:
                 blocklist.take(record.value)
-    now, allow_list = time(), rules.book.allow_list
-    at = isotime(now)
-    return await blocklist.look(lambda user_id: bool(allow_list.reason(allow_list.number, user_id, at)), now)
+    now = time()
+    return await blocklist.look(allowed_by(rules.book.allow_list, now), now)
 
 
 def _print(listing: Listing) -> None:

@@ -11,11 +11,10 @@ from aiokafka import ConsumerRecord
 from app.main import app, settings
 from clickwarden.alerts.feedback import KnownFeedback
 from clickwarden.blocking.block import Terms
-from clickwarden.blocking.blocklist import BlockedUsers, Listing
+from clickwarden.blocking.blocklist import BlockedUsers, Listing, allowed_by, human_by
 from clickwarden.blocking.history import History
 from clickwarden.blocking.written import left_out
 from clickwarden.kafka.following import ALL, Followed, Following
-from clickwarden.times import isotime
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ class Blocking:
         self.terms = terms
         self.history = History()
         self._feedback = KnownFeedback()
-        self._blocklist = BlockedUsers(terms, self._is_human)
+        self._blocklist = BlockedUsers(terms, human_by(self._feedback))
         self._following = Following(
             [
                 Followed(settings.incidents_topic, self._take, newest=ALL),
@@ -71,10 +70,6 @@ class Blocking:
         if said := self._feedback.take(record.value):
             self._blocklist.reconsider(said.incident_id)
 
-    def _is_human(self, incident_id: str) -> bool:
-        said = self._feedback.get(incident_id)
-        return said is not None and said.verdict == "human"
-
     async def keep(self) -> None:
         """Look again and again, until cancelled."""
         following = asyncio.create_task(self._following.follow(settings))
@@ -90,12 +85,7 @@ class Blocking:
 
     async def _look(self) -> None:
         now = app.clock.now()
-        allow_list, at = app.rulestopic.book.allow_list, isotime(now)
-
-        def allowed(user_id: str) -> bool:
-            return bool(allow_list.reason(allow_list.number, user_id, at))
-
-        listing = await self._blocklist.look(allowed, now)
+        listing = await self._blocklist.look(allowed_by(app.rulestopic.book.allow_list, now), now)
         self.history.take(listing)
         words = "; ".join(left_out({"many": listing.left_out.get("many", 0)}))
         if "many" in listing.left_out and not self._left_out:
@@ -103,18 +93,8 @@ class Blocking:
         self._left_out = words if "many" in listing.left_out else ""
 
 
-def terms_of(severity: Literal["low", "medium", "high", "critical"]) -> Terms:
-    """Whom to block from this severity on, as it is set."""
-    return Terms(
-        severity=severity,
-        first=settings.block_seconds,
-        most=settings.block_most,
-        private=settings.block_private,
-    )
-
-
 #: None where nobody is to be blocked.
-blocking = Blocking(terms_of(settings.block_severity)) if settings.block_severity else None
+blocking = Blocking(Terms.of(settings, settings.block_severity)) if settings.block_severity else None
 
 
 async def _keep(_: Application) -> AsyncIterator[None]:

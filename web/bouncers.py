@@ -12,7 +12,7 @@ alike one would be told of each change: so each has a key of its own, as with Cr
 """
 
 import hmac
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from functools import cache
 
 import msgspec
@@ -24,6 +24,7 @@ from clickwarden.blocking.decisions import SCOPES, Decisions, Wanted, decision_o
 from clickwarden.guesses import Guesses, TooManyGuesses, encoded
 from clickwarden.times import isotime
 from web.blocking import Blocking, blocking
+from web.guard import OPEN_TO_BOUNCERS
 
 #: Bouncers that are remembered, those that asked last.
 KEEP = 1000
@@ -70,6 +71,11 @@ def _guesses() -> Guesses:
     return Guesses(first, "bouncers", others=others)
 
 
+def guessed_keys() -> Counter[str]:
+    """Wrong keys, as :attr:`Guesses.counts` has them."""
+    return _guesses().counts if app.bouncer_keys else Counter()
+
+
 def _name(request: web.Request) -> _Name | None:
     """Whose request it is; None: of somebody without a right key.
 
@@ -97,7 +103,7 @@ def _note(name: _Name) -> None:
 @web.middleware
 async def _check(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let in who has a key, while who is blocked is known."""
-    if not request.path.startswith("/v1/"):
+    if not request.path.startswith(OPEN_TO_BOUNCERS):
         return await handler(request)
     if blocking is None:
         return _refusal("acting is off: CLICKWARDEN_BLOCK_SEVERITY=high turns it on", 404)

@@ -8,6 +8,7 @@ import msgspec
 
 from clickwarden.alerts.incidents import SEVERITIES, Severity
 from clickwarden.blocking.address import Target
+from clickwarden.settings import Settings
 
 #: A block that was over for so long makes the next one no longer, seconds.
 REMEMBERED = 7 * 86_400.0
@@ -27,6 +28,16 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     first: float
     most: float
     private: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, severity: Severity) -> "Terms":
+        """Those that are set, from this severity on."""
+        return cls(
+            severity=severity,
+            first=settings.block_seconds,
+            most=settings.block_most,
+            private=settings.block_private,
+        )
 
     def is_met(self, severity: Severity) -> bool:
         """Whether an incident of this severity has its user blocked."""

@@ -8,11 +8,13 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from clickwarden.alerts.feed import RECORD_BYTES, SLICE
+from clickwarden.alerts.feedback import KnownFeedback
 from clickwarden.alerts.incidents import SEVERITIES, Severity
 from clickwarden.blocking.address import Target, is_never, is_private, target_of
 from clickwarden.blocking.block import Block, Offence, Terms, block_of
+from clickwarden.detection.allowlist import AllowList
 from clickwarden.formats.json import UNREADABLE
-from clickwarden.times import epoch
+from clickwarden.times import epoch, isotime
 
 #: Incidents that are kept, those heard of last.
 KEEP = 50_000
@@ -73,9 +75,20 @@ class _Case:
         self.without: Block | None = None
 
 
-def nobody(incident_id: str) -> bool:
-    """People have said of no incident that it is a human."""
-    return False
+def human_by(feedback: KnownFeedback) -> Callable[[str], bool]:
+    """Whether people have said of an incident that it is a human."""
+
+    def is_human(incident_id: str) -> bool:
+        said = feedback.get(incident_id)
+        return said is not None and said.verdict == "human"
+
+    return is_human
+
+
+def allowed_by(allow_list: AllowList, now: float) -> Callable[[str], bool]:
+    """Whether a user is on the allow-list now, epoch seconds."""
+    number, at = allow_list.number, isotime(now)
+    return lambda user_id: bool(allow_list.reason(number, user_id, at))
 
 
 class BlockedUsers:
@@ -89,7 +102,7 @@ class BlockedUsers:
     """
 
     def __init__(
-        self, terms: Terms, spared: Callable[[str], bool] = nobody, keep: int = KEEP, most: int = MOST
+        self, terms: Terms, spared: Callable[[str], bool], keep: int = KEEP, most: int = MOST
     ) -> None:
         self.terms = terms
         self._spared = spared

@@ -113,7 +113,7 @@ def program(name: str) -> str:
 def test_nginx_takes_it(tmp_path: Path, user_ids: list[str]) -> None:
     (tmp_path / "list").write_text(written(listing(*user_ids), "nginx"))
     (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, list=tmp_path / "list"))
-    command = [program("nginx"), "-t", "-c", tmp_path / "nginx.conf", "-e", tmp_path / "error"]
+    command = [program("nginx"), "-t", "-c", f"{tmp_path}/nginx.conf", "-e", f"{tmp_path}/error"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     (tmp_path / "list").write_text("deny 203.0.113.9/33;")  # it would say so
@@ -124,7 +124,7 @@ def test_nginx_takes_it(tmp_path: Path, user_ids: list[str]) -> None:
 def test_haproxy_takes_it(tmp_path: Path, user_ids: list[str]) -> None:
     (tmp_path / "list").write_text(written(listing(*user_ids), "haproxy"))
     (tmp_path / "haproxy.cfg").write_text(HAPROXY.format(list=tmp_path / "list"))
-    command = [program("haproxy"), "-c", "-f", tmp_path / "haproxy.cfg"]
+    command = [program("haproxy"), "-c", "-f", f"{tmp_path}/haproxy.cfg"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     (tmp_path / "list").write_text("eve 2027-01-15T09:00:00Z\n")  # it would say so
