@@ -80,8 +80,8 @@ def attack(here: Site, user: str, count: int = 400) -> None:
 
 def test_who_attacks_is_blocked_as_every_format_and_bouncer_is_told(site: SiteFactory) -> None:
     hostile = "203.0.113.11;\nallow all"
-    here = site(block_severity="high", block_keys=f"{KEY},{OTHER}", web_token="t" * 32)
-    worker = here.start(web_token="")
+    here = site(block_severity="high", block_keys=f"{KEY},{OTHER}")
+    worker = here.start()
     here.until(lambda: worker.ask("/api/v1/blocklist")[0] == 200, worker)
     assert worker.ask("/api/v1/blocklist")[1]["blocks"] == []
     assert stream(worker, startup=True) == stream(worker, startup=True, key=OTHER) == (set(), set())
@@ -140,7 +140,7 @@ def test_who_attacks_is_blocked_as_every_format_and_bouncer_is_told(site: SiteFa
 
     # After a restart who has asked before is told again, and of who is over too.
     worker.kill()
-    worker = here.launch(web_token="")
+    worker = here.launch()
     here.until(lambda: worker.alive and _answers(worker), worker)
     early = ask(worker, "/stream")
     assert early[0] in (200, 503)
