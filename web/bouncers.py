@@ -68,7 +68,7 @@ def _refusal(why: str, status: int, **headers: str) -> web.Response:
 @cache
 def _guesses() -> Guesses:
     first, *others = (key.reveal() for key in app.bouncer_keys)
-    return Guesses(first, "bouncers", others=others)
+    return Guesses(first, "bouncer", others=others)
 
 
 def guessed_keys() -> Counter[str]:

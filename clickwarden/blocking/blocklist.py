@@ -124,7 +124,9 @@ class BlockedUsers:
         self._forget(heard.incident_id)
         if heard.shadow or not self.terms.is_met(heard.severity):
             return
-        case = self._cases.setdefault(heard.user_id, _Case(heard.user_id))
+        case = self._cases.get(heard.user_id)
+        if case is None:
+            case = self._cases[heard.user_id] = _Case(heard.user_id)
         offence = Offence(begin, last, heard.incident_id, heard.rule, heard.severity)
         case.offences[heard.incident_id] = offence, bool(heard.allowed)
         self._users[heard.incident_id] = heard.user_id
@@ -149,7 +151,7 @@ class BlockedUsers:
         left_out: Counter[Reason] = Counter()
         for number, case in enumerate(list(self._cases.values()), 1):
             block = case.block
-            if block is not None and block.until > now and not allowed(block.user_id):
+            if block is not None and block.until > now and not self._is_allowed(block, allowed):
                 if self._is_own(case.target):
                     left_out["private"] += 1
                 else:
@@ -173,6 +175,11 @@ class BlockedUsers:
         if network is None:
             return False
         return is_never(network) or (is_private(network) and not self.terms.private)
+
+    def _is_allowed(self, block: Block, allowed: Callable[[str], bool]) -> bool:
+        """Whether a user is, or who has the same address, written in the usual way."""
+        value = block.target.value
+        return allowed(block.user_id) or (value != block.user_id and allowed(value))
 
     def _settle(self, user_id: str) -> None:
         case = self._cases.get(user_id)

@@ -89,6 +89,11 @@ async def test_who_is_found_human_is_blocked_no_more_and_no_longer_for_it() -> N
     assert (listing.blocks, [block.target.value for block in listing.over]) == ([], ["203.0.113.9"])
 
 
+async def test_an_address_that_is_allowed_is_however_it_is_written() -> None:
+    blocklist = made(record("::ffff:203.0.113.9"), record("203.0.113.9"))
+    assert values(await look(blocklist, allowed="203.0.113.9")) == []
+
+
 async def test_an_incident_grows_and_what_was_said_of_it_before_is_replaced() -> None:
     blocklist = made(record("203.0.113.9", incident_id="a", severity="low"))
     assert values(await look(blocklist)) == []
