@@ -43,10 +43,10 @@ class History:
         """Go on to the next listing."""
         self._position += 1
         there = {block.target: block for block in listing.blocks}
-        gone = {block.target: block for block in listing.over}
+        # Of who was over by then, somebody may have been told before the process began.
+        gone = {block.target: block for block in listing.over} if self.listing is None else {}
         for target in [target for target in self._new if target not in there]:
-            _, block = self._new.pop(target)
-            gone.setdefault(target, block)
+            gone[target] = self._new.pop(target)[1]
         for target, block in there.items():
             known = self._new.get(target)
             if known is None or known[1].until != block.until:

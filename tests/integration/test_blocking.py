@@ -36,10 +36,6 @@ echo "$1 $2 $3 $4" >>{calls}
 """
 
 
-def minute() -> int:
-    return int(time.time()) // 60 * 60
-
-
 def text(worker: Worker, form: str) -> tuple[int, str]:
     with closing(HTTPConnection("127.0.0.1", worker.settings.web_port, timeout=10)) as connection:
         connection.request("GET", f"/api/v1/blocklist?format={form}")
@@ -75,7 +71,7 @@ def blocked(worker: Worker) -> set[str]:
 def attack(here: Site, user: str, count: int = 400) -> None:
     """Eight times the threshold, just now."""
     now = time.time()
-    here.send(*clicks(user, count, now - 0.5, now))
+    here.send(*clicks(user, count, now, now))
 
 
 def test_who_attacks_is_blocked_as_every_format_and_bouncer_is_told(site: SiteFactory) -> None:
@@ -192,13 +188,18 @@ def test_debians_bouncer_bans_and_unbans(site: SiteFactory, tmp_path: Path) -> N
         bouncer = subprocess.Popen([program, "-c", str(configuration)], stdout=log, stderr=log)
     try:
         here.until(lambda: worker.ask("/api/v1/blocklist")[1]["bouncers"] != [], worker)
-        attack(here, ATTACKER)
-        here.until(lambda: called("add"), worker)
+        addresses = [f"203.0.113.{number}" for number in range(1, 9)]
+        for number, address in enumerate(addresses, 1):  # a slow machine may take longer than a block
+            attack(here, address)
+            deadline = time.monotonic() + 8 * number
+            here.until(lambda end=deadline: called("add") or time.monotonic() > end, worker)  # type: ignore[misc]
+            if called("add"):
+                break
         (_, value, seconds, scenario), *_ = called("add")
-        assert (value, scenario) == (ATTACKER, "clickwarden/bot")
-        assert 1 <= int(seconds) <= 8
-        here.until(lambda: called("del"), worker)
-        assert called("del")[0][1] == ATTACKER
+        assert value in addresses
+        assert 0 <= int(seconds) <= 8
+        assert scenario == "clickwarden/bot"
+        here.until(lambda: value in [call[1] for call in called("del")], worker)
         assert bouncer.poll() is None
     finally:
         bouncer.kill()

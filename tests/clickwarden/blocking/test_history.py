@@ -51,6 +51,13 @@ def test_who_is_blocked_again_is_not_told_of_as_over() -> None:
     assert told(history.since(3)) == ([], ["203.0.113.1"])
 
 
+def test_of_who_was_never_on_it_nobody_is_told_but_when_it_begins() -> None:
+    history = History()
+    history.take(listing(1, over=[block("203.0.113.1", 1)]))
+    history.take(listing(2, over=[block("203.0.113.1", 1), block("203.0.113.2", 2)]))
+    assert told(history.since(None)) == ([], ["203.0.113.1"])
+
+
 def test_who_is_there_no_more_without_a_reason_is_over_too() -> None:
     history = History()
     history.take(listing(1, block("203.0.113.1")))
