@@ -17,7 +17,7 @@ from web.bouncers import Bouncer, known_bouncers
 from web.query import QueryError
 
 OFF = (
-    "nobody is blocked: acting is off. 'faust -A app blocklist' says whom it would block; "
+    "Acting is off, and nobody is blocked. 'faust -A app blocklist' says whom it would block; "
     "CLICKWARDEN_BLOCK_SEVERITY=high turns it on (docs/blocking.md)"
 )
 

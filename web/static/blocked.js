@@ -17,7 +17,7 @@ const who = ({ user_id, scope, value }) =>
     : [userLink(user_id), element("small", {}, " ", ...visible(value))];
 
 const blocks = new Rows(byId("blocked"), "tr", "key", (each) => [
-  element("th", { scope: "row" }, ...who(each)),
+  cell(...who(each)),
   cell(at(each.until)),
   cell(`${each.severity}, `, ruleLink(each.rule)),
   element("td", { className: "number" }, String(each.times)),
@@ -32,7 +32,7 @@ const bouncers = new Rows(byId("bouncers"), "li", "key", ({ type, version, addre
 ]);
 
 const story = ({ state, detail, severity, blocks: { length } }) => {
-  if (state === "off") return `Acting is off: ${detail}.`;
+  if (state === "off") return `${detail}.`;
   const whom = `Blocked is who has an incident of severity ${severity} or more`;
   return length ? `${whom}, until some time after the last click.` : `Nobody is blocked. ${whom}.`;
 };
