@@ -1,5 +1,6 @@
 """Whom a real worker has blocked: its API, CrowdSec's bouncers, and the bouncer of Debian itself."""
 
+import asyncio
 import json
 import subprocess
 import time
@@ -12,8 +13,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from clickwarden.detection import rulesfile
+from clickwarden.detection.allowlist import Allowance
 from experiments.bouncer import find
-from tests.site import Site, Worker, clicks
+from tests.site import Site, Worker, clicks, put_rules
 
 SiteFactory = Callable[..., Site]
 
@@ -63,6 +66,11 @@ def stream(worker: Worker, startup: bool = False, key: str = KEY, **query: str) 
     return new, deleted
 
 
+def allow(here: Site, user: str) -> None:
+    allowance = Allowance(users=[user], reason="it is ours")
+    asyncio.run(put_rules(here.settings, rulesfile.load(here.settings.rules), allow=[allowance]))
+
+
 def blocked(worker: Worker) -> set[str]:
     status, said = worker.ask("/api/v1/blocklist")
     return {each["value"] for each in said["blocks"]} if status == 200 else set()
@@ -82,7 +90,7 @@ def test_who_attacks_is_blocked_as_every_format_and_bouncer_is_told(site: SiteFa
     assert worker.ask("/api/v1/blocklist")[1]["blocks"] == []
     assert stream(worker, startup=True) == stream(worker, startup=True, key=OTHER) == (set(), set())
 
-    here.run("allow", "add", "203.0.113.7", "--reason", "a monitor")
+    allow(here, "203.0.113.7")
     attack(here, "203.0.113.8", count=60)  # of low severity
     for user in (ATTACKER, "::ffff:203.0.113.10", hostile, "10.0.0.9", "203.0.113.7"):
         attack(here, user)
@@ -125,14 +133,10 @@ def test_who_attacks_is_blocked_as_every_format_and_bouncer_is_told(site: SiteFa
     assert {(each["type"], each["version"]) for each in bouncers} == {("crowdsec-nginx-bouncer", "v1.0.8")}
     assert len(bouncers) == 2
 
-    # Who is allowed later is blocked no more; the command says the same.
-    here.run("allow", "add", ATTACKER, "--reason", "it is ours")
+    # Who is allowed later is blocked no more.
+    allow(here, ATTACKER)
     here.until(lambda: ATTACKER not in blocked(worker), worker)
     assert stream(worker) == (set(), {ATTACKER})
-    shown = here.run("blocklist").stdout
-    assert "203.0.113.10" in shown
-    assert ATTACKER not in shown
-    assert "2 blocks" in shown
 
     # After a restart who has asked before is told again, and of who is over too.
     worker.kill()
@@ -160,11 +164,15 @@ def test_it_is_off_unless_asked_for(site: SiteFactory) -> None:
     assert "CLICKWARDEN_BLOCK_SEVERITY=high" in said["detail"]
     assert text(worker, "nginx")[0] == 404
     assert ask(worker, "/stream")[0] == 404
-    attack(here, ATTACKER)
-    here.until(lambda: len(here.incidents()) == 1, worker)
+    for user in (ATTACKER, "203.0.113.10"):
+        attack(here, user)
+    here.until(lambda: len(here.incidents()) == 2, worker)
+    allow(here, "203.0.113.10")
     shown = here.run("blocklist").stdout
     assert "acting is off" in shown
     assert ATTACKER in shown
+    assert "203.0.113.10" not in shown
+    assert "1 block\n" in shown
 
 
 def test_debians_bouncer_bans_and_unbans(site: SiteFactory, tmp_path: Path) -> None:
