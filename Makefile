@@ -44,9 +44,10 @@ demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C en
 # and bears one: two files at a time, each with a Kafka of its own, and then the tests that are marked to run alone.
 ABREAST := tests/clickwarden tests/agents tests/app tests/bench tests/commands tests/experiments tests/tables tests/web clickwarden
 REST := $(addprefix --ignore-glob ,$(addsuffix *,$(ABREAST)))
-test: ## run every test, those of the page in Chromium, which is installed where there is none, as is Alertmanager
+test: ## run every test, those of the page in Chromium, which is installed where there is none, as are Alertmanager and a bouncer
 	-@$(BIN)/python -m experiments.chromium
 	-@$(BIN)/python -m experiments.alertmanager
+	-@$(BIN)/python -m experiments.bouncer
 	@echo "The tests that run side by side, then two at a time, and then those that want the machine for themselves"
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ABREAST); failed=$$?; \
 		$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone" $(REST) || failed=1; \

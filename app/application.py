@@ -4,7 +4,7 @@ import fcntl
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +26,10 @@ from app.pulse import REFUSED, Pulse, end
 from app.room import make_room, shortage
 from app.transport import BatchTransport, Source
 from app.visitors import Web
+from clickwarden.blocking.keys import keys_of
 from clickwarden.channels import channelsfile
 from clickwarden.channels.channelsfile import Channels
+from clickwarden.channels.secret import Secret
 from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import Rule, by_name
 from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
@@ -75,6 +77,8 @@ class Worker(faust.Worker):  # type: ignore[misc]
         if "channels" in settings.model_fields_set or settings.channels.exists():
             self.app.channels = channelsfile.load(settings.channels, environment())
             needed += roles.teller(settings)
+        if settings.block_severity:
+            self.app.bouncer_keys = keys_of(settings.block_keys.get_secret_value(), environment())
         await rights.check(settings, needed)
         await self.app.growth.follow()
         self.app.web.visitors.limit = make_room(self.app.growth.partitions)
@@ -124,6 +128,7 @@ class Application(faust.App):  # type: ignore[misc]
         rulestopic: the rules in force.
         founding: what the file of rules is to them.
         channels: where people are told; None: nowhere.
+        bouncer_keys: one of them a bouncer has to show.
         presence: whether Kafka answers.
         membership: whether the worker's place in the group is certain; waited for before it speaks to Kafka.
     """
@@ -137,6 +142,7 @@ class Application(faust.App):  # type: ignore[misc]
     rulestopic: RulesTopic
     founding: Founding
     channels: Channels | None
+    bouncer_keys: Sequence[Secret]
     presence: Presence
     membership: Membership
 
@@ -280,6 +286,7 @@ def create(settings: Settings) -> Application:
     application.rulestopic = RulesTopic(settings)
     application.founding = Founding(settings, application.rulestopic)
     application.channels = None
+    application.bouncer_keys = ()
     application.presence = Presence(settings, application.growth)
     application.membership = Membership(settings, application.presence)
     application.pulse = Pulse(settings.session_timeout / 2, application.membership.check)

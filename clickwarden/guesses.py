@@ -4,7 +4,8 @@ import hmac
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 
 from clickwarden.allowance import Allowance, network
@@ -32,14 +33,17 @@ class Guesses:
         token: the right one.
         door: whose token it is, in words.
         now: a steady clock, seconds.
+        others: that are as right.
 
     Attributes:
         counts: tokens that were ``wrong``, and those ``refused`` without a look.
     """
 
-    def __init__(self, token: str, door: str, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, token: str, door: str, now: Callable[[], float] = monotonic, others: Sequence[str] = ()
+    ) -> None:
         self.counts = Counter({"wrong": 0, "refused": 0})
-        self._token = encoded(token)
+        self._tokens = [encoded(each) for each in (token, *others)]
         self._door = door
         self._now = now
         self._allowance = Allowance(BURST, PER_SECOND, now)
@@ -56,7 +60,7 @@ class Guesses:
             self.counts["refused"] += 1
             self._tell(guesser)
             raise TooManyGuesses
-        if hmac.compare_digest(encoded(given), self._token):
+        if any(list(map(partial(hmac.compare_digest, encoded(given)), self._tokens))):
             return True
         self.counts["wrong"] += 1
         self._allowance.spend(guesser)

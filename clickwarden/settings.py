@@ -202,6 +202,30 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Token that guards the page, at least 8 characters; needed when web_bind is not loopback",
     )
+    block_severity: Literal["", "low", "medium", "high", "critical"] = Field(
+        "",
+        description="Severity from which on an incident has its user on the list of who is to be blocked "
+        "(docs/blocking.md): low, medium, high or critical; empty: there is no list",
+    )
+    block_seconds: PositiveSeconds = Field(
+        4 * 3600.0,
+        description="How long after the last click known somebody is blocked the first time, seconds",
+    )
+    block_most: float = Field(
+        7 * 86_400.0,
+        gt=0,
+        le=21 * 86_400,
+        description="Who comes back after a block is blocked twice as long each time, and at most so long, "
+        "seconds",
+    )
+    block_private: bool = Field(
+        False, description="Block addresses of private networks (10.0.0.0/8, fc00::/7 and their like), too"
+    )
+    block_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys of CrowdSec's bouncers, at least 8 characters, with commas between: one for each "
+        "bouncer. ${NAME} is of the environment, ${file:PATH} what a file holds; empty: no bouncer may ask",
+    )
     collect_port: int = Field(6067, ge=1, le=65535, description="Port that collect takes clicks at")
     collect_bind: str = Field("127.0.0.1", description="Address that collect takes clicks at")
     collect_token: SecretStr = Field(
@@ -272,7 +296,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
-        """Addresses are some, and the page and the collector have a lock."""
+        """Addresses are some, the page and the collector have a lock, and no block is longer than may be."""
         for address in self.broker.removeprefix("kafka://").split(","):
             if "@" in address:
                 raise ValueError(
@@ -296,6 +320,11 @@ class Settings(BaseSettings):
                     f"{door}_token: is shorter than {length} characters and could be guessed; "
                     "'openssl rand -hex 16' makes one"
                 )
+        if self.block_most < self.block_seconds:
+            raise ValueError(
+                f"block_most: is less than {PREFIX}BLOCK_SECONDS={self.block_seconds:g}, how long the first "
+                "block lasts; make it as long at least"
+            )
         return self
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@
 | ``POST /api/v1/allow``: :class:`web.allowed.AllowRequest` | :class:`web.changes.ChangeStatus` |
 | ``DELETE /api/v1/allow`` | the same |
 | ``GET /api/v1/inspect`` | :class:`clickwarden.alerts.survey.Survey` |
+| ``GET /api/v1/blocklist`` | :class:`web.blocklist.BlocklistStatus`; also ``?format=nginx`` and others |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
 | ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …, "detail": …}`` |

@@ -19,6 +19,8 @@ OPEN = frozenset({"/login", "/ready", "/health"})
 OPEN_FILES = "/static/"
 #: And behind it, what a message links to; the link itself says who may.
 OPEN_LINKS = "/feedback/"
+#: What bouncers ask, who have a key of their own (:mod:`web.bouncers`).
+OPEN_TO_BOUNCERS = "/v1/"
 
 #: The page is made of files of ours, and nothing else may run, load or frame it.
 HEADERS = {
@@ -107,7 +109,7 @@ def guard(settings: Settings, guesses: Guesses, admit: Callable[[web.Request], N
             # RFC 9110, 15.5.20
             error = f"served on this machine only: open http://127.0.0.1:{settings.web_port}/"
             return web.json_response({"error": error}, status=421)
-        if request.path in OPEN or request.path.startswith((OPEN_FILES, OPEN_LINKS)):
+        if request.path in OPEN or request.path.startswith((OPEN_FILES, OPEN_LINKS, OPEN_TO_BOUNCERS)):
             return await handler(request)
         try:
             if is_known(request):

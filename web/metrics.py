@@ -14,6 +14,7 @@ from app.main import app
 from clickwarden.alerts.incidents import KINDS
 from clickwarden.kafka.findings import About
 from clickwarden.release import RELEASE
+from web.bouncers import guessed_keys
 from web.guard import guesses
 from web.listeners import listeners
 from web.live import feed, following
@@ -85,7 +86,7 @@ class _Collector(Collector):
             labels=["answer"],
         )
         for answer, count in guesses.counts.items():
-            tried.add_metric([answer], count)
+            tried.add_metric([answer], count + guessed_keys()[answer])
         yield tried
         build = GaugeMetricFamily(f"{PREFIX}build", "Always 1", labels=["version"])
         build.add_metric([RELEASE], 1)

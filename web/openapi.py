@@ -12,11 +12,13 @@ from app.main import app
 from clickwarden.alerts.incidents import KINDS, Incident
 from clickwarden.alerts.survey import Survey
 from clickwarden.audit.comparison import Comparison
+from clickwarden.blocking.written import FORMATS
 from clickwarden.detection.anomaly import STATUSES, Anomaly
 from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
 from web.allowed import AllowListed, AllowRequest
 from web.api import Anomalies, Problem, answer
+from web.blocklist import BlocklistStatus
 from web.changes import ChangeStatus, RulesHistory
 from web.feedback import FeedbackAnswer, FeedbackList, FeedbackRequest
 from web.incidents import IncidentList
@@ -46,7 +48,7 @@ class Operation(NamedTuple):
 
     Attributes:
         summary: what it answers.
-        contents: types of the answer by status; a MIME type where it is no JSON.
+        contents: types of the answer by status; a MIME type where it is no JSON; a tuple of several.
         query: names of what the query string may hold.
         body: type of what it sends, as JSON.
     """
@@ -78,6 +80,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "prefix": ({"type": "string"}, "Those whose ids begin so"),
     "network": ({"type": "string"}, "Those whose ids are addresses in it: ADDRESS/BITS"),
     "reason": ({"type": "string"}, "All who are allowed for it"),
+    "format": ({"enum": ["json", *FORMATS], "default": "json"}, "How it is written"),
     "last_event_id": ({"type": "string"}, "Position to go on from; the header Last-Event-ID goes first"),
 }
 ENTRIES = ("user", "prefix", "network", "reason")
@@ -152,6 +155,12 @@ OPERATIONS = {
         {200: ChangeStatus, **REFUSALS, 429: Refused, 503: Refused},
         ENTRIES,
     ),
+    "GET /api/v1/blocklist": Operation(
+        "Who is blocked until when; 503 while that cannot be known, and a 404 for other formats than JSON "
+        "where acting is off",
+        {200: (BlocklistStatus, "text/plain"), 400: Problem, 404: Problem, 503: Problem},
+        ("format",),
+    ),
     "GET /api/v1/inspect": Operation(
         "What the newest records of the topic are, and the settings that read them, whatever is set; made "
         "when it is asked for, at most once a minute",
@@ -202,17 +211,26 @@ def _paths(by_type: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _types(operation: Operation) -> list[Any]:
-    answers = [content for content in operation.contents.values() if not isinstance(content, str)]
+    contents = chain.from_iterable(map(_each, operation.contents.values()))
+    answers = [content for content in contents if not isinstance(content, str)]
     return [*answers, operation.body] if operation.body else answers
+
+
+def _each(content: Any) -> tuple[Any, ...]:
+    """What an answer may be of."""
+    return content if isinstance(content, tuple) else (content,)
 
 
 def _request(path: str, operation: Operation, by_type: Mapping[str, Any]) -> dict[str, Any]:
     responses = {}
-    for status, content in operation.contents.items():
-        mime, schema = "application/json", by_type.get(repr(content), {})
-        if isinstance(content, str):
-            mime, schema = content, {"type": "string"}
-        responses[str(status)] = {"description": operation.summary, "content": {mime: {"schema": schema}}}
+    for status, contents in operation.contents.items():
+        content = {}
+        for each in _each(contents):
+            if isinstance(each, str):
+                content[each] = {"schema": {"type": "string"}}
+            else:
+                content["application/json"] = {"schema": by_type.get(repr(each), {})}
+        responses[str(status)] = {"description": operation.summary, "content": content}
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "query", "schema": QUERY[name][0], "description": QUERY[name][1]}
         for name in operation.query

@@ -31,6 +31,7 @@ PAGES = {
     "/history": "history.html",
     "/rules": "rules.html",
     "/allowed": "allowed.html",
+    "/blocked": "blocked.html",
 }
 
 
@@ -46,8 +47,9 @@ async def look(_: web.Request) -> web.Response:
 @routes.get("/history")
 @routes.get("/rules")
 @routes.get("/allowed")
+@routes.get("/blocked")
 async def page(request: web.Request) -> web.Response:
-    """The pages of one user (``?id=``), of what was found, what is being watched, and who is allowed."""
+    """The pages of one user (``?id=``), of what was found, what is watched, who is allowed and who is blocked."""
     return files.answer(request, PAGES[request.path])
 
 

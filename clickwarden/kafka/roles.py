@@ -92,6 +92,7 @@ def table() -> str:
         ),
         "`inspect`": reader(settings.clicks_topic),
         "`alerts`": reader(settings.anomalies_topic, settings.status_topic),
+        "`blocklist`": reader(settings.incidents_topic, settings.feedback_topic, settings.rules_topic),
         "`rules list`, `rules history`, `allow list`": reader(settings.rules_topic),
         "`rules list` with a rule in shadow": reader(settings.anomalies_topic),
         "`rules try`": reader(settings.clicks_topic, settings.rules_topic, settings.late_topic),

@@ -45,7 +45,7 @@ def test_every_view_passes(site: Site, browser: Browser, scheme: Scheme) -> None
         expect(page.locator("#incidents > li")).to_have_count(2, timeout=RECORDS)
         expect(page.locator("#log > li")).to_have_count(3)
         audit(page)
-        for view in (*VIEWS[1:], "user?id=nobody", "user", "history?user=nobody", "login"):
+        for view in (*VIEWS[1:], "user?id=nobody", "user", "history?user=nobody", "blocked", "login"):
             page.goto(address(worker, view))
             page.wait_for_load_state("networkidle")
             audit(page)

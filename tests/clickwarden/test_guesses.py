@@ -27,6 +27,14 @@ class Site:
         return looked_at
 
 
+def test_each_of_several_is_right() -> None:
+    guesses = Guesses("first", "door", others=["second"])
+    assert [guesses.is_right(given, "192.0.2.1") for given in ("first", "second", "third", "")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert guesses.counts["wrong"] == 2
+
+
 def test_few_are_looked_at_and_then_some_a_second() -> None:
     site = Site()
     assert site.guess("192.0.2.1") == BURST

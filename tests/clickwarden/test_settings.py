@@ -48,6 +48,10 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(
         ("BLIND_SHARE", "1.1", "less than or equal to 1"),
         ("PARTITIONS", "0", "greater than or equal to 1"),
         ("SESSION_TIMEOUT", "5", "greater than or equal to 6"),
+        ("BLOCK_SEVERITY", "severe", "'high'"),
+        ("BLOCK_SECONDS", "0", "greater than 0"),
+        ("BLOCK_MOST", "3600", "is less than CLICKWARDEN_BLOCK_SECONDS=14400"),
+        ("BLOCK_MOST", "1814401", "less than or equal to 1814400"),
         ("WEB_PORT", "65536", "less than or equal to 65535"),
         ("CLICKS_TOPIC", "a click", "pattern"),
         ("BROKER", "localhost", "is not host:port; write kafka://host:port"),
@@ -134,6 +138,7 @@ def test_sasl_needs_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKWARDEN_SASL_PASSWORD", "hush")
     monkeypatch.setenv("CLICKWARDEN_WEB_TOKEN", "psst psst")
+    monkeypatch.setenv("CLICKWARDEN_BLOCK_KEYS", "psst psst")
     monkeypatch.setenv("CLICKWARDEN_PARTITIONS", "0")
     with pytest.raises(SettingsError) as refused:
         Settings.load()

@@ -23,8 +23,9 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 def test_kafka_goes_away_and_comes_back(broker: Broker, tmp_path: Path) -> None:
-    topic = Site(broker.bootstrap, tmp_path, partitions=2)
+    topic = Site(broker.bootstrap, tmp_path, partitions=2, block_severity="low")
     worker = topic.start()
+    topic.until(lambda: worker.ask("/api/v1/blocklist")[0] == 200, worker)
     attack = clicks("eve", 60, T, T + 50)
     topic.send(*attack[:40])
     topic.await_counted(worker)
@@ -37,6 +38,8 @@ def test_kafka_goes_away_and_comes_back(broker: Broker, tmp_path: Path) -> None:
     code, said = worker.ask("/ready")
     assert (code, said["state"]) == (503, "away")
     assert "Kafka does not answer" in said["detail"]
+    # An empty list would let everybody in.
+    topic.until(lambda: worker.ask("/api/v1/blocklist")[0] == 503, worker)
     topic.until(lambda: time.monotonic() > away + AWAY_SECONDS, worker)
     assert worker.memory < memory + 20 * MIB
 
@@ -46,6 +49,8 @@ def test_kafka_goes_away_and_comes_back(broker: Broker, tmp_path: Path) -> None:
     topic.await_counted(worker)
     assert [each["count"] for each in topic.anomalies("closed")] == [60]
     assert topic.verdict().ok
+
+    topic.until(lambda: len(worker.ask("/api/v1/blocklist")[1].get("blocks", [])) == 1, worker)
 
     words = [line for line in worker.log.splitlines() if "Kafka does not answer at" in line]
     assert len(words) == 1

@@ -35,7 +35,16 @@ async def serve(**given: Any) -> AsyncIterator[TestClient[web.Request, web.Appli
     guesses = Guesses(settings.web_token.get_secret_value(), "page")
     app = web.Application(middlewares=[refuse_foreign, guard(settings, guesses, admitted.append)])
     app.on_response_prepare.append(add_headers)
-    for path in ("/", "/api/v1/status", "/table/", "/health", "/ready", "/login", "/feedback/{token}"):
+    for path in (
+        "/",
+        "/v1/decisions",
+        "/api/v1/status",
+        "/table/",
+        "/health",
+        "/ready",
+        "/login",
+        "/feedback/{token}",
+    ):
         app.router.add_get(path, hello)
         app.router.add_post(path, hello)
     async with TestClient(TestServer(app)) as client:
@@ -89,7 +98,7 @@ async def test_without_the_token(headers: dict[str, str]) -> None:
                 assert answer.status == 401
                 assert answer.headers["WWW-Authenticate"] == "Bearer"
                 assert "error" in await answer.json()
-        for path in ("/health", "/ready", "/login"):
+        for path in ("/health", "/ready", "/login", "/v1/decisions"):
             async with client.get(path, headers=headers) as answer:
                 assert answer.status == 200
     assert not admitted
