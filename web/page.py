@@ -49,7 +49,7 @@ async def look(_: web.Request) -> web.Response:
 @routes.get("/allowed")
 @routes.get("/blocked")
 async def page(request: web.Request) -> web.Response:
-    """The pages of one user (``?id=``), of what was found, what is watched, who is allowed and who is blocked."""
+    """The pages of one user (``?id=``), of what was found, what is watched, who is allowed, who blocked."""
     return files.answer(request, PAGES[request.path])
 
 
