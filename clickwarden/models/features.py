@@ -1,17 +1,25 @@
-"""The features of a partition's records, batch by batch."""
+"""The features of a partition's records, run by run: what a model sees of each, by those before it."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clickwarden.detection.clock import EventClock
+from clickwarden.models import alone, segments
+from clickwarden.models.fields import NO_TIME, STEPS_MAX
+from clickwarden.models.histories import RUN_MAX, Histories, View
+from clickwarden.models.kinds import WITHIN, Feature, Stat, span
 from clickwarden.models.pipeline import Pipeline
-from clickwarden.models.records import Records
+from clickwarden.models.records import Records, Words
+from clickwarden.models.windows import NO_NUMBER, Numbers, Texts
 
-#: What becomes of a record: it has features; it is behind event time by more than the lateness; it has no key; it
-#: does not say when; it is no record.
-TAKEN, LATE, NO_KEY, NO_TIME_SAID, UNREADABLE = range(5)
+#: What becomes of a record: it has features; it is further behind event time than the lateness; it has no key; it
+#: does not say when it happened; it is no record.
+FATES = TAKEN, LATE, KEYLESS, TIMELESS, UNREADABLE = range(5)
+
+_FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
 class Rows(NamedTuple):
@@ -37,7 +45,7 @@ class Segment(NamedTuple):
 
     Attributes:
         data: compressed.
-        newest: the newest moment in it, epoch milliseconds.
+        newest: the newest moment in it, epoch milliseconds; NO_TIME where it has no record.
     """
 
     data: bytes
@@ -47,23 +55,215 @@ class Segment(NamedTuple):
 class Features:
     """What the features of a partition's next record depend on.
 
-    Attributes:
-        forgotten: epoch milliseconds; a segment whose ``newest`` is not above it may be deleted, but for the last.
+    A pipeline without key looks at each record alone, and nothing is remembered.
     """
 
-    forgotten: int
+    def __init__(self, pipeline: Pipeline) -> None:
+        """Begin with no record."""
+        self._pipeline = pipeline
+        self._keyed = bool(pipeline.key)
+        self._hashes = alone.Hashes()
+        self._clock = EventClock()
+        rolling = [feature for feature in pipeline.features if feature.kind == "rolling" and feature.field]
+        fields = dict.fromkeys(feature.field for feature in rolling)
+        self._numbers = [name for name in fields if pipeline.fields[name].type != "text"]
+        self._texts = [name for name in fields if pipeline.fields[name].type == "text"]
+        self._columns: dict[str, type[np.generic]] = dict.fromkeys(self._numbers, np.int32)
+        self._columns |= dict.fromkeys(self._texts, np.uint32)
+        self._longest = max((length for feature in pipeline.features for length in _lengths(feature)), default=0)
+        self.histories = Histories(self._columns, self._longest, pipeline.keep)
+        self._learnt: list[tuple[list[str], NDArray[np.int64], dict[str, NDArray[Any]]]] = []
+        self._moved = False
 
-    def __init__(self, pipeline: Pipeline) -> None: ...
+    @property
+    def forgotten(self) -> int:
+        """Epoch milliseconds; a segment whose ``newest`` is not above it may be deleted, but never the last one."""
+        time = self._clock.time
+        if not np.isfinite(time):
+            return NO_TIME
+        return round(time * 1000) - self._pipeline.lateness - self._longest
 
     def of(self, records: Records) -> Rows:
-        """The features of the next records of the partition, in the order of its log, each by those before it."""
+        """The features of the partition's next records, each by what came before it in the log."""
+        forgotten = self.forgotten  # as the first of them may look back further than the last
+        fates = self._fates(records)
+        values = np.full((records.size, len(self._pipeline.feature_names)), np.nan, np.float32)
+        taken = np.flatnonzero(fates == TAKEN)
+        for begin in range(0, len(taken), RUN_MAX):
+            part = taken[begin : begin + RUN_MAX]
+            values[part] = self._values(records, part, forgotten)
+        return Rows(values, fates)
 
     def segment(self) -> Segment | None:
         """What is new since the last call, for the changelog; None where there is nothing."""
+        if not self._moved:
+            return None
+        keys = [key for some, _, _ in self._learnt for key in some]
+        moments = np.concatenate([np.zeros(0, np.int64), *(some for _, some, _ in self._learnt)])
+        columns = {
+            name: np.concatenate([np.zeros(0, kind), *(some[name] for _, _, some in self._learnt)])
+            for name, kind in self._columns.items()
+        }
+        learnt = segments.Learnt(keys, moments, columns, self._clock.time, self._clock.moments)
+        self._learnt, self._moved = [], False
+        newest = int(moments.max()) if len(moments) else NO_TIME
+        return Segment(segments.packed(learnt, self._pipeline.definition_hash), newest)
 
-    def restore(self, segments: Iterable[bytes]) -> None:
+    def restore(self, rows: Iterable[bytes]) -> None:
         """Go on where the last of the segments ended; before the first record.
 
         Raises:
-            SnapshotError: one is broken, or of another definition or a newer release.
+            SnapshotError: one is broken, of a newer release, or of other features.
         """
+        for data in rows:
+            learnt = segments.unpacked(data, self._pipeline.definition_hash, self._columns)
+            self._clock.time = learnt.time
+            self._clock.moments = learnt.latest
+            self._clock.live = [False] * len(learnt.latest)
+            for begin in range(0, len(learnt.keys), RUN_MAX):
+                part = slice(begin, begin + RUN_MAX)
+                columns = {name: column[part] for name, column in learnt.columns.items()}
+                self.histories.add(learnt.keys[part], learnt.moments[part], columns, self.forgotten)
+
+    def _fates(self, records: Records) -> NDArray[np.uint8]:
+        """What becomes of each; event time goes on by those that have key and time."""
+        fates = np.full(records.size, TAKEN, np.uint8)
+        if self._keyed:
+            fates[records.times == NO_TIME] = TIMELESS
+            if None in records.keys:
+                fates[np.array([key is None for key in records.keys], np.bool_)] = KEYLESS
+        fates[~records.readable] = UNREADABLE
+        if not self._keyed or not (fates == TAKEN).any():
+            return fates
+        placed = np.flatnonzero(fates == TAKEN)
+        moments = _moments(records)[placed]
+        # Only as Kafka's own clock bounds them: event time is what several of the records agree on.
+        passage = self._clock.advance(moments / 1000, np.full(len(placed), np.nan))
+        late = moments < np.rint(passage.time[1:] * 1000) - self._pipeline.lateness
+        fates[placed[late]] = LATE
+        self._moved = True
+        return fates
+
+    def _values(self, records: Records, part: NDArray[np.int64], forgotten: int) -> NDArray[np.float32]:
+        """float32[m, d] of records that are taken."""
+        values = np.zeros((len(part), len(self._pipeline.feature_names)), np.float32)
+        seen = self._seen(records, part, forgotten) if self._keyed else None
+        place = 0
+        for feature in self._pipeline.features:
+            count = len(list(feature.names))
+            columns = values[:, place : place + count]
+            place += count
+            match feature.kind:
+                case "rolling":
+                    assert seen is not None  # the pipeline has a key
+                    seen.roll(feature, columns)
+                case "since_last":
+                    assert seen is not None
+                    seen.wait(feature, columns)
+                case "time_of_day":
+                    times = records.columns[feature.field] if feature.field else records.times
+                    columns[:] = alone.clock(np.asarray(times, np.int64)[part])
+                case "raw" | "log1p":
+                    numbers = np.asarray(records.columns[feature.field], np.float64)[part]
+                    if feature.kind == "log1p":
+                        numbers = alone.log1p(numbers)
+                    columns[:, 0] = np.clip(numbers, -_FLOAT_MAX, _FLOAT_MAX)
+                case "one_hot":
+                    columns[:] = alone.one_hot(feature, _words(records, feature.field, part))
+                case "hash":
+                    columns[:] = alone.hashed(feature, self._hashes.of(_words(records, feature.field, part)))
+        return values
+
+    def _seen(self, records: Records, part: NDArray[np.int64], forgotten: int) -> "_Seen":
+        """Remember records; shows them behind those before them."""
+        fields = self._pipeline.fields
+        columns: dict[str, NDArray[Any]] = {}
+        for name in self._numbers:
+            numbers = np.asarray(records.columns[name], np.float64)[part]
+            columns[name] = _steps(numbers, fields[name].step or 1.0)
+        for name in self._texts:
+            columns[name] = self._hashes.of(_words(records, name, part))
+        keys = [key for key in _taken(records.keys, part) if key is not None]
+        view = self.histories.add(keys, _moments(records)[part], columns, forgotten)
+        moments = np.empty(len(part), np.int64)
+        moments[view.order] = view.moments
+        self._learnt.append((keys, moments, columns))
+        return _Seen(self._pipeline, view)
+
+
+class _Seen:
+    """The windows of some records."""
+
+    def __init__(self, pipeline: Pipeline, view: View) -> None:
+        self._pipeline = pipeline
+        self._view = view
+        self._begins: dict[int, NDArray[np.int64]] = {}
+        self._numbers: dict[str, Numbers] = {}
+        self._texts: dict[str, Texts] = {}
+
+    def roll(self, feature: Feature, columns: NDArray[np.float32]) -> None:
+        """Put a feature of windows into its columns."""
+        place = 0
+        for written in feature.windows:
+            for values in self._stats(feature, self._begin(span(written)), feature.stats):
+                columns[self._view.order, place] = values
+                place += 1
+
+    def wait(self, feature: Feature, columns: NDArray[np.float32]) -> None:
+        """Put the seconds since the key's previous record into a column."""
+        within = span(feature.within or WITHIN)
+        ages = self._view.ages
+        waited = np.where((ages >= 0) & (ages < within), ages, within) / 1000
+        columns[self._view.order, 0] = waited
+
+    def _begin(self, window: int) -> NDArray[np.int64]:
+        if window not in self._begins:
+            self._begins[window] = self._view.since(window, self._pipeline.keep)
+        return self._begins[window]
+
+    def _stats(
+        self, feature: Feature, begin: NDArray[np.int64], wanted: tuple[Stat, ...]
+    ) -> list[NDArray[np.float64]]:
+        view, name = self._view, feature.field
+        if not name:
+            return [(view.place - begin).astype(np.float64)]
+        field = self._pipeline.fields[name]
+        if field.type == "text":
+            if name not in self._texts:
+                self._texts[name] = Texts(view, view.columns[name])
+            return self._texts[name].stats(begin, view.place, wanted)
+        if name not in self._numbers:
+            self._numbers[name] = Numbers(view, view.columns[name])
+        return self._numbers[name].stats(begin, view.place, field.step or 1.0, wanted)
+
+
+def _words(records: Records, name: str, part: NDArray[np.int64]) -> Words:
+    column = records.columns[name]
+    assert isinstance(column, Words)  # what is hashed or compared is text
+    return column.of(part)
+
+
+def _taken(keys: list[str | None], part: NDArray[np.int64]) -> Iterable[str | None]:
+    return keys if len(part) == len(keys) else map(keys.__getitem__, part.tolist())
+
+
+def _moments(records: Records) -> NDArray[np.int64]:
+    """When each happened, and no later than when Kafka received it."""
+    received = records.received
+    return np.where(received == NO_TIME, records.times, np.minimum(records.times, received))
+
+
+def _lengths(feature: Feature) -> list[int]:
+    if feature.kind == "since_last":
+        return [span(feature.within or WITHIN)]
+    return [span(window) for window in feature.windows]
+
+
+def _steps(numbers: NDArray[np.float64], step: float) -> NDArray[np.int32]:
+    """Numbers in steps of their grid; what is further than STEPS_MAX of them counts as that far."""
+    missing = np.isnan(numbers)
+    most = STEPS_MAX * step
+    steps = np.rint(np.clip(np.where(missing, 0.0, numbers), -most, most) / step)
+    return np.where(missing, NO_NUMBER, steps).astype(np.int32)
+
+
