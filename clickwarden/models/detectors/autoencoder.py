@@ -1,6 +1,7 @@
 """An autoencoder: a small network that is to give back what it is shown."""
 
 import warnings
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -27,7 +28,7 @@ class Autoencoder:
     _scaling: Scaling
     _network: MLPRegressor
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         self._seed = seed
 
     def fit(self, values: Values, abnormal: Abnormal | None) -> None:

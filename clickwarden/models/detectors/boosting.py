@@ -1,5 +1,6 @@
 """Gradient boosting over histograms, which learns from labels."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ class Boosting:
 
     supervised: ClassVar[bool] = True
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         self._model = HistGradientBoostingClassifier(
             learning_rate=0.08, max_iter=200, early_stopping=False, random_state=seed
         )

@@ -1,6 +1,6 @@
 """Detectors by name, each imported when it is chosen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 
@@ -20,14 +20,15 @@ _CLASSES: Mapping[str, str] = MappingProxyType(
         "knn": "Neighbours",
         "ecod": "Tails",
         "zscore": "Deviation",
+        "residual": "Residual",
     }
 )
 _MODULES = {"gradient_boosting": "boosting"}
 NAMES = tuple(_CLASSES)
 
 
-def detector_of(name: str, seed: int) -> Detector:
-    """A detector that has learnt nothing yet.
+def detector_of(name: str, seed: int, columns: Sequence[str]) -> Detector:
+    """A detector that has learnt nothing yet, for rows with columns of these names.
 
     Raises:
         SettingsError: there is none of this name, or scikit-learn or onnx is not installed.
@@ -41,7 +42,7 @@ def detector_of(name: str, seed: int) -> Detector:
             f"{error.name} is missing, which training needs: pip install 'clickwarden[learn]' "
             "(where the checkout is: pip install '.[learn]')"
         ) from None
-    made: Detector = getattr(module, _CLASSES[name])(seed)
+    made: Detector = getattr(module, _CLASSES[name])(seed, columns)
     return made
 
 

@@ -1,5 +1,6 @@
 """What a detector is."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ class Detector(Protocol):
 
     supervised: ClassVar[bool]
 
-    def __init__(self, seed: int) -> None: ...
+    def __init__(self, seed: int, columns: Sequence[str]) -> None: ...
 
     def fit(self, values: Values, abnormal: Abnormal | None) -> None:
         """Learn.

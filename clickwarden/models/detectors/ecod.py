@@ -1,5 +1,6 @@
 """Empirical tails (ECOD: Li and others, 2022), by what was learnt and not by the batch."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -23,7 +24,7 @@ class Tails:
     supervised: ClassVar[bool] = False
     _tails: list[tuple[NDArray[np.float32], NDArray[np.float64]]]
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         """There is no chance in it."""
 
     def fit(self, values: Values, abnormal: Abnormal | None) -> None:

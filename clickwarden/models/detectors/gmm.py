@@ -1,6 +1,7 @@
 """A mixture of normal distributions."""
 
 import warnings
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -26,7 +27,7 @@ class Mixture:
     _scaling: Scaling
     _mixture: GaussianMixture
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         self._seed = seed
 
     def fit(self, values: Values, abnormal: Abnormal | None) -> None:

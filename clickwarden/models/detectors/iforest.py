@@ -1,5 +1,6 @@
 """Isolation Forest: what few random cuts set apart is abnormal (Liu, Ting and Zhou, 2008)."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ class Isolation:
 
     supervised: ClassVar[bool] = False
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         self._forest = IsolationForest(n_estimators=TREES, max_samples=SAMPLE, random_state=seed, n_jobs=1)
 
     def fit(self, values: Values, abnormal: Abnormal | None) -> None:

@@ -1,5 +1,6 @@
 """k-means: how far it is to the nearest centre."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -23,7 +24,7 @@ class Clusters:
     _scaling: Scaling
     _model: KMeans
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         self._seed = seed
 
     def fit(self, values: Values, abnormal: Abnormal | None) -> None:

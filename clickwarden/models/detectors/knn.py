@@ -1,5 +1,6 @@
 """Nearest neighbours: how far it is to the tenth nearest of some records."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -23,7 +24,7 @@ class Neighbours:
     _scaling: Scaling
     _kept: Values
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         self._seed = seed
 
     def fit(self, values: Values, abnormal: Abnormal | None) -> None:

@@ -1,5 +1,6 @@
 """Logistic regression."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ class Logistic:
     supervised: ClassVar[bool] = True
     _scaling: Scaling
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         self._model = LogisticRegression(class_weight="balanced", max_iter=500, random_state=seed)
 
     def fit(self, values: Values, abnormal: Abnormal | None) -> None:

@@ -1,5 +1,6 @@
 """A one-class support vector machine at linear cost."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +26,7 @@ class Boundary:
     _scaling: Scaling
     _kernel: Nystroem
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         self._seed = seed
         self._model = SGDOneClassSVM(nu=0.05, random_state=seed)
 

@@ -1,5 +1,6 @@
 """A random forest (Breiman, 2001), which learns from labels."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ class Forest:
 
     supervised: ClassVar[bool] = True
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         self._forest = RandomForestClassifier(
             TREES, min_samples_leaf=3, class_weight="balanced_subsample", random_state=seed, n_jobs=1
         )

@@ -1,5 +1,6 @@
 """The largest z-score of any column: what any detector has to beat."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ class Deviation:
     supervised: ClassVar[bool] = False
     _scaling: Scaling
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: Sequence[str]) -> None:
         """There is no chance in it."""
 
     def fit(self, values: Values, abnormal: Abnormal | None) -> None:
