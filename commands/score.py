@@ -33,8 +33,8 @@ class Score(AsyncCommand):
             "--json",
             "as_json",
             is_flag=True,
-            help="One record a line, all of them, in the file's order: score (higher is more abnormal), anomaly, "
-            "p_value, threshold, reasons, model, version; without features, why (aside) and no score.",
+            help="One record a line, all of them, in the file's order: score (higher is more abnormal), "
+            "anomaly, p_value, threshold, reasons, model, version; without features, why (aside).",
         ),
     ]
 
@@ -61,9 +61,10 @@ class Score(AsyncCommand):
         sys.stdout.flush()
         took = time.monotonic() - began
         told = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        manifest = model.manifest
         told.print(
-            f"{plural(records, 'record')}, {anomalies:,} of them abnormal (score {model.manifest.threshold:.4g} or "
-            f"more); {model.manifest.detector} {model.manifest.version}; {took:.2f} s, {records / took:,.0f} records/s"
+            f"{plural(records, 'record')}, {anomalies:,} of them abnormal "
+            f"(score {manifest.threshold:.4g} or more); {manifest.detector} {manifest.version}; {took:.2f} s, {records / took:,.0f} records/s"
         )
         for why, count in aside.items():
             if why:

@@ -9,7 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from clickwarden.errors import SettingsError
+from clickwarden.models.dataset import Dataset
+from clickwarden.models.manifest import Manifest
 from clickwarden.models.pipeline import Pipeline
+from clickwarden.models.training import Trained
 from commands.command import AsyncCommand
 from commands.terminal import whole_table
 
@@ -17,10 +20,11 @@ from commands.terminal import whole_table
 class Train(AsyncCommand):
     """Train a model for PIPELINE, a folder with pipeline.toml. Nothing need be running.
 
-    FILE is NDJSON, CSV with a header, or Parquet (extra "files"); its order, or that of its times, is the order in
-    which things happened. A detector learns from the first 60 % of the records; the next 20 % give the threshold, by
-    the alarm budget of pipeline.toml (without one: one record in a hundred) or by labels; on the last 20 % it is
-    judged. The model and its report are put into PIPELINE/model, in place of those that are there.
+    FILE is NDJSON, CSV with a header, or Parquet (extra "files"); its order, or that of its times, is the
+    order in which things happened. A detector learns from the first 60 % of the records; the next 20 % give
+    the threshold, by the alarm budget of pipeline.toml (without one: one record in a hundred) or by labels;
+    on the last 20 % it is judged. The model and its report are put into PIPELINE/model, in place of those
+    that are there.
 
     Needs the extra "learn".
     """
@@ -36,8 +40,8 @@ class Train(AsyncCommand):
         option(
             "--labels",
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            help="CSV or NDJSON that says which of them are abnormal: by the pipeline's id, or a row for each. They "
-            "may also stand in the records (label in pipeline.toml).",
+            help="CSV or NDJSON that says which of them are abnormal, by the pipeline's id or a row for each. "
+            "They may also stand in the records (label in pipeline.toml).",
         ),
         option("--detector", help="Other than the one of pipeline.toml."),
         option(
@@ -45,7 +49,13 @@ class Train(AsyncCommand):
             is_flag=True,
             help="Train all others too, to see how they do; the one that is asked for is kept.",
         ),
-        option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of all chance in it.", show_default=True),
+        option(
+            "--seed",
+            type=click.IntRange(0, 2**31 - 1),
+            default=0,
+            help="Of all chance in it.",
+            show_default=True,
+        ),
     ]
 
     async def run(
@@ -70,7 +80,8 @@ class Train(AsyncCommand):
             )
             parts = training.split(dataset)
             limit = training.limit(defined, dataset)
-            names = _names(name, compare, labelled=parts.learnt.abnormal is not None and parts.learnt.abnormal.any())
+            labelled = parts.learnt.abnormal is not None and bool(parts.learnt.abnormal.any())
+            names = _names(name, compare, labelled=labelled)
             progress.update(task, total=len(names) + 2, completed=0)
             found = training.compared(
                 names,
@@ -91,23 +102,28 @@ def _names(name: str, compare: bool, *, labelled: bool) -> list[str]:
     """The detectors to be trained: the one to be kept, and those to hold it against."""
     from clickwarden.models.detectors.choice import NAMES, detector_of
 
-    others = [each for each in NAMES if labelled or not detector_of(each, 0, ()).supervised] if compare else ["zscore"]
+    others = (
+        [each for each in NAMES if labelled or not detector_of(each, 0, ()).supervised]
+        if compare
+        else ["zscore"]
+    )
     return list(dict.fromkeys([name, *others]))
 
 
-def _reports(manifest, found, judged, seed):
+def _reports(manifest: Manifest, found: list[Trained], judged: Dataset, seed: int) -> dict[str, bytes]:
+    """The reports and their plots, by the file's name."""
     from clickwarden.models.plots import plots_of
     from clickwarden.models.report import reports_of
 
     try:
-        return reports_of(manifest, found, plots_of(found[0], list(found), judged, seed))
+        return reports_of(manifest, found, plots_of(found[0], found, judged, seed))
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"{error.name} is missing, which the report needs: pip install 'clickwarden[learn]'"
         ) from None
 
 
-def _show(manifest, found, folder):
+def _show(manifest: Manifest, found: list[Trained], folder: Path) -> None:
     from clickwarden.models.report import HEADINGS, lines_of, row_of
 
     console = Console(highlight=False, markup=False)
@@ -119,4 +135,7 @@ def _show(manifest, found, folder):
     for each in found:
         table.add_row(*row_of(each))
     console.print(table)
-    console.print(f"{manifest.detector} {manifest.version} is in {folder}; {folder / 'report.html'} has the report", soft_wrap=True)
+    console.print(
+        f"{manifest.detector} {manifest.version} is in {folder}; {folder / 'report.html'} has the report",
+        soft_wrap=True,
+    )

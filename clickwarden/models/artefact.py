@@ -53,7 +53,9 @@ def save(pipeline: Pipeline, model: bytes, manifest: Manifest, reports: Mapping[
         fresh.rename(folder)
         shutil.rmtree(former, ignore_errors=True)
     except OSError as error:
-        raise SettingsError(f"{folder}: cannot be written: {error.strerror}; give it room and rights") from None
+        raise SettingsError(
+            f"{folder}: cannot be written: {error.strerror}; give it room and rights"
+        ) from None
     return folder
 
 
@@ -89,7 +91,9 @@ def verified(pipeline: Pipeline, content: bytes, model: bytes) -> Model:
         raise ModelError(f"{MODEL} is not the one that manifest.json describes: its SHA-256 differs")
     session = Session(model)
     if session.columns != len(manifest.features):
-        raise ModelError(f"{MODEL} takes {session.columns} columns, and there are {len(manifest.features)} features")
+        raise ModelError(
+            f"{MODEL} takes {session.columns} columns, and there are {len(manifest.features)} features"
+        )
     _replay(session, manifest.golden)
     return Model(manifest, session)
 

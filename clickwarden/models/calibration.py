@@ -16,8 +16,8 @@ DAY_MS = 86_400_000
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Scores of records that were held back, as far as p-values need them.
 
-    A p-value is conformal (Bates and others, 2023): where records are alike, it is at most p for at most p of them,
-    whatever the detector. Anomalies among the records held back make it too high, and so alarms fewer.
+    A p-value is conformal (Bates and others, 2023): where records are alike, it is at most p for at most p of
+    them, whatever the detector. Anomalies among the records held back make it too high, and so alarms fewer.
 
     Attributes:
         records: how many were held back.
@@ -40,9 +40,9 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(len(scores), tuple((-different[kept]).tolist()), tuple(ranks[kept].tolist()))
 
     def p_values(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
-        """float64[n], the share of records held back that scored at least as high, the record itself included.
+        """float64[n], the share of records held back that scored as high or higher.
 
-        Between the scores that are kept it is rounded up.
+        The record itself is one of them. Between the scores that are kept it is rounded up.
         """
         place = np.searchsorted(-np.asarray(self.scores), -scores.astype(np.float64), "right")
         ranks = np.array([0, *self.ranks])
@@ -53,7 +53,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (1 + found) / (1 + self.records)
 
     def threshold(self, share: float) -> float:
-        """The least score whose p-value is not above a share, of float32; above all where they are too few."""
+        """The least score whose p-value is not above a share; above all of them where they are too few."""
         allowed = int(np.floor(share * (1 + self.records) + 1e-9)) - 1
         within = [score for score, rank in zip(self.scores, self.ranks, strict=True) if rank <= allowed]
         if within:
@@ -94,5 +94,7 @@ def best_threshold(scores: NDArray[np.float32], abnormal: NDArray[np.bool_]) -> 
     order = np.argsort(-scores, kind="stable")
     found = np.cumsum(abnormal[order])
     f1 = 2 * found / (np.arange(1, len(scores) + 1) + found[-1])
-    last = np.append(scores[order][1:] != scores[order][:-1], True)  # of equal scores all are alarmed, or none
+    last = np.append(
+        scores[order][1:] != scores[order][:-1], True
+    )  # of equal scores all are alarmed, or none
     return float(scores[order][np.argmax(np.where(last, f1, -1))])

@@ -104,8 +104,8 @@ def _check_label(pipeline: Pipeline) -> None:
     used = {feature.field for feature in pipeline.features}
     if pipeline.label and pipeline.label in used:
         raise SettingsError(
-            f"{pipeline.folder}: label {pipeline.label!r} is a field of a feature, so that the model would be shown "
-            "the answer; take that feature out"
+            f"{pipeline.folder}: label {pipeline.label!r} is a field of a feature, so that the model "
+            "would be shown the answer; take that feature out"
         )
 
 

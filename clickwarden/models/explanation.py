@@ -26,11 +26,13 @@ class Cause(msgspec.Struct, frozen=True):
     effect: float
 
 
-def causes_of(model: Model, values: NDArray[np.float32], scores: NDArray[np.float32]) -> list[tuple[Cause, ...]]:
+def causes_of(
+    model: Model, values: NDArray[np.float32], scores: NDArray[np.float32]
+) -> list[tuple[Cause, ...]]:
     """The features that raised the score of each row, the strongest first.
 
-    Each of those farthest from usual is put back to its median, and the record scored again: what lowers the score
-    most has done it.
+    Each of those farthest from usual is put back to its median, and the record scored again: what lowers the
+    score most has done it.
 
     Args:
         model: that has scored.

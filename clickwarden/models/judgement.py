@@ -44,7 +44,8 @@ class Judgement(NamedTuple):
 
     Attributes:
         roc: area under the ROC curve; .5 is a coin's.
-        pr: average precision, the area under the precision-recall curve; the share of abnormal records is a coin's.
+        pr: average precision, the area under the precision-recall curve; the share of abnormal records is a
+            coin's.
         hits: abnormal records that are alarmed.
         false: usual records that are.
         missed: abnormal records that are not.
@@ -75,7 +76,11 @@ class Judgement(NamedTuple):
 
 
 def judge(
-    scores: NDArray[np.float32], abnormal: NDArray[np.bool_], threshold: float, seed: int, samples: int = SAMPLES
+    scores: NDArray[np.float32],
+    abnormal: NDArray[np.bool_],
+    threshold: float,
+    seed: int,
+    samples: int = SAMPLES,
 ) -> Judgement | None:
     """Hold scores against labels; None where all records are of one kind, so that nothing can be said.
 
@@ -133,7 +138,7 @@ class _Ranking(NamedTuple):
         return cls(order, np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])), abnormal[order])
 
     def areas(self, weights: NDArray[np.int64]) -> tuple[float, float] | None:
-        """Area under the ROC curve and average precision of records that count so often; None without both kinds."""
+        """ROC area and average precision of records that count so often; None where all are of one kind."""
         ordered = weights[self.order]
         hits = np.add.reduceat(ordered * self.abnormal, self.starts)
         false = np.add.reduceat(ordered * ~self.abnormal, self.starts)

@@ -13,7 +13,9 @@ from clickwarden.models.fields import text
 from clickwarden.models.pipeline import Pipeline
 
 #: What says that a record is not abnormal, whatever its case; so does nothing at all.
-USUAL = frozenset({"", "0", "0.0", "-1", "false", "no", "none", "null", "normal", "benign", "legit", "genuine", "ok"})
+USUAL = frozenset(
+    {"", "0", "0.0", "-1", "false", "no", "none", "null", "normal", "benign", "legit", "genuine", "ok"}
+)
 #: Columns of a file of labels that are taken where the pipeline names none.
 COLUMNS = ("label", "anomaly", "abnormal", "is_anomaly", "fraud", "attack", "class")
 
@@ -30,8 +32,8 @@ def abnormal(labels: Iterable[str | None]) -> NDArray[np.bool_]:
 class Labels:
     """The labels of a file of their own: CSV with a header, or NDJSON.
 
-    With an id in the pipeline, a row says of the record with that id; of a record that no row is of, it says that it
-    is usual. Without one, there is a row for each record, in their order.
+    With an id in the pipeline, a row says of the record with that id; of a record that no row is of, it says
+    that it is usual. Without one, there is a row for each record, in their order.
     """
 
     def __init__(self, path: Path, pipeline: Pipeline) -> None:
@@ -47,12 +49,13 @@ class Labels:
         label = next((name for name in wanted if name in columns), "")
         if not label:
             raise SettingsError(
-                f"{path}: has no column of labels among {', '.join(columns)}; name it 'label', or as pipeline.toml "
-                "does in label"
+                f"{path}: has no column of labels among {', '.join(columns)}; name it 'label', or as "
+                "pipeline.toml does in label"
             )
         if pipeline.id and pipeline.id not in columns:
             raise SettingsError(
-                f"{path}: has no column {pipeline.id!r}, the id of pipeline.toml, among {', '.join(columns)}; add it"
+                f"{path}: has no column {pipeline.id!r}, the id of pipeline.toml, among "
+                f"{', '.join(columns)}; add it"
             )
         self._labels = [text(row.get(label)) for row in rows]
         self._by_id = (
@@ -72,8 +75,8 @@ class Labels:
         found = self._labels[first : first + len(ids)]
         if len(found) < len(ids):
             raise SettingsError(
-                f"{self._path}: has {len(self._labels):,} labels, and there are more records; give each one, or an "
-                "id in pipeline.toml"
+                f"{self._path}: has {len(self._labels):,} labels, and there are more records; give each "
+                "one, or an id in pipeline.toml"
             )
         return found
 

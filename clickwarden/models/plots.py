@@ -17,7 +17,7 @@ DOTS = 2_000
 
 
 def plots_of(trained: Trained, others: list[Trained], judged: Dataset, seed: int) -> dict[str, bytes]:
-    """SVG by the file's name: scores over time, and where there are labels the ROC and precision-recall curves."""
+    """SVG by the file's name: scores over time; with labels, the ROC and precision-recall curves."""
     found = {"scores.svg": _drawn(lambda axes: _over_time(axes, trained, judged, seed))}
     if trained.judgement is not None and judged.abnormal is not None:
         abnormal = judged.abnormal
@@ -32,7 +32,7 @@ def _drawn(draw: Callable[[Any], None]) -> bytes:
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    # Grey text and no background: readable on a light page and on a dark one; the same figures give the same file.
+    # Grey text and no background: readable on a light page and on a dark one; equal figures give equal files.
     greys = ("text.color", "axes.labelcolor", "axes.edgecolor", "grid.color", "xtick.color", "ytick.color")
     style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "clickwarden", "font.size": 8}
     with plt.rc_context(style | dict.fromkeys(greys, GREY)):
@@ -50,13 +50,17 @@ def _over_time(axes: Any, trained: Trained, judged: Dataset, seed: int) -> None:
     shown = _shown(scores, seed)
     times = judged.times
     at: Any = (
-        shown if times is None else [datetime.fromtimestamp(time / 1000, UTC) for time in times[shown].tolist()]
+        shown
+        if times is None
+        else [datetime.fromtimestamp(time / 1000, UTC) for time in times[shown].tolist()]
     )
     abnormal = np.zeros(len(scores), bool) if judged.abnormal is None else judged.abnormal
     colours = np.where(abnormal[shown], ORANGE, BLUE)
     axes.scatter(at, scores[shown], s=4, c=colours, linewidths=0)
     axes.axhline(trained.threshold, color=GREY, linestyle="--", linewidth=1)
-    axes.set_ylabel("score; dashed the threshold" + ("; orange abnormal" if judged.abnormal is not None else ""))
+    axes.set_ylabel(
+        "score; dashed the threshold" + ("; orange abnormal" if judged.abnormal is not None else "")
+    )
     axes.set_xlabel("record of the last part" if times is None else "time")
 
 

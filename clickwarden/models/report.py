@@ -8,7 +8,19 @@ from clickwarden.models.judgement import Interval
 from clickwarden.models.manifest import Manifest
 from clickwarden.models.training import Trained
 
-HEADINGS = ("detector", "ROC AUC", "PR AUC", "precision", "recall", "F1", "hits", "false", "missed", "quiet", "alarms")
+HEADINGS = (
+    "detector",
+    "ROC AUC",
+    "PR AUC",
+    "precision",
+    "recall",
+    "F1",
+    "hits",
+    "false",
+    "missed",
+    "quiet",
+    "alarms",
+)
 PLOTS = {
     "scores.svg": "Scores of the last part",
     "roc.svg": "ROC curve",
@@ -89,8 +101,8 @@ def lines_of(manifest: Manifest) -> list[str]:
     lines = [
         f"{data.records:,} records"
         + (f" from {data.first} to {data.last}" if data.first else "")
-        + f"; the first {data.learnt:,} were learnt from, as many as a third of them give the threshold, and the "
-        "last as many again the figures below",
+        + f"; the first {data.learnt:,} were learnt from, the fifth behind them gives the threshold, and the "
+        "last fifth the figures below",
         *(f"{count:,} have no features: {why}" for why, count in data.aside.items()),
         f"threshold {manifest.threshold:.6g}, from {'the alarm budget' if share else 'labels'}{share}",
         f"{len(manifest.features)} features; seed {manifest.seed}; trained {manifest.trained}",
@@ -98,7 +110,10 @@ def lines_of(manifest: Manifest) -> list[str]:
     if "roc_auc" in manifest.metrics:
         lines.append("in brackets, where 95 % of bootstrap samples have a figure; a coin's are beside them")
     else:
-        lines.append("without labels of both kinds in the last part nobody can say how good it is, only how often it alarms")
+        lines.append(
+            "without labels of both kinds in the last part nobody can say how good it is, "
+            "only how often it alarms"
+        )
     return lines
 
 

@@ -80,6 +80,8 @@ def score(path: Path, pipeline: Pipeline, model: Model) -> Iterator[list[Scored]
                 version,
                 "" if taken else FATES[int(rows.fates[place])],
             )
-            for place, (taken, moment) in enumerate(zip(rows.taken.tolist(), records.times.tolist(), strict=True))
+            for place, (taken, moment) in enumerate(
+                zip(rows.taken.tolist(), records.times.tolist(), strict=True)
+            )
         ]
         count += records.size

@@ -39,7 +39,9 @@ class Session:
             )
             self.columns = int(self._session.get_inputs()[0].shape[1])
         except Exception as error:  # the runtime's own have no common base
-            raise ModelError(f"is no model that onnxruntime can run: {str(error).splitlines()[0]:.200}") from None
+            raise ModelError(
+                f"is no model that onnxruntime can run: {str(error).splitlines()[0]:.200}"
+            ) from None
 
     def score(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32[n] of float32[n, d]; higher is more abnormal. None is NaN or infinite."""

@@ -1,4 +1,4 @@
-"""Training: a detector learns from the first part of time, is calibrated on the second and judged on the last."""
+"""Training: a detector learns from the first part of time, then is calibrated, and judged on the last."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -69,12 +69,16 @@ def split(dataset: Dataset) -> Split:
     """
     count = len(dataset.values)
     if count < LEAST:
-        raise SettingsError(f"{count:,} records with features are too few to learn from; give {LEAST} or more")
+        raise SettingsError(
+            f"{count:,} records with features are too few to learn from; give {LEAST} or more"
+        )
     first, second = int(count * LEARNT), int(count * CALIBRATED)
     return Split(dataset.part(0, first), dataset.part(first, second), dataset.part(second, count))
 
 
-def train(name: str, columns: Sequence[str], parts: Split, limit: Limit, *, budgeted: bool, seed: int) -> Trained:
+def train(
+    name: str, columns: Sequence[str], parts: Split, limit: Limit, *, budgeted: bool, seed: int
+) -> Trained:
     """Train a detector.
 
     Args:
@@ -96,8 +100,8 @@ def train(name: str, columns: Sequence[str], parts: Split, limit: Limit, *, budg
         detector = detector_of(name, seed, columns)
         if detector.supervised and (learnt.abnormal is None or len(np.unique(learnt.abnormal)) < 2):
             raise SettingsError(
-                f"detector {name!r} learns from labels of both kinds, and the first {LEARNT:.0%} of the records "
-                "have none: name them in pipeline.toml (label) or give --labels FILE, or choose another detector"
+                f"detector {name!r} learns from labels of both kinds, and the first {LEARNT:.0%} of the "
+                "records have none: name them in pipeline.toml (label), give --labels FILE, or choose another"
             )
         model = learn(detector, learnt.values, learnt.abnormal)
         session = Session(model)

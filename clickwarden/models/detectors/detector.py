@@ -1,12 +1,13 @@
 """What a detector is."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.models.detectors.graph import Graph
+if TYPE_CHECKING:  # whoever names a detector need not have onnx
+    from clickwarden.models.detectors.graph import Graph
 
 Values = NDArray[np.float32]
 Scores = NDArray[np.float64]
@@ -38,7 +39,7 @@ class Detector(Protocol):
     def expected(self, values: Values) -> Scores:
         """float64[n], scores by scikit-learn or numpy, for tests of the graph; higher is more abnormal."""
 
-    def draw(self, graph: Graph, values: str) -> str:
+    def draw(self, graph: "Graph", values: str) -> str:
         """Add the nodes that score to a graph.
 
         Args:

@@ -15,10 +15,10 @@ QUANTILES = 257
 
 
 class Tails:
-    """Scores the sum over columns of how rare a value as low, or as high, is: minus the logarithm of the share.
+    """Scores how rare so low or so high a value is: minus the logarithm of its share, summed over columns.
 
-    It looks at each column alone: what is unusual only as a combination it cannot see, nor what lies in a gap in the
-    middle of a column.
+    It looks at each column alone: what is unusual only as a combination it cannot see, nor what lies in a gap
+    in the middle of a column.
     """
 
     supervised: ClassVar[bool] = False
@@ -40,7 +40,7 @@ class Tails:
         return np.asarray(total.max(1))
 
     def draw(self, graph: Graph, values: str) -> str:
-        """A column's steps are a balanced tree; the three sums of low, high and skewed tails are its targets."""
+        """A column's steps are a tree; the sums of low, high and skewed tails are its targets."""
         trees = Trees(targets=3)
         for column, (steps, surprise) in enumerate(self._tails):
             # Below a step, on it, above it: two cuts a step.
@@ -50,7 +50,7 @@ class Tails:
 
 
 def _tails(column: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """The steps of a column, and below, on and above each: how rare as low, as high, and the one it is skewed to."""
+    """The steps of a column; below, on and above each, how rare as low, as high, and as it is skewed."""
     ordered = np.sort(column)
     places = np.linspace(0, len(column) - 1, min(QUANTILES, len(column))).round().astype(int)
     steps = np.unique(ordered[places])

@@ -19,8 +19,8 @@ ROWS, COMPONENTS = 50_000, 8
 class Mixture:
     """Scores the negative logarithm of the density.
 
-    What is unusual only in a column of heavy tails it reports too often; its cost grows with the square of the
-    columns.
+    What is unusual only in a column of heavy tails it reports too often; its cost grows with the square of
+    the columns.
     """
 
     supervised: ClassVar[bool] = False
@@ -61,5 +61,7 @@ class Mixture:
         scale = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(1) - width / 2 * np.log(2 * np.pi)
         constant = graph.constant(np.log(self._mixture.weights_) + scale, np.float64)
         halves = graph.add("Mul", squares, graph.constant(-0.5, np.float64))
-        density = graph.add("ReduceLogSumExp", graph.add("Add", halves, constant), graph.integers(1), keepdims=1)
+        density = graph.add(
+            "ReduceLogSumExp", graph.add("Add", halves, constant), graph.integers(1), keepdims=1
+        )
         return narrowed(graph, graph.add("Neg", density))

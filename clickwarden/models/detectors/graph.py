@@ -63,7 +63,8 @@ class Graph:
             producer_name="clickwarden",
             producer_version=RELEASE,
         )
-        return model.SerializeToString(deterministic=True)
+        content: bytes = model.SerializeToString(deterministic=True)
+        return content
 
 
 def squared_distances(graph: Graph, values: str, centres: ArrayLike) -> str:

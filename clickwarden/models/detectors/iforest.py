@@ -17,8 +17,8 @@ TREES, SAMPLE = 200, 256
 class Isolation:
     """Scores 0 to 1; near .5 is usual.
 
-    It looks at one column a cut: what is unusual only as a combination of usual values it hardly sees. A crowd of
-    alike anomalies in the data that it learns from looks usual to it.
+    It looks at one column a cut: what is unusual only as a combination of usual values it hardly sees. A
+    crowd of alike anomalies in the data that it learns from looks usual to it.
     """
 
     supervised: ClassVar[bool] = False
@@ -47,7 +47,11 @@ class Isolation:
                 depth[[tree.children_left[node], tree.children_right[node]]] = depth[node] + 1
             lengths = depth + path_length(tree.n_node_samples)
             trees.add(
-                columns[np.maximum(tree.feature, 0)], tree.threshold, tree.children_left, tree.children_right, lengths
+                columns[np.maximum(tree.feature, 0)],
+                tree.threshold,
+                tree.children_left,
+                tree.children_right,
+                lengths,
             )
         usual = path_length(np.array([self._forest.max_samples_]))[0]
         factor = -1 / max(len(self._forest.estimators_) * usual, 1)

@@ -18,8 +18,8 @@ ROWS, LANDMARKS = 50_000, 100
 class Boundary:
     """Scores how far outside a boundary around the usual a record is; inside it is below 0.
 
-    A radial kernel, approximated by Nyström's method with 100 landmarks. Far away from everything all scores are
-    the same: it tells abnormal from usual, and not much from very much.
+    A radial kernel, approximated by Nyström's method with 100 landmarks. Far away from everything all scores
+    are the same: it tells abnormal from usual, and not much from very much.
     """
 
     supervised: ClassVar[bool] = False
@@ -35,9 +35,7 @@ class Boundary:
         self._scaling = Scaling.of(values, limit=5.0)
         shown = self._scaling(sample(values, ROWS, self._seed)).astype(np.float64)
         gamma = 1 / (shown.shape[1] * max(float(shown.var()), 1e-6))
-        self._kernel = Nystroem(
-            gamma=gamma, n_components=min(LANDMARKS, len(shown)), random_state=self._seed
-        )
+        self._kernel = Nystroem(gamma=gamma, n_components=min(LANDMARKS, len(shown)), random_state=self._seed)
         self._model.fit(self._kernel.fit_transform(shown))
 
     def expected(self, values: Values) -> Scores:

@@ -20,10 +20,10 @@ SEASONAL = ("tod_sin", "tod_cos")
 
 
 class Residual:
-    """Scores the largest distance of a column from its median at that time of day, in the deviations usual then.
+    """Scores how far the farthest column is from its median at that time of day, in usual deviations.
 
-    Columns of the time of day say when; without them there is one median for all times. The median and the median
-    absolute deviation of a slot do not follow a trend, and weekends are no season to it.
+    Columns of the time of day say when; without them there is one median for all times. The median and the
+    median absolute deviation of a slot do not follow a trend, and weekends are no season to it.
     """
 
     supervised: ClassVar[bool] = False
@@ -31,7 +31,8 @@ class Residual:
     def __init__(self, seed: int, columns: Sequence[str]) -> None:
         when = [place for place, name in enumerate(columns) if name.endswith(SEASONAL)]
         self._when = when
-        self._what = [place for place in range(len(columns)) if place not in when] or list(range(len(columns)))
+        every = list(range(len(columns)))
+        self._what = [place for place in every if place not in when] or every
         self._tree = DecisionTreeRegressor(max_leaf_nodes=SLOTS, min_samples_leaf=RECORDS, random_state=seed)
         self._table: NDArray[np.float64] = np.empty((0, 0))
 
@@ -64,7 +65,9 @@ class Residual:
         trees = Trees(targets=2 * count)
         columns = np.array(self._when or [0])[np.maximum(tree.feature, 0)]
         leaf = tree.children_left == LEAF
-        trees.add(columns, tree.threshold, tree.children_left, tree.children_right, self._table * leaf[:, None])
+        trees.add(
+            columns, tree.threshold, tree.children_left, tree.children_right, self._table * leaf[:, None]
+        )
         usual = trees.draw(graph, values)
         median = graph.add("Gather", usual, graph.integers(*range(count)), axis=1)
         inverse = graph.add("Gather", usual, graph.integers(*range(count, 2 * count)), axis=1)

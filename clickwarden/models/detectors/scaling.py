@@ -19,7 +19,8 @@ class Scaling(NamedTuple):
 
     Attributes:
         centre: float32[d], medians.
-        width: float32[d], interquartile ranges in standard deviations; where that is 0, the standard deviation.
+        width: float32[d], interquartile ranges in standard deviations; where that is 0, the standard
+            deviation.
         limit: how far from the centre a value can be, in widths.
     """
 
@@ -40,7 +41,7 @@ class Scaling(NamedTuple):
 
     def __call__(self, values: Values) -> Values:
         """float32[n, d] in widths from the centre."""
-        return np.clip((values - self.centre) / self.width, -self.limit, self.limit).astype(np.float32)
+        return np.asarray(np.clip((values - self.centre) / self.width, -self.limit, self.limit), np.float32)
 
     def draw(self, graph: Graph, values: str) -> str:
         """Add the nodes that do the same."""

@@ -20,8 +20,8 @@ def at_most(thresholds: ArrayLike) -> NDArray[np.float32]:
 class Trees:
     """Trees in the making, whose leaves are added up over all of them.
 
-    One TreeEnsembleRegressor runs a hundred trees some sixty times faster, record by record, than a graph that has
-    a node or more for each.
+    One TreeEnsembleRegressor runs a hundred trees some sixty times faster, record by record, than a graph
+    that has a node or more for each.
     """
 
     def __init__(self, targets: int = 1) -> None:
@@ -34,7 +34,12 @@ class Trees:
         self._leaves: dict[str, list[Any]] = {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
 
     def add(
-        self, features: ArrayLike, thresholds: ArrayLike, left: ArrayLike, right: ArrayLike, weights: ArrayLike
+        self,
+        features: ArrayLike,
+        thresholds: ArrayLike,
+        left: ArrayLike,
+        right: ArrayLike,
+        weights: ArrayLike,
     ) -> None:
         """Add a tree of m nodes, the first of which is its root.
 

@@ -28,7 +28,7 @@ class Deviation:
 
     def expected(self, values: Values) -> Scores:
         """Scores by numpy."""
-        return np.abs(self._scaling(values)).max(1).astype(np.float64)
+        return np.asarray(np.abs(self._scaling(values)).max(1), np.float64)
 
     def draw(self, graph: Graph, values: str) -> str:
         """The greatest magnitude."""

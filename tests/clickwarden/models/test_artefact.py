@@ -58,7 +58,9 @@ def trained(pipeline: Pipeline, data: Path, name: str = "iforest", labels: Path 
     dataset = read(data, pipeline, labels, lambda count: None)
     parts = training.split(dataset)
     limit = training.limit(pipeline, dataset)
-    found = training.train(name, pipeline.feature_names, parts, limit, budgeted=pipeline.budget is not None, seed=1)
+    found = training.train(
+        name, pipeline.feature_names, parts, limit, budgeted=pipeline.budget is not None, seed=1
+    )
     manifest = training.manifest_of(found, pipeline, dataset, limit, 1, 1_800_000_000)
     artefact.save(pipeline, found.model, manifest, {"report.md": b"#"})
     return manifest

@@ -94,7 +94,9 @@ def test_columns_that_say_nothing_do_no_harm(name: str) -> None:
     for matrix in (odd, values[:, :1], np.zeros((600, 2), np.float32)):
         columns = [f"f{place}" for place in range(matrix.shape[1])]
         session = Session(learn(detector_of(name, 3, columns), matrix, abnormal))
-        assert np.isfinite(session.score(np.concatenate([matrix, WILD[:, :1].repeat(matrix.shape[1], 1)]))).all()
+        assert np.isfinite(
+            session.score(np.concatenate([matrix, WILD[:, :1].repeat(matrix.shape[1], 1)]))
+        ).all()
 
 
 def test_an_unknown_detector_is_told_what_there_is() -> None:
