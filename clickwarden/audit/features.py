@@ -66,13 +66,21 @@ class FeatureReference:
             moment = max(moment, past[-1].moment) if past else moment
         new = _Past(
             moment or 0,
-            {name: self._steps(held, name) for name, field in self._fields.items() if field["step"] is not None},
-            {name: _hash(_text(held.get(name))) for name, field in self._fields.items() if field["type"] == "text"},
+            {
+                name: self._steps(held, name)
+                for name, field in self._fields.items()
+                if field["step"] is not None
+            },
+            {
+                name: _hash(_text(held.get(name)))
+                for name, field in self._fields.items()
+                if field["type"] == "text"
+            },
         )
         values = [value for feature in self._features for value in self._of(feature, held, new, past)]
-        past.append(new)
         if self._keep:
-            del past[: -self._keep]
+            past.append(new)
+            self._trim(past)
         return Judged(TAKEN, [_single(value) for value in values])
 
     def _placed(
@@ -98,6 +106,19 @@ class FeatureReference:
             self._now = agreed if self._now is None else max(self._now, agreed)
         late = self._now is not None and moment < self._now - self._lateness
         return (LATE if late else TAKEN), key, moment
+
+    def _trim(self, past: list[_Past]) -> None:
+        """Forget what no later record of the key can see: it is beyond ``keep``, and beyond every window of buckets."""
+        reach = max(
+            (
+                feature["bucket"] + max(feature["windows"])
+                for feature in self._features
+                if feature.get("bucket")
+            ),
+            default=0,
+        )
+        while len(past) > self._keep and past[0].moment <= past[-1].moment - reach:
+            del past[0]
 
     def _width(self, feature: Mapping[str, Any]) -> int:
         match feature["kind"]:
@@ -134,11 +155,18 @@ class FeatureReference:
             yield from _clock(moment)
         elif kind == "rolling":
             for window in feature["windows"]:
-                inside = [each for each in past if each.moment > new.moment - window]
+                inside = self._inside(window, feature["bucket"], new, past)
                 yield from (self._stat(stat, name, new, inside) for stat in feature["stats"])
         else:
-            inside = [each for each in past if each.moment > new.moment - feature["within"]]
+            inside = self._inside(feature["within"], None, new, past)
             yield (new.moment - inside[-1].moment if inside else feature["within"]) / 1000
+
+    def _inside(self, window: int, bucket: int | None, new: _Past, past: Sequence[_Past]) -> Sequence[_Past]:
+        """The records before it in its window: (its moment - window, its moment], or as many buckets up to its own."""
+        if bucket:
+            first = new.moment // bucket - window // bucket + 1
+            return [each for each in past if each.moment // bucket >= first]
+        return [each for each in past[-self._keep :] if each.moment > new.moment - window]
 
     def _stat(self, stat: str, name: str, new: _Past, inside: Sequence[_Past]) -> float:
         if not name:
@@ -284,7 +312,9 @@ def _log1p(size: float) -> float:
     series = 0.0
     for odd in range(25, 0, -2):
         series = series * (part * part) + 1.0 / odd
-    logarithm = exponent * 0.693147180369123816490 + (2.0 * part * series + exponent * 1.90821492927058770002e-10)
+    logarithm = exponent * 0.693147180369123816490 + (
+        2.0 * part * series + exponent * 1.90821492927058770002e-10
+    )
     return logarithm * (size / (whole - 1.0)) if size < 1.0 else logarithm
 
 

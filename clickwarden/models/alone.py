@@ -16,7 +16,8 @@ _KNOWN_MAX = 200_000
 _DAY = 1440
 #: Sine and cosine of each minute of the day.
 _CLOCK = np.array(
-    [(math.sin(math.tau * minute / _DAY), math.cos(math.tau * minute / _DAY)) for minute in range(_DAY)], np.float32
+    [(math.sin(math.tau * minute / _DAY), math.cos(math.tau * minute / _DAY)) for minute in range(_DAY)],
+    np.float32,
 )
 #: The float above zero whose logarithm is looked for, in halves around 1.
 _HALF = math.sqrt(0.5)

@@ -1,6 +1,6 @@
 """The features of a partition's records, run by run: what a model sees of each, by those before it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from clickwarden.detection.clock import EventClock
 from clickwarden.models import alone, segments
 from clickwarden.models.fields import NO_TIME, STEPS_MAX
-from clickwarden.models.histories import RUN_MAX, Histories, View
-from clickwarden.models.kinds import WITHIN, Feature, Stat, span
+from clickwarden.models.histories import RUN_MAX
+from clickwarden.models.kinds import OF_KEYS
+from clickwarden.models.memory import Memory, Seen, bucket_of
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records, Words
-from clickwarden.models.windows import NO_NUMBER, Numbers, Texts
+from clickwarden.models.windows import NO_NUMBER
 
 #: What becomes of a record: it has features; it is further behind event time than the lateness; it has no key; it
 #: does not say when it happened; it is no record.
@@ -64,15 +65,15 @@ class Features:
         self._keyed = bool(pipeline.key)
         self._hashes = alone.Hashes()
         self._clock = EventClock()
-        rolling = [feature for feature in pipeline.features if feature.kind == "rolling" and feature.field]
-        fields = dict.fromkeys(feature.field for feature in rolling)
-        self._numbers = [name for name in fields if pipeline.fields[name].type != "text"]
-        self._texts = [name for name in fields if pipeline.fields[name].type == "text"]
-        self._columns: dict[str, type[np.generic]] = dict.fromkeys(self._numbers, np.int32)
-        self._columns |= dict.fromkeys(self._texts, np.uint32)
-        self._longest = max((length for feature in pipeline.features for length in _lengths(feature)), default=0)
-        self.histories = Histories(self._columns, self._longest, pipeline.keep)
+        keyed = [feature for feature in pipeline.features if feature.kind in OF_KEYS]
+        self._memories = {bucket: Memory(pipeline, bucket) for bucket in sorted(set(map(bucket_of, keyed)))}
+        self._longest = max((memory.longest for memory in self._memories.values()), default=0)
+        fields = dict.fromkeys(feature.field for feature in keyed if feature.field)
+        self._columns: dict[str, type[np.generic]] = {
+            name: np.uint32 if pipeline.fields[name].type == "text" else np.int32 for name in fields
+        }
         self._learnt: list[tuple[list[str], NDArray[np.int64], dict[str, NDArray[Any]]]] = []
+        self._newest = NO_TIME
         self._moved = False
 
     @property
@@ -105,9 +106,9 @@ class Features:
             for name, kind in self._columns.items()
         }
         learnt = segments.Learnt(keys, moments, columns, self._clock.time, self._clock.moments)
-        self._learnt, self._moved = [], False
-        newest = int(moments.max()) if len(moments) else NO_TIME
-        return Segment(segments.packed(learnt, self._pipeline.definition_hash), newest)
+        segment = Segment(segments.packed(learnt, self._pipeline.definition_hash), self._newest)
+        self._learnt, self._newest, self._moved = [], NO_TIME, False
+        return segment
 
     def restore(self, rows: Iterable[bytes]) -> None:
         """Go on where the last of the segments ended; before the first record.
@@ -123,7 +124,7 @@ class Features:
             for begin in range(0, len(learnt.keys), RUN_MAX):
                 part = slice(begin, begin + RUN_MAX)
                 columns = {name: column[part] for name, column in learnt.columns.items()}
-                self.histories.add(learnt.keys[part], learnt.moments[part], columns, self.forgotten)
+                self._remember(learnt.keys[part], learnt.moments[part], columns, self.forgotten)
 
     def _fates(self, records: Records) -> NDArray[np.uint8]:
         """What becomes of each; event time goes on by those that have key and time."""
@@ -147,7 +148,7 @@ class Features:
     def _values(self, records: Records, part: NDArray[np.int64], forgotten: int) -> NDArray[np.float32]:
         """float32[m, d] of records that are taken."""
         values = np.zeros((len(part), len(self._pipeline.feature_names)), np.float32)
-        seen = self._seen(records, part, forgotten) if self._keyed else None
+        seen = self._seen(records, part, forgotten) if self._keyed else {}
         place = 0
         for feature in self._pipeline.features:
             count = len(list(feature.names))
@@ -155,11 +156,9 @@ class Features:
             place += count
             match feature.kind:
                 case "rolling":
-                    assert seen is not None  # the pipeline has a key
-                    seen.roll(feature, columns)
+                    seen[bucket_of(feature)].roll(feature, columns)
                 case "since_last":
-                    assert seen is not None
-                    seen.wait(feature, columns)
+                    seen[0].wait(feature, columns)
                 case "time_of_day":
                     times = records.columns[feature.field] if feature.field else records.times
                     columns[:] = alone.clock(np.asarray(times, np.int64)[part])
@@ -174,67 +173,32 @@ class Features:
                     columns[:] = alone.hashed(feature, self._hashes.of(_words(records, feature.field, part)))
         return values
 
-    def _seen(self, records: Records, part: NDArray[np.int64], forgotten: int) -> "_Seen":
-        """Remember records; shows them behind those before them."""
-        fields = self._pipeline.fields
+    def _seen(self, records: Records, part: NDArray[np.int64], forgotten: int) -> Mapping[int, Seen]:
+        """Remember records; what is seen behind them, by the size of the buckets."""
         columns: dict[str, NDArray[Any]] = {}
-        for name in self._numbers:
-            numbers = np.asarray(records.columns[name], np.float64)[part]
-            columns[name] = _steps(numbers, fields[name].step or 1.0)
-        for name in self._texts:
-            columns[name] = self._hashes.of(_words(records, name, part))
+        for name, kind in self._columns.items():
+            if kind is np.uint32:
+                columns[name] = self._hashes.of(_words(records, name, part))
+            else:
+                numbers = np.asarray(records.columns[name], np.float64)[part]
+                columns[name] = _steps(numbers, self._pipeline.fields[name].step or 1.0)
         keys = [key for key in _taken(records.keys, part) if key is not None]
-        view = self.histories.add(keys, _moments(records)[part], columns, forgotten)
-        moments = np.empty(len(part), np.int64)
-        moments[view.order] = view.moments
+        moments = _moments(records)[part]
+        seen = self._remember(keys, moments, columns, forgotten)
+        if 0 in seen:
+            moments = seen[0].moments
         self._learnt.append((keys, moments, columns))
-        return _Seen(self._pipeline, view)
+        self._newest = max(
+            self._newest, int(moments.max()), *(int(each.moments.max()) for each in seen.values())
+        )
+        return seen
 
-
-class _Seen:
-    """The windows of some records."""
-
-    def __init__(self, pipeline: Pipeline, view: View) -> None:
-        self._pipeline = pipeline
-        self._view = view
-        self._begins: dict[int, NDArray[np.int64]] = {}
-        self._numbers: dict[str, Numbers] = {}
-        self._texts: dict[str, Texts] = {}
-
-    def roll(self, feature: Feature, columns: NDArray[np.float32]) -> None:
-        """Put a feature of windows into its columns."""
-        place = 0
-        for written in feature.windows:
-            for values in self._stats(feature, self._begin(span(written)), feature.stats):
-                columns[self._view.order, place] = values
-                place += 1
-
-    def wait(self, feature: Feature, columns: NDArray[np.float32]) -> None:
-        """Put the seconds since the key's previous record into a column."""
-        within = span(feature.within or WITHIN)
-        ages = self._view.ages
-        waited = np.where((ages >= 0) & (ages < within), ages, within) / 1000
-        columns[self._view.order, 0] = waited
-
-    def _begin(self, window: int) -> NDArray[np.int64]:
-        if window not in self._begins:
-            self._begins[window] = self._view.since(window, self._pipeline.keep)
-        return self._begins[window]
-
-    def _stats(
-        self, feature: Feature, begin: NDArray[np.int64], wanted: tuple[Stat, ...]
-    ) -> list[NDArray[np.float64]]:
-        view, name = self._view, feature.field
-        if not name:
-            return [(view.place - begin).astype(np.float64)]
-        field = self._pipeline.fields[name]
-        if field.type == "text":
-            if name not in self._texts:
-                self._texts[name] = Texts(view, view.columns[name])
-            return self._texts[name].stats(begin, view.place, wanted)
-        if name not in self._numbers:
-            self._numbers[name] = Numbers(view, view.columns[name])
-        return self._numbers[name].stats(begin, view.place, field.step or 1.0, wanted)
+    def _remember(
+        self, keys: list[str], moments: NDArray[np.int64], columns: Mapping[str, NDArray[Any]], forgotten: int
+    ) -> Mapping[int, Seen]:
+        return {
+            bucket: memory.add(keys, moments, columns, forgotten) for bucket, memory in self._memories.items()
+        }
 
 
 def _words(records: Records, name: str, part: NDArray[np.int64]) -> Words:
@@ -253,17 +217,9 @@ def _moments(records: Records) -> NDArray[np.int64]:
     return np.where(received == NO_TIME, records.times, np.minimum(records.times, received))
 
 
-def _lengths(feature: Feature) -> list[int]:
-    if feature.kind == "since_last":
-        return [span(feature.within or WITHIN)]
-    return [span(window) for window in feature.windows]
-
-
 def _steps(numbers: NDArray[np.float64], step: float) -> NDArray[np.int32]:
     """Numbers in steps of their grid; what is further than STEPS_MAX of them counts as that far."""
     missing = np.isnan(numbers)
     most = STEPS_MAX * step
     steps = np.rint(np.clip(np.where(missing, 0.0, numbers), -most, most) / step)
     return np.where(missing, NO_NUMBER, steps).astype(np.int32)
-
-

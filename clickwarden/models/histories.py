@@ -77,18 +77,23 @@ class Histories:
     Attributes:
         longest: milliseconds that a window looks back, at most.
         keep: records of a key that are remembered, at most.
+        merging: whether records of a key with the same moment become one, with the sums of their columns.
     """
 
-    def __init__(self, columns: Mapping[str, type[np.generic]], longest: int, keep: int) -> None:
+    def __init__(
+        self, columns: Mapping[str, type[np.generic]], longest: int, keep: int, *, merging: bool = False
+    ) -> None:
         """Begin with no record.
 
         Args:
             columns: types of what is remembered beside the moment, by name.
             longest: milliseconds that a window looks back, at most.
             keep: records of a key that are remembered, at most.
+            merging: whether records of a key with the same moment become one, with the sums of their columns.
         """
         self.longest = longest
         self.keep = keep
+        self.merging = merging
         self._numbers: dict[str, int] = {}
         self._tail = np.zeros(0, np.int32)  # the newest block, of a key; -1 where there is none
         self._fill = np.zeros(0, np.int8)
@@ -122,7 +127,9 @@ class Histories:
         arrays = (self._tail, self._fill, self._length, self._newest, self._moments, self._before, self._free)
         return sum(array.nbytes for array in (*arrays, *self._columns.values()))
 
-    def add(self, keys: Sequence[str], moments: Ints, columns: Mapping[str, NDArray[Any]], forgotten: int) -> View:
+    def add(
+        self, keys: Sequence[str], moments: Ints, columns: Mapping[str, NDArray[Any]], forgotten: int
+    ) -> View:
         """Remember records, and show them behind those before them.
 
         Args:
@@ -166,10 +173,39 @@ class Histories:
         last = np.append(bounds[1:], len(order)) - 1
         heads = np.maximum(view.since(self.longest, self.keep)[last], ends - self.keep)
         self._release(found, blocks, offsets, np.minimum(heads - begins, found.lengths) + found.skipped)
-        self._append(found, np.maximum(heads, begins + found.lengths), ends, line_moments, joined)
-        self._length[found.known] = ends - heads
-        self._newest[found.known] = line_moments[ends - 1]
+        self._remember(found, begins, heads, ends, line_moments, joined)
         return view
+
+    def _remember(
+        self,
+        found: _Keys,
+        begins: Ints,
+        heads: Ints,
+        ends: Ints,
+        moments: Ints,
+        columns: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Keep what is new of what is shown, from the first that is still to be seen, at ``heads``."""
+        gone = np.minimum(heads - begins, found.lengths)
+        first = np.maximum(heads, begins + found.lengths)
+        if self.merging:  # the newest so far may be one with what is new
+            again = gone < found.lengths
+            first = first - again
+            found = found._replace(lengths=found.lengths - again, fill=found.fill - again)
+        added = ends - first
+        key, number = _counted(added)
+        source = first[key] + number
+        new = moments[source]
+        if self.merging:
+            starts = np.flatnonzero((number == 0) | (new != np.roll(new, 1)))
+            added = np.bincount(key[starts], minlength=len(ends))
+            self._append(found, added, new[starts], {
+                name: np.add.reduceat(column[source], starts) for name, column in columns.items()
+            })  # fmt: skip
+        else:
+            self._append(found, added, new, {name: column[source] for name, column in columns.items()})
+        self._length[found.known] = found.lengths - gone + added
+        self._newest[found.known] = moments[ends - 1]
 
     def _numbered(self, keys: Sequence[str]) -> Ints:
         known = self._numbers
@@ -213,11 +249,8 @@ class Histories:
         self._free[self._spare : self._spare + len(blocks)] = blocks
         self._spare += len(blocks)
 
-    def _append(
-        self, found: _Keys, first: Ints, ends: Ints, moments: Ints, columns: Mapping[str, NDArray[Any]]
-    ) -> None:
-        """Write what is new, of each key from ``first`` to ``ends`` of what is shown."""
-        added = ends - first
+    def _append(self, found: _Keys, added: Ints, moments: Ints, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Write records behind those of their keys, so many of each, key by key."""
         wanted = (found.fill + added - 1) // BLOCK
         new = self._take(int(wanted.sum()))
         starts = np.cumsum(wanted) - wanted
@@ -226,15 +259,14 @@ class Histories:
         self._before[new[1:]] = new[:-1]
         self._before[new[starts[grown]]] = tails[grown]
         key, number = _counted(added)
-        source = first[key] + number
         row = found.fill[key] + number
         block = tails[key].astype(np.int64)
         over = np.flatnonzero(row >= BLOCK)
         block[over] = new[starts[key[over]] + row[over] // BLOCK - 1]
         target = block * BLOCK + row % BLOCK
-        self._moments[target] = moments[source]
+        self._moments[target] = moments
         for name, kept in self._columns.items():
-            kept[target] = columns[name][source]
+            kept[target] = columns[name]
         self._tail[found.known[grown]] = new[(starts + wanted - 1)[grown]]
         self._fill[found.known] = found.fill + added - wanted * BLOCK
 

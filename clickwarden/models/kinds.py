@@ -94,13 +94,19 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         if OTHER in self.vocabulary or "" in self.vocabulary:
             raise ValueError(f"vocabulary: {OTHER!r} and empty text cannot be words of it; take them out")
         if len(self.vocabulary) > COLUMNS_MAX:
-            raise ValueError(f"vocabulary: has {len(self.vocabulary):,} words, more than {COLUMNS_MAX:,}; use a hash")
+            raise ValueError(
+                f"vocabulary: has {len(self.vocabulary):,} words, more than {COLUMNS_MAX:,}; use a hash"
+            )
         if self.kind == "hash" and not 2 <= self.columns <= COLUMNS_MAX:
             raise ValueError(f"columns: {self.columns} is not 2 to {COLUMNS_MAX:,}; choose another number")
         self._check_windows()
 
     def _check_windows(self) -> None:
-        for name, written in (("windows", self.windows), ("bucket", (self.bucket,)), ("within", (self.within,))):
+        for name, written in (
+            ("windows", self.windows),
+            ("bucket", (self.bucket,)),
+            ("within", (self.within,)),
+        ):
             for each in filter(None, written):
                 try:
                     span(each)
@@ -113,7 +119,9 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         if not self.bucket:
             return
         for stat in set(self.stats) & set(DIFFERENT):
-            raise ValueError(f"bucket: {stat!r} looks at single records; make it a feature of its own, without bucket")
+            raise ValueError(
+                f"bucket: {stat!r} looks at single records; make it a feature of its own, without bucket"
+            )
         for window in self.windows:
             if span(window) % span(self.bucket):
                 raise ValueError(f"bucket: {window} is no multiple of {self.bucket}; choose one that fits")
@@ -136,6 +144,8 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
             case "rolling":
                 prefix = f"{self.field}." if self.field else ""
                 steps = f"/{self.bucket}" if self.bucket else ""
-                yield from (f"{prefix}{stat}.{window}{steps}" for window in self.windows for stat in self.stats)
+                yield from (
+                    f"{prefix}{stat}.{window}{steps}" for window in self.windows for stat in self.stats
+                )
             case "since_last":
                 yield "since_last" if not self.within else f"since_last.{self.within}"

@@ -133,10 +133,12 @@ class Records(NamedTuple):
         found = list(values)
         try:
             rows = list(map(msgspec.structs.astuple, map(decode, found)))  # type: ignore[arg-type]
-        except (msgspec.DecodeError, TypeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError):
             return cls.of(pipeline, map(_read, found), received)
         columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-        return cls._of(pipeline, dict(zip(names, columns, strict=True)), np.ones(len(rows), np.bool_), received)
+        return cls._of(
+            pipeline, dict(zip(names, columns, strict=True)), np.ones(len(rows), np.bool_), received
+        )
 
     @classmethod
     def _of(
@@ -188,7 +190,7 @@ def _read(value: bytes | None) -> Mapping[str, Any] | None:
         return None
     try:
         return _OBJECT.decode(value)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
         found = json.loads(value.decode(errors="replace"), strict=False)
@@ -231,9 +233,7 @@ def _texts(raw: Sequence[Any]) -> Words:
 
 def _keys(raw: Sequence[Any]) -> list[str | None]:
     """The key of each; none that is longer than what is looked at, or two might be one."""
-    return [
-        value if value.__class__ is str and 0 < len(value) <= TEXT_MAX else _key(value) for value in raw
-    ]
+    return [value if value.__class__ is str and 0 < len(value) <= TEXT_MAX else _key(value) for value in raw]
 
 
 def _key(value: Any) -> str | None:

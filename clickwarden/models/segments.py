@@ -38,7 +38,7 @@ class _Body(msgspec.Struct, array_like=True):
 
     definition: str
     size: int
-    keys: list[str]
+    keys: list[bytes]
     key: bytes
     moments: bytes
     columns: dict[str, bytes]
@@ -53,7 +53,7 @@ def packed(learnt: Learnt, definition: str) -> bytes:
     body = _Body(
         definition,
         len(key),
-        list(numbers),
+        [each.encode("utf-8", "surrogatepass") for each in numbers],
         _shuffled(key),
         _shuffled(np.diff(learnt.moments, prepend=np.int64(0))),
         {name: _values(column) for name, column in learnt.columns.items()},
@@ -92,7 +92,8 @@ def unpacked(data: bytes, definition: str, columns: Mapping[str, type[np.generic
         key = _plain(body.key, np.int32, body.size)
         moments = np.cumsum(_plain(body.moments, np.int64, body.size), dtype=np.int64)
         found = {name: _valued(body.columns[name], kind, body.size) for name, kind in columns.items()}
-        keys = [body.keys[number] for number in key.tolist()]
+        names = [name.decode("utf-8", "surrogatepass") for name in body.keys]
+        keys = [names[number] for number in key.tolist()]
     except (ValueError, LookupError) as error:
         raise SnapshotError(f"a segment of features is broken: {error}") from None
     time = -np.inf if body.time is None else body.time
@@ -101,7 +102,8 @@ def unpacked(data: bytes, definition: str, columns: Mapping[str, type[np.generic
 
 def _shuffled(values: NDArray[Any]) -> bytes:
     """The first bytes of all, then the second ones, and so on: those that are nearly always 0 side by side."""
-    return values.astype(values.dtype.newbyteorder("<")).view(np.uint8).reshape(len(values), -1).T.tobytes()
+    little = values.astype(values.dtype.newbyteorder("<"))
+    return little.view(np.uint8).reshape(len(values), values.itemsize).T.tobytes()
 
 
 def _plain(data: bytes, kind: type[np.generic], size: int) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 So no order of adding, no cut into batches and no mathematical library can change them.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +18,57 @@ NO_TEXT = 0
 _LOW = 2**32 - 1
 
 
+class Sums(NamedTuple):
+    """What a field adds up to: of single records, or up to each place.
+
+    A sum of squares may need more than 63 bits. Its halves do not, and both are exact as floats.
+
+    Attributes:
+        counts: how many have it.
+        totals: in steps of the grid.
+        high: of the squares, without their lower 32 bits.
+        low: of the lower 32 bits of the squares.
+    """
+
+    counts: Ints
+    totals: Ints
+    high: Ints
+    low: Ints
+
+    @classmethod
+    def of(cls, steps: NDArray[np.int32]) -> "Sums":
+        """Of single records, from their numbers on the grid."""
+        there = steps != NO_NUMBER
+        values = np.where(there, steps, 0).astype(np.int64)
+        squares = values * values
+        return cls(there.astype(np.int64), values, squares >> 32, squares & _LOW)
+
+    def running(self) -> "Sums":
+        """Up to each place, one more than there are."""
+        return Sums(*map(running, self))
+
+
 class Numbers:
-    """Sums of a field over any stretch of a view."""
+    """Statistics of a number over any stretch of a view."""
 
-    def __init__(self, view: View, values: NDArray[np.int32]) -> None:
-        wide = values.astype(np.int64)
-        there = wide != NO_NUMBER
-        self._own = np.where(there, wide, 0)[view.place].astype(np.float64)
-        self._own[~there[view.place]] = np.nan
-        if there.all():
-            self._counts = np.arange(len(wide) + 1)
-        else:
-            self._counts = _running(there)
-            wide[~there] = 0
-        self._sums = _running(wide)
-        squares = wide * wide
-        # A sum of squares may need more than 63 bits: its halves never do, and both are exact as floats.
-        self._high, self._low = _running(squares >> 32), _running(squares & _LOW)
+    def __init__(self, own: NDArray[np.int32], sums: Sums) -> None:
+        """Begin.
 
-    def stats(self, begin: Ints, end: Ints, step: float, wanted: tuple[Stat, ...]) -> list[NDArray[np.float64]]:
+        Args:
+            own: int32[m], of each record in the order of the view; NO_NUMBER where it is missing.
+            sums: up to each place of the view.
+        """
+        self._own = np.where(own == NO_NUMBER, np.nan, own.astype(np.float64))
+        self._sums = sums
+
+    def stats(
+        self, begin: Ints, end: Ints, step: float, wanted: tuple[Stat, ...]
+    ) -> list[NDArray[np.float64]]:
         """float64[m] of each statistic, over the stretches from ``begin`` up to ``end``."""
-        count = (self._counts[end] - self._counts[begin]).astype(np.float64)
+        sums = self._sums
+        count = (sums.counts[end] - sums.counts[begin]).astype(np.float64)
         at_least_one = np.maximum(count, 1.0)
-        total = (self._sums[end] - self._sums[begin]).astype(np.float64)
+        total = (sums.totals[end] - sums.totals[begin]).astype(np.float64)
         mean = total / at_least_one
         found: list[NDArray[np.float64]] = []
         for stat in wanted:
@@ -52,8 +80,9 @@ class Numbers:
                 case "mean":
                     found.append(mean * step)
                 case "std":
-                    high = (self._high[end] - self._high[begin]).astype(np.float64)
-                    squares = high * 4294967296.0 + (self._low[end] - self._low[begin]).astype(np.float64)
+                    low = sums.low[end] - sums.low[begin]
+                    high = sums.high[end] - sums.high[begin] + (low >> 32)
+                    squares = high.astype(np.float64) * 2.0**32 + (low & _LOW).astype(np.float64)
                     variance = np.maximum(squares / at_least_one - mean * mean, 0.0)
                     found.append(np.sqrt(variance) * step)
                 case _:
@@ -68,7 +97,7 @@ class Texts:
 
     def __init__(self, view: View, hashes: NDArray[np.uint32]) -> None:
         there = hashes != NO_TEXT
-        self._counts = np.arange(len(hashes) + 1) if there.all() else _running(there)
+        self._counts = np.arange(len(hashes) + 1) if there.all() else running(there)
         places = np.flatnonzero(there)
         packed = np.sort(hashes[places].astype(np.uint64) << np.uint64(32) | places.astype(np.uint64))
         place = (packed & np.uint64(_LOW)).astype(np.int64)
@@ -110,7 +139,7 @@ class Texts:
         return counts
 
 
-def _running(values: NDArray[Any]) -> Ints:
+def running(values: NDArray[Any]) -> Ints:
     """int64[n + 1], sums of what is before each place; a difference of two is exact, also where they overflow."""
     sums = np.zeros(len(values) + 1, np.int64)
     np.cumsum(values, out=sums[1:], dtype=np.int64)
