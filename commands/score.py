@@ -64,7 +64,8 @@ class Score(AsyncCommand):
         manifest = model.manifest
         told.print(
             f"{plural(records, 'record')}, {anomalies:,} of them abnormal "
-            f"(score {manifest.threshold:.4g} or more); {manifest.detector} {manifest.version}; {took:.2f} s, {records / took:,.0f} records/s"
+            f"(score {manifest.threshold:.4g} or more); {manifest.detector} {manifest.version}; "
+            f"{took:.2f} s, {records / took:,.0f} records/s"
         )
         for why, count in aside.items():
             if why:

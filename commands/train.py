@@ -40,7 +40,7 @@ class Train(AsyncCommand):
         option(
             "--labels",
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            help="CSV or NDJSON that says which of them are abnormal, by the pipeline's id or a row for each. "
+            help="CSV or NDJSON that says which of them are abnormal, by the pipeline's id or a row each. "
             "They may also stand in the records (label in pipeline.toml).",
         ),
         option("--detector", help="Other than the one of pipeline.toml."),

@@ -84,9 +84,8 @@ def test_each_record_is_one_object_with_its_score(said: str, folder: Path) -> No
     assert len(alarmed & really) >= 20
     assert len(alarmed - really) <= 10
     assert {"score", "p_value", "threshold", "reasons", "model", "version"} <= found[0].keys()
-    worst = max(found, key=lambda each: each["score"])
-    assert worst["anomaly"]
-    assert worst["reasons"][0]["feature"] == "f1"
+    causes = [each["reasons"][0]["feature"] for each in found if each["record"] in alarmed & really]
+    assert causes.count("f1") >= 0.8 * len(causes)
     assert "600 records" in done.stderr
 
 

@@ -39,7 +39,7 @@ def detector_of(name: str, seed: int, columns: Sequence[str]) -> Detector:
         module = import_module(f"clickwarden.models.detectors.{_MODULES.get(name, name)}")
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"{error.name} is missing, which training needs: pip install 'clickwarden[learn]' "
+            f"{(error.name or '').partition('.')[0]} is missing, which training needs: pip install 'clickwarden[learn]' "
             "(where the checkout is: pip install '.[learn]')"
         ) from None
     made: Detector = getattr(module, _CLASSES[name])(seed, columns)

@@ -100,11 +100,14 @@ def test_every_record_has_a_score_and_the_abnormal_ones_are_told_why(table: Pipe
     for each in found:
         assert each.anomaly == (each.score >= each.threshold)  # type: ignore[operator]
         assert bool(each.reasons) == each.anomaly
-    worst = max((each for each in found if each.anomaly), key=lambda each: each.score or 0)
-    assert worst.reasons[0].feature == "f1"
-    assert worst.reasons[0].effect > 0
-    low, median, high = worst.reasons[0].usual
-    assert low < median < high < (worst.reasons[0].value or 0)
+    causes = [each.reasons[0] for each, flag in zip(found, really, strict=True) if each.anomaly and flag]
+    assert sum(cause.feature == "f1" for cause in causes) >= 0.8 * len(causes)
+    for cause in causes:
+        low, median, high = cause.usual
+        assert low < median < high
+        assert cause.effect > 0
+        assert cause.value is not None
+        assert not low <= cause.value <= high
 
 
 def test_the_label_is_shown_to_no_detector(tmp_path: Path) -> None:
