@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint adversary fuzz chaos growth changes bench scorecard performance constraints
+.PHONY: help setup demo test lint adversary fuzz features chaos growth changes bench scorecard performance constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,7 +28,7 @@ setup: .venv/.installed ## make .venv with what running needs, pinned in constra
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-test lint adversary fuzz chaos growth changes bench scorecard performance constraints: .venv/.installed-dev
+test lint adversary fuzz features chaos growth changes bench scorecard performance constraints: .venv/.installed-dev
 
 # Compiled at once, on all cores: a test run starts Python hundreds of times.
 .venv/.installed-dev: .venv/.installed constraints-dev.txt
@@ -65,6 +65,9 @@ adversary: ## an adversary with any clocks in 10,000 made-up streams, who must h
 
 fuzz: ## made-up and damaged records of a schema registry, 10,000 of each format, judged by decoder and recount (RECORDS=, SEED=)
 	RECORDS=$(or $(RECORDS),10000) $(BIN)/python -m pytest -q --timeout 3600 tests/clickwarden/formats/test_damaged.py
+
+features: ## features of 1,000 made-up streams: by the reference, in any cut, behind restarts, all at once (STREAMS=)
+	STREAMS=$(or $(STREAMS),1000) $(BIN)/python -m pytest -q --timeout 3600 tests/clickwarden/models/test_identity.py
 
 chaos: ## faults under load, then the exact oracle: SEED= ROUNDS= WORKERS= NODES= (3: the network's too) RATE=; a producer and a collector killed 20 times each, a worker that moves 20 times
 	KILLS=20 $(BIN)/python -m pytest -q -s tests/integration/test_outbox.py -k killed_again_and_again

@@ -268,6 +268,16 @@ def learned(data: Path, detectors: str, seed: int) -> None:
 
 
 @main.command()
+@click.option("--records", type=number, default=200_000, help="Records of each load.")
+@click.option("--runs", type=number, default=3, help="Runs of each load.")
+def features(records: int, runs: int) -> None:
+    """What the features of a pipeline's records cost; no Kafka needed."""
+    from bench import features
+
+    _exit(features.measure(records, runs))
+
+
+@main.command()
 def docs() -> None:
     """Put the newest results into docs/performance.md and docs/img/; measures nothing."""
     from bench import docs

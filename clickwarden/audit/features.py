@@ -1,4 +1,4 @@
-"""The features of a log, record by record: what they mean, in code that has nothing in common with what is judged."""
+"""The features of a log, record by record: what they mean, in code of its own."""
 
 import json
 import math
@@ -108,7 +108,7 @@ class FeatureReference:
         return (LATE if late else TAKEN), key, moment
 
     def _trim(self, past: list[_Past]) -> None:
-        """Forget what no later record of the key can see: it is beyond ``keep``, and beyond every window of buckets."""
+        """Forget what no later record of the key can see, by ``keep`` or by a window of buckets."""
         reach = max(
             (
                 feature["bucket"] + max(feature["windows"])
@@ -162,7 +162,7 @@ class FeatureReference:
             yield (new.moment - inside[-1].moment if inside else feature["within"]) / 1000
 
     def _inside(self, window: int, bucket: int | None, new: _Past, past: Sequence[_Past]) -> Sequence[_Past]:
-        """The records before it in its window: (its moment - window, its moment], or as many buckets up to its own."""
+        """Those before it in its window: (its moment - window, its moment], or the buckets to its own."""
         if bucket:
             first = new.moment // bucket - window // bucket + 1
             return [each for each in past if each.moment // bucket >= first]
@@ -207,7 +207,8 @@ class FeatureReference:
         if math.isnan(number):
             return None
         most = _MOST_STEPS * step
-        return round(min(max(number, -most), most) / step)
+        steps: int = round(min(max(number, -most), most) / step)
+        return steps
 
 
 def _object(value: bytes) -> Mapping[str, Any] | None:

@@ -50,8 +50,8 @@ class Hashes:
 def log1p(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The logarithm of 1 + the size of each value, with its sign; NaN stays.
 
-    By basic operations alone, which IEEE 754 rounds in one way: what a mathematical library makes of the last bit
-    differs between machines.
+    By basic operations alone, which IEEE 754 rounds in one way; what a mathematical library makes of the
+    last bit differs between machines.
 
     >>> log1p(np.array([0.0, 1.0, -1.0, 1e-12, 1e300])).round(6).tolist()
     [0.0, 0.693147, -0.693147, 0.0, 690.775528]

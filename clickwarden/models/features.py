@@ -16,8 +16,8 @@ from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records, Words
 from clickwarden.models.windows import NO_NUMBER
 
-#: What becomes of a record: it has features; it is further behind event time than the lateness; it has no key; it
-#: does not say when it happened; it is no record.
+#: What becomes of a record: it has features; it is further behind event time than the lateness; it has no
+#: key; it does not say when it happened; it is no record.
 FATES = TAKEN, LATE, KEYLESS, TIMELESS, UNREADABLE = range(5)
 
 _FLOAT_MAX = float(np.finfo(np.float32).max)
@@ -27,8 +27,8 @@ class Rows(NamedTuple):
     """What a model sees of some records.
 
     Attributes:
-        values: float32[n, d], a column for each of ``pipeline.feature_names``; NaN where the record lacks what the
-            column is of, and in every column of a record that was set aside.
+        values: float32[n, d], a column for each of ``pipeline.feature_names``; NaN where the record lacks
+            what the column is of, and in every column of a record that was set aside.
         fates: uint8[n]; TAKEN, or why it was set aside.
     """
 
@@ -38,7 +38,8 @@ class Rows(NamedTuple):
     @property
     def taken(self) -> NDArray[np.bool_]:
         """bool[n], which have features."""
-        return self.fates == TAKEN
+        taken: NDArray[np.bool_] = self.fates == TAKEN
+        return taken
 
 
 class Segment(NamedTuple):
@@ -78,11 +79,16 @@ class Features:
 
     @property
     def forgotten(self) -> int:
-        """Epoch milliseconds; a segment whose ``newest`` is not above it may be deleted, but never the last one."""
+        """Epoch milliseconds; a segment whose ``newest`` is not above it may go, but never the last one."""
         time = self._clock.time
         if not np.isfinite(time):
             return NO_TIME
         return round(time * 1000) - self._pipeline.lateness - self._longest
+
+    @property
+    def memory(self) -> int:
+        """Bytes of what is remembered, without the names of the keys."""
+        return sum(memory.histories.bytes for memory in self._memories.values())
 
     def of(self, records: Records) -> Rows:
         """The features of the partition's next records, each by what came before it in the log."""

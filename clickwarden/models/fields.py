@@ -1,18 +1,14 @@
-"""What is read of a record: the fields of a pipeline, and what becomes of values that are not as they should be.
+"""What is read of a record: the fields of a pipeline, and what becomes of values that are odd.
 
 A value that cannot be what its field is counts as missing. Nothing that a record holds raises.
 """
 
 import math
 import re
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from clickwarden.errors import ClickError
 from clickwarden.formats.timestamps import scaled
 from clickwarden.times import epoch
 
@@ -24,6 +20,8 @@ EARLIEST, LATEST = -62_135_596_800_000, 253_402_300_799_999
 TEXT_MAX = 256
 #: The most that a number on a grid may have, in steps of the grid, either way.
 STEPS_MAX = 2**31 - 1
+#: The finest and the coarsest grid.
+GRID_MIN, GRID_MAX = 1e-9, 1e9
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _BOOLS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
@@ -51,8 +49,8 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             return
         if self.type != "number":
             raise ValueError("grid: only a number has one; take it out")
-        if not (math.isfinite(self.grid) and self.grid > 0):
-            raise ValueError(f"grid: {self.grid:g} is no step; write one above 0, as 0.01")
+        if not GRID_MIN <= self.grid <= GRID_MAX:
+            raise ValueError(f"grid: {self.grid:g} is not {GRID_MIN:g} to {GRID_MAX:g}; write a step as 0.01")
 
     @property
     def step(self) -> float | None:
@@ -109,8 +107,8 @@ def text(value: Any) -> str | None:
 def moment(value: Any) -> int:
     """A moment of a record in epoch milliseconds; NO_TIME where it is none.
 
-    A number is epoch seconds, or by its magnitude milliseconds, microseconds or nanoseconds; text is a number or
-    ISO-8601, in UTC where it names no zone. What is before 1970 is negative.
+    A number is epoch seconds, or by its magnitude milliseconds, microseconds or nanoseconds; text is a number
+    or ISO-8601, in UTC where it names no zone. What is before 1970 is negative.
 
     >>> moment(1431936343.25), moment(1431936343250), moment("2015-05-18T08:05:43.250Z"), moment(-1.5)
     (1431936343250, 1431936343250, 1431936343250, -1500)
@@ -129,17 +127,3 @@ def moment(value: Any) -> int:
         seconds = scaled(seconds)
     found = round(seconds * 1000)
     return found if EARLIEST <= found <= LATEST else NO_TIME
-
-
-__all__ = [
-    "EARLIEST",
-    "LATEST",
-    "NO_TIME",
-    "STEPS_MAX",
-    "TEXT_MAX",
-    "Field",
-    "boolean",
-    "moment",
-    "number",
-    "text",
-]

@@ -20,7 +20,7 @@ _OFTEN = 65_536
 
 
 class View(NamedTuple):
-    """Some records behind the earlier ones of their keys: key by key, each key's in the order of the log.
+    """Some records behind the earlier ones of their keys: key by key, each in the order of the log.
 
     Attributes:
         order: int64[m], of the records, as they are here.
@@ -43,7 +43,7 @@ class View(NamedTuple):
     line: Ints
 
     def since(self, window: int, keep: int) -> Ints:
-        """int64[m], the first that each record has in its window, which is (its moment - window, its moment]."""
+        """int64[m], the first that each record has in its window: (its moment - window, its moment]."""
         begin = np.searchsorted(self.line, self.line[self.place] - window, side="right")
         return np.maximum(np.maximum(begin, self.begin), self.place - keep)
 
@@ -55,7 +55,8 @@ class _Keys(NamedTuple):
         known: int64[k], their numbers.
         lengths: int64[k], records that are remembered.
         fill: int64[k], records in the newest block; BLOCK where there is none.
-        counts: int64[k], blocks. The newest may be filled in part, and the oldest may begin with what is forgotten.
+        counts: int64[k], blocks. The newest may be filled in part, and the oldest may begin with what is
+            forgotten.
     """
 
     known: Ints
@@ -72,7 +73,8 @@ class _Keys(NamedTuple):
 class Histories:
     """The latest records of each key.
 
-    They lie in blocks, each of which knows the one before it. A block that nothing can see any more is used again.
+    They lie in blocks, each of which knows the one before it. A block that nothing can see any more is used
+    again.
 
     Attributes:
         longest: milliseconds that a window looks back, at most.
@@ -124,8 +126,9 @@ class Histories:
     @property
     def bytes(self) -> int:
         """Of memory, without the names of the keys."""
-        arrays = (self._tail, self._fill, self._length, self._newest, self._moments, self._before, self._free)
-        return sum(array.nbytes for array in (*arrays, *self._columns.values()))
+        arrays: list[NDArray[Any]] = [self._tail, self._fill, self._length, self._newest]
+        arrays += [self._moments, self._before, self._free, *self._columns.values()]
+        return sum(array.nbytes for array in arrays)
 
     def add(
         self, keys: Sequence[str], moments: Ints, columns: Mapping[str, NDArray[Any]], forgotten: int
@@ -240,7 +243,7 @@ class Histories:
         return blocks, ends - found.counts
 
     def _release(self, found: _Keys, blocks: Ints, offsets: Ints, heads: Ints) -> None:
-        """Take back the blocks before the first record still to be seen, which is at ``heads`` of a key's places."""
+        """Take back the blocks before the first record still to be seen, at ``heads`` of a key's places."""
         key, number = _counted(heads // BLOCK)
         if len(key):
             self._put_back(blocks[offsets[key] + number])

@@ -1,4 +1,4 @@
-"""The kinds of features, as ``[[feature]]`` of a ``pipeline.toml`` names them, and the columns that each makes."""
+"""The kinds of features that a ``[[feature]]`` may be, and the columns that each makes."""
 
 import re
 from collections.abc import Iterator
@@ -62,8 +62,8 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         columns: of hash: how many.
         windows: of rolling: how far back, each as ``24h``.
         stats: of rolling: what of each window.
-        bucket: of rolling: the step by which its windows move, so that a step of a key needs one place and not one
-            for each record; empty for windows that are exact.
+        bucket: of rolling: the step by which its windows move, so that a key needs a place for each of them
+            and not for each record; empty for windows that are exact.
         within: of since_last: how far back it looks.
     """
 

@@ -94,7 +94,7 @@ class Pipeline:
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """All that the features depend on, as plain data with every default written out and spans in milliseconds."""
+        """All that the features depend on, as plain data: defaults written out, spans in milliseconds."""
         used = {feature.field for feature in self.features if feature.field}
         keyed = any(feature.kind in OF_KEYS for feature in self.features)
         definition: dict[str, Any] = {
@@ -114,7 +114,7 @@ class Pipeline:
 
     @cached_property
     def definition_hash(self) -> str:
-        """SHA-256 of the definition in hexadecimal: equal for pipelines with the same features of the same records."""
+        """SHA-256 of the definition, in hexadecimal."""
         encoded = msgspec.json.encode(self.definition, order="deterministic")
         return hashlib.sha256(encoded).hexdigest()
 

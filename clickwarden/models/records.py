@@ -1,6 +1,7 @@
 """The records of a run as columns."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from clickwarden.models.pipeline import Pipeline
 
 _NUMBERS = {float, int, type(None)}
 _TEXTS = {str, type(None)}
+#: Of numbers alone; what has others needs a closer look.
+_DIGITS = frozenset("0123456789.+-eE")
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -51,8 +54,8 @@ class Records(NamedTuple):
     """A run of records in the order of their log, as columns.
 
     Attributes:
-        columns: by the field's name. Numbers, integers and truths: float64[n], NaN where missing. Times: int64[n],
-            epoch milliseconds, NO_TIME where missing. Text: Words.
+        columns: by the field's name. Numbers, integers and truths: float64[n], NaN where missing. Times:
+            int64[n], epoch milliseconds, NO_TIME where missing. Text: Words.
         keys: the key of each; None where it has none, or the pipeline names none.
         times: int64[n], when each happened, epoch milliseconds; NO_TIME where it does not say.
         received: int64[n], when Kafka received each, epoch milliseconds; NO_TIME where it does not say.
@@ -91,7 +94,8 @@ class Records(NamedTuple):
             name: values.of(cut) if isinstance(values, Words) else values[cut]
             for name, values in self.columns.items()
         }
-        return Records(columns, *(column[cut] for column in self[1:]))
+        beside = self.named[cut], self.labelled[cut], self.readable[cut]
+        return Records(columns, self.keys[cut], self.times[cut], self.received[cut], *beside)
 
     def missing(self, name: str) -> NDArray[np.bool_]:
         """bool[n], where a field is missing."""
@@ -212,15 +216,18 @@ def _column(kind: str, raw: Sequence[Any]) -> Values:
 
 
 def _numbers(raw: Sequence[Any]) -> NDArray[np.float64]:
-    if set(map(type, raw)) <= _NUMBERS:
-        try:
+    kinds = set(map(type, raw))
+    try:
+        if kinds <= _NUMBERS:
             values = np.array(raw, np.float64)
-        except OverflowError:
-            pass
+        elif kinds <= _TEXTS and _DIGITS.issuperset("".join(filter(None, raw))):  # as in CSV
+            values = np.array([math.nan if value is None else float(value) for value in raw])
         else:
-            values[~np.isfinite(values)] = np.nan
-            return values
-    return np.array([number(value) for value in raw], np.float64)
+            raise ValueError
+    except (OverflowError, ValueError):
+        return np.array([number(value) for value in raw], np.float64)
+    values[~np.isfinite(values)] = np.nan
+    return values
 
 
 def _texts(raw: Sequence[Any]) -> Words:

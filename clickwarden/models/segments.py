@@ -76,8 +76,8 @@ def unpacked(data: bytes, definition: str, columns: Mapping[str, type[np.generic
     """
     if data[:1] != bytes([VERSION]):
         raise SnapshotError(
-            f"a segment of features is of version {data[0] if data else 'none'}, and this release knows {VERSION}; "
-            "use the release that wrote it, or a later one"
+            f"a segment of features is of version {data[0] if data else None}, and this release knows "
+            f"{VERSION}; use the release that wrote it, or a later one"
         )
     try:
         body = msgspec.msgpack.decode(zstd.decompress(data[1:]), type=_Body)
@@ -85,8 +85,8 @@ def unpacked(data: bytes, definition: str, columns: Mapping[str, type[np.generic
         raise SnapshotError(f"a segment of features is broken: {error}") from None
     if body.definition != definition:
         raise SnapshotError(
-            f"a segment is of features {body.definition:.12}, and the pipeline's are {definition:.12}; go on with the "
-            "pipeline that wrote it, or let the new one begin with nothing"
+            f"a segment is of features {body.definition:.12}, and the pipeline's are {definition:.12}; go on "
+            "with the pipeline that wrote it, or let the new one begin with nothing"
         )
     try:
         key = _plain(body.key, np.int32, body.size)
@@ -101,7 +101,7 @@ def unpacked(data: bytes, definition: str, columns: Mapping[str, type[np.generic
 
 
 def _shuffled(values: NDArray[Any]) -> bytes:
-    """The first bytes of all, then the second ones, and so on: those that are nearly always 0 side by side."""
+    """The first bytes of all, then the second ones, and so on: those that are mostly 0 side by side."""
     little = values.astype(values.dtype.newbyteorder("<"))
     return little.view(np.uint8).reshape(len(values), values.itemsize).T.tobytes()
 

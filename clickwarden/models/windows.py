@@ -1,4 +1,4 @@
-"""Statistics of windows, from whole numbers alone until the last step, and only by IEEE 754's basic operations.
+"""Statistics of windows, from whole numbers until the last step, by IEEE 754's basic operations alone.
 
 So no order of adding, no cut into batches and no mathematical library can change them.
 """
@@ -111,7 +111,7 @@ class Texts:
         self._missing = ~there[view.place]
 
     def stats(self, begin: Ints, end: Ints, wanted: tuple[Stat, ...]) -> list[NDArray[np.float64]]:
-        """float64[m] of each statistic, over the stretches from ``begin`` up to ``end``; neither ever goes back."""
+        """float64[m] of each statistic, over the stretches from ``begin`` to ``end``; neither goes back."""
         found: list[NDArray[np.float64]] = []
         for stat in wanted:
             match stat:
@@ -127,8 +127,8 @@ class Texts:
     def _repeated(self, begin: Ints, end: Ints) -> Ints:
         """How many in each stretch have their value before them in it.
 
-        A repeat counts for the stretches that end behind it and begin no later than where its value was before.
-        These follow each other, since no stretch begins or ends before the one before.
+        A repeat counts for the stretches that end behind it and begin no later than where its value was
+        before. These follow each other, since no stretch begins or ends before the one before.
         """
         first = np.searchsorted(end, self._repeats, side="right")
         behind = np.searchsorted(begin, self._before[self._repeats], side="right")
@@ -140,7 +140,7 @@ class Texts:
 
 
 def running(values: NDArray[Any]) -> Ints:
-    """int64[n + 1], sums of what is before each place; a difference of two is exact, also where they overflow."""
+    """int64[n + 1], sums of what is before each place; differences are exact, also where these overflow."""
     sums = np.zeros(len(values) + 1, np.int64)
     np.cumsum(values, out=sums[1:], dtype=np.int64)
     return sums

@@ -32,8 +32,8 @@ KEYS: list[Any] = [
     [1],
 ]
 NUMBERS: list[Any] = [
-    0, -0.0, 1, 0.005, 0.015, 12.5, -12.5, 1e6, 2**40, -(2**70), 1e300, 10**400, math.nan, math.inf, -math.inf,
-    None, True, "3.5", " -4e2 ", "", "1_000", "nan", "0x10", "9" * 400, [], {"a": 1}, "٣", 1e-9, 21474836.47,
+    0, -0.0, 1, 0.005, 0.015, 12.5, -12.5, 1e6, 2**40, -(2**70), 1e300, 10**400, math.nan, math.inf,
+    -math.inf,    None, True, "3.5", " -4e2 ", "", "1_000", "nan", "0x10", "9" * 400, [], {"a": 1}, "٣", 1e-9, 21474836.47,
 ]  # fmt: skip
 TEXTS: list[Any] = [
     "DE",
@@ -60,7 +60,7 @@ def _some(chance: Random, *names: str, most: int = 9) -> list[str]:
     return chance.sample(names, chance.randint(1, min(most, len(names))))
 
 
-def pipeline(chance: Random) -> Pipeline:
+def made_up_pipeline(chance: Random) -> Pipeline:
     """A pipeline with every kind of feature."""
     features: list[dict[str, Any]] = [
         *({"kind": kind, "field": field} for kind in ("raw", "log1p") for field in ("n", "i", "b")),
@@ -71,16 +71,19 @@ def pipeline(chance: Random) -> Pipeline:
         {"kind": "rolling", "windows": ["1h"], "stats": ["count"]},
         {"kind": "since_last", "within": chance.choice(["1s", "1h", "24h"])},
     ]
-    for fields, stats in ("nib", ("count", "sum", "mean", "std", "ratio")), ("wv", ("count", "distinct", "seen")):
+    for fields, stats in (
+        ("nib", ("count", "sum", "mean", "std", "ratio")),
+        ("wv", ("count", "distinct", "seen")),
+    ):
         for field in fields:
             windows = _some(chance, "1ms", "1s", "1m", "1h", "24h", most=3)
             features.append(
                 {"kind": "rolling", "field": field, "windows": windows, "stats": _some(chance, *stats)}
             )
-    for field, stats in (("n", ("count", "sum", "mean", "std", "ratio")), ("w", ("count",))):
+    for field, summed in (("n", ["count", "sum", "mean", "std", "ratio"]), ("w", ["count"])):
         windows, bucket = _some(chance, "1h", "24h"), chance.choice(["1m", "30m", "1h"])
         features.append(
-            {"kind": "rolling", "field": field, "windows": windows, "stats": stats, "bucket": bucket}
+            {"kind": "rolling", "field": field, "windows": windows, "stats": summed, "bucket": bucket}
         )
     if chance.random() < 0.2:
         features = [feature for feature in features if feature.get("bucket")]
@@ -109,13 +112,21 @@ def _spelled(chance: Random, moment: int) -> Any:
     """A moment in one of the ways in which there are moments; or none."""
     if chance.random() < 0.8:
         return moment / 1000
-    ways = [str(moment / 1000), None, "soon", True, 1e300, math.nan, moment if moment >= 1e11 else moment / 1000]
+    ways = [
+        str(moment / 1000),
+        None,
+        "soon",
+        True,
+        1e300,
+        math.nan,
+        moment if moment >= 1e11 else moment / 1000,
+    ]
     if moment > 0:
         ways.append(datetime.fromtimestamp(moment / 1000, UTC).isoformat())
     return chance.choice(ways)
 
 
-def stream(chance: Random, size: int) -> list[bytes | None]:
+def made_up_stream(chance: Random, size: int) -> list[bytes | None]:
     """The values of a log."""
     moment = chance.choice([1_700_000_000_000, 1_700_000_000_123, 0, -5_000, -62_000_000_000_000])
     steps = [0, 0, 0, 1, 7, 1000, MINUTE, HOUR]
@@ -134,7 +145,9 @@ def stream(chance: Random, size: int) -> list[bytes | None]:
             "b": chance.choice(BOOLS),
             "w": chance.choice(TEXTS) if chance.random() < odd else chance.choice(["DE", "FR", "日本"]),
             "v": chance.choice(TEXTS) if chance.random() < odd else str(chance.randint(0, 9)),
-            "t": chance.choice([None, 0, -1.5, 1_700_000_000_000, "2026-01-02T03:04:05Z", "2026-01-02 03:04", "x"]),
+            "t": chance.choice(
+                [None, 0, -1.5, 1_700_000_000_000, "2026-01-02T03:04:05Z", "2026-01-02 03:04", "x"]
+            ),
         }
         if chance.random() < 0.05:
             del record[chance.choice(list(record))]

@@ -1,0 +1,90 @@
+"""Files of records: NDJSON, CSV with a header, Parquet and Avro, packed by gzip or zstd or not."""
+
+import gzip
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from clickwarden import zstd
+from clickwarden.errors import SettingsError
+from clickwarden.formats.tables import (
+    AVRO,
+    CSV,
+    DELIMITERS,
+    PARQUET,
+    Avro,
+    Parquet,
+    Table,
+    Unreadable,
+    spelled,
+)
+from clickwarden.models.pipeline import Pipeline
+from clickwarden.models.records import Records, read_of
+
+#: Records that are handed over at once, at most.
+PIECE = 8192
+#: The longest line in bytes; a longer one is cut, and so is no record.
+_LINE_MAX = 1 << 20
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+def read(path: Path, pipeline: Pipeline) -> Iterator[Records]:
+    """The records of a file in their order, some thousand at once.
+
+    Raises:
+        SettingsError: it cannot be read, is no such file, or has no column for a field.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+            file.seek(0)
+            if head in (PARQUET, AVRO):
+                table: Table = Parquet(file) if head == PARQUET else Avro(file)
+                yield from _rows(table, path, pipeline)
+                return
+            lines = _lines(_unpacked(file, head))
+            first = next(lines, b"")
+            if first.lstrip()[:1] == b"{":
+                yield from _records(chain([first], lines), pipeline)
+            elif first.strip():
+                delimiter = max(DELIMITERS, key=first.decode(errors="replace").count)
+                yield from _rows(CSV(chain([first], lines), delimiter), path, pipeline)
+            else:
+                raise SettingsError(f"{path}: begins with nothing; name a file of NDJSON, CSV or Parquet")
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}; name a file that can be read") from None
+    except (EOFError, zstd.ZstdError) as error:
+        raise SettingsError(f"{path}: cannot be unpacked: {error}; fetch it again") from None
+    except Unreadable as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def _unpacked(file: BinaryIO, head: bytes) -> BinaryIO:
+    if head.startswith(_GZIP):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+    return cast(BinaryIO, zstd.ZstdFile(file)) if head == _ZSTD else file
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    while line := file.readline(_LINE_MAX):
+        yield line
+
+
+def _rows(table: Table, path: Path, pipeline: Pipeline) -> Iterator[Records]:
+    wanted = read_of(pipeline)
+    optional = {pipeline.id, pipeline.label}
+    for name in wanted:
+        if name not in table.columns and name not in optional:
+            raise SettingsError(
+                f"{path}: has no column {name!r}; there are {spelled(table.columns)}; call the field as "
+                "one of them"
+            )
+    yield from _records((line for piece in table.lines(wanted) for line in piece.splitlines()), pipeline)
+
+
+def _records(lines: Iterable[bytes], pipeline: Pipeline) -> Iterator[Records]:
+    """Records of lines of NDJSON; one that is blank is none."""
+    some = (line for line in lines if not line.isspace() and line)
+    while piece := list(islice(some, PIECE)):
+        yield Records.of_json(pipeline, piece)

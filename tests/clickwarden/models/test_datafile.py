@@ -1,0 +1,82 @@
+"""Files of all kinds, whose records have the same features as those of a topic."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from arro3.core import Array, DataType, Table
+from arro3.io import write_parquet
+
+from clickwarden import zstd
+from clickwarden.errors import SettingsError
+from clickwarden.models.datafile import read
+from clickwarden.models.features import Features
+from clickwarden.models.pipeline import Pipeline
+from clickwarden.models.records import Records
+
+
+def features_of(path: Path, pipeline: Pipeline) -> bytes:
+    engine = Features(pipeline)
+    return np.concatenate([engine.of(records).values for records in read(path, pipeline)]).tobytes()
+
+
+@pytest.fixture
+def wanted(fraud: Pipeline, transactions: list[bytes]) -> bytes:
+    return Features(fraud).of(Records.of_json(fraud, transactions)).values.tobytes()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
+def test_lines_of_json(
+    tmp_path: Path, fraud: Pipeline, transactions: list[bytes], wanted: bytes, pack: object
+) -> None:
+    path = tmp_path / "records"
+    path.write_bytes(pack(b"\n".join(transactions)))  # type: ignore[operator]
+    assert features_of(path, fraud) == wanted
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_csv(
+    tmp_path: Path, fraud: Pipeline, transactions: list[bytes], wanted: bytes, delimiter: str
+) -> None:
+    rows = [json.loads(value) for value in transactions]
+    with (tmp_path / "records.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+    assert features_of(tmp_path / "records.csv", fraud) == wanted
+
+
+def test_parquet(tmp_path: Path, fraud: Pipeline, transactions: list[bytes], wanted: bytes) -> None:
+    rows = [json.loads(value) for value in transactions]
+    kinds = {float: DataType.float64(), int: DataType.int64(), str: DataType.string()}
+    columns = {
+        name: Array([row[name] for row in rows], type=kinds[type(value)]) for name, value in rows[0].items()
+    }
+    write_parquet(Table.from_pydict(columns), tmp_path / "records.parquet")
+    assert features_of(tmp_path / "records.parquet", fraud) == wanted
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "begins with nothing; name a file of NDJSON, CSV or Parquet"),
+        (b"card_id,amount\n1,2\n", "has no column 'mcc'; there are card_id, amount"),
+        (b"PAR1" + bytes(99), "the end of the Parquet file is missing"),
+        (gzip.compress(b'{"a": 1}\n' * 99)[:30], "cannot be unpacked"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_a_sentence(
+    tmp_path: Path, fraud: Pipeline, content: bytes, fault: str
+) -> None:
+    (tmp_path / "records").write_bytes(content)
+    with pytest.raises(SettingsError) as raised:
+        list(read(tmp_path / "records", fraud))
+    assert fault in str(raised.value)
+
+
+def test_no_file_is_said(tmp_path: Path, fraud: Pipeline) -> None:
+    with pytest.raises(SettingsError, match="No such file or directory; name a file that can be read"):
+        list(read(tmp_path / "nowhere", fraud))
