@@ -75,7 +75,8 @@ def measure(records: int, runs: int) -> bool:
         at_most("changelog, bytes a record", 15, few.changelog / records),
         at_most("memory, bytes a record of 10,000 keys", 32, few.memory / records),
     ]
-    title = f"{len(pipeline.feature_names)} features of {records:,} transactions, {RUN:,} at once; median of {runs}"
+    columns = len(pipeline.feature_names)
+    title = f"{columns} features of {records:,} transactions, {RUN:,} at once; median of {runs}"
     figures = {"costs": {name: [one._asdict() for one in some] for name, some in costs.items()}}
     report("features", title, rows, goals, figures)
     return right

@@ -38,8 +38,9 @@ def detector_of(name: str, seed: int, columns: Sequence[str]) -> Detector:
     try:
         module = import_module(f"clickwarden.models.detectors.{_MODULES.get(name, name)}")
     except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
         raise SettingsError(
-            f"{(error.name or '').partition('.')[0]} is missing, which training needs: pip install 'clickwarden[learn]' "
+            f"{package} is missing, which training needs: pip install 'clickwarden[learn]' "
             "(where the checkout is: pip install '.[learn]')"
         ) from None
     made: Detector = getattr(module, _CLASSES[name])(seed, columns)

@@ -55,7 +55,7 @@ def test_parquet(tmp_path: Path, fraud: Pipeline, transactions: list[bytes], wan
     columns = {
         name: Array([row[name] for row in rows], type=kinds[type(value)]) for name, value in rows[0].items()
     }
-    write_parquet(Table.from_pydict(columns), tmp_path / "records.parquet")
+    write_parquet(Table.from_pydict(dict(columns)), tmp_path / "records.parquet")
     assert features_of(tmp_path / "records.parquet", fraud) == wanted
 
 

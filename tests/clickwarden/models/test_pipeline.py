@@ -92,7 +92,7 @@ def test_the_hash_never_changes(tmp_path: Path) -> None:
     [
         ("version = 3", "verson = 3", "line 2: verson: there is no such field; did you mean version?"),
         ('kind = "log1p"', 'kind = "log2p"', "line 13: feature 1: kind: 'log2p' must be one of raw, log1p"),
-        ('field = "amount"\n\n', 'field = "amount"\nwindow = "1h"\n\n', "line 15: feature 1: window: there is"),
+        ('field = "amount"\n\n', 'field = "amount"\nwindow = "1h"\n\n', "line 15: feature 1: window: there"),
         ('time = "at"\n', "", "line 3: key: without time there is no order"),
         ('key = "card"\n', "", "line 4: topic: what is read of one needs key and time; add them"),
         ('key = "card"\ntime = "at"\ntopic = "transactions"\n', "", "'rolling' needs key; add key = "),
