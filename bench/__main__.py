@@ -278,6 +278,23 @@ def kinds(clicks: int, runs: int) -> None:
 
 
 @main.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="Folder with the sets: tables as NAME.csv.gz, Numenta's series in nab/.",
+)
+@click.option("--detectors", default="", help="Names with commas between; all where none is given.")
+@seed
+def learned(data: Path, detectors: str, seed: int) -> None:
+    """How well the detectors do on labelled sets, as shipped; no Kafka needed."""
+    from bench import learned
+
+    with _folder() as folder:
+        _exit(learned.measure(data, folder, [name for name in detectors.split(",") if name], seed))
+
+
+@main.command()
 @click.option("--records", type=number, default=200_000, help="Records of each load.")
 @click.option("--runs", type=number, default=3, help="Runs of each load.")
 def features(records: int, runs: int) -> None:

@@ -10,6 +10,7 @@
     ├── OutboxError        the outbox cannot be used
     ├── SnapshotError      a snapshot cannot be used
     ├── RegistryError      the schema registry does not answer, or refuses us
+    ├── ModelError         a trained model cannot be used
     ├── SchemasMissing     records are of schemas that are not known yet
     ├── DecodingError      the decoding process of a worker has ended
     └── ChannelError       a channel did not take a message
@@ -74,6 +75,10 @@ class SnapshotError(ClickwardenError):
 
 class RegistryError(ClickwardenError):
     """The schema registry does not answer, or refuses us."""
+
+
+class ModelError(ClickwardenError):
+    """A trained model is broken, foreign, of a newer version, or of other features."""
 
 
 class SchemasMissing(ClickwardenError):

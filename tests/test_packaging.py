@@ -50,7 +50,7 @@ def services() -> dict[str, Any]:
     ("file", "extras"),
     [
         ("constraints.txt", ["broker"]),
-        ("constraints-dev.txt", ["broker", "dev", "files", "notify", "registry"]),
+        ("constraints-dev.txt", ["broker", "dev", "files", "learn", "notify", "registry", "serve"]),
     ],
 )
 def test_the_lock_covers_what_pyproject_asks_for(file: str, extras: list[str]) -> None:
@@ -103,7 +103,7 @@ def test_users_install_all_that_is_imported() -> None:
     foreign = imported - sys.stdlib_module_names - set(ours) - BACKPORTED
     assert "rocksdict" in foreign
     provided = packages_distributions()
-    optional = {canonicalize_name(one.name) for one in asked("files", "notify", "registry")}
+    optional = {canonicalize_name(one.name) for one in asked("files", "learn", "notify", "registry", "serve")}
     installed = pins("constraints.txt").keys() | optional
     assert [name for name in foreign if not {*map(canonicalize_name, provided[name])} & installed] == []
 

@@ -1,0 +1,100 @@
+"""How rare a score is among records that the model has not learnt from, and the threshold that follows."""
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+#: Ranks that are kept one by one, where thresholds are; behind them, so many more in equal steps.
+EXACT, STEPS = 1_000, 1_000
+#: Of records that are alarmed where nobody has said how many a day.
+SHARE = 0.01
+DAY_MS = 86_400_000
+
+
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Scores of records that were held back, as far as p-values need them.
+
+    A p-value is conformal (Bates and others, 2023): where records are alike, it is at most p for at most p of
+    them, whatever the detector. Anomalies among the records held back make it too high, and so alarms fewer.
+
+    Attributes:
+        records: how many were held back.
+        scores: some of their scores, each once, the highest first.
+        ranks: how many of all have at least that score, for each of ``scores``.
+    """
+
+    records: int
+    scores: tuple[float, ...]
+    ranks: tuple[int, ...]
+
+    @classmethod
+    def of(cls, scores: NDArray[np.float32]) -> "Calibration":
+        """Keep what is needed of float32[n], in any order."""
+        ordered = np.sort(scores)[::-1]
+        different, first = np.unique(-ordered, return_index=True)
+        ranks = np.append(first[1:], len(ordered))
+        steps = np.linspace(EXACT, len(ranks) - 1, STEPS).round().astype(int)
+        kept = np.unique(np.append(np.arange(min(EXACT, len(ranks))), steps[steps < len(ranks)]))
+        return cls(len(scores), tuple((-different[kept]).tolist()), tuple(ranks[kept].tolist()))
+
+    def p_values(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        """float64[n], the share of records held back that scored as high or higher.
+
+        The record itself is one of them. Between the scores that are kept it is rounded up.
+        """
+        place = np.searchsorted(-np.asarray(self.scores), -scores.astype(np.float64), "right")
+        ranks = np.array([0, *self.ranks])
+        found = ranks[place]
+        gap = (place < len(self.scores)) & (scores < np.append(self.scores, 0)[np.maximum(place - 1, 0)])
+        ahead = ranks[np.minimum(place + 1, len(self.scores))] - 1
+        found = np.where(gap & (place >= EXACT), np.maximum(found, ahead), found)
+        return (1 + found) / (1 + self.records)
+
+    def threshold(self, share: float) -> float:
+        """The least score whose p-value is not above a share; above all of them where they are too few."""
+        allowed = int(np.floor(share * (1 + self.records) + 1e-9)) - 1
+        within = [score for score, rank in zip(self.scores, self.ranks, strict=True) if rank <= allowed]
+        if within:
+            return within[-1]
+        return float(np.nextafter(np.float32(self.scores[0]), np.float32(np.inf)))
+
+
+class Limit(NamedTuple):
+    """What alarms are to be.
+
+    Attributes:
+        share: of the records.
+        a_day: alarms a day; None where it is a share of records that have no time.
+    """
+
+    share: float
+    a_day: float | None
+
+
+def limit_of(budget: float | None, records: int, span: int) -> Limit:
+    """The alarm budget as a share of the records.
+
+    Args:
+        budget: alarms a day; None: one record in a hundred.
+        records: how many there were.
+        span: the milliseconds in which they were; 0 where they have no time.
+    """
+    days = span / DAY_MS
+    if not days:
+        return Limit(SHARE, None)
+    if budget is None:
+        return Limit(SHARE, SHARE * records / days)
+    return Limit(min(budget * days / records, 1.0), budget)
+
+
+def best_threshold(scores: NDArray[np.float32], abnormal: NDArray[np.bool_]) -> float:
+    """The threshold with the highest F1 among labelled records, some of which are abnormal."""
+    order = np.argsort(-scores, kind="stable")
+    found = np.cumsum(abnormal[order])
+    f1 = 2 * found / (np.arange(1, len(scores) + 1) + found[-1])
+    last = np.append(
+        scores[order][1:] != scores[order][:-1], True
+    )  # of equal scores all are alarmed, or none
+    return float(scores[order][np.argmax(np.where(last, f1, -1))])

@@ -1,0 +1,4 @@
+"""Detectors by name: what scikit-learn learns, and the ONNX graph that scores as it does.
+
+Importing them needs the extra ``learn``; what they have exported needs ``serve`` alone.
+"""

@@ -1,0 +1,69 @@
+"""Why a record scores as it does: the features that did it, beside what is usual."""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from clickwarden.models.artefact import Model
+
+#: Features that are told, and those farthest from usual that are tried.
+TOLD, TRIED = 3, 12
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """A feature, and what it has done.
+
+    Attributes:
+        feature: its column.
+        value: of the record; None where missing.
+        usual: where the middle 90 % of the values are, and their median between: low, median, high.
+        effect: how much lower the score would be with the median in its place.
+    """
+
+    feature: str
+    value: float | None
+    usual: tuple[float, float, float]
+    effect: float
+
+
+def causes_of(
+    model: Model, values: NDArray[np.float32], scores: NDArray[np.float32]
+) -> list[tuple[Cause, ...]]:
+    """The features that raised the score of each row, the strongest first.
+
+    Each of those farthest from usual is put back to its median, and the record scored again: what lowers the
+    score most has done it.
+
+    Args:
+        model: that has scored.
+        values: float32[n, d].
+        scores: float32[n], of these rows.
+    """
+    usual, names = model.manifest.usual, model.manifest.features
+    median = np.array([each.median for each in usual], np.float32)
+    width = np.array([each.width for each in usual], np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        away = np.nan_to_num(np.abs(values - median) / width, nan=0.0, posinf=3e38)
+    tried = np.argsort(-away, axis=1, kind="stable")[:, :TRIED]
+    count = tried.shape[1]
+    each = np.arange(len(values) * count)
+    changed = np.repeat(values, count, axis=0)
+    changed[each, tried.ravel()] = median[tried.ravel()]
+    effects = scores[:, None] - model.session.score(changed).reshape(len(values), count)
+    strongest = np.argsort(-effects, axis=1, kind="stable")[:, :TOLD]
+    return [
+        tuple(
+            Cause(
+                names[column := tried[row, place]],
+                _finite(values[row, column]),
+                (usual[column].low, usual[column].median, usual[column].high),
+                float(effects[row, place]),
+            )
+            for place in strongest[row]
+        )
+        for row in range(len(values))
+    ]
+
+
+def _finite(value: np.float32) -> float | None:
+    return float(value) if np.isfinite(value) else None
