@@ -336,17 +336,21 @@ class Part:
         lacking = self.pane.rule.threshold + 1 - high
         crossings: list[Crossing] = []
         known: dict[int, Suspect] = {}
+        shares: dict[int, Share] = {}
         for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
             needed = max(1, lacking - other)
             if needed > len(clicks) or suspects.is_told(user_id, bit):
                 continue
             if (start, user_id) not in self.told:
-                enough = self._enough(start, user, clicks, needed)
+                shares = shares or self._shares(user)
+                end = start + self.pane.rule.window
+                beside = {pane: share for pane, share in shares.items() if start <= pane < end}
+                enough = self._enough(user, list(beside.values()), clicks, needed)
                 if enough is None:
                     continue
                 self.told.add(start, user_id)
                 here = known.get(enough) or known.setdefault(enough, self._with(user_id, clicks[:enough]))
-                suspect = self._together(start, user, here) if other else replace(here)
+                suspect = self._together(beside, here) if other else replace(here)
                 crossings.append(Crossing(clicks[enough - 1], start, user_id, suspect))
             suspects.note_told(user_id, bit)
         return crossings
@@ -358,7 +362,7 @@ class Part:
         self._measuring.note(here, clicks, self.pane.suspects.room)
         return here
 
-    def _enough(self, start: int, user: int, clicks: list[int], needed: int) -> int | None:
+    def _enough(self, user: int, beside: list[Share], clicks: list[int], needed: int) -> int | None:
         """How many of the clicks take a suspect over the threshold of a window.
 
         By their number alone, so many are ``needed``.
@@ -366,22 +370,20 @@ class Part:
         measure, suspects = self.pane.measure, self.pane.suspects
         if measure is None or (isinstance(measure, Distinct) and not self.pane.rule.overlapping):
             return needed
-        elsewhere = list(self._shares(start, user).values())
         here = self._suspect(self.batch.users[user])
-        return self._measuring.needed(here, elsewhere, clicks, suspects.room)
+        return self._measuring.needed(here, beside, clicks, suspects.room)
 
-    def _together(self, start: int, user: int, here: Suspect) -> Suspect:
-        """What is known of a user in a window, with what is known of it here."""
-        shares = self._shares(start, user) | {self.pane.start: Share(here, 0)}
+    def _together(self, beside: dict[int, Share], here: Suspect) -> Suspect:
+        """What is known of a user in a window, of what is known in its other panes, and here."""
+        shares = beside | {self.pane.start: Share(here, 0)}
         return together(share for _, share in sorted(shares.items(), key=itemgetter(0)))
 
-    def _shares(self, start: int, user: int) -> dict[int, Share]:
-        """What is known of a user in the other panes of a window, by their starts."""
-        user_id, end = self.batch.users[user], start + self.pane.rule.window
+    def _shares(self, user: int) -> dict[int, Share]:
+        """What is known of a user in the other panes of the windows, by their starts."""
+        user_id = self.batch.users[user]
         return {
             pane.start: Share(pane.suspects.get(user_id), pane.high(self.batch, user))
             for pane, _ in self.neighbours
-            if start <= pane.start < end
         }
 
 

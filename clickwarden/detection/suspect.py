@@ -99,6 +99,10 @@ class Suspect(msgspec.Struct, array_like=True):
         assert self.products is not None
         self.products.update(hashes)
         self.products.discard(NO_PRODUCT)
+        self._cap_products()
+
+    def _cap_products(self) -> None:
+        assert self.products is not None
         if len(self.products) >= PRODUCTS_MAX:
             self.many_products = True
             self.products.clear()
@@ -128,8 +132,9 @@ class Suspect(msgspec.Struct, array_like=True):
         self.many_products |= other.many_products
         if self.many_products:
             self.products = set()
-        elif self.products is not None:
-            self.see_products(other.products or ())
+        elif self.products is not None and other.products:
+            self.products |= other.products
+            self._cap_products()
         for event, clicks in other.events.items():
             self.count_event(event, clicks)
         self.other_events += other.other_events
