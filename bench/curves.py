@@ -57,9 +57,8 @@ class Curve(NamedTuple):
 
 def rule(name: str, window: int, threshold: int, events: Sequence[str] = ()) -> str:
     """A rule as rules.toml has it."""
-    return (
-        f'[[rule]]\nname = "{name}"\nwindow = {window}\nthreshold = {threshold}\nevents = {list(events)!r}\n'
-    )
+    wanted = f"events = {list(events)!r}\n" if events else ""
+    return f'[[rule]]\nname = "{name}"\nwindow = {window}\nthreshold = {threshold}\n{wanted}'
 
 
 def _users(users: float) -> Point:

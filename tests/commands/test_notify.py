@@ -112,4 +112,4 @@ def test_the_help_says_what_it_does() -> None:
 
 
 def test_it_has_words_for_each_reason_not_to_tell() -> None:
-    assert SILENCES.keys() == set(get_args(Silence))
+    assert SILENCES.keys() == {reason for some in get_args(Silence) for reason in get_args(some)}
