@@ -28,7 +28,7 @@ link_secret = "{SECRET}"
 [[channel]]
 name = "nobody"
 url = "json://127.0.0.1:9/"
-rules = ["none"]
+categories = ["scraper"]
 """
 #: A worker asks Kafka, and then the page asks again.
 NOTED = 2 * RECORDS

@@ -238,8 +238,8 @@ class Post(Sink):
         await self.see(seen, incidents_of(body.get_content()), thread)
         if fault == "silent":
             await self.silence()
-            assert isinstance(server.transport, asyncio.Transport)
-            server.transport.abort()
+            transport: Any = server.transport  # of asyncio, or of uvloop, which has classes of its own
+            transport.abort()
         return "this is no SMTP" if fault == "garbage" else "250 Message accepted"
 
 

@@ -480,7 +480,7 @@ def test_a_password_that_is_changed_is_said_once_and_the_worker_waits(
     now = time.time() // 60 * 60 - 120
     topic.send(*clicks("eve", 60, now, now + 50))
     topic.await_counted(worker)
-    assert worker.log.count(f"{PREFIX}SASL_USERNAME=changed: Kafka at") == 1
+    assert worker.log.count(f"[WARNING] {PREFIX}SASL_USERNAME=changed: Kafka at") == 1
     assert "Kafka answers again" in worker.log
 
 
