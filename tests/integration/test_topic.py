@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 
@@ -55,10 +56,14 @@ def compact(here: Site) -> None:
     sent = len(here.clicks())
     here.configure("min.compaction.lag.ms", "0")
     here.configure("segment.ms", "1")
-    for partition in range(2):  # into a new segment: the one before can then be compacted
-        here.send(click("eve", time.time()), partition=partition, key=b"eve")
     clean_often(here, AlterConfigOpType.SET)
-    here.until(lambda: len(here.clicks()) < sent, seconds=180)  # when Kafka's cleaner comes by
+
+    def compacted() -> bool:
+        for partition in range(2):  # into a new segment: the one before can then be compacted
+            here.send(click("eve", time.time()), partition=partition, key=b"eve")
+        return len(here.clicks()) < sent
+
+    here.until(compacted, seconds=180)  # when Kafka has taken that up, and its cleaner comes by
     clean_often(here, AlterConfigOpType.DELETE)
 
 
@@ -80,6 +85,8 @@ def test_a_topic_that_hides_users_is_told_of_everywhere_and_cannot_be_judged(sit
         f"topic {here.settings.clicks_topic} is compacted",
     ]
     assert health["impaired"] == hiding
+    here.await_counted(worker)
+    here.until(lambda: len(here.anomalies("closed")) == 1, worker)
     here.until(lambda: worker.ask("/api/v1/now")[1]["verdict"]["state"] == "quiet", worker)
     assert worker.ask("/api/v1/now")[1]["verdict"]["text"] == (
         f"Quiet, as far as can be seen: {'; '.join(hiding)}"
@@ -102,8 +109,6 @@ def test_a_topic_that_hides_users_is_told_of_everywhere_and_cannot_be_judged(sit
         expect(warnings.nth(0)).to_contain_text("user 'bot-7' has some in partitions 0 and 1")
         expect(warnings.nth(1).locator("code")).to_contain_text("--add-config cleanup.policy=delete")
 
-    here.await_counted(worker)
-    here.until(lambda: len(here.anomalies("closed")) == 1, worker)
     done = here.run("verify")  # nothing is compacted yet
     assert done.returncode == 3, done.stdout
     assert "apart: 1 user with clicks of one window in several partitions" in done.stdout
@@ -115,10 +120,12 @@ def test_a_topic_that_hides_users_is_told_of_everywhere_and_cannot_be_judged(sit
     done = here.run("verify")
     assert done.returncode == 3, done.stdout
     name = here.settings.clicks_topic
-    assert (
-        f"cannot be judged: topic {name} is compacted, and 59 of 142 offsets (41 %) hold no record"
-        in done.stdout
+    gone = re.search(
+        rf"cannot be judged: topic {name} is compacted, and (\d+) of \d+ offsets \(\d+ %\) hold no record",
+        done.stdout,
     )
+    assert gone is not None, done.stdout
+    assert int(gone[1]) >= 59
     assert "OK" not in done.stdout
     assert "anomalies reported of such windows: 1" in done.stdout  # and not one invented
 
