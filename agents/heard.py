@@ -10,7 +10,7 @@ from app.main import app, settings
 from clickwarden.alerts import feed, known
 from clickwarden.alerts.stories import Stories
 from clickwarden.detection.anomaly import Anomaly
-from clickwarden.kafka.following import Followed, Following
+from clickwarden.kafka.following import Followed, Following, end
 
 #: Called with a record of the anomalies topic, what it says, and the incidents that it may have changed.
 Hear = Callable[[ConsumerRecord, Anomaly | None, Sequence[str]], None]
@@ -55,8 +55,7 @@ class Heard:
             self._wanted -= 1
             if not self._wanted:
                 reading, self._reading = self._reading, None
-                reading.cancel()
-                await asyncio.wait([reading])
+                await end(reading)
 
     def _anomaly(self, record: ConsumerRecord) -> None:
         anomaly = feed.read(record.value)

@@ -22,6 +22,7 @@ from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.rules import by_name
 from clickwarden.errors import ClickwardenError
 from clickwarden.kafka import rights, roles
+from clickwarden.kafka.following import end
 from clickwarden.kafka.partitioner import partition_of
 
 log = logging.getLogger(__name__)
@@ -186,6 +187,4 @@ async def _done(keeping: _Keeping) -> None:
     try:
         await tasks[0]
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.gather(*map(end, tasks))

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from clickwarden.alerts.feed import read
 from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.stories import Stories
-from clickwarden.kafka.following import ALL, Followed, Following
+from clickwarden.kafka.following import ALL, Followed, Following, end
 from clickwarden.settings import Settings
 
 #: Between two records of one incident, seconds.
@@ -70,8 +70,7 @@ class Keeper:
         try:
             await self.following.loaded.wait()
         finally:
-            reading.cancel()
-            await asyncio.wait([reading])
+            await end(reading)
 
     def _hear(self, record: ConsumerRecord) -> None:
         anomaly = read(record.value)

@@ -145,3 +145,14 @@ class Following:
         if not self.trouble:
             log.warning("Nothing new is known of %s: %s", self._names, trouble)
         self.trouble = trouble
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task that speaks with Kafka, and wait until it has ended.
+
+    A cancellation may get lost: asyncio.wait_for takes one that comes in the moment in which what it waits
+    for is done for its own, before Python 3.12.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=RETRY_SECONDS)
