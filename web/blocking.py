@@ -14,7 +14,7 @@ from clickwarden.blocking.block import Terms
 from clickwarden.blocking.blocklist import BlockedUsers, Listing, allowed_by, human_by
 from clickwarden.blocking.history import History
 from clickwarden.blocking.written import left_out
-from clickwarden.kafka.following import ALL, Followed, Following
+from clickwarden.kafka.following import ALL, Followed, Following, end
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +80,7 @@ class Blocking:
                     await self._look()
                 await asyncio.sleep(PAUSE_SECONDS)
         finally:
-            following.cancel()
-            await asyncio.wait([following])
+            await end(following)
 
     async def _look(self) -> None:
         now = app.clock.now()
@@ -103,8 +102,7 @@ async def _keep(_: Application) -> AsyncIterator[None]:
         return
     keeping = asyncio.create_task(blocking.keep())
     yield
-    keeping.cancel()
-    await asyncio.wait([keeping])
+    await end(keeping)
 
 
 app.web.web_app.cleanup_ctx.append(_keep)
