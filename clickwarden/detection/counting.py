@@ -229,8 +229,8 @@ class Part:
         level, most = self.pane.level, self.most
         after = self.highs + self.comings
         promoted = rest & (after + most >= level)
-        comers = int((promoted | (self.singly & ~self.known)).sum())
-        if self.pane.suspects.compete(comers, self.pane.max_suspects):
+        others = int((self.singly & ~self.known).sum())
+        if self.pane.suspects.compete(int(promoted.sum()), others, self.pane.max_suspects):
             # The last places go to whom the order of the clicks brings up first.
             self.singly |= ~self.known
             return crossings
@@ -239,12 +239,13 @@ class Part:
         after[promoted] = np.maximum(self.highs + 1, level - most)[promoted]
         if not self.pane.certain:
             self.pane.sketch.raise_to(self.cells[:, rest], self.highs[rest], after[rest])
-        for place in np.flatnonzero(promoted).tolist():
+        # The last click that the sketch took is the first that is counted exactly.
+        first = (after - 1 - self.highs).tolist()
+        comers = [(self._clicks_of(place)[first[place] :], place) for place in np.flatnonzero(promoted).tolist()]
+        for clicks, place in sorted(comers):
             user, high = int(self.users[place]), int(after[place]) - 1
             user_id = self.batch.users[user]
             self.pane.suspects.promote(user_id, high + 1)
-            # The last click that the sketch took is the first that is counted exactly.
-            clicks = self._clicks_of(place)[high - int(self.highs[place]) :]
             clicks = self._measuring.counted(self._suspect(user_id), clicks, self.pane.suspects.room)
             crossings += self._cross(user, high, self.elsewhere[:, place].tolist(), clicks)
             self._add(user_id, clicks)
@@ -342,15 +343,17 @@ class Part:
             if needed > len(clicks) or suspects.is_told(user_id, bit):
                 continue
             if (start, user_id) not in self.told:
-                shares = shares or self._shares(user)
-                end = start + self.pane.rule.window
-                beside = {pane: share for pane, share in shares.items() if start <= pane < end}
+                beside: dict[int, Share] = {}
+                if other:
+                    shares = shares or self._shares(user)
+                    end = start + self.pane.rule.window
+                    beside = {pane: share for pane, share in shares.items() if start <= pane < end}
                 enough = self._enough(user, list(beside.values()), clicks, needed)
                 if enough is None:
                     continue
                 self.told.add(start, user_id)
                 here = known.get(enough) or known.setdefault(enough, self._with(user_id, clicks[:enough]))
-                suspect = self._together(beside, here) if other else replace(here)
+                suspect = self._together(beside, here) if beside else replace(here)
                 crossings.append(Crossing(clicks[enough - 1], start, user_id, suspect))
             suspects.note_told(user_id, bit)
         return crossings

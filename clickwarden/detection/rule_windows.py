@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -113,6 +114,8 @@ class RuleWindows:
             for past in np.unique(gone[gone < len(windows)]).tolist():
                 falls.append(Fall(pane, mine[gone == past], windows[past:]))
                 cuts.update(np.searchsorted(watermarks, np.array(windows[:past]) + size).tolist())
+        if self.rule.overlapping:
+            cuts.update(_borders(falls))
         return Placement(list(_cut(falls, sorted(cuts))), late)
 
     def _windows_of(self, pane: int) -> list[int]:
@@ -219,6 +222,17 @@ def _by_pane(panes: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]
     order = np.argsort(panes, kind="stable")
     starts, bounds = np.unique(panes[order], return_index=True)
     yield from zip(starts.tolist(), np.split(order, bounds[1:]), strict=True)
+
+
+def _borders(falls: Sequence[Fall]) -> Iterator[int]:
+    """Where in the batch it leaves one pane for another.
+
+    Between such positions one pane, or a few clicks out of their order, are counted: what becomes of a
+    user seldom depends on the user's own clicks in another pane, and the clicks need no order.
+    """
+    for before, behind in pairwise(sorted(falls, key=lambda fall: fall.pane)):
+        yield int(behind.clicks[0])
+        yield int(before.clicks[-1]) + 1
 
 
 def _cut(falls: list[Fall], cuts: list[int]) -> Iterator[Stretch]:

@@ -92,9 +92,14 @@ class Suspects:
         """Note that a suspect is told of in a window of the pane, a bit."""
         self._told[self._rows[user_id]] |= window
 
-    def compete(self, comers: int, places: int) -> bool:
-        """Whether there are fewer places, or full profiles, left than so many users may take."""
-        return any(len(self) < limit < len(self) + comers for limit in (places, self._profiles))
+    def compete(self, comers: int, others: int, places: int) -> bool:
+        """Whether it matters when others come among the comers, of whom it is known when each comes.
+
+        It does where there are fewer places left than so many users may take, and where there are fewer
+        full profiles, if others come at all.
+        """
+        limits = (places, self._profiles) if others else (places,)
+        return any(len(self) < limit < len(self) + comers + others for limit in limits)
 
     def promote(self, user_id: str, estimate: int) -> None:
         """Let a user in, before the click that brought it to this estimate is added."""

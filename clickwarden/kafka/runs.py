@@ -15,7 +15,7 @@ from clickwarden.formats.schema import Schema
 #: Records to make a run of. Longer runs make users of one run share more cells
 #: of a sketch, which are then updated one by one; shorter ones pay the cost a
 #: run more often.
-RUN_RECORDS = 2000
+RUN_RECORDS = 8000
 
 
 class Run:
