@@ -28,10 +28,11 @@ async def emit(anomalies: Iterable[Anomaly], settings: Settings, deliveries: Del
         deliveries: to send with.
         now: by Kafka's clock, epoch seconds.
     """
+    worker = settings.member
     for anomaly in anomalies:
         known_since = anomaly.last_seen if anomaly.status == "ongoing" else anomaly.window_end
         anomaly.caught_up = epoch(known_since) < now - CAUGHT_UP_SECONDS
         anomaly.emitted_at = isotime(now)
-        anomaly.worker = settings.member
+        anomaly.worker = worker
         key = anomaly.alert_id.encode()
         await deliveries.send(Outgoing(settings.anomalies_topic, key, _encode(anomaly)))
