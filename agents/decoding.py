@@ -140,7 +140,8 @@ class Decoding:
             self._waiting.append(run.decoded)
             known = pickle.dumps((run.answers, run.fields)) if run.answers or run.fields else b""
             sizes = len(known), len(run.raw)
-            self._writer.write(_REQUEST.pack(*sizes, run.first, run.next_offset) + known + run.raw)
+            if not self._writer.is_closing():  # else nobody answers, and what serves says why
+                self._writer.write(_REQUEST.pack(*sizes, run.first, run.next_offset) + known + run.raw)
 
     async def decoded(self, run: Run) -> AsyncIterator[Decoded]:
         """What a run says: decoded here and now where it was not submitted.
