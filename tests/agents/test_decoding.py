@@ -83,6 +83,34 @@ def test_a_run_that_was_decoded_ahead_of_a_change_of_rules_is_read_again_with_it
     assert [batch.columns for batch, _ in decode(run, DECODER, 7)] == [{}]
 
 
+def process() -> psutil.Process | None:
+    """The process of ours that decodes, where it runs."""
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "agents.decoding" in child.cmdline():
+                return child
+    return None
+
+
+def new() -> Decoding:
+    return Decoding(partial(Decoder, FIELDS, skew=60.0), 7, patience=60.0)
+
+
+async def test_it_has_started_when_the_process_answers() -> None:
+    decoding = new()
+    serving, started = (asyncio.create_task(each) for each in (decoding.run(), decoding.started()))
+    await asyncio.sleep(0)  # both begin, one of them with the process
+    child = process()
+    assert child
+    child.suspend()
+    assert not (await asyncio.wait([started], timeout=1))[0]
+    child.resume()
+    await started
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_what_is_submitted_to_a_process_that_was_killed_ends_in_what_befell_it(
     loop: Callable[[], asyncio.AbstractEventLoop],
@@ -91,14 +119,12 @@ def test_what_is_submitted_to_a_process_that_was_killed_ends_in_what_befell_it(
         raw = batches(0, 1)
         while not serving.done():
             decoding.submit(Run(raw, 0, 1))
-            for process in psutil.Process().children():
-                with suppress(psutil.NoSuchProcess):
-                    if "agents.decoding" in process.cmdline():
-                        process.kill()
+            if child := process():
+                child.kill()
             await asyncio.sleep(0)
 
     async def serve() -> None:
-        decoding = Decoding(partial(Decoder, FIELDS, skew=60.0), 7, 60.0)
+        decoding = new()
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(decoding.run())
             tasks.create_task(submit(decoding, serving))
