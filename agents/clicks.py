@@ -39,6 +39,7 @@ async def clicks(stream: Any) -> None:
 async def recovered(*tables: Any) -> None:
     """Open the partitions assigned; the source is sought to their state next."""
     async with app.crash_on_error():
+        await decoding.started()
         await partitions.open_assigned()
 
 
@@ -48,9 +49,9 @@ async def revoked(*args: Any, **kwargs: Any) -> None:
     partitions.drop()
 
 
-@app.task
+@app.companion
 async def decode() -> None:
-    """Keep the decoding process."""
+    """Keep the decoding process, which starts while the tables are recovered."""
     async with app.crash_on_error():
         await decoding.run()
 

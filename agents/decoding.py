@@ -36,8 +36,11 @@ _Answer = Decoded | SchemasMissing | None
 #: More of a run's records, or of the things that they hold, become several batches.
 BATCH_RECORDS = 2 * RUN_RECORDS
 
+#: How long the process may take to start, on whatever machine.
+START_SECONDS = 60.0
+
 #: Of a request: lengths of what there is to know of the run and of it, its first and next offset; of an
-#: answer: its length, 0 at the end of a run.
+#: answer: its length, 0 at the end of a run, and once when the process has started.
 _REQUEST = struct.Struct("!QQQQ")
 _ANSWER = struct.Struct("!Q")
 
@@ -83,6 +86,7 @@ class Decoding:
         self._seed = seed
         self._patience = patience
         self._answers = 0
+        self._started = asyncio.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: deque[asyncio.Queue[_Answer]] = deque()
@@ -91,7 +95,7 @@ class Decoding:
         """Serve until cancelled.
 
         Raises:
-            DecodingError: the process ended.
+            DecodingError: the process ended, or does not start.
         """
         near, far = socket.socketpair()
         with far:
@@ -99,6 +103,7 @@ class Decoding:
         try:
             reader, self._writer = await asyncio.open_connection(sock=near)
             self._writer.write(_REQUEST.pack(len(self._setup), 0, 0, 0) + self._setup)
+            await self._start(reader)
             while True:
                 (size,) = _ANSWER.unpack(await reader.readexactly(_ANSWER.size))
                 answer = await reader.readexactly(size)
@@ -122,6 +127,18 @@ class Decoding:
             self._kill()
             await asyncio.to_thread(self._process.wait)
 
+    async def _start(self, reader: asyncio.StreamReader) -> None:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await reader.readexactly(_ANSWER.size)
+        except TimeoutError:
+            raise DecodingError(f"the decoding process did not start within {START_SECONDS:.0f} s") from None
+        self._started.set()
+
+    async def started(self) -> None:
+        """Wait until the process answers: on a busy machine its start takes longer than ``patience``."""
+        await self._started.wait()
+
     def _kill(self) -> None:
         """End the process, which may be frozen and would outlive the worker."""
         if self._process is not None:
@@ -140,7 +157,8 @@ class Decoding:
             self._waiting.append(run.decoded)
             known = pickle.dumps((run.answers, run.fields)) if run.answers or run.fields else b""
             sizes = len(known), len(run.raw)
-            self._writer.write(_REQUEST.pack(*sizes, run.first, run.next_offset) + known + run.raw)
+            if not self._writer.is_closing():  # else nobody answers, and what serves says why
+                self._writer.write(_REQUEST.pack(*sizes, run.first, run.next_offset) + known + run.raw)
 
     async def decoded(self, run: Run) -> AsyncIterator[Decoded]:
         """What a run says: decoded here and now where it was not submitted.
@@ -197,6 +215,8 @@ def _serve(connection: Any) -> None:
     (size, _, _, _) = _REQUEST.unpack(_read(connection, _REQUEST.size))
     make, seed = pickle.loads(_read(connection, size))
     decoder = make()
+    connection.write(_ANSWER.pack(0))
+    connection.flush()
     while True:
         known, size, first, next_offset = _REQUEST.unpack(_read(connection, _REQUEST.size))
         answers, fields = pickle.loads(_read(connection, known)) if known else ({}, frozenset())

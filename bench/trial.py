@@ -6,8 +6,11 @@ to run: it is the worker's detection, and Kafka's clock is a made-up one.
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
+from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +22,7 @@ from clickwarden.detection.batch import Batch
 from clickwarden.detection.detection import Detection, Findings, Parameters
 from clickwarden.detection.rules import Rule
 from clickwarden.kafka.runs import RUN_RECORDS
-from clickwarden.sandbox.attacks import ATTACKS, LONGEST, Attack
+from clickwarden.sandbox.attacks import ATTACKS, LONGEST
 from clickwarden.sandbox.crowd import HOUR, STEP, Crowd
 from clickwarden.sandbox.traffic import EVENTS, Traffic
 from clickwarden.times import epoch
@@ -86,6 +89,13 @@ class Tally:
     busiest: dict[tuple[str, str], int] = field(default_factory=dict)
     clicks: int = 0
 
+    def add(self, other: "Tally") -> None:
+        """Add what came of another partition."""
+        self.alarms |= other.alarms  # a user's clicks are all in one
+        for case, most in other.busiest.items():
+            self.busiest[case] = max(self.busiest.get(case, 0), most)
+        self.clicks += other.clicks
+
     def honest(self, rule: str, kind: str) -> list[list[float]]:
         """The alarms of each honest user of a kind under a rule; those who have none are missing."""
         attackers = {user for label in self.labels for user in label.users}
@@ -102,34 +112,32 @@ class Tally:
 
 
 class Trial:
-    """One detection a partition, and what they tell.
+    """The detection of one partition, and what it tells.
 
     Args:
-        rules: in effect.
-        parameters: of the detection.
+        detection: of the partition.
         labels: of the attacks.
     """
 
-    def __init__(self, rules: Sequence[Rule], parameters: Parameters, labels: list[Label]) -> None:
+    def __init__(self, detection: Detection, labels: list[Label]) -> None:
         self.tally = Tally(labels)
-        self._detections = [Detection(number, rules, parameters) for number in range(PARTITIONS)]
+        self._detection = detection
         self._told: set[str] = set()
 
     def count(self, traffic: Traffic, names: Sequence[str]) -> None:
-        """Count clicks in the order in which they were received."""
-        self.tally.clicks += len(traffic)
-        for detection in self._detections:
-            here = traffic.pick(traffic.users % PARTITIONS == detection.partition)
-            for first in range(0, len(here), RUN_RECORDS):
-                run = here.pick(slice(first, first + RUN_RECORDS))
-                self._take(detection, detection.count(Batch(run.clicks(names))))
+        """Count the partition's clicks in the order in which they were received."""
+        here = traffic.pick(traffic.users % PARTITIONS == self._detection.partition)
+        self.tally.clicks += len(here)
+        for first in range(0, len(here), RUN_RECORDS):
+            run = here.pick(slice(first, first + RUN_RECORDS))
+            self._take(self._detection.count(Batch(run.clicks(names))))
 
-    def _take(self, detection: Detection, findings: Findings) -> None:
+    def _take(self, findings: Findings) -> None:
         for anomaly in findings.anomalies:
             if anomaly.incident_id not in self._told:
                 self._told.add(anomaly.incident_id)
                 times = self.tally.alarms.setdefault((anomaly.rule, anomaly.user_id), [])
-                times.append(_moment(anomaly, detection))
+                times.append(_moment(anomaly, self._detection))
         busiest = self.tally.busiest
         for window in findings.closed:
             for user, suspect in window.suspects.items():
@@ -147,33 +155,35 @@ def kind_of(user: str) -> str:
     return user.partition("-")[0]
 
 
-def run(
-    rules: Sequence[Rule],
-    parameters: Parameters,
-    scale: Scale,
-    progress: Progress,
-    attacks: Sequence[Attack] = ATTACKS,
-) -> Tally:
-    """Make the crowd and the attacks up, and count them."""
+def run(rules: Sequence[Rule], parameters: Parameters, scale: Scale, progress: Progress) -> Tally:
+    """Make the crowd and the attacks up, and count them: each partition in a process, on all cores."""
+    partitions = range(PARTITIONS)
+    count = partial(_count, rules, parameters, scale)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        tallies = progress.track(pool.map(count, partitions), PARTITIONS, description="Counting partitions")
+        first, *others = tallies
+    for other in others:
+        first.add(other)
+    return first
+
+
+def _count(rules: Sequence[Rule], parameters: Parameters, scale: Scale, partition: int) -> Tally:
     crowd = Crowd(scale.rate, scale.seed, START)
-    pending, labels = _attacks(rules, scale, attacks, len(crowd.names))
+    pending, labels = _attacks(rules, scale, len(crowd.names))
     names = [*crowd.names, *(user for label in labels for user in label.users)]
-    trial = Trial(rules, parameters, labels)
-    steps = int(scale.hours * HOUR) // STEP
-    for step, honest in enumerate(progress.track(islice(crowd, steps), steps, description="Counting")):
+    trial = Trial(Detection(partition, rules, parameters), labels)
+    for step, honest in enumerate(islice(crowd, int(scale.hours * HOUR) // STEP)):
         hostile, pending = pending.before(START + (step + 1) * STEP)
         trial.count(Traffic.together([honest, hostile]), names)
     return trial.tally
 
 
-def _attacks(
-    rules: Sequence[Rule], scale: Scale, attacks: Sequence[Attack], first: int
-) -> tuple[Traffic, list[Label]]:
+def _attacks(rules: Sequence[Rule], scale: Scale, first: int) -> tuple[Traffic, list[Label]]:
     """All attacks, spread over the time there is, and the truth about them; users numbered from ``first``."""
     random = np.random.default_rng(scale.seed + 1)
     span = scale.hours * HOUR - LONGEST - SETTLING
     labels, made = [], []
-    for attack in attacks:
+    for attack in ATTACKS:
         for number in range(scale.each):
             traffic = attack.traffic(random, START + span * (number + random.random()) / scale.each)
             users = [f"{attack.name}-{number + 1}-{user + 1}" for user in range(attack.users)]

@@ -1,14 +1,23 @@
 """Runs become batches of clicks, and every record keeps its place."""
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+import psutil
 import pytest
+import uvloop
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from agents.decoding import BATCH_RECORDS, decode
+from agents.decoding import BATCH_RECORDS, Decoding, decode
+from clickwarden.errors import DecodingError
 from clickwarden.formats.clicks import Decoder
 from clickwarden.kafka.runs import Run
 
-DECODER = Decoder({name: name for name in ("user_id", "event", "product_id", "timestamp")}, skew=60.0)
+FIELDS = {name: name for name in ("user_id", "event", "product_id", "timestamp")}
+DECODER = Decoder(FIELDS, skew=60.0)
 T = 1_760_000_000_000
 
 
@@ -72,3 +81,56 @@ def test_a_run_that_was_decoded_ahead_of_a_change_of_rules_is_read_again_with_it
     assert again.reading(frozenset({"plan"})) is again
     assert again.between(1, 2).fields == again.fields
     assert [batch.columns for batch, _ in decode(run, DECODER, 7)] == [{}]
+
+
+def process() -> psutil.Process | None:
+    """The process of ours that decodes, where it runs."""
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "agents.decoding" in child.cmdline():
+                return child
+    return None
+
+
+def new() -> Decoding:
+    return Decoding(partial(Decoder, FIELDS, skew=60.0), 7, patience=60.0)
+
+
+async def test_it_has_started_when_the_process_answers() -> None:
+    decoding = new()
+    serving, started = (asyncio.create_task(each) for each in (decoding.run(), decoding.started()))
+    await asyncio.sleep(0)  # both begin, one of them with the process
+    child = process()
+    assert child
+    child.suspend()
+    assert not (await asyncio.wait([started], timeout=1))[0]
+    child.resume()
+    await started
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_is_submitted_to_a_process_that_was_killed_ends_in_what_befell_it(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def submit(decoding: Decoding, serving: "asyncio.Task[None]") -> None:
+        raw = batches(0, 1)
+        while not serving.done():
+            decoding.submit(Run(raw, 0, 1))
+            if child := process():
+                child.kill()
+            await asyncio.sleep(0)
+
+    async def serve() -> None:
+        decoding = new()
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(decoding.run())
+            tasks.create_task(submit(decoding, serving))
+
+    with asyncio.Runner(loop_factory=loop) as runner, pytest.raises(ExceptionGroup) as failed:
+        runner.run(serve())
+    (error,) = failed.value.exceptions
+    assert isinstance(error, DecodingError)
+    assert "was killed by signal 9" in str(error)

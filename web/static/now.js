@@ -46,10 +46,9 @@ async function lookBack() {
 
 const due = new Set(); // parts to draw
 
-// A part at a frame, however much has come until then. The title is seen also where no frame is drawn.
+// A part at a frame, however much has come until then.
 function draw(...parts) {
   if (!answer) return;
-  document.title = `${title()} · Clickwarden`;
   if (!due.size) requestAnimationFrame(frame);
   parts.forEach((part) => due.add(part));
 }
@@ -66,6 +65,11 @@ const attacks = () => plural(answer.live_total, "attack");
 function title() {
   if (!connected) return "? Disconnected";
   return { attack: `◆ ${attacks()}`, quiet: "Quiet", blind: "⊘ Blind", unknown: "? Unknown" }[stateNow()];
+}
+
+// It is seen also where no frame is drawn.
+function entitle() {
+  document.title = `${title()} · Clickwarden`;
 }
 
 function stateNow() {
@@ -290,12 +294,14 @@ function hasten(record) {
     (state === "quiet" && status === "ongoing") ||
     (state === "attack" && status === "closed" && answer.live_total <= 1)
   ) {
-    clearTimeout(hastened);
-    hastened = setTimeout(ask, FRESH);
+    hastened ??= setTimeout(() => {
+      hastened = null;
+      ask();
+    }, FRESH);
   }
 }
 
-let hastened;
+let hastened = null;
 
 const ask = follow({
   first: JSON.parse(byId("first").textContent),
@@ -303,6 +309,7 @@ const ask = follow({
     const isFirst = !answer;
     answer = content;
     connected = true;
+    entitle();
     if (isFirst) [showVerdict, showBlindness].forEach((part) => part());
     draw(...ALL);
   },
@@ -314,8 +321,10 @@ const ask = follow({
   reset: lookBack,
   disconnected() {
     connected = false;
-    if (answer) draw(showVerdict);
-    else write(byId("story"), "The worker does not answer. Trying again…");
+    if (answer) {
+      entitle();
+      draw(showVerdict);
+    } else write(byId("story"), "The worker does not answer. Trying again…");
   },
 });
 lookBack();
