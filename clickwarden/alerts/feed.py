@@ -170,6 +170,8 @@ class Feed:
         except UnicodeDecodeError:
             return None
         entry = _entry(anomaly, record)
+        if known is not None and known.ongoing and entry.ongoing:
+            entry.low, entry.high = max(known.low, entry.low), max(known.high, entry.high)
         if known is not None and _is_alike(known, entry):
             self._replace(known, entry)
         else:

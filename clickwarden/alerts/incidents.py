@@ -1,21 +1,19 @@
 """Incidents: anomalies of one user under one rule in an unbroken run of windows, one story for people."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol, TypeVar, get_args
 
 import msgspec
 
 VERSION = 1
-#: How many times the threshold an incident is from which on it is of the next severity.
-STEPS = (2, 5, 20)
 
 #: What an anomaly, or an incident, is to people: of the others nobody is told.
 Kind = Literal["attack", "shadow", "allowed"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Severity = Literal["low", "medium", "high", "critical"]
-#: In the order in which an incident comes to be of them.
+#: In the order in which an incident comes to be of them: the next at each of the
+#: :data:`~clickwarden.detection.steps.STEPS`.
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
@@ -123,15 +121,6 @@ def kind_of(shadow: bool, allowed: str) -> Kind:
     if shadow:
         return "shadow"
     return "allowed" if allowed else "attack"
-
-
-def level(count: int, threshold: int) -> int:
-    """How many of the :data:`STEPS` a count in a window has reached.
-
-    >>> [level(count, 50) for count in (51, 100, 249, 250, 999, 1000)]
-    [0, 1, 1, 2, 2, 3]
-    """
-    return bisect_right(STEPS, count // max(1, threshold))
 
 
 def joined(told: Incident, heard: Incident) -> Incident:

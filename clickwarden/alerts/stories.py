@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from clickwarden.alerts.incidents import SEVERITIES, Incident, apart, cover, level
+from clickwarden.alerts.incidents import SEVERITIES, Incident, apart, cover
 from clickwarden.alerts.words import owasp_label
 from clickwarden.detection.anomaly import STATUSES, Anomaly
+from clickwarden.detection.steps import reached
 from clickwarden.times import epoch, isotime
 
 #: Windows whose figures are kept of a story, the newest.
@@ -123,7 +124,7 @@ class _Story(msgspec.Struct, gc=False, eq=False):
         if _is_before(self.last_seen, anomaly.last_seen):
             self.last_seen = anomaly.last_seen
         self.peak = max(self.peak, anomaly.count_high)
-        self.level = max(self.level, level(anomaly.count_high, anomaly.threshold))
+        self.level = max(self.level, reached(anomaly.count_high, anomaly.threshold))
         rank = *anomaly.rank, anomaly.emitted_at
         self._note(_figure(anomaly, rank))
         newest = self.newest
@@ -137,14 +138,16 @@ class _Story(msgspec.Struct, gc=False, eq=False):
         return msgspec.structs.replace(
             self,
             figures=[
-                figure._replace(low=progress[start].low, high=progress[start].high)
+                figure._replace(
+                    low=max(figure.low, progress[start].low), high=max(figure.high, progress[start].high)
+                )
                 if (start := figure.window_start) in progress
                 else figure
                 for figure in self.figures
             ],
             last_seen=max(self.last_seen, *(counted.last_seen for counted in progress.values()), key=_plain),
             peak=max(self.peak, high),
-            level=max(self.level, level(high, self.newest.threshold)),
+            level=max(self.level, reached(high, self.newest.threshold)),
         )
 
     def place(self, window_start: str) -> int:

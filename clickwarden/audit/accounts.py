@@ -19,12 +19,15 @@ class Figure:
         doubtful: whether it is not, and nobody can know that who keeps no more of a user than the rule asks
             for: of the clicks before the promotion level their number alone.
         part: of the clicks, those of which the rule wants a share; None where it wants none.
+        sure: so many whoever counts them must be certain of, once the user is over: all but the clicks before
+            the promotion level. Of different values none, as there may be no place to keep them.
     """
 
     count: int
     over: bool
     doubtful: bool = False
     part: int | None = None
+    sure: int = 0
 
 
 class Account:
@@ -51,7 +54,11 @@ class Account:
 
     def figure(self, *, crowded: bool) -> Figure:
         """What it comes to; crowded, where there may be no place to know more of the user than a number."""
-        return Figure(self.clicks, self.clicks > self.rule.threshold)
+        over = self.clicks > self.rule.threshold
+        return Figure(self.clicks, over, sure=self._sure(crowded=crowded))
+
+    def _sure(self, *, crowded: bool) -> int:
+        return self.clicks - (self.rule.threshold if crowded else self.rule.level - 1)
 
 
 class _Values(Account):
@@ -118,7 +125,8 @@ class _Shares(Account):
 
     def figure(self, *, crowded: bool) -> Figure:
         doubtful = self._doubtful or (crowded and self.clicks > self.rule.threshold)
-        return Figure(self.clicks, self._over, not self._over and doubtful, self.part)
+        sure = self._sure(crowded=crowded)
+        return Figure(self.clicks, self._over, not self._over and doubtful, self.part, sure)
 
 
 def account_of(rule: Rule) -> Account:

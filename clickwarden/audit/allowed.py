@@ -178,6 +178,17 @@ class Standing:
             numbers.add(mark.number)
         return numbers
 
+    def further(self, end: int, crossed: int | None) -> set[int]:
+        """The lists that somebody may have come to a further step by, in a window that ends then."""
+        numbers = self._first()
+        for mark in self._marks:
+            if mark.watermark >= end:
+                break
+            if crossed is not None and mark.crossings <= crossed:
+                numbers.clear()
+            numbers.add(mark.number)
+        return numbers
+
     def closed(self, end: int, crossed: int | None) -> set[int]:
         """The lists that a window which ends then may have been closed by."""
         numbers = self._first()

@@ -10,7 +10,7 @@ from clickwarden.audit.excuses import Missed, Place
 from clickwarden.audit.reading import AuditRecord
 from clickwarden.audit.recount import Recount
 from clickwarden.audit.splits import Split, splits
-from clickwarden.audit.statement import Statement
+from clickwarden.audit.statement import STEPS, Statement
 from clickwarden.audit.tally import Case, Count
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
@@ -121,11 +121,12 @@ class _Hearing:
         self._grown = {(each.rule, each.user_id, each.window) for each in self.grown()}
         self.faults: dict[str, dict[object, str]] = {fault: {} for fault in FAULTS}
         self.statuses: dict[Case, set[str]] = {}
+        self._rising: dict[Case, dict[int, Statement]] = {}
         self.unjudged: set[Case] = set()
         self.repeats = 0
         self._contents: dict[tuple[str, str, int, int | None], dict[str, Any]] = {}
         self._final: dict[Case, Statement] = {}
-        self._said: dict[tuple[Case, str, str], None] = {}
+        self._said: dict[tuple[Case, str, int, str], None] = {}
         self._incidents: dict[Case, str] = {}
 
     def hear(self, record: AuditRecord) -> None:
@@ -146,10 +147,12 @@ class _Hearing:
             self.unjudged.add(said.case)
             return
         self.statuses.setdefault(said.case, set()).add(said.status)
-        self._said[said.case, said.status, said.allowed] = None
+        self._said[said.case, said.status, said.revision, said.allowed] = None
         known = self._final.get(said.case)
-        if known is None or (said.status != "ongoing" and said.revision >= known.revision):
+        if known is None or (said.status != "ongoing" and said.rank >= known.rank):
             self._final[said.case] = said
+        if said.status == "ongoing":
+            self._rising.setdefault(said.case, {}).setdefault(said.revision, said)
         self._weigh(said)
 
     def grown(self) -> list[Split]:
@@ -192,6 +195,9 @@ class _Hearing:
         elif rule and said.shadow != rule.shadow:
             words = f"{said.case}: expected shadow {rule.shadow}, found {said.shadow}"
             self._find("conflicting", said.name, words)
+        elif not said.is_consistent:
+            words = f"{said.case}: at least {said.low} are not {said.times} times {said.threshold}"
+            self._find("conflicting", said.name, f"{words} ({said.status}, revision {said.revision})")
 
     def _weigh(self, said: Statement) -> None:
         """Whether the user was over the threshold, with a count in the interval."""
@@ -254,10 +260,13 @@ class _Hearing:
 
     def _allow(self) -> None:
         """Whether each user was allowed to, where that was said, and nobody else."""
-        for case, status, allowed in self._said:
+        for case, status, revision, allowed in self._said:
             if case not in self.over:
                 continue  # invented
-            may = self.truth.allowed(case, status, exact=self._plain(case))
+            if status == "ongoing" and revision:
+                may = self.truth.allowed_since(case)
+            else:
+                may = self.truth.allowed(case, status, exact=self._plain(case))
             if allowed not in may:
                 words = f"{case}: expected allowed {' or '.join(map(repr, sorted(may)))}, found {allowed!r}"
                 self._find("conflicting", _alert_id(case), f"{words} ({status})")
@@ -316,6 +325,23 @@ class _Hearing:
             yield "a closed" if self.truth.closed(case) else "an"
         if count.settled and count.told.over and "corrected" not in said:
             yield "a corrected"
+        for times in self._untold(case, count.in_time):
+            yield f"an ongoing {times} times the threshold"
+
+    def _untold(self, case: Case, figure: Figure) -> Iterator[int]:
+        """The steps that a user certainly came to while the window was open, and that were not told.
+
+        What was said when it was closed shows how much was certain, and the truth how much must have been.
+        Whom a release that knows steps saw go over is told of all that come after.
+        """
+        ongoing = self._rising.get(case, {})
+        if 0 not in ongoing or not ongoing[0].times:
+            return
+        final, threshold = self._final.get(case), self.truth.threshold(case)
+        sure = max(figure.sure, final.low if final and final.status == "closed" else 0)
+        for number, times in enumerate(STEPS, 1):
+            if ongoing[0].times < times and times * threshold <= sure and number not in ongoing:
+                yield times
 
     def doubtful(self) -> int:
         """Cases reported of whom nobody can know that they were not over the threshold."""

@@ -202,6 +202,13 @@ class Recount:
             numbers = standing.closed(end, crossed) if status == "closed" else standing.corrected(end)
         return {self._lists.reason(number, case.user_id, case.window) for number in numbers}
 
+    def allowed_since(self, case: Case) -> set[str]:
+        """What may be said of whether a user is allowed to who comes to a further step after going over."""
+        rule, standing = self.rule(case), self._partitions[case.partition].standing
+        end = case.window + (rule.window if rule else 0)
+        numbers = standing.further(end, self.crossed(case))
+        return {self._lists.reason(number, case.user_id, case.window) for number in numbers}
+
     def leaders(self, number: int, rule: str, windows: int) -> list[tuple[str, int, int]]:
         """Who has most clicks in the last windows of a rule in a partition, the oldest window first.
 

@@ -10,6 +10,8 @@ from clickwarden.audit.tally import Case
 
 #: What can be said of a case.
 STATUSES = ("ongoing", "closed", "corrected")
+#: Times the threshold at which somebody is told of again while the window is open.
+STEPS = (2, 5, 20)
 #: Fields that may differ when an anomaly is emitted again.
 CIRCUMSTANCES = ("emitted_at", "worker", "caught_up")
 
@@ -31,6 +33,8 @@ class Statement:
     incident: str
     shadow: bool
     allowed: str
+    threshold: int
+    times: int
     content: dict[str, Any]
 
     @classmethod
@@ -61,8 +65,25 @@ class Statement:
             incident=str(anomaly.get("incident_id", "")),
             shadow=anomaly.get("shadow", False) is True,
             allowed=str(anomaly.get("allowed", "")),
+            threshold=int(anomaly["threshold"]),
+            times=int(anomaly.get("times", 0)),
             content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
         )
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of two the one that ranks higher holds."""
+        return STATUSES.index(self.status), self.revision
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether it names the step that its count is at; of an older release, which knew none: yes."""
+        steps = [times for times in STEPS if self.low >= times * self.threshold]
+        if self.times == 0:
+            return self.status == "corrected" or self.revision == 0
+        if self.times != max(steps, default=1):
+            return False
+        return self.status != "ongoing" or self.revision in (0, len(steps))
 
 
 def _epoch(isotime: str) -> int:

@@ -75,7 +75,7 @@ class Told:
         if len(self._windows) < MOST_WINDOWS:
             self._windows.add(anomaly.alert_id)
             return True
-        return anomaly.status == "ongoing"
+        return anomaly.status == "ongoing" and not anomaly.revision
 
     def _begins(self, anomaly: Anomaly) -> bool:
         """Whether nothing was told of its incident, which may have begun in windows that are left out."""

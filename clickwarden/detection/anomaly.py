@@ -22,9 +22,10 @@ class Anomaly(msgspec.Struct, kw_only=True):
     Attributes:
         alert_id: hex, a function of rule, user and window and of nothing else.
         rule: the rule's name.
-        status: ``ongoing`` when the threshold is crossed, ``closed`` with the
-            final figures when the window closes, ``corrected`` when clicks that
-            came late for it change them, or take a user over the threshold.
+        status: ``ongoing`` when the threshold is crossed, and again when the count has certainly come
+            to 2, 5 and 20 times the threshold while the window is open; ``closed`` with the final figures
+            when the window closes, ``corrected`` when clicks that came late for it change them, or take a
+            user over the threshold.
             What comes later replaces what came before (:attr:`rank`).
         user_id: as it stood in the click: an attacker's text.
         window_start: first second of the window, ISO-8601 UTC.
@@ -49,7 +50,10 @@ class Anomaly(msgspec.Struct, kw_only=True):
         incident_id: ``alert_id`` of the window that the incident was first seen in, of which this window is
             part: windows of one user and rule that overlap or adjoin one another. Empty in records of older
             releases.
-        revision: counts what is ``corrected`` from 1; 0 for every other status.
+        revision: counts what is ``corrected`` from 1; of what is ``ongoing`` 1 at 2 times the threshold, 2 at
+            5 times, 3 at 20 times, 0 at the crossing; 0 for what is ``closed``.
+        times: 2, 5 or 20: certainly so many times the threshold, by ``count_low``; 1 below 2; 0 in records of
+            older releases.
         distinct: the field of which different values are counted; null where clicks are.
         share_low: of the clicks, certainly at least this share has the events that the rule wants a share of,
             0 to 1, as it was when ``count`` was; null where the rule wants none.
@@ -89,6 +93,7 @@ class Anomaly(msgspec.Struct, kw_only=True):
     share_high: float | None = None
     shadow: bool = False
     allowed: str = ""
+    times: int = 0
 
     @property
     def rank(self) -> tuple[int, int]:

@@ -8,9 +8,9 @@ at once wherever their order cannot matter.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import cached_property
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,9 @@ from clickwarden.detection.batch import Batch, Selection
 from clickwarden.detection.measure import Distinct
 from clickwarden.detection.measured import measuring_of
 from clickwarden.detection.panes import Pane
+from clickwarden.detection.rising import Rising, values_in
 from clickwarden.detection.sketch import SHARING
+from clickwarden.detection.steps import STEPS, all_reached
 from clickwarden.detection.suspect import Suspect
 from clickwarden.detection.told import Told
 from clickwarden.detection.windows import Share, together
@@ -31,15 +33,17 @@ FEW = 128
 
 
 class Crossing(NamedTuple):
-    """The moment a user went over the threshold in a window.
+    """The moment a user went over the threshold in a window, or came to a further step.
 
-    ``suspect`` is what was known at that click; ``click`` its position in the batch.
+    ``suspect`` is what was known at that click; ``click`` its position in the batch; ``steps`` how many of
+    the :data:`~clickwarden.detection.steps.STEPS` are reached, 0 where the user went over.
     """
 
     click: int
     start: int
     user_id: str
     suspect: Suspect
+    steps: int = 0
 
 
 class Neighbour(NamedTuple):
@@ -70,6 +74,7 @@ class Part:
         elsewhere: int64[windows, u], the same for the rest of each window.
         singly: bool[u], whose clicks are counted one by one, in their order.
         moving: bool[users of the batch], for whom ``elsewhere`` changes with other parts.
+        rising: who may come to a further step; one of all parts.
     """
 
     def __init__(
@@ -103,6 +108,9 @@ class Part:
             self.elsewhere[places] += other.highs(self._cells_in(other), self._rows_in(other))
         self._bits = [1 << (pane.start - start) // pane.rule.step for start in windows]
         self.moving = np.zeros(len(batch.users), np.bool_)
+        self.rising = Rising(pane.rule)
+        # By place, of whom the number of clicks here tells: starts of windows, and what is certain there.
+        self._climbing: dict[int, list[tuple[int, int]]] = {}
         self.singly = self._order_matters()
         self._width = 0
         self._cells: dict[int, list[int]] = {}
@@ -176,11 +184,7 @@ class Part:
 
     def torn(self, others: Sequence["Part"]) -> NDArray[np.bool_]:
         """bool[u], of whom it depends on their own clicks in other parts what becomes of them here."""
-        comings = np.zeros_like(self.elsewhere)
-        for other in others:
-            of_batch = np.zeros(len(self.batch.users), np.int64)
-            of_batch[other.users] = other.comings
-            comings[self._holding(other.pane)] += of_batch[self.users]
+        comings = self._comings_in(others)
         reach = self.highs + self.comings + self.elsewhere + comings
         may = (reach.max(axis=0) >= self.pane.level) & ~self.known
         if len(self.pane.suspects) + len(self.users) <= self.pane.max_suspects:
@@ -190,6 +194,15 @@ class Part:
         may[self._crossing((reach > self.pane.rule.threshold) & (comings > 0))] = True
         torn: NDArray[np.bool_] = may & comings.any(axis=0)
         return torn
+
+    def _comings_in(self, others: Sequence["Part"]) -> NDArray[np.int64]:
+        """int64[windows, u], how many clicks each user has in other parts that fall into the window, too."""
+        comings = np.zeros_like(self.elsewhere)
+        for other in others:
+            of_batch = np.zeros(len(self.batch.users), np.int64)
+            of_batch[other.users] = other.comings
+            comings[self._holding(other.pane)] += of_batch[self.users]
+        return comings
 
     def _holding(self, pane: Pane) -> slice:
         """Places of the windows that hold another pane."""
@@ -216,7 +229,7 @@ class Part:
 
     def tie(self, moving: NDArray[np.bool_]) -> None:
         """Count one by one the moving users, and who shares a cell with one of them."""
-        self.moving = moving
+        self.moving = self.moving | moving
         pane = self.pane
         cells = self.batch.cells(pane.seed, pane.sketch.width)[:, moving]
         shares = SHARING.marked(cells, self.cells, len(pane.sketch.cells)).any(axis=0)
@@ -248,6 +261,8 @@ class Part:
             self.pane.suspects.promote(user_id, high + 1)
             clicks = self._measuring.counted(self._suspect(user_id), clicks, self.pane.suspects.room)
             crossings += self._cross(user, high, self.elsewhere[:, place].tolist(), clicks)
+            if place in self._climbing:
+                crossings += self._climb(place, clicks, crossings)
             self._add(user_id, clicks)
         return crossings
 
@@ -260,6 +275,9 @@ class Part:
         for place in self._crossing(over):
             user, elsewhere = int(self.users[place]), self.elsewhere[:, place].tolist()
             crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of(place))
+        for place in self._climbing:
+            if counted[place]:
+                crossings += self._climb(place, self._clicks_of(place), crossings)
         if self.pane.measure is not None:
             for place in np.flatnonzero(counted).tolist():
                 self._add(self.batch.users[self.users[place]], self._clicks_of(place))
@@ -267,6 +285,31 @@ class Part:
         clicks = self.selected if counted.all() else self.selected.of_users(self.users[counted])
         self.pane.suspects.add_all(clicks, self.pane.suspects.rows_of(self._numbers[clicks.user]))
         return crossings
+
+    def _climb(self, place: int, clicks: list[int], crossings: Sequence[Crossing]) -> list[Crossing]:
+        """The windows in which a suspect, who has gone over, comes to further steps with clicks.
+
+        Args:
+            place: of the user.
+            clicks: of it, that are counted exactly, and at once.
+            crossings: who went over with them.
+        """
+        user, threshold = int(self.users[place]), self.pane.rule.threshold
+        user_id = self.batch.users[user]
+        crossed = {crossing.start: crossing.click for crossing in crossings if crossing.user_id == user_id}
+        shares = self._shares(user)
+        found = []
+        for start, low in self._climbing[place]:
+            end = start + self.pane.rule.window
+            beside = {pane: share for pane, share in shares.items() if start <= pane < end}
+            for steps, times in enumerate(STEPS, 1):
+                enough = times * threshold - low
+                if not 0 < enough <= len(clicks) or (start, user_id) not in self.told:
+                    continue
+                if (click := clicks[enough - 1]) > crossed.get(start, -1):
+                    suspect = self._together(beside, self._with(user_id, clicks[:enough]))
+                    found.append(Crossing(click, start, user_id, suspect, steps))
+        return found
 
     def _add(self, user_id: str, clicks: list[int]) -> None:
         """Add clicks that count to what is known of a suspect."""
@@ -306,8 +349,75 @@ class Part:
             return []
         over = high + 1 + max(elsewhere) > self.pane.rule.threshold
         crossings = self._cross(user, high, elsewhere, [position]) if over else []
+        room = suspects.room
         self._add(user_id, [position])
+        is_certain = suspects.room < room or not isinstance(self.pane.measure, Distinct)
+        if is_certain and user in self.rising:
+            crossings += self._rise(position, {crossing.start for crossing in crossings})
         return crossings
+
+    def _rise(self, position: int, crossed: Set[int]) -> list[Crossing]:
+        """The windows in which a user comes to a further step with this click, that was added.
+
+        Not those that the user has not crossed in, or with this very click.
+        """
+        user = int(self.batch.user[position])
+        user_id = self.batch.users[user]
+        crossings = []
+        for place, start in enumerate(self.windows):
+            steps = self.rising.add(start, user) if self._is_new(position, place) else 0
+            if steps and start not in crossed and (start, user_id) in self.told:
+                shares = [
+                    Share(pane.suspects.get(user_id), pane.high(self.batch, user))
+                    for pane in self._panes_of(place)
+                ]
+                crossings.append(Crossing(position, start, user_id, together(shares), steps))
+        return crossings
+
+    def _is_new(self, position: int, window: int) -> bool:
+        """Whether a click, whose value is new in the pane, brings a value that is new in a window."""
+        measure, rule = self.pane.measure, self.pane.rule
+        if not isinstance(measure, Distinct) or not rule.overlapping:
+            return True
+        value = int(self.batch.values(measure.field, self.pane.seed)[position])
+        user_id = self.batch.users[self.batch.user[position]]
+        others = (pane.suspects.get(user_id) for pane in self._panes_of(window) if pane is not self.pane)
+        return not any(value in (other.values or ()) for other in others if other is not None)
+
+    def _panes_of(self, window: int) -> list[Pane]:
+        """The panes of a window, by its place, ascending."""
+        panes = [pane for pane, windows in self.neighbours if windows.start <= window < windows.stop]
+        return sorted([self.pane, *panes], key=attrgetter("start"))
+
+    def lift(self, others: Sequence["Part"]) -> None:
+        """Find who may come to a further step in one of the windows."""
+        threshold, is_distinct = self.pane.rule.threshold, isinstance(self.pane.measure, Distinct)
+        counted = (self.highs, self.comings, self.elsewhere, *(other.comings for other in others))
+        if sum(int(clicks.max(initial=0)) for clicks in counted) < STEPS[0] * threshold:
+            return
+        more = self.comings + self._comings_in(others)
+        reach = self.highs + self.elsewhere + more
+        places = np.flatnonzero((reach >= STEPS[0] * threshold).any(axis=0))
+        more, lows = more[:, places], self._lows(places)
+        # Of values, some may be in several panes.
+        already = 0 if is_distinct else all_reached(lows, threshold)
+        alone = (more == self.comings[places]).all(axis=0) & (not is_distinct)
+        for window, column in np.argwhere(all_reached(lows + more, threshold) > already).tolist():
+            place, low, start = int(places[column]), int(lows[window, column]), self.windows[window]
+            user = int(self.users[place])
+            if alone[column]:
+                self._climbing.setdefault(place, []).append((start, low))
+            elif is_distinct:
+                low = values_in(self._panes_of(window), self.batch.users[user])
+            self.rising.watch(start, user, low, int(more[window, column]), alone=bool(alone[column]))
+
+    def _lows(self, places: NDArray[np.intp]) -> NDArray[np.int64]:
+        """int64[windows, n], clicks of the users at these places that were counted exactly."""
+        lows = np.zeros((len(self.windows), len(places)), np.int64)
+        lows += self.pane.suspects.lows(self.rows[places])
+        for other, windows in self.neighbours:
+            lows[windows] += other.suspects.lows(self._rows_in(other)[places])
+        return lows
 
     def _cells_of(self, user: int) -> list[int]:
         if self._width != self.pane.sketch.width:
@@ -394,6 +504,7 @@ def count(parts: Sequence[Part]) -> list[Crossing]:
     """Count clicks in the panes of one rule; returns who crossed, in the order of the clicks."""
     crossings: list[Crossing] = []
     _untie(parts)
+    _lift(parts)
     for part in parts:
         part.pane.clicks += part.size
         crossings += part.count_at_once()
@@ -425,6 +536,19 @@ def _untie(parts: Sequence[Part]) -> None:
         moving[part.users[part.torn(others)]] = True
     for part in parts:
         part.tie(moving)
+
+
+def _lift(parts: Sequence[Part]) -> None:
+    """Find those who may come to a further step: some of them are counted one by one for it."""
+    rising = Rising(parts[0].pane.rule)
+    for part in parts:
+        part.rising = rising
+        part.lift([other for other in parts if other is not part and part.beside(other)])
+    if rising.torn:
+        moving = np.zeros(len(parts[0].batch.users), np.bool_)
+        moving[list(rising.torn)] = True
+        for part in parts:
+            part.tie(moving)
 
 
 def by_user(user: NDArray[np.intp], positions: NDArray[np.intp]) -> dict[int, list[int]]:

@@ -22,6 +22,7 @@ from clickwarden.detection.panes import Pane
 from clickwarden.detection.reasons import reasons, share_of
 from clickwarden.detection.rule_windows import Counting, RuleWindows
 from clickwarden.detection.rules import Rule, by_name, fields_of
+from clickwarden.detection.steps import times
 from clickwarden.detection.suspect import Suspect
 from clickwarden.detection.windows import Window, WindowName
 from clickwarden.times import isotime
@@ -72,13 +73,14 @@ class _Late(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """Somebody who went over the threshold in a window that was open."""
+    """Somebody who went over the threshold in a window that was open, or came to a further step there."""
 
     click: int
     ruled: RuleWindows
     window: Window
     user_id: str
     suspect: Suspect
+    steps: int
 
 
 class _Closing(NamedTuple):
@@ -229,7 +231,7 @@ class Detection:
             for stretch in placement.stretches:
                 closed += ruled.close(float(watermarks[stretch.begin]))
                 found += [
-                    _Found(each.click, ruled, Window(each.start, ruled.rule, ()), each.user_id, each.suspect)
+                    _Found(each.click, ruled, Window(each.start, ruled.rule, ()), *each[2:])
                     for each in ruled.count(batch, stretch.falls, self._parameters)
                 ]
             closed += ruled.close(self.watermark)
@@ -242,7 +244,8 @@ class Detection:
         self.uncounted += len(uncounted)
         self.accepted += len(batch) - len(missed)
         anomalies = [
-            anomaly_of(self.partition, "ongoing", one.window, one.user_id, one.suspect) for one in found
+            anomaly_of(self.partition, "ongoing", one.window, one.user_id, one.suspect, one.steps)
+            for one in found
         ]
         self.allowing.mark(anomalies)
         over = self._tell([closing.window for closing in closings])
@@ -402,6 +405,7 @@ def anomaly_of(
         user_id=user_id,
         window_start=isotime(window.start),
         window_end=isotime(window.end),
+        times=times(suspect.count_low, rule.threshold),
         count=suspect.count_high,
         count_low=suspect.count_low,
         count_high=suspect.count_high,

@@ -30,6 +30,9 @@ class Incidents:
 
         ``watermark`` is what the click met that took the user over the threshold.
         """
+        said = ruled.told.incident(start, user_id)
+        if said is not None:
+            return said
         size = ruled.rule.window
         nearby = range(start - size, start + size + 1, ruled.rule.step)
         known = (self._known(ruled.rule, near, user_id, watermark - size) for near in nearby)

@@ -80,6 +80,10 @@ class Suspects:
         """At most so many clicks of each of the suspects in these rows."""
         return self._promoted[rows] + self._exact[rows] - 1
 
+    def lows(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Clicks of each of some users that were counted exactly, by their rows: 0 of who is no suspect."""
+        return np.where(rows >= 0, self._exact[rows], 0)
+
     def told(self, rows: NDArray[np.intp]) -> NDArray[np.uint16]:
         """In which windows of the pane it was noted that the suspects in these rows are told of, as bits."""
         return self._told[rows]

@@ -72,16 +72,16 @@ def test_a_user_is_doubtful_who_may_have_had_another_value_in_each_click_before_
 
 def test_a_share_is_weighed_at_each_click_beyond_the_threshold() -> None:
     right = did(*["failed"] * 4, "login")
-    assert in_time(truth(GUESSER, *right)) == {"eve": Figure(5, True, part=4)}
+    assert in_time(truth(GUESSER, *right)) == {"eve": Figure(5, True, part=4, sure=5)}
     assert in_time(truth(GUESSER, *right[:4])) == {}
     # What was too large once stays so, and is told as it is in the end.
-    assert in_time(truth(GUESSER, *right, *did("login", "login"))) == {"eve": Figure(7, True, part=4)}
+    assert in_time(truth(GUESSER, *right, *did("login", "login"))) == {"eve": Figure(7, True, part=4, sure=7)}
     wavering = did("login", "login", *["failed"] * 4, "login", *["failed"] * 7, "view")
     assert in_time(truth(GUESSER, *wavering)) == {}
-    assert in_time(truth(GUESSER, *wavering, *did("failed"))) == {"eve": Figure(15, True, part=12)}
+    assert in_time(truth(GUESSER, *wavering, *did("failed"))) == {"eve": Figure(15, True, part=12, sure=15)}
     late = truth(GUESSER, *did(*["failed"] * 3), *did("login", at=66), *did("login", "failed", came=66))
     ((_, count),) = late.over().items()
-    assert (count.in_time.over, count.total) == (False, Figure(5, True, part=4))
+    assert (count.in_time.over, count.total) == (False, Figure(5, True, part=4, sure=5))
 
 
 # -- the verdict ------------------------------------------------------------------------------------

@@ -374,6 +374,60 @@ def test_what_detection_says_of_overlapping_windows_is_right(random: Random, dis
     assert verdict.ok, verdict.examples
 
 
+def risen(*more: bytes) -> tuple[Recount, list[Anomaly]]:
+    """eve with 65 clicks in one window, 21 times the threshold, and what detection says of it."""
+    records = run(*[click("eve", T + number / 2) for number in range(65)], *more)
+    detection = Detection(0, [BOT], SETTINGS)
+    decode = Decoder(SETTINGS.field_names, SETTINGS.max_skew).decode
+    said = detection.count(Batch(decode(records))).anomalies
+    return recount({0: records}, SETTINGS, [BOT]), said
+
+
+def as_records(said: list[Anomaly], **changed: Any) -> list[Record]:
+    """As they are written; those of the second step with other fields."""
+    return [
+        Record(
+            msgspec.json.encode(msgspec.structs.replace(each, **changed) if each.revision == 2 else each),
+            key=each.alert_id.encode(),
+        )
+        for each in said
+    ]
+
+
+@pytest.mark.parametrize("more", [(), (click("ann", T + 300),)], ids=["open", "closed"])
+def test_each_step_is_told_while_the_window_is_open(more: tuple[bytes, ...]) -> None:
+    truth, said = risen(*more)
+    steps = [(each.revision, each.times, each.count_low) for each in said if each.status == "ongoing"]
+    assert [step[:2] for step in steps] == [(0, 1), (1, 2), (2, 5), (3, 20)]
+    assert [step[2] for step in steps[1:]] == [6, 15, 60]
+    assert judge(truth, as_records(said)).ok
+    for revision in (1, 2, 3):
+        lacking = [each for each in said if each.status != "ongoing" or each.revision != revision]
+        assert faults(judge(truth, as_records(lacking))) == {"missing": 1}
+    # A release before there were steps told of none.
+    old = [msgspec.structs.replace(each, times=0) for each in said if each.revision == 0]
+    assert judge(truth, as_records(old)).ok
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"times": 2}, {"conflicting": 1}),
+        ({"times": 20}, {"conflicting": 1}),
+        ({"times": 0}, {"conflicting": 1}),
+        ({"revision": 1}, {"conflicting": 1, "missing": 1}),
+        ({"count_low": 14}, {"conflicting": 1}),
+        ({"count_low": 60, "times": 20}, {"conflicting": 1}),
+        ({"count_low": 66, "count": 66, "count_high": 66}, {"conflicting": 1, "interval_misses": 1}),
+        ({"incident_id": "another"}, {"conflicting": 1}),
+        ({"allowed": "it is ours"}, {"conflicting": 1}),
+    ],
+)
+def test_a_wrong_step_is_found_wrong(changed: dict[str, Any], expected: dict[str, int]) -> None:
+    truth, said = risen()
+    assert faults(judge(truth, as_records(said, **changed))) == expected
+
+
 def sliding_by(slide: int) -> Rule:
     return Rule(name=f"by-{slide}", window=60, threshold=8, slide=slide)
 

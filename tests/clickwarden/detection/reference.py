@@ -142,7 +142,7 @@ class ReferencePane:
 
 
 class Crossed(NamedTuple):
-    """Who was told of in a window, and what was known then."""
+    """Who was told of in a window, at which of its steps, and what was known then."""
 
     rule: str
     start: int
@@ -152,6 +152,7 @@ class Crossed(NamedTuple):
     first: float
     last: float
     products: int
+    steps: int = 0
 
 
 class Reference:
@@ -165,7 +166,7 @@ class Reference:
         self.newest = float("-inf")
 
     def add(self, click: Click) -> tuple[list[Crossed], list[Crossed]]:
-        """Who crosses with this click, and who was over in the windows that it closes."""
+        """Who crosses or comes to a step with this click, and who was over in the windows that it closes."""
         _, event, _, time = click
         crossed: list[Crossed] = []
         for rule in self.rules:
@@ -200,7 +201,12 @@ class Reference:
         for start in windows:
             self.windows[rule.name, start] = rule
             name = (rule.name, start, user)
-            if pane.high(user) + elsewhere[start] > rule.threshold and name not in self.told:
+            if name in self.told:
+                known = self._known(rule, start, user)
+                # It is one more than before: this click was counted exactly.
+                if known.low in (times := [2 * rule.threshold, 5 * rule.threshold, 20 * rule.threshold]):
+                    yield known._replace(steps=1 + times.index(known.low))
+            elif pane.high(user) + elsewhere[start] > rule.threshold:
                 self.told.add(name)
                 yield self._known(rule, start, user)
 

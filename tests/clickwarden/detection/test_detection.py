@@ -147,7 +147,7 @@ def told(anomalies: Sequence[Anomaly], status: str) -> list[tuple[Any, ...]]:
     return sorted(
         (
             *(a.rule, a.window_start, a.user_id, a.count_low, a.count_high),
-            *(a.first_seen, a.last_seen, a.distinct_products),
+            *(a.first_seen, a.last_seen, a.distinct_products, a.revision),
         )
         for a in anomalies
         if a.status == status
@@ -155,7 +155,7 @@ def told(anomalies: Sequence[Anomaly], status: str) -> list[tuple[Any, ...]]:
 
 
 def as_told(one: Crossed) -> tuple[Any, ...]:
-    return (one.rule, isotime(one.start), *one[2:5], isotime(one.first), isotime(one.last), one.products)
+    return (one.rule, isotime(one.start), *one[2:5], isotime(one.first), isotime(one.last), *one[7:])
 
 
 @given(streams(), st.sampled_from([1, 2, 10_000]))

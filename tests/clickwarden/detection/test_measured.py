@@ -125,8 +125,11 @@ class Reference:
         self.known: dict[tuple[int, str], list[Click]] = {}
         self.told: set[tuple[int, str]] = set()
 
-    def add(self, click: Click, over: float) -> Iterator[tuple[str, str, str, int, int, Any, Any]]:
-        """Yields who crosses in which window, and the figures then; what ends at ``over`` is closed."""
+    def add(self, click: Click, over: float) -> Iterator[tuple[str, str, str, int, int, int, Any, Any]]:
+        """Yields who crosses, or comes to a step, in which window, and the figures then.
+
+        What ends at ``over`` is closed.
+        """
         user, event, product, page, time = click
         rule, step = self.rule, self.rule.slide or self.rule.window
         value = {"distinct product_id": product, "distinct page": page}.get(rule.count or "", "")
@@ -143,14 +146,21 @@ class Reference:
                 self.unknown[pane, user] += 1
                 return
             self.known[pane, user] = []
+        before = {start: self._low(start, user) for start in windows}
         self.known[pane, user].append(click)
         for start in windows:
             low, high, shares = self._figures(start, user)
+            low_share, high_share = (None, None) if shares is None else map(float, shares)
+            steps = [low >= times * rule.threshold > before[start] for times in (2, 5, 20)]
+            if (start, user) in self.told:
+                if any(steps):
+                    step = 1 + steps.index(True)
+                    yield rule.name, isotime(start), user, step, low, high, low_share, high_share
+                continue
             reached = shares is None or shares[1] >= Fraction(str(rule.at_least))
-            if high > rule.threshold and reached and (start, user) not in self.told:
+            if high > rule.threshold and reached:
                 self.told.add((start, user))
-                low_share, high_share = (None, None) if shares is None else map(float, shares)
-                yield rule.name, isotime(start), user, low, high, low_share, high_share
+                yield rule.name, isotime(start), user, 0, low, high, low_share, high_share
 
     def _panes(self, start: int) -> range:
         return range(start, start + self.rule.window, self.rule.slide or self.rule.window)
@@ -168,10 +178,15 @@ class Reference:
     def _values(self, clicks: list[Click]) -> set[str | None]:
         return {click[3] if self.rule.count == "distinct page" else click[2] for click in clicks}
 
+    def _known(self, start: int, user: str) -> list[Click]:
+        return [click for pane in self._panes(start) for click in self.known.get((pane, user), [])]
+
+    def _low(self, start: int, user: str) -> int:
+        return self._count(self._known(start, user))
+
     def _figures(self, start: int, user: str) -> tuple[int, int, tuple[Fraction, Fraction] | None]:
-        clicks = [click for pane in self._panes(start) for click in self.known.get((pane, user), [])]
+        clicks, low = self._known(start, user), self._low(start, user)
         unknown = sum(self.unknown[pane, user] for pane in self._panes(start))
-        low = self._count(clicks)
         if self.rule.count:
             return low, low + unknown, None
         part, whole = sum(click[1] == "failed" for click in clicks), low + unknown
@@ -189,7 +204,14 @@ def test_agrees_with_click_by_click_counting(rows: list[Click], cuts: list[int])
             crossings += reference.add(row, newest - LATENESS)
         newest = max(newest, row[4])
     ongoing = [
-        (a.rule, a.window_start, a.user_id, a.count_low, a.count_high, a.share_low, a.share_high)
+        (
+            *(a.rule, a.window_start, a.user_id),
+            a.revision,
+            a.count_low,
+            a.count_high,
+            a.share_low,
+            a.share_high,
+        )
         for a in anomalies
         if a.status == "ongoing"
     ]
