@@ -31,6 +31,7 @@ class Statement:
     incident: str
     shadow: bool
     allowed: str
+    scored: bool
     content: dict[str, Any]
 
     @classmethod
@@ -61,6 +62,7 @@ class Statement:
             incident=str(anomaly.get("incident_id", "")),
             shadow=anomaly.get("shadow", False) is True,
             allowed=str(anomaly.get("allowed", "")),
+            scored=anomaly.get("scored") is not None,
             content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
         )
 

@@ -143,7 +143,7 @@ class Features:
         if not self._keyed or not (fates == TAKEN).any():
             return fates
         placed = np.flatnonzero(fates == TAKEN)
-        moments = _moments(records)[placed]
+        moments = moments_of(records)[placed]
         # Only as Kafka's own clock bounds them: event time is what several of the records agree on.
         passage = self._clock.advance(moments / 1000, np.full(len(placed), np.nan))
         late = moments < np.rint(passage.time[1:] * 1000) - self._pipeline.lateness
@@ -189,7 +189,7 @@ class Features:
                 numbers = np.asarray(records.columns[name], np.float64)[part]
                 columns[name] = _steps(numbers, self._pipeline.fields[name].step or 1.0)
         keys = [key for key in _taken(records.keys, part) if key is not None]
-        moments = _moments(records)[part]
+        moments = moments_of(records)[part]
         seen = self._remember(keys, moments, columns, forgotten)
         if 0 in seen:
             moments = seen[0].moments
@@ -217,8 +217,8 @@ def _taken(keys: list[str | None], part: NDArray[np.int64]) -> Iterable[str | No
     return keys if len(part) == len(keys) else map(keys.__getitem__, part.tolist())
 
 
-def _moments(records: Records) -> NDArray[np.int64]:
-    """When each happened, and no later than when Kafka received it."""
+def moments_of(records: Records) -> NDArray[np.int64]:
+    """int64[n], when each happened, and no later than when Kafka received it; epoch milliseconds."""
     received = records.received
     return np.where(received == NO_TIME, records.times, np.minimum(records.times, received))
 
