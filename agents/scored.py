@@ -19,6 +19,7 @@ from agents.shelf import Shelf
 from app.application import Application
 from app.delivery import Outgoing
 from clickwarden.alerts.sight import Sight
+from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.intake import ACCEPTED, UNCOUNTED, Counts, Intake
 from clickwarden.detection.lineup import Since, told
@@ -32,7 +33,7 @@ from clickwarden.models.dataset import FATES as WORDS
 from clickwarden.models.features import KEYLESS, LATE, TAKEN, TIMELESS, UNREADABLE, Features, Rows, moments_of
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records
-from clickwarden.models.standing import Standing
+from clickwarden.models.standing import Comparison, Standing
 from clickwarden.models.verdicts import Verdicts
 from tables.partitioned import PartitionedTable
 
@@ -159,25 +160,37 @@ class ScoredPartition(OwnedPartition[_Packed]):
         return _Scored(read, moments_of(read), rows, [Verdicts.of(model, rows) for model in self._models])
 
     async def _report(self, records: Sequence[Record], scored: _Scored) -> None:
-        found = list(
-            alarms(
-                self._pipeline,
-                self._models[0],
-                scored.verdicts[0],
-                scored.records,
-                scored.moments,
-                [record.offset for record in records],
-                self.tp.partition,
-                self.standing.incidents,
-            )
-        )
+        offsets = [record.offset for record in records]
+        found: list[Anomaly] = []
+        for model, verdicts in zip(self._models, scored.verdicts, strict=True):
+            shadow = model is not self._models[0]
+            incidents = self.standing.incidents.setdefault(model.manifest.version if shadow else "", {})
+            beside = scored.records, scored.moments, offsets, self.tp.partition, incidents
+            found += alarms(self._pipeline, model, verdicts, *beside, shadow=shadow)
+        self.standing.alarms += int(scored.verdicts[0].alarmed.sum())
+        self._compare(scored)
         self._count(records, scored.rows.fates)
         if found:
-            self.standing.alarms += len(found)
             await anomalies.emit(found, self._settings, self._deliveries, self._app.clock.now())
         for place in np.flatnonzero(scored.rows.fates != TAKEN).tolist():
             fate = int(scored.rows.fates[place])
             await self._aside.put_unscored(records[place], _reason(fate), late=fate == LATE)
+
+    def _compare(self, scored: _Scored) -> None:
+        """Hold the challengers against the champion."""
+        taken = scored.rows.taken
+        if not taken.any():
+            return
+        moments, champion = scored.moments[taken], scored.verdicts[0].alarmed
+        for model, verdicts in zip(self._models[1:], scored.verdicts[1:], strict=True):
+            known = self.standing.compared.setdefault(model.manifest.version, Comparison())
+            known.scored += len(moments)
+            known.alarms += int(verdicts.alarmed.sum())
+            known.champion += int(champion.sum())
+            known.both += int((verdicts.alarmed & champion).sum())
+            first, last = int(moments.min()), int(moments.max())
+            known.first = first if known.first is None else min(known.first, first)
+            known.last = last if known.last is None else max(known.last, last)
 
     def _count(self, records: Sequence[Record], fates: NDArray[np.uint8]) -> None:
         """Learn what became of records."""

@@ -33,7 +33,7 @@ class Shelf:
         if not lineup.champion:
             self.trouble = (
                 f"pipeline {self._pipeline.name} has no model, and its records wait for one: 'faust -A app "
-                f"train {self._pipeline.folder} --data FILE', then 'faust -A app model put "
+                f"train {self._pipeline.folder} --data FILE', then 'faust -A app trained put "
                 f"{self._pipeline.folder}'"
             )
             return []

@@ -11,10 +11,14 @@ from agents.scored import ScoredPartition, ScoredPartitions
 from app.clock import wrong
 from clickwarden.alerts.sight import Blindness, Sight
 from clickwarden.kafka.findings import Finding
+from clickwarden.models.calibration import DAY_MS
+from clickwarden.models.standing import Comparison
 from clickwarden.times import isotime
 
 #: Silence after which a worker is taken for gone, seconds.
 GONE_SECONDS = 10.0
+#: Of less time nothing is said by the day.
+HOUR_MS = 3_600_000
 
 #: What all workers of a group have to have alike, by its field in the status, and what it is like if not.
 SHARED = {
@@ -73,6 +77,28 @@ class PartitionStatus(msgspec.Struct):
         return self.accepted + self.late + self.ignored + sum(self.rejected.values())
 
 
+class ChallengerStatus(msgspec.Struct):
+    """A challenger beside its champion, on the same records of one partition.
+
+    Attributes:
+        version: of the model.
+        scored: records that both have scored since it is beside this champion.
+        alarms: its own, which tell nobody.
+        champion_alarms: those of the champion meanwhile.
+        both: records that both alarm.
+        agreement: the part of the records that either alarms which both do, 0 to 1; None where none is.
+        alarms_a_day: its own, by the time of the records; None where that is too short to say.
+    """
+
+    version: str
+    scored: int
+    alarms: int
+    champion_alarms: int
+    both: int
+    agreement: float | None
+    alarms_a_day: float | None
+
+
 class ScoredStatus(msgspec.Struct):
     """One partition of a pipeline's topic that this worker scores.
 
@@ -87,7 +113,8 @@ class ScoredStatus(msgspec.Struct):
         lost: records that retention deleted before they were scored, since the worker started.
         alarms: anomalies told, since the topic began.
         memory: bytes of what its features remember.
-        champion, challengers: the models that score it.
+        champion: the version of the model whose alarms are told; empty where there is none.
+        challengers: those that score beside it.
     """
 
     partition: int
@@ -101,7 +128,7 @@ class ScoredStatus(msgspec.Struct):
     alarms: int
     memory: int
     champion: str
-    challengers: list[str]
+    challengers: list[ChallengerStatus]
 
 
 class PipelineStatus(msgspec.Struct):
@@ -195,7 +222,24 @@ def _scored_status(partition: ScoredPartition, consumer: Any) -> ScoredStatus:
         alarms=partition.standing.alarms,
         memory=partition.features.memory,
         champion=lineup.champion,
-        challengers=list(lineup.challengers),
+        challengers=[
+            _challenger(version, partition.standing.compared.get(version, Comparison()))
+            for version in lineup.challengers
+        ],
+    )
+
+
+def _challenger(version: str, compared: Comparison) -> ChallengerStatus:
+    either = compared.alarms + compared.champion - compared.both
+    span = (compared.last or 0) - (compared.first or 0)
+    return ChallengerStatus(
+        version=version,
+        scored=compared.scored,
+        alarms=compared.alarms,
+        champion_alarms=compared.champion,
+        both=compared.both,
+        agreement=round(compared.both / either, 4) if either else None,
+        alarms_a_day=round(compared.alarms * DAY_MS / span, 2) if span >= HOUR_MS else None,
     )
 
 

@@ -57,8 +57,8 @@ class Appointing:
             return
         if champion and champion != version:
             self.warnings.append(
-                f"{pipeline.folder} has model {version}, and {champion} is in charge: 'faust -A app model "
-                f"put {pipeline.folder}' and 'model promote' put it in charge"
+                f"{pipeline.folder} has model {version}, and {champion} is in charge: 'faust -A app "
+                f"trained put {pipeline.folder}' and 'trained promote' put it in charge"
             )
         elif not champion:
             await self._topic.put(pipeline.name, version, content)

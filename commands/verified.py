@@ -8,7 +8,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from app.main import settings
-from clickwarden.audit.scored import ScoredJudgement, ScoredTruth, judge_scored
+from clickwarden.audit.scored import ScoredJudgement, ScoredTruth, Scoring, judge_scored
 from clickwarden.errors import ModelError
 from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.kafka.reader import reader
@@ -58,13 +58,14 @@ async def verify(pipeline: Pipeline, progress: Progress) -> ScoredJudgement:
             f"CLICKWARDEN_PIPELINES={pipeline.folder}?"
         )
     since = {
-        partition: [(each.offset, each.lineup.champion) for each in told]
+        partition: [Scoring(each.offset, each.lineup.champion, each.lineup.challengers) for each in told]
         for partition, told in adopted.items()
     }
     models = {
         version: _Judge(_model(topic, pipeline, version))
-        for version in dict.fromkeys(version for told in since.values() for _, version in told)
-        if version
+        for version in dict.fromkeys(
+            version for told in adopted.values() for each in told for version in each.lineup.versions
+        )
     }
     async with reader(settings, pipeline.topic) as consumer:
         begins = await consumer.beginning_offsets(consumer.assignment())

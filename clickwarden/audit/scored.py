@@ -34,10 +34,19 @@ class Judging(Protocol):
 
 
 class Place(NamedTuple):
-    """Where a record is."""
+    """Where a record is, and by which model it is scored."""
 
     partition: int
     offset: int
+    version: str
+
+
+class Scoring(NamedTuple):
+    """Versions that score from an offset on; the champion is empty where there is none."""
+
+    offset: int
+    champion: str
+    challengers: Sequence[str]
 
 
 class Expected(NamedTuple):
@@ -46,12 +55,14 @@ class Expected(NamedTuple):
     name: str
     key: str
     incident: str
+    shadow: str
     content: Mapping[str, Any]
     values: Mapping[str, float]
 
 
 class _Seen(NamedTuple):
-    place: Place
+    partition: int
+    offset: int
     key: str
     moment: int
     identity: str | None
@@ -67,7 +78,7 @@ class ScoredTruth:
         identity: the field that names a record; empty where none does.
         columns: names of the features.
         models: by version.
-        since: of each partition, from which offset on it is scored by which version.
+        since: of each partition, by which versions it is scored, from which offset on.
         begins: first offset of each partition.
 
     Attributes:
@@ -83,7 +94,7 @@ class ScoredTruth:
         identity: str,
         columns: Sequence[str],
         models: Mapping[str, Judging],
-        since: Mapping[int, Sequence[tuple[int, str]]],
+        since: Mapping[int, Sequence[Scoring]],
         begins: Mapping[int, int],
     ) -> None:
         self.expected: dict[Place, Expected] = {}
@@ -96,67 +107,76 @@ class ScoredTruth:
         self._models = models
         self._since = since
         self._references: dict[int, FeatureReference] = {}
-        self._incidents: dict[int, dict[str, tuple[str, int]]] = {}
+        self._changed: Counter[int] = Counter()
+        self._incidents: dict[int, dict[str, dict[str, tuple[str, int]]]] = {}
 
     def add(self, partition: int, records: Iterable[AuditRecord]) -> None:
         """Read on in a partition."""
         if partition in self.unjudged:
             return
         reference = self._references.setdefault(partition, FeatureReference(self._definition))
-        waiting: dict[str, list[_Seen]] = {}
+        waiting: list[_Seen] = []
+        scoring = -1
         for record in records:
             received = record.timestamp / 1000 if record.timestamp_type == 1 else None
             judged = reference.judge(record.value, received)
             self.fates[judged.fate] += 1
             if judged.fate != TAKEN:
                 continue
-            held = reference.held
-            place = Place(partition, record.offset)
-            seen = _Seen(
-                place, reference.key, reference.moment, text_of(held.get(self._identity)), judged.values
-            )
-            version = self._version(place)
-            if version not in waiting or len(waiting[version]) >= BATCH:
-                self._score(waiting)
-                waiting = {version: []}
-            waiting[version].append(seen)
-        self._score(waiting)
+            identity = text_of(reference.held.get(self._identity))
+            now = self._scoring(partition, record.offset)
+            if now != scoring or len(waiting) >= BATCH:
+                self._score(scoring, waiting)
+                scoring, waiting = now, []
+            key, moment = reference.key, reference.moment
+            waiting.append(_Seen(partition, record.offset, key, moment, identity, judged.values))
+        self._score(scoring, waiting)
 
-    def _version(self, place: Place) -> str:
-        versions = [
-            version for offset, version in self._since.get(place.partition, ()) if offset <= place.offset
-        ]
-        return versions[-1] if versions else ""
+    def _scoring(self, partition: int, offset: int) -> int:
+        """Which of the changes of its models is in force; -1 before the first."""
+        return sum(each.offset <= offset for each in self._since.get(partition, ())) - 1
 
-    def _score(self, waiting: Mapping[str, list[_Seen]]) -> None:
-        for version, batch in waiting.items():
-            if version not in self._models:
-                continue  # nobody is in charge there: what is told of it is invented
+    def _score(self, number: int, batch: Sequence[_Seen]) -> None:
+        if number < 0 or not batch:
+            return  # nobody is in charge there: what is told of it is invented
+        partition = batch[0].partition
+        known, changes = self._incidents.setdefault(partition, {}), self._since[partition]
+        for change in changes[self._changed[partition] : number + 1]:
+            for name in known.keys() - {"", *change.challengers}:
+                del known[name]
+        self._changed[partition] = number + 1
+        scoring = changes[number]
+        if not scoring.champion:
+            return
+        for version in (scoring.champion, *scoring.challengers):
             model = self._models[version]
+            shadow = "" if version == scoring.champion else f"/{version}"
+            incidents = known.setdefault(version if shadow else "", {})
             for seen, score in zip(batch, model.score([each.values for each in batch]), strict=True):
                 if score >= model.threshold:
-                    self._expect(seen, score, model, version)
+                    self._expect(seen, score, model, version, shadow, incidents)
 
-    def _expect(self, seen: _Seen, score: float, model: Judging, version: str) -> None:
-        partition, offset = seen.place
-        text = f"{self._pipeline}\0{partition}\0{offset}\0{seen.moment}\0{seen.key}"
+    def _expect(
+        self,
+        seen: _Seen,
+        score: float,
+        model: Judging,
+        version: str,
+        shadow: str,
+        incidents: dict[str, tuple[str, int]],
+    ) -> None:
+        text = f"{self._pipeline}{shadow}\0{seen.partition}\0{seen.offset}\0{seen.moment}\0{seen.key}"
         name = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        known = self._incidents.setdefault(partition, {})
-        incident, last = known.pop(seen.key, (name, seen.moment))
+        incident, last = incidents.pop(seen.key, (name, seen.moment))
         if not last - APART <= seen.moment <= last + APART:
             incident, last = name, seen.moment
-        known[seen.key] = incident, max(last, seen.moment)
-        if len(known) > KEYS:
-            known.pop(next(iter(known)))
-        content = {
-            "score": score,
-            "version": version,
-            "p_value": model.p_value(score),
-            "offset": offset,
-            "record_id": seen.identity,
-        }
+        incidents[seen.key] = incident, max(last, seen.moment)
+        if len(incidents) > KEYS:
+            incidents.pop(next(iter(incidents)))
+        content = {"score": score, "p_value": model.p_value(score), "record_id": seen.identity}
         values = dict(zip(self._columns, seen.values, strict=True))
-        self.expected[seen.place] = Expected(name, seen.key, incident, content, values)
+        place = Place(seen.partition, seen.offset, version)
+        self.expected[place] = Expected(name, seen.key, incident, shadow, content, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +221,7 @@ def judge_scored(truth: ScoredTruth, pipeline: str, records: Iterable[AuditRecor
         scored = anomaly.get("scored")
         if not isinstance(scored, dict) or scored.get("pipeline") != pipeline:
             continue
-        place = Place(int(anomaly["partition"]), int(scored["offset"]))
+        place = Place(int(anomaly["partition"]), int(scored["offset"]), str(scored["version"]))
         if place.partition in truth.unjudged:
             continue
         content = {name: value for name, value in anomaly.items() if name not in CIRCUMSTANCES}
@@ -255,7 +275,8 @@ def _wrong(
         ("alert_id", expected.name),
         ("user_id", expected.key),
         ("incident_id", expected.incident),
-        ("rule", f"pipeline/{scored['pipeline']}"),
+        ("rule", f"pipeline/{scored['pipeline']}{expected.shadow}"),
+        ("shadow", bool(expected.shadow)),
         ("status", "closed"),
     ):
         if anomaly.get(name) != value:

@@ -69,3 +69,39 @@ def told(known: Sequence[Since], position: int, current: Lineup, planned: Sequen
     if not adopted or adopted[-1].lineup != current:
         adopted.append(Since(position, current))
     return [*adopted, *planned][-KEPT:]
+
+
+def promoted(lineup: Lineup, version: str) -> Lineup:
+    """With another champion; the one before leaves.
+
+    >>> promoted(Lineup("a", ("b", "c")), "b")
+    Lineup('b', ('c',))
+    """
+    return Lineup(version, tuple(each for each in lineup.challengers if each != version))
+
+
+def shadowed(lineup: Lineup, version: str) -> Lineup:
+    """With one more challenger.
+
+    >>> shadowed(Lineup("a", ("b",)), "c")
+    Lineup('a', ('b', 'c'))
+    """
+    return Lineup(lineup.champion, (*(each for each in lineup.challengers if each != version), version))
+
+
+def released(lineup: Lineup, version: str) -> Lineup:
+    """Without a challenger."""
+    return Lineup(lineup.champion, tuple(each for each in lineup.challengers if each != version))
+
+
+def former(appointments: Sequence[Appointment]) -> str:
+    """The champion before the one that is in charge; empty where there was none.
+
+    >>> def appointed(champion: str) -> Appointment:
+    ...     return Appointment(number=1, lineup=Lineup(champion), what="", who="", when="")
+    >>> former([appointed("a"), appointed("b"), appointed("b")]), former([appointed("a")])
+    ('a', '')
+    """
+    now = appointments[-1].lineup.champion if appointments else ""
+    champions = [each.lineup.champion for each in appointments if each.lineup.champion not in ("", now)]
+    return champions[-1] if champions else ""

@@ -62,7 +62,7 @@ def scorer(settings: Settings, *topics: str) -> list[Right]:
 
 
 def trainer(settings: Settings) -> list[Right]:
-    """What ``model put``, ``model promote``, ``model shadow`` and ``model rollback`` need."""
+    """What ``trained put``, ``promote``, ``shadow`` and ``rollback`` need."""
     return [*_on_topics("Read", settings.models_topic), *_on_topics("Write", settings.models_topic)]
 
 
@@ -109,6 +109,9 @@ def table() -> str:
         "`blocklist`": reader(settings.incidents_topic, settings.feedback_topic, settings.rules_topic),
         "`rules list`, `rules history`, `allow list`": reader(settings.rules_topic),
         "`rules list` with a rule in shadow": reader(settings.anomalies_topic),
+        "`trained list`, `trained show`": reader(settings.models_topic),
+        "`trained put`, `trained promote`, `trained shadow`, `trained rollback`": trainer(settings),
+        "`verify PIPELINE`": reader("TOPIC", settings.models_topic, settings.anomalies_topic),
         "`rules try`": reader(settings.clicks_topic, settings.rules_topic, settings.late_topic),
         "`rules put`, `rules disable`, `allow add`, `allow remove`": author(settings),
     }

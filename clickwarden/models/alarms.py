@@ -1,4 +1,4 @@
-"""What a pipeline's champion finds abnormal becomes anomalies."""
+"""What a pipeline's models find abnormal becomes anomalies."""
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
@@ -33,29 +33,33 @@ def alarms(
     offsets: Sequence[int],
     partition: int,
     incidents: Incidents,
+    *,
+    shadow: bool = False,
 ) -> Iterator[Anomaly]:
     """The anomalies of some records, in their order; a function of the partition's records and models alone.
 
     Args:
         pipeline: of the records.
-        model: its champion.
-        verdicts: of the champion.
+        model: of the pipeline.
+        verdicts: of the model.
         records: in the order of their partition.
         moments: int64[n], when each happened.
         offsets: of each.
         partition: of the topic.
-        incidents: that are going on; changed.
+        incidents: of the model that are going on; changed.
+        shadow: whether it is a challenger, which tells nobody.
     """
     manifest = model.manifest
+    name_of = f"{pipeline.name}/{manifest.version}" if shadow else pipeline.name
     ids = records.ids if verdicts.causes else []
     for place, causes in zip(np.flatnonzero(verdicts.alarmed).tolist(), verdicts.causes, strict=True):
         key, moment, offset = records.keys[place] or "", int(moments[place]), offsets[place]
-        name = alert_id(pipeline.name, partition, offset, key, moment)
+        name = alert_id(name_of, partition, offset, key, moment)
         second = moment // 1000
         when = isotime(moment / 1000)
         yield Anomaly(
             alert_id=name,
-            rule=PREFIX + pipeline.name,
+            rule=PREFIX + name_of,
             status="closed",
             user_id=key,
             window_start=isotime(second),
@@ -73,6 +77,7 @@ def alarms(
             reasons=[_words(cause) for cause in causes],
             partition=partition,
             incident_id=_incident(incidents, key, moment, name),
+            shadow=shadow,
             scored=ScoredRecord(
                 pipeline=pipeline.name,
                 topic=pipeline.topic,
@@ -90,7 +95,7 @@ def alarms(
 
 
 def alert_id(pipeline: str, partition: int, offset: int, key: str, moment: int) -> str:
-    """32 hex digits that name one record of a pipeline.
+    """32 hex digits that name one record of a pipeline, or of a challenger as ``PIPELINE/VERSION``.
 
     >>> alert_id("fraud", 3, 17, "card-9", 1431936300000)
     'fc3fea9ed0b4fc3c9d9e9ffec3ee7b4e'

@@ -35,7 +35,7 @@ def served(folders: Iterable[Path], ours: Collection[str]) -> dict[str, Pipeline
         if pipeline.topic in found or pipeline.name in names:
             raise SettingsError(
                 f"CLICKWARDEN_PIPELINES: {folder} has the name or the topic of another one; leave one of "
-                "them out, or have its models beside those of the other ('faust -A app model shadow')"
+                "them out, or have its models beside those of the other ('faust -A app trained shadow')"
             )
         found[pipeline.topic] = pipeline
         names.add(pipeline.name)

@@ -20,6 +20,26 @@ class SegmentRun(msgspec.Struct, array_like=True):
     last: int
 
 
+class Comparison(msgspec.Struct, array_like=True):
+    """A challenger beside its champion, on the same records.
+
+    Attributes:
+        scored: by both.
+        alarms: of the challenger.
+        champion: alarms of the champion.
+        both: records that both alarm.
+        first: the earliest moment of a record, epoch milliseconds; None before there is one.
+        last: the latest one.
+    """
+
+    scored: int = 0
+    alarms: int = 0
+    champion: int = 0
+    both: int = 0
+    first: int | None = None
+    last: int | None = None
+
+
 class Standing(msgspec.Struct, array_like=True):
     """What is known of a partition at one of its offsets.
 
@@ -29,9 +49,11 @@ class Standing(msgspec.Struct, array_like=True):
         lineup: the models that score it there.
         planned: those from later offsets on.
         segments: what was learnt of the records before.
-        incidents: by the key of their records, incident and epoch milliseconds of those alarmed last.
+        incidents: of the champion, whoever that is (empty), and of each challenger by its version: by the key
+            of their records, incident and epoch milliseconds of those alarmed last.
         fates: what became of the records, by name.
         alarms: how many were told, of the models that were champions.
+        compared: the challengers, by version, since they are beside this champion.
     """
 
     definition: str
@@ -39,9 +61,10 @@ class Standing(msgspec.Struct, array_like=True):
     lineup: Lineup = Lineup()
     planned: list[Since] = []
     segments: list[SegmentRun] = []
-    incidents: dict[str, tuple[str, int]] = {}
+    incidents: dict[str, dict[str, tuple[str, int]]] = {}
     fates: dict[str, int] = {}
     alarms: int = 0
+    compared: dict[str, Comparison] = {}
 
     def plan(self, lineup: Lineup, end: int) -> bool:
         """Have other models score it from an offset on, not before its own; False if they do already.
@@ -52,7 +75,7 @@ class Standing(msgspec.Struct, array_like=True):
         if lineup == newest:
             return False
         if self.next_offset is None or not self.lineup.champion:
-            self.lineup = lineup
+            self._change(lineup)
         else:
             self.planned.append(Since(end, lineup))
         return True
@@ -60,8 +83,15 @@ class Standing(msgspec.Struct, array_like=True):
     def adopt(self, offset: int) -> int | None:
         """Have those models score it that are to at this offset; returns where the next ones do."""
         while self.planned and self.planned[0].offset <= offset:
-            self.lineup = self.planned.pop(0).lineup
+            self._change(self.planned.pop(0).lineup)
         return self.planned[0].offset if self.planned else None
+
+    def _change(self, lineup: Lineup) -> None:
+        kept = lineup.challengers if lineup.champion == self.lineup.champion else ()
+        self.compared = {version: each for version, each in self.compared.items() if version in kept}
+        names = ("", *lineup.challengers)
+        self.incidents = {name: known for name, known in self.incidents.items() if name in names}
+        self.lineup = lineup
 
     def add(self, owner: str, number: int) -> None:
         """Note a segment that was written."""

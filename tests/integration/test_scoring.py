@@ -1,17 +1,20 @@
 """Topics of pipelines are scored beside the clicks, each record once, killed anywhere."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clickwarden.detection.lineup import Appointment, Lineup
+from clickwarden.kafka.modelstopic import ModelsTopic
+from clickwarden.models import artefact
 from clickwarden.models.pipeline import Pipeline
-from tests.pipelines import define, payments, train
-from tests.site import Site, Worker, clicks, minute_over
+from tests.pipelines import BEGIN, define, payments, train
+from tests.site import Site, clicks, minute_over
 
 Sites = Callable[..., Site]
 
@@ -33,47 +36,101 @@ def verdict(site: Site, pipeline: Pipeline) -> dict[str, Any]:
     return found
 
 
-def await_scored(site: Site, pipeline: Pipeline, *workers: Worker) -> None:
-    site.until(lambda: not site.behind(pipeline.topic), *workers)
+def put(site: Site, pipeline: Pipeline, *action: str) -> str:
+    done = site.run("trained", *action)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def _more_than(site: Site, count: int) -> bool:
-    return len(site.read(site.settings.anomalies_topic)) > count
+def broken(site: Site, pipeline: Pipeline) -> None:
+    """Somebody puts in charge what is no model."""
+
+    async def write() -> None:
+        topic = ModelsTopic(site.settings)
+        await topic.read()
+        await topic.put(pipeline.name, "0123456789ab", artefact.packed(pipeline)[:-100])
+        number = len(topic.appointments(pipeline.name)) + 1
+        about = {"what": "break it", "who": "a test", "when": "2026-01-01T00:00:00Z"}
+        await topic.appoint(pipeline.name, Appointment(number=number, lineup=Lineup("0123456789ab"), **about))
+
+    asyncio.run(write())
 
 
-def test_killed_anywhere_under_load_beside_clicks_nothing_is_missing_invented_or_said_in_two_ways(
+def test_killed_and_given_other_models_under_load_nothing_is_missing_invented_or_said_in_two_ways(
     scored: tuple[Site, Pipeline],
 ) -> None:
     site, pipeline = scored
+    folder, topic = str(pipeline.folder), pipeline.topic
     worker = site.start()
     start = minute_over()
-    sent = threading.Event()
+    over = threading.Event()
+    sent = 0
 
     def load() -> None:
+        nonlocal sent
         producer = site.producer()
-        values = payments(12_000, seed=7)
-        for first in range(0, len(values), 200):
-            part = values[first : first + 200]
-            site.send(*part[:100], by=producer, topic=pipeline.topic, partition=0)
-            site.send(*part[100:], by=producer, topic=pipeline.topic, partition=1)
-            site.send(*clicks(f"bot-{first}", 60, start, start + 50), by=producer)
-        sent.set()
+        while not over.is_set() or sent < 8_000:
+            part = payments(200, seed=sent, begin=BEGIN + sent)
+            site.send(*part[:100], by=producer, topic=topic, partition=0)
+            site.send(*part[100:], by=producer, topic=topic, partition=1)
+            site.send(*clicks(f"bot-{sent}", 60, start, start + 50), by=producer)
+            sent += 200
+            over.wait(0.1)
 
     loading = threading.Thread(target=load)
     loading.start()
-    for _ in range(3):
-        before = len(site.read(site.settings.anomalies_topic))
-        site.until(partial(_more_than, site, before), worker)
+    try:
         worker.kill()
         worker = site.start()
-    loading.join()
-    assert sent.is_set()
-    await_scored(site, pipeline, worker)
+        first, second = artefact.load(pipeline).manifest.version, train(pipeline, seed=2)
+        assert f"model {second} of payments is in" in put(site, pipeline, "put", folder)
+        put(site, pipeline, "shadow", folder, second)
+        assert f"{second} is in charge" in put(site, pipeline, "promote", folder, second)
+        broken(site, pipeline)
+        refused = "Model 0123456789ab of pipeline payments is refused: is cut off, or none of ours"
+        site.until(lambda: refused in worker.log, worker)
+        worker.kill()
+        worker = site.start()
+        assert f"{first} is in charge" in put(site, pipeline, "promote", folder, first)
+    finally:
+        over.set()
+        loading.join()
+    site.until(lambda: not site.behind(topic), worker)
     site.await_counted(worker)
     found = verdict(site, pipeline)
     assert (found["missing"], found["invented"], found["conflicting"]) == (0, 0, 0), found["examples"]
-    assert found["expected"] == found["reported"] > 40
+    assert found["expected"] == found["reported"] > 100
     assert found["fates"].keys() == {"taken", "late", "keyless", "unreadable"}
-    assert sum(found["fates"].values()) == 12_000
-    assert site.verdict().ok
-    assert site.verdict().reported == 60
+    assert sum(found["fates"].values()) == sent
+    told = [anomaly for anomaly in site.anomalies() if anomaly["scored"]]
+    kinds = {(anomaly["scored"]["version"], anomaly["shadow"]) for anomaly in told}
+    assert kinds == {(first, False), (second, False), (second, True)}
+    counted = site.verdict()
+    assert (counted.ok, counted.reported) == (True, sent // 200)
+    assert {each["pipeline"] for each in site.incidents().values()} == {"", "payments"}
+
+
+def test_a_pipeline_without_a_model_waits_and_says_so_while_clicks_are_counted(
+    site: Sites, tmp_path: Path
+) -> None:
+    folder = tmp_path / "payments"
+    made = site(pipelines=str(folder))
+    pipeline = define(folder, made.settings.clicks_topic.replace("clicks", "payments"))
+    worker = made.launch()
+    made.until(lambda: "Pipeline payments has no model" in worker.log, worker)
+    made.until(lambda: worker.state == "blind", worker)
+    made.send(*payments(500), topic=pipeline.topic)
+    made.send(*clicks("bot", 60, minute_over(), minute_over() + 50))
+    made.await_counted(worker)
+    status = worker.ask("/api/v1/status")[1]
+    assert "Pipeline payments: pipeline payments has no model" in status["detail"]
+    assert made.behind(pipeline.topic) == {0: 500}
+    version = train(pipeline)
+    put(made, pipeline, "put", str(folder))
+    assert f"{version} is in charge" in put(made, pipeline, "promote", str(folder), version)
+    made.until(lambda: not made.behind(pipeline.topic), worker)
+    made.until(lambda: worker.ready, worker)
+    (partition,) = worker.ask("/api/v1/status")[1]["pipelines"][0]["partitions"]
+    assert partition["champion"] == version
+    assert partition["scored"] + partition["late"] + sum(partition["rejected"].values()) == 500
+    assert verdict(made, pipeline)["ok"]

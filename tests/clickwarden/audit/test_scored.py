@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from clickwarden.audit.scored import ScoredJudgement, ScoredTruth, judge_scored
+from clickwarden.audit.scored import ScoredJudgement, ScoredTruth, Scoring, judge_scored
 from clickwarden.models import artefact
 from clickwarden.models.alarms import Incidents, alarms
 from clickwarden.models.artefact import Model
@@ -74,7 +74,7 @@ def judged(models: tuple[Pipeline, list[Model]]) -> Callable[..., ScoredJudgemen
     """Judges what was told of 1,500 records by one model and 1,500 by another."""
     pipeline, (first, second) = models
     values = payments(3_000, seed=3)
-    since = {0: [(0, first.manifest.version), (1_500, second.manifest.version)]}
+    since = {0: [Scoring(0, first.manifest.version, ()), Scoring(1_500, second.manifest.version, ())]}
     judges = {model.manifest.version: Judge(model) for model in (first, second)}
     truth = ScoredTruth("payments", pipeline.definition, "id", pipeline.feature_names, judges, since, {0: 0})
     truth.add(0, [record(offset, value) for offset, value in enumerate(values)])
@@ -123,8 +123,8 @@ def test_what_is_invented_is_seen(judged: Callable[..., ScoredJudgement]) -> Non
     [
         {"score": 0.5},
         {"p_value": 0.5},
-        {"version": "000000000000"},
         {"user_id": "card-x"},
+        {"shadow": True},
         {"incident_id": "0"},
         {"alert_id": "0"},
         {"causes": [{"feature": "log1p(amount)", "value": 1.0, "usual": [0, 1, 2], "effect": 1.0}]},
