@@ -118,7 +118,7 @@ def test_a_pipeline_without_a_model_waits_and_says_so_while_clicks_are_counted(
     pipeline = define(folder, made.settings.clicks_topic.replace("clicks", "payments"))
     worker = made.launch()
     made.until(lambda: "Pipeline payments has no model" in worker.log, worker)
-    made.until(lambda: worker.state == "blind", worker)
+    made.until(lambda: "Worker ready" in worker.log and worker.state == "blind", worker)
     made.send(*payments(500), topic=pipeline.topic)
     made.send(*clicks("bot", 60, minute_over(), minute_over() + 50))
     made.await_counted(worker)
