@@ -30,7 +30,17 @@ from clickwarden.models import standing as standings
 from clickwarden.models.alarms import alarms
 from clickwarden.models.artefact import Model
 from clickwarden.models.dataset import FATES as WORDS
-from clickwarden.models.features import KEYLESS, LATE, TAKEN, TIMELESS, UNREADABLE, Features, Rows, moments_of
+from clickwarden.models.features import (
+    KEYLESS,
+    LATE,
+    TAKEN,
+    TIMELESS,
+    UNREADABLE,
+    Features,
+    Rows,
+    Segment,
+    moments_of,
+)
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records
 from clickwarden.models.standing import Comparison, Standing
@@ -49,6 +59,9 @@ FATES = {
 }
 #: Runs that wait to be scored before no more are fetched.
 WAITING = 8
+#: So many segments that follow one another become one, where each is smaller than this: or a quiet topic had
+#: one for each checkpoint of its longest window.
+MERGED, SMALL_BYTES = 32, 16 * 1024
 #: Received by the broker's own clock (KIP-32).
 BY_BROKER = 1
 
@@ -96,6 +109,8 @@ class ScoredPartition(OwnedPartition[_Packed]):
             standings.load(self._rows.newest) if self._rows.newest else Standing(pipeline.definition_hash)
         )
         self._newest: list[int] = []
+        # The newest segments of this owner, as long as they are small.
+        self._small: list[Segment] = []
         self._told: list[Since] | None = None
         self._aside = Aside(self._settings, self.tp, self._deliveries)
 
@@ -228,16 +243,29 @@ class ScoredPartition(OwnedPartition[_Packed]):
 
     async def _pack(self) -> _Packed:
         segment = await asyncio.to_thread(self.features.segment)
-        if segment is not None:
-            # No state names it before the one that is packed here.
-            self.standing.add(self._rows.owner, await self._rows.add(segment))
-            self._newest.append(segment.newest)
-        dropped = []
+        dropped = [] if segment is None else await self._keep(segment)
         while len(self._newest) > 1 and self._newest[0] <= self.features.forgotten:
             del self._newest[0]
             dropped.append(self.standing.drop())
         sent = self._deliveries.sent
         return _Packed(self.standing.next_offset, standings.dump(self.standing), dropped, sent)
+
+    async def _keep(self, segment: Segment) -> list[tuple[str, int]]:
+        """Have a segment durable, as one with small ones before it; those that it stands for.
+
+        No state names it before the one that is packed then.
+        """
+        gone: list[tuple[str, int]] = []
+        small = [*self._small[-len(self._newest) :], segment] if self._newest else [segment]
+        if len(small) >= MERGED:
+            segment = await asyncio.to_thread(self.features.merged, small)
+            gone = [self.standing.pop() for _ in small[1:]]
+            del self._newest[len(self._newest) - len(gone) :]
+            small = [segment]
+        self._small = small if len(segment.data) < SMALL_BYTES else []
+        self.standing.add(self._rows.owner, await self._rows.add(segment))
+        self._newest.append(segment.newest)
+        return gone
 
     async def _save(self, packed: _Packed) -> None:
         # 2. acknowledged before the standing that is behind it

@@ -1,6 +1,6 @@
 """The features of a partition's records, run by run: what a model sees of each, by those before it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,6 +115,23 @@ class Features:
         segment = Segment(segments.packed(learnt, self._pipeline.definition_hash), self._newest)
         self._learnt, self._newest, self._moved = [], NO_TIME, False
         return segment
+
+    def merged(self, parts: Sequence[Segment]) -> Segment:
+        """Segments that follow one another as one: what restores one restores all.
+
+        Raises:
+            SnapshotError: one is broken, of a newer release, or of other features.
+        """
+        definition = self._pipeline.definition_hash
+        found = [segments.unpacked(part.data, definition, self._columns) for part in parts]
+        learnt = segments.Learnt(
+            [key for each in found for key in each.keys],
+            np.concatenate([each.moments for each in found]),
+            {name: np.concatenate([each.columns[name] for each in found]) for name in self._columns},
+            found[-1].time,
+            found[-1].latest,
+        )
+        return Segment(segments.packed(learnt, definition), max(part.newest for part in parts))
 
     def restore(self, rows: Iterable[bytes]) -> None:
         """Go on where the last of the segments ended; before the first record.

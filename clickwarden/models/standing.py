@@ -108,6 +108,14 @@ class Standing(msgspec.Struct, array_like=True):
             self.segments.pop(0)
         return run.owner, run.first - 1
 
+    def pop(self) -> tuple[str, int]:
+        """Forget the newest segment; its owner and number."""
+        run = self.segments[-1]
+        run.last -= 1
+        if run.first > run.last:
+            self.segments.pop()
+        return run.owner, run.last + 1
+
     @property
     def names(self) -> Sequence[tuple[str, int]]:
         """Owner and number of each segment, the oldest first."""

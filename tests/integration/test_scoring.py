@@ -14,7 +14,7 @@ from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.models import artefact
 from clickwarden.models.pipeline import Pipeline
 from tests.pipelines import BEGIN, define, payments, train
-from tests.site import Site, clicks, minute_over
+from tests.site import Site, Worker, clicks, minute_over
 
 Sites = Callable[..., Site]
 
@@ -40,6 +40,12 @@ def put(site: Site, pipeline: Pipeline, *action: str) -> str:
     done = site.run("trained", *action)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def challenger(worker: Worker) -> dict[str, Any]:
+    """What the API says of the challenger, when both have found something."""
+    (found,) = worker.ask("/api/v1/pipelines")[1]
+    return next((each for each in found["challengers"] if each["both"]), {})
 
 
 def broken(site: Site, pipeline: Pipeline) -> None:
@@ -85,6 +91,11 @@ def test_killed_and_given_other_models_under_load_nothing_is_missing_invented_or
         first, second = artefact.load(pipeline).manifest.version, train(pipeline, seed=2)
         assert f"model {second} of payments is in" in put(site, pipeline, "put", folder)
         put(site, pipeline, "shadow", folder, second)
+        beside = site.until(lambda: challenger(worker), worker)
+        assert beside["version"] == second
+        assert 0 < beside["both"] <= min(beside["alarms"], beside["champion_alarms"])
+        either = beside["alarms"] + beside["champion_alarms"] - beside["both"]
+        assert beside["agreement"] == pytest.approx(beside["both"] / either, abs=1e-4)
         assert f"{second} is in charge" in put(site, pipeline, "promote", folder, second)
         broken(site, pipeline)
         refused = "Model 0123456789ab of pipeline payments is refused: is cut off, or none of ours"
