@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from faust.types import TP
+
 from app.delivery import Deliveries, Outgoing
 from clickwarden.detection.batch import Batch
 from clickwarden.detection.clicks import Rejected
@@ -31,9 +33,9 @@ class Aside:
     Each goes to the partition of the same number.
     """
 
-    def __init__(self, settings: Settings, partition: int, deliveries: Deliveries) -> None:
+    def __init__(self, settings: Settings, tp: TP, deliveries: Deliveries) -> None:
         self._settings = settings
-        self._partition = partition
+        self._tp = tp
         self._deliveries = deliveries
 
     async def put_rejected(self, batch: Batch) -> None:
@@ -73,6 +75,11 @@ class Aside:
                 value = elements[element]
             await self._copy(self._settings.late_topic, record, headers, element, value)
 
+    async def put_unscored(self, record: Record, why: str, *, late: bool) -> None:
+        """Copy a record of a pipeline that has no features."""
+        topic = self._settings.late_topic if late else self._settings.rejected_topic
+        await self._copy(topic, record, {HEADER_REASON: why}, None, record.value)
+
     async def _copy(
         self,
         topic: str,
@@ -82,15 +89,15 @@ class Aside:
         value: bytes | None,
     ) -> None:
         origin = {
-            HEADER_TOPIC: self._settings.clicks_topic,
-            HEADER_PARTITION: str(self._partition),
+            HEADER_TOPIC: self._tp.topic,
+            HEADER_PARTITION: str(self._tp.partition),
             HEADER_OFFSET: str(record.offset),
         }
         if element is not None:
             origin[HEADER_ELEMENT] = str(element)
         told = carried(record.headers, whole=element is None)
         told += [(name, text.encode()) for name, text in (origin | headers).items()]
-        await self._deliveries.send(Outgoing(topic, record.key, value, self._partition, told))
+        await self._deliveries.send(Outgoing(topic, record.key, value, self._tp.partition, told))
 
 
 def _rules(windows: Sequence[WindowName]) -> str:

@@ -26,7 +26,7 @@ async def clicks(stream: Any) -> None:
             run = event.value
             while not app.consumer.is_stale(run):
                 try:
-                    await partitions.count(event.message.partition, run)
+                    await partitions.take(event.message.partition, run)
                 except SchemasMissing as missing:
                     # Not while it is counted: a partition that waits can be checkpointed, and revoked.
                     run.answers = {**run.answers, **await registry.answers(missing.newest, app.clock.now)}

@@ -40,7 +40,7 @@ class SnapshotRows:
             for key, value in rows.items()
             if key.endswith(owner) and not key.startswith(KEY)
         }
-        self._key = _behind(newest, generation)
+        self._key = behind(newest, generation)
         self._stale: dict[bytes, bytes | None] = dict.fromkeys(rows)
 
     @property
@@ -85,18 +85,18 @@ class SnapshotRows:
         return {key + self._key.removeprefix(KEY): value for key, value in rows.items()}
 
 
-def _behind(newest: bytes, generation: int) -> bytes:
-    """The key of an owner's snapshots, behind the newest there is.
+def behind(newest: bytes, generation: int, begin: bytes = KEY) -> bytes:
+    """The key of an owner's state, behind the newest there is; all of them begin alike.
 
     A group that everybody left long ago begins anew with its first generation.
 
-    >>> _behind(b"snapshot", 7), _behind(b"snapshot/0000000007/0000", 7)
+    >>> behind(b"snapshot", 7), behind(b"snapshot/0000000007/0000", 7)
     (b'snapshot/0000000007/0000', b'snapshot/0000000007/0001')
-    >>> _behind(b"snapshot/0000000007/0000", 1)
+    >>> behind(b"snapshot/0000000007/0000", 1)
     b'snapshot/0000000007/0001'
     """
-    _, *parts = newest.decode().split("/")
+    parts = newest.removeprefix(begin).decode().split("/")[1:]
     known, count = map(int, parts or ("-1", "0"))
     if generation > known:
         known, count = generation, -1
-    return f"{KEY.decode()}/{known:010}/{count + 1:04}".encode()
+    return f"{begin.decode()}/{known:010}/{count + 1:04}".encode()

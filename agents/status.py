@@ -7,13 +7,18 @@ from typing import Any, Literal
 import msgspec
 
 from agents.partitions import Partition
+from agents.scored import ScoredPartition, ScoredPartitions
 from app.clock import wrong
 from clickwarden.alerts.sight import Blindness, Sight
 from clickwarden.kafka.findings import Finding
+from clickwarden.models.calibration import DAY_MS
+from clickwarden.models.standing import Comparison
 from clickwarden.times import isotime
 
 #: Silence after which a worker is taken for gone, seconds.
 GONE_SECONDS = 10.0
+#: Of less time nothing is said by the day.
+HOUR_MS = 3_600_000
 
 #: What all workers of a group have to have alike, by its field in the status, and what it is like if not.
 SHARED = {
@@ -72,6 +77,80 @@ class PartitionStatus(msgspec.Struct):
         return self.accepted + self.late + self.ignored + sum(self.rejected.values())
 
 
+class ChallengerStatus(msgspec.Struct):
+    """A challenger beside its champion, on the same records of one partition.
+
+    Attributes:
+        version: of the model.
+        scored: records that both have scored since it is beside this champion.
+        alarms: its own, which tell nobody.
+        champion_alarms: those of the champion meanwhile.
+        both: records that both alarm.
+        agreement: the part of the records that either alarms which both do, 0 to 1; None where none is.
+        alarms_a_day: its own, by the time of the records; None where that is too short to say.
+    """
+
+    version: str
+    scored: int
+    alarms: int
+    champion_alarms: int
+    both: int
+    agreement: float | None
+    alarms_a_day: float | None
+
+
+class ScoredStatus(msgspec.Struct):
+    """One partition of a pipeline's topic that this worker scores.
+
+    Attributes:
+        partition: its number.
+        next_offset: where scoring goes on; None before the first record.
+        end_offset: end of what Kafka holds; None while unknown.
+        lag: records between the two.
+        scored: records that have a score, since the topic began.
+        late: those that came too late for features, likewise.
+        rejected: those that cannot be scored, by reason, likewise.
+        lost: records that retention deleted before they were scored, since the worker started.
+        alarms: anomalies told, since the topic began.
+        memory: bytes of what its features remember.
+        champion: the version of the model whose alarms are told; empty where there is none.
+        challengers: those that score beside it.
+    """
+
+    partition: int
+    next_offset: int | None
+    end_offset: int | None
+    lag: int | None
+    scored: int
+    late: int
+    rejected: dict[str, int]
+    lost: int
+    alarms: int
+    memory: int
+    champion: str
+    challengers: list[ChallengerStatus]
+
+
+class PipelineStatus(msgspec.Struct):
+    """A pipeline, as far as this worker scores it.
+
+    Attributes:
+        pipeline: its name.
+        topic: that it is of.
+        trouble: why its records wait, in words; empty where they do not.
+        partitions: assigned to this worker.
+        sight: what it can see of their records.
+        blindness: why it is blind.
+    """
+
+    pipeline: str
+    topic: str
+    trouble: str
+    partitions: list[ScoredStatus]
+    sight: Sight = msgspec.field(default_factory=Sight)
+    blindness: Blindness | None = None
+
+
 class Status(msgspec.Struct):
     """What a worker says of itself.
 
@@ -91,6 +170,7 @@ class Status(msgspec.Struct):
         sight: what it can see of their records.
         blindness: why it is blind.
         findings: what is wrong with the clicks topic.
+        pipelines: that this worker scores.
         rules, seed: digests of those it counts with; workers of a group have the same.
     """
 
@@ -108,6 +188,59 @@ class Status(msgspec.Struct):
     clock_ahead: float = 0.0
     rules: str = ""
     seed: str = ""
+    pipelines: list[PipelineStatus] = []
+
+
+def pipeline_status(partitions: ScoredPartitions, consumer: Any, share: float) -> PipelineStatus:
+    """A pipeline as it is now; ``share`` of its records that cannot be scored makes it blind."""
+    sight = sum((partition.sight for partition in partitions), Sight())
+    return PipelineStatus(
+        pipeline=partitions.pipeline.name,
+        topic=partitions.pipeline.topic,
+        trouble=partitions.trouble,
+        partitions=sorted(
+            (_scored_status(partition, consumer) for partition in partitions),
+            key=lambda partition: partition.partition,
+        ),
+        sight=sight,
+        blindness=sight.blindness(share),
+    )
+
+
+def _scored_status(partition: ScoredPartition, consumer: Any) -> ScoredStatus:
+    end = consumer.highwater(partition.tp) if partition.tp in consumer.assignment() else None
+    position, total, lineup = partition.next_offset, partition.sight.total, partition.standing.lineup
+    return ScoredStatus(
+        partition=partition.tp.partition,
+        next_offset=position,
+        end_offset=end,
+        lag=None if end is None or position is None else max(0, end - position),
+        scored=total.accepted,
+        late=total.late,
+        rejected=total.rejected,
+        lost=partition.lost,
+        alarms=partition.standing.alarms,
+        memory=partition.features.memory,
+        champion=lineup.champion,
+        challengers=[
+            _challenger(version, partition.standing.compared.get(version, Comparison()))
+            for version in lineup.challengers
+        ],
+    )
+
+
+def _challenger(version: str, compared: Comparison) -> ChallengerStatus:
+    either = compared.alarms + compared.champion - compared.both
+    span = (compared.last or 0) - (compared.first or 0)
+    return ChallengerStatus(
+        version=version,
+        scored=compared.scored,
+        alarms=compared.alarms,
+        champion_alarms=compared.champion,
+        both=compared.both,
+        agreement=round(compared.both / either, 4) if either else None,
+        alarms_a_day=round(compared.alarms * DAY_MS / span, 2) if span >= HOUR_MS else None,
+    )
 
 
 def partition_status(partition: Partition, consumer: Any, now: float) -> PartitionStatus:

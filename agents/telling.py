@@ -38,9 +38,11 @@ class Telling:
 
     Args:
         rejected_topic: where the records are.
+        about: how each line begins.
     """
 
-    def __init__(self, rejected_topic: str) -> None:
+    def __init__(self, rejected_topic: str, about: str = "") -> None:
+        self._about = about
         self._rejected_topic = rejected_topic
         self._untold: Counter[str] = Counter()
         self._told: dict[str, float] = {}
@@ -63,7 +65,8 @@ class Telling:
             complaint = sight.complaints.get(reason, Complaint(reason))
             why = f"{reason} ({complaint.detail})" if complaint.detail else reason
             log.warning(
-                "%s could not be counted: %s; %s has them. %s",
+                "%s%s could not be counted: %s; %s has them. %s",
+                self._about,
                 plural(self._untold.pop(reason), "record"),
                 why,
                 self._rejected_topic,
@@ -76,11 +79,11 @@ class Telling:
         self._blind = blindness is not None
         self._told["blind"] = now
         if blindness is None:
-            log.warning("No longer blind: records can be counted again")
+            log.warning("%sNo longer blind: records can be counted again", self._about)
         else:
             self._told[blindness.complaint.reason] = now
             self._untold.pop(blindness.complaint.reason, None)
-            log.error("Blind: %s", blindness.text)
+            log.error("%sBlind: %s", self._about, blindness.text)
 
     def _is_due(self, about: str, seconds: float, now: float) -> bool:
         return now - self._told.get(about, -seconds) >= seconds

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from time import monotonic
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from agents import garbage
 from agents.clicks import partitions, registry
-from agents.status import PartitionStatus, State, Status, partition_status
+from agents.scoring import scored
+from agents.status import PartitionStatus, PipelineStatus, State, Status, partition_status, pipeline_status
 from agents.telling import Telling
 from agents.throughput import Throughput
 from app.clock import wrong
@@ -32,6 +34,10 @@ SECONDS = 1.0
 _started = monotonic()
 _throughput = Throughput()
 _telling = Telling(settings.rejected_topic)
+_telling_of = {
+    name: Telling(settings.rejected_topic, f"Pipeline {ours.pipeline.name}: ")
+    for name, ours in scored.items()
+}
 _inspection = Inspection(settings, lambda: app.growth.partitions)
 
 
@@ -82,6 +88,11 @@ async def tell() -> None:
     if by := wrong(app.clock.ahead):
         warnings["clock"] = f"The worker's clock is {by}"
     _telling.tell(seen, seen.blindness(settings.blind_share), warnings, monotonic())
+    for name, ours in scored.items():
+        for each in ours:
+            _telling_of[name].take(each.intake)
+        known = pipeline_status(ours, app.consumer, settings.blind_share)
+        _telling_of[name].tell(known.sight, known.blindness, {}, monotonic())
 
 
 @app.companion
@@ -150,10 +161,10 @@ def sight() -> Sight:
 
 def condition() -> Condition:
     """Whether clicks are counted."""
-    return _condition(sight().blindness(settings.blind_share))
+    return _condition(sight().blindness(settings.blind_share), _pipelines())
 
 
-def _condition(blindness: Blindness | None) -> Condition:
+def _condition(blindness: Blindness | None, pipelines: Sequence[PipelineStatus]) -> Condition:
     """Whether clicks are counted.
 
     Where Kafka is away, neither recovery nor a rebalance goes on.
@@ -171,6 +182,10 @@ def _condition(blindness: Blindness | None) -> Condition:
         return Condition("recovering", "")
     if blindness is not None:
         return Condition("blind", blindness.summary)
+    for pipeline in pipelines:
+        if pipeline.trouble or pipeline.blindness is not None:
+            why = pipeline.trouble or (pipeline.blindness.summary if pipeline.blindness else "")
+            return Condition("blind", f"Pipeline {pipeline.pipeline}: {why}")
     return Condition("ready", "")
 
 
@@ -180,11 +195,17 @@ def _partitions() -> list[PartitionStatus]:
     return sorted(found, key=lambda partition: partition.partition)
 
 
+def _pipelines() -> list[PipelineStatus]:
+    share = settings.blind_share
+    return [pipeline_status(ours, app.consumer, share) for ours in scored.values()]
+
+
 def status() -> Status:
     """The state of this worker now."""
     seen = sight()
     blindness = seen.blindness(settings.blind_share)
-    state, detail = _condition(blindness)
+    pipelines = _pipelines()
+    state, detail = _condition(blindness, pipelines)
     return Status(
         worker=settings.member,
         version=RELEASE,
@@ -200,4 +221,5 @@ def status() -> Status:
         sight=seen,
         blindness=blindness,
         findings=_inspection.findings,
+        pipelines=pipelines,
     )

@@ -4,7 +4,7 @@ import fcntl
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from faust.types.auth import CredentialsT
 
+from app.appointing import Appointing
 from app.assignor import Assignor
 from app.clock import KafkaClock, mark, wrong
 from app.discretion import Discretion
@@ -34,9 +35,12 @@ from clickwarden.detection import rulesfile
 from clickwarden.detection.rules import Rule, by_name
 from clickwarden.errors import BrokerError, ClickwardenError, SettingsError
 from clickwarden.kafka import rights, roles
+from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.kafka.partitioner import partition_of
 from clickwarden.kafka.rulestopic import RulesTopic
-from clickwarden.kafka.topics import RECORD_BYTES
+from clickwarden.kafka.topics import RECORD_BYTES, layout
+from clickwarden.models.pipeline import Pipeline
+from clickwarden.models.served import PREFIX, served
 from clickwarden.settings import WILDCARDS, Settings, environment
 
 log = logging.getLogger(__name__)
@@ -79,13 +83,17 @@ class Worker(faust.Worker):  # type: ignore[misc]
             needed += roles.teller(settings)
         if settings.block_severity:
             self.app.bouncer_keys = keys_of(settings.block_keys.get_secret_value(), environment())
+        needed += roles.scorer(settings, *self.app.pipelines) if self.app.pipelines else []
         await rights.check(settings, needed)
         await self.app.growth.follow()
         self.app.web.visitors.limit = make_room(self.app.growth.partitions)
         await rights.check(settings, needed)  # to what was created now
         await self.app.founding.begin()
+        if self.app.pipelines:
+            await self.app.appointing.begin()
         if self.app.channels is not None:
-            self.app.channels.check(self.app.rulestopic.book.names)
+            names = [PREFIX + pipeline.name for pipeline in self.app.pipelines.values()]
+            self.app.channels.check([*self.app.rulestopic.book.names, *names])
         await mark(settings, self.app.clock)
 
 
@@ -130,6 +138,9 @@ class Application(faust.App):  # type: ignore[misc]
         channels: where people are told; None: nowhere.
         bouncer_keys: one of them a bouncer has to show.
         presence: whether Kafka answers.
+        pipelines: whose topics are scored, by topic.
+        modelstopic: their models.
+        appointing: what their folders are to them.
         membership: whether the worker's place in the group is certain; waited for before it speaks to Kafka.
     """
 
@@ -145,6 +156,9 @@ class Application(faust.App):  # type: ignore[misc]
     bouncer_keys: Sequence[Secret]
     presence: Presence
     membership: Membership
+    pipelines: Mapping[str, Pipeline]
+    modelstopic: ModelsTopic
+    appointing: Appointing
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -165,7 +179,7 @@ class Application(faust.App):  # type: ignore[misc]
         if by := wrong(self.clock.ahead):
             log.warning("The worker's clock is %s", by)
         mute = self.channels.warnings(by_name(self.rules)) if self.channels is not None else []
-        for words in (*self.founding.warnings, *mute):
+        for words in (*self.founding.warnings, *self.appointing.warnings, *mute):
             log.warning("%s", words)
         if not self.clock.known:
             log.warning(
@@ -197,7 +211,8 @@ class Application(faust.App):  # type: ignore[misc]
         """Exit at once, with one sentence, where a right is missing or a setting is wrong."""
         cause = error.__cause__ if isinstance(error, ProducerSendError) else error
         if isinstance(cause, KafkaError):
-            why = await rights.explain(self.settings, roles.worker(self.settings), cause)
+            needed = [*roles.worker(self.settings), *roles.reader(*self.pipelines)]
+            why = await rights.explain(self.settings, needed, cause)
             if not isinstance(why, BrokerError):
                 end(str(why), REFUSED)
 
@@ -282,8 +297,11 @@ def create(settings: Settings) -> Application:
     application.clock = KafkaClock()
     application.sources = {}
     application.companions = []
-    application.growth = Growth(settings)
+    application.pipelines = served(settings.pipeline_folders, [topic.name for topic in layout(settings)])
+    application.modelstopic = ModelsTopic(settings)
+    application.growth = Growth(settings, list(application.pipelines))
     application.rulestopic = RulesTopic(settings)
+    application.appointing = Appointing(settings, application.modelstopic, application.pipelines.values())
     application.founding = Founding(settings, application.rulestopic)
     application.channels = None
     application.bouncer_keys = ()

@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app.room import make_room
 from clickwarden.errors import AccessError, BrokerError, SettingsError
-from clickwarden.kafka.additions import follow
+from clickwarden.kafka.additions import follow, unlike
 from clickwarden.kafka.topics import administration
 from clickwarden.settings import Settings
 
@@ -36,9 +36,10 @@ class Growth:
         partitions: that the clicks topic has, and every topic that goes by its number.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, scored_topics: Sequence[str] = ()) -> None:
         self.partitions = settings.partitions
         self._settings = settings
+        self._scored_topics = scored_topics
         self._told_at = -math.inf
 
     async def follow(self) -> None:
@@ -48,7 +49,7 @@ class Growth:
             BrokerError: Kafka cannot be reached, or does not add partitions.
             SettingsError: the clicks topic has fewer than the state.
         """
-        self.partitions = await follow(self._settings)
+        self.partitions = await follow(self._settings, self._scored_topics)
 
     async def watch(self, assigned: Callable[[], int], rejoin: Callable[[], Awaitable[None]]) -> None:
         """Notice new partitions until cancelled.
@@ -76,8 +77,13 @@ class Growth:
 
     async def _look(self, admin: AIOKafkaAdminClient) -> None:
         topic, known = self._settings.clicks_topic, self.partitions
-        (clicks,) = await admin.describe_topics([topic])
-        found = len(clicks["partitions"])
+        described = await admin.describe_topics([topic, *self._scored_topics])
+        numbers = {each["topic"]: len(each["partitions"]) for each in described}
+        found = numbers[topic]
+        if found == known:
+            for name in self._scored_topics:
+                if numbers[name] > known:
+                    self._warn(unlike(self._settings, name, numbers[name], known))
         if not found or found == known:
             return
         try:
@@ -98,12 +104,10 @@ class Growth:
             )
 
     def _tell(self, found: int, error: Exception) -> None:
+        topic = self._settings.clicks_topic
+        self._warn(f"{topic} has {found} partitions now, of which {self.partitions} are counted: {error}")
+
+    def _warn(self, words: str) -> None:
         if monotonic() - self._told_at >= TELL_SECONDS:
             self._told_at = monotonic()
-            log.warning(
-                "%s has %d partitions now, of which %d are counted: %s",
-                self._settings.clicks_topic,
-                found,
-                self.partitions,
-                error,
-            )
+            log.warning("%s", words)

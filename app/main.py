@@ -12,7 +12,6 @@ mode.loop.use("uvloop")
 
 try:
     settings = Settings.load()
+    app = create(settings)
 except ClickwardenError as error:
     sys.exit(f"clickwarden: {error}")
-
-app = create(settings)

@@ -59,6 +59,9 @@ class Source(Protocol):
     def prepare(self, run: Run) -> None:
         """Begin what can be done before the run's turn to be counted comes."""
 
+    def is_full(self, tp: TP) -> bool:
+        """Whether nothing more of ``tp`` is to be fetched now: what was fetched waits."""
+
     def position(self, tp: TP) -> int | None:
         """Offset the state of ``tp`` continues at, or BEGINNING; None if it has no state."""
 
@@ -118,6 +121,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         async with self._fetching:
+            if active_partitions:
+                active_partitions = {tp for tp in active_partitions if not self._is_full(tp)}
+                if not active_partitions:
+                    await asyncio.sleep(FETCH_WAIT_MS / 1000)
+                    return {}
             fetched = await super()._getmany(active_partitions, timeout)
             for tp, records in fetched.items():
                 for record in records:
@@ -125,6 +133,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                         record.epoch = self._epoch
                         self.app.sources[tp.topic].prepare(record)
             return fetched
+
+    def _is_full(self, tp: TP) -> bool:
+        """Whether who takes a topic has enough; Faust would have all others wait until there is room."""
+        return tp.topic in self.app.sources and self.app.sources[tp.topic].is_full(tp)
 
     async def _wait_next_records(self, timeout: float) -> Any:
         """Fetch, once there is a partition to fetch for.

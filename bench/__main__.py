@@ -305,6 +305,18 @@ def features(records: int, runs: int) -> None:
 
 
 @main.command()
+@click.option("--records", type=number, default=1_000_000, help="Records in the topic.")
+@click.option("--runs", type=number, default=3, help="Runs.")
+@broker
+def scoring(broker: str | None, records: int, runs: int) -> None:
+    """A worker that scores the topic of a pipeline, with its changelog."""
+    from bench import scoring
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(scoring.measure(bootstrap, folder, records, runs))
+
+
+@main.command()
 def docs() -> None:
     """Put the newest results into docs/performance.md and docs/img/; measures nothing."""
     from bench import docs

@@ -64,7 +64,7 @@ class Worker(Process):
 
     def __init__(self, settings: Settings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        ours = [*OURS, *({"channels"} & settings.model_fields_set)]
+        ours = [*OURS, *({"channels", "pipelines"} & settings.model_fields_set)]
         environment = {PREFIX + name.upper(): str(getattr(settings, name)) for name in ours}
         command = (sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info")
         super().__init__(command, settings.data_dir / "worker.log", os.environ | environment)

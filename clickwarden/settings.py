@@ -127,6 +127,11 @@ class Settings(BaseSettings):
     channels: Path = Field(
         Path("channels.toml"), description="File that says where people are told (docs/channels.md)"
     )
+    pipelines: str = Field(
+        "",
+        description="Folders of pipelines whose topics are scored beside the clicks, with commas between "
+        "(docs/learned.md); the same for every worker. Needs the extra clickwarden[serve]",
+    )
     field_user_id: Places = Field(
         "user_id",
         description="Where the user stands in a click: a name; a path (context.traits.userId); several with "
@@ -408,6 +413,16 @@ class Settings(BaseSettings):
     def rules_topic(self) -> str:
         """Where the rules are, and since when each partition is counted by which."""
         return f"{self.app_id}-rules"
+
+    @property
+    def models_topic(self) -> str:
+        """Where the models of pipelines are, and since when each partition is scored by which."""
+        return f"{self.app_id}-models"
+
+    @property
+    def pipeline_folders(self) -> list[Path]:
+        """The folders of the pipelines."""
+        return [Path(folder.strip()) for folder in self.pipelines.split(",") if folder.strip()]
 
     @property
     def status_topic(self) -> str:

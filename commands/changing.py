@@ -40,13 +40,13 @@ async def make(topic: RulesTopic, change: Change) -> None:
     console.print(f"change {change.number}: {change.what}; {names(edition)} in force")
     for name, why in edition.unreadable.items():
         console.print(f"rule {name} is left out by workers of this release: {why}")
-    if await _holds(topic.read, lambda: _taken_up(topic)):
+    if await holds(topic.read, lambda: _taken_up(topic)):
         console.print(f"taken up in all partitions after {monotonic() - began:.1f} s")
     else:
         console.print("not taken up everywhere yet: see 'faust -A app rules list' when workers run")
 
 
-async def _holds(read: Callable[[], Awaitable[None]], condition: Callable[[], bool]) -> bool:
+async def holds(read: Callable[[], Awaitable[None]], condition: Callable[[], bool]) -> bool:
     """Whether a condition comes true in time."""
     deadline = monotonic() + WAIT_SECONDS
     while not condition():

@@ -36,7 +36,10 @@ def describe(entry: Entry) -> Text:
     text.append(f"{start}–{end}  {anomaly.rule}  ", "not bold default")
     text.append(visible(anomaly.user_id), "bold default")
     unit = f"different values of {anomaly.distinct}" if anomaly.distinct else "clicks"
-    text.append(f"  {count} {visible(unit)}, threshold {anomaly.threshold:,}", "not bold default")
+    much = f"{count} {visible(unit)}, threshold {anomaly.threshold:,}"
+    if scored := anomaly.scored:
+        much = f"score {scored.score:.3g}, threshold {scored.threshold:.3g}, p {scored.p_value:.2g}"
+    text.append(f"  {much}", "not bold default")
     if entry.windows > 1:
         begin, end = _span(entry.window_start, entry.window_end)
         text.append(

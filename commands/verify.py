@@ -2,13 +2,16 @@
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
 
+import click
 import msgspec
 import numpy as np
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from faust.cli import option
+from aiokafka import ConsumerRecord
+from faust.cli import argument, option
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -27,10 +30,12 @@ from clickwarden.detection.rules import Rule
 from clickwarden.errors import ClickwardenError, TopicMissing
 from clickwarden.kafka.findings import is_compacted
 from clickwarden.kafka.inspection import configuration
-from clickwarden.kafka.reader import reader, to_end
+from clickwarden.kafka.reader import reader
 from clickwarden.kafka.registry import TopicDecoder
 from clickwarden.kafka.runs import RUN_RECORDS
+from clickwarden.models.pipeline import Pipeline
 from commands.command import BLIND, AsyncCommand
+from commands.progress import read
 from commands.terminal import show_sight
 
 FAULTY, COULD_NOT = 1, 2
@@ -51,6 +56,10 @@ class Verify(AsyncCommand):
     invented and conflicting anomalies, and counts outside their interval.
     It means something once the worker has caught up with the clicks.
 
+    With PIPELINE, a folder with pipeline.toml, the same of its topic: the features of each record are made
+    anew, one by one, by code that shares nothing with the worker's, and scored by the models that were in
+    charge.
+
     Exit code: 0 all is well; 1 a fault was found; 2 it could not be done; 3 no
     fault was found, but that says little: too much of what comes cannot be
     counted (CLICKWARDEN_BLIND_SHARE); the topic is compacted and clicks are gone;
@@ -58,11 +67,16 @@ class Verify(AsyncCommand):
     which is counted by itself.
     """
 
-    options = [option("--json", "as_json", is_flag=True, help="Print one JSON object.")]  # noqa: RUF012
+    options = [  # noqa: RUF012
+        argument("pipeline", type=click.Path(path_type=Path), required=False),
+        option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    ]
 
-    async def run(self, as_json: bool) -> None:
+    async def run(self, pipeline: Path | None, as_json: bool) -> None:
         """Print the verdict, and exit with its code."""
         console = Console(stderr=True)
+        if pipeline is not None:
+            await self._verify_pipeline(pipeline, console, as_json=as_json or self.json)
         try:
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
                 verdict, sight, watched = await _verify(progress)
@@ -83,6 +97,24 @@ class Verify(AsyncCommand):
         if not verdict.ok:
             sys.exit(FAULTY)
         sys.exit(0 if verdict.conclusive and blindness is None else BLIND)
+
+    async def _verify_pipeline(self, folder: Path, console: Console, *, as_json: bool) -> NoReturn:
+        """Print the verdict on a pipeline, and exit with its code."""
+        from commands.verified import show, verify  # what reads models is imported where there are some
+
+        try:
+            with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+                verdict = await verify(Pipeline.load(folder), progress)
+        except ClickwardenError as error:
+            print(f"clickwarden: {error}", file=sys.stderr)
+            sys.exit(COULD_NOT)
+        if as_json:
+            print(msgspec.json.encode({"ok": verdict.ok} | asdict(verdict)).decode())
+        else:
+            show(verdict, Console(highlight=False, markup=False))
+        if not verdict.ok:
+            sys.exit(FAULTY)
+        sys.exit(BLIND if verdict.unjudged else 0)
 
 
 class _Topic:
@@ -133,7 +165,7 @@ async def _verify(progress: Progress) -> tuple[Judgement, Sight, Sequence[Rule]]
     # The clicks first: where their topic is misspelt, that is what to say.
     async with reader(settings, settings.clicks_topic) as consumer:
         async with reader(settings, settings.late_topic) as behind:
-            late = [record async for _, run in _read(behind, "Late clicks", progress) for record in run]
+            late = [record async for _, run in read(behind, "Late clicks", progress) for record in run]
         begins = await consumer.beginning_offsets(consumer.assignment())
         changes = await _changes(progress)
         adoptions, told_lists = adoptions_told(changes)
@@ -152,30 +184,19 @@ async def _verify(progress: Progress) -> tuple[Judgement, Sight, Sequence[Rule]]
             lists=(Lists(changes), told_lists),
         )
         topic = _Topic(recount, watched, decoder)
-        async for partition, run in _read(consumer, "Clicks", progress):
+        async for partition, run in read(consumer, "Clicks", progress):
             topic.take(partition, run)
     async with reader(settings, settings.anomalies_topic) as consumer:
-        records = [record async for _, run in _read(consumer, "Anomalies", progress) for record in run]
+        records = [record async for _, run in read(consumer, "Anomalies", progress) for record in run]
     return judge(recount, records), topic.sight(), watched
 
 
 async def _changes(progress: Progress) -> list[ConsumerRecord]:
     try:
         async with reader(settings, settings.rules_topic) as consumer:
-            return [record async for _, run in _read(consumer, "Rules", progress) for record in run]
+            return [record async for _, run in read(consumer, "Rules", progress) for record in run]
     except TopicMissing:
         return []
-
-
-async def _read(
-    consumer: AIOKafkaConsumer, what: str, progress: Progress
-) -> AsyncIterator[tuple[int, list[ConsumerRecord]]]:
-    partitions = consumer.assignment()
-    begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-    task = progress.add_task(what, total=sum(ends.values()) - sum(begins.values()))
-    async for partition, run in to_end(consumer):
-        yield partition, run
-        progress.advance(task, len(run))
 
 
 def _show(verdict: Judgement, console: Console) -> None:

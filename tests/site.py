@@ -42,6 +42,7 @@ from clickwarden.detection.rules import Rule
 from clickwarden.kafka.reader import reader, to_end
 from clickwarden.kafka.registry import Registry
 from clickwarden.kafka.rulestopic import RulesTopic, change_of
+from clickwarden.models.pipeline import Pipeline
 from clickwarden.settings import PREFIX, Settings
 
 RULES = """
@@ -264,6 +265,7 @@ class Site:
             settings.late_topic,
             settings.anomalies_topic,
             settings.incidents_topic,
+            *(Pipeline.load(folder).topic for folder in settings.pipeline_folders),
         }
         present = self.admin.list_topics(timeout=10).topics
         doomed = [name for name in present if name in ours or name.startswith(f"{settings.app_id}-")]
@@ -440,9 +442,9 @@ class Site:
 
     # -- what became of them --------------------------------------------------------------------------
 
-    def committed(self) -> dict[int, int]:
-        """Offset the group continues at, by partition; 0 where it has none."""
-        topic = self.settings.clicks_topic
+    def committed(self, topic: str = "") -> dict[int, int]:
+        """Offset the group continues at, by partition of the clicks or another topic; 0 where it has none."""
+        topic = topic or self.settings.clicks_topic
         places = [TopicPartition(topic, number) for number in range(self.settings.partitions)]
         found = self.asked(lambda: self._group.committed(places, timeout=10))
         return {place.partition: max(0, place.offset) for place in found}
@@ -452,9 +454,9 @@ class Site:
         place = TopicPartition(self.settings.clicks_topic, 0, offset)
         self._group.commit(offsets=[place], asynchronous=False)
 
-    def bounds(self) -> dict[int, tuple[int, int]]:
-        """First offset and end of each partition of the clicks topic, for who reads what is committed."""
-        topic = self.settings.clicks_topic
+    def bounds(self, topic: str = "") -> dict[int, tuple[int, int]]:
+        """First offset and end of each partition of the clicks, or another topic, as committed."""
+        topic = topic or self.settings.clicks_topic
         return {number: self.ends(topic, number) for number in range(self.settings.partitions)}
 
     def ends(self, topic: str, number: int) -> tuple[int, int]:
@@ -473,10 +475,11 @@ class Site:
                     raise
             time.sleep(0.05)
 
-    def behind(self) -> dict[int, int]:
-        """Offsets not yet counted for good, by partition."""
-        committed = self.committed()
-        lag = {number: end - max(first, committed[number]) for number, (first, end) in self.bounds().items()}
+    def behind(self, topic: str = "") -> dict[int, int]:
+        """Offsets not yet taken for good, by partition of the clicks or another topic."""
+        committed = self.committed(topic)
+        bounds = self.bounds(topic)
+        lag = {number: end - max(first, committed[number]) for number, (first, end) in bounds.items()}
         return {number: offsets for number, offsets in lag.items() if offsets}
 
     def await_counted(self, *workers: Worker) -> None:

@@ -18,6 +18,7 @@
 | ``DELETE /api/v1/allow`` | the same |
 | ``GET /api/v1/inspect`` | :class:`clickwarden.alerts.survey.Survey` |
 | ``GET /api/v1/blocklist`` | :class:`web.blocklist.BlocklistStatus`; also ``?format=nginx`` and others |
+| ``GET /api/v1/pipelines`` | a list of :class:`web.pipelines.PipelineView` |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
 | ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …, "detail": …}`` |
@@ -39,8 +40,9 @@ from clickwarden.alerts.feed import Entry
 from web import changes, now, query, revisions, rules, users
 from web.export import csv_head, csv_rows, ndjson
 from web.listeners import Listener, listeners
-from web.live import feed, following, state, stream
+from web.live import feed, following, state, stream, workers
 from web.paging import paged
+from web.pipelines import pipelines_of
 from web.preview import previews
 from web.query import QueryError
 from web.refusal import Refusal, asked
@@ -201,6 +203,12 @@ async def inspect(_: web.Request) -> web.Response:
         return answer(await surveyed())
     except SurveyError as error:
         return answer(Problem(str(error)), 503)
+
+
+@routes.get("/api/v1/pipelines")
+async def pipelines(_: web.Request) -> web.Response:
+    """What models score beside the clicks, and what came of it, of all workers."""
+    return answer(pipelines_of(workers.heard()))
 
 
 @routes.get("/api/v1/status")

@@ -23,6 +23,7 @@ from web.changes import ChangeStatus, RulesHistory
 from web.feedback import FeedbackAnswer, FeedbackList, FeedbackRequest
 from web.incidents import IncidentList
 from web.now import Now
+from web.pipelines import PipelineView
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
 from web.refusal import Refused
 from web.revisions import RevisionRequest
@@ -139,6 +140,9 @@ OPERATIONS = {
         "What a change of a rule would have done in the last hour; nothing is changed",
         {200: Comparison, **REFUSALS, 429: Refused, 503: Refused},
         body=RevisionRequest,
+    ),
+    "GET /api/v1/pipelines": Operation(
+        "What models score beside the clicks, and what came of it", {200: list[PipelineView]}
     ),
     "GET /api/v1/allow": Operation(
         "Who may go over thresholds, and what they did, those allowed last first, a page at a time",

@@ -13,6 +13,7 @@ from clickwarden.alerts.incidents import Incident, apart
 from clickwarden.alerts.words import Count, counterfactual
 from clickwarden.detection.activity import Row
 from clickwarden.detection.rules import by_name
+from clickwarden.models.served import PREFIX
 from web.live import feed, following, incident, incidents, stories, suspects
 from web.statements import FeedbackStatus, status_of
 
@@ -174,6 +175,8 @@ def _counterfactual(windows: list[UserWindow]) -> str | None:
     rules = by_name(app.rules)
     worst: dict[str, UserWindow] = {}
     for window in windows:
+        if window.rule.startswith(PREFIX):
+            continue
         if window.anomaly and (window.rule not in worst or window.count_high > worst[window.rule].count_high):
             worst[window.rule] = window
     said = [

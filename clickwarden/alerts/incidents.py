@@ -75,6 +75,8 @@ class Incident(msgspec.Struct, kw_only=True):
         allowed: why its user is allowed to, by what was told last of its newest window: nobody is told;
             empty where not.
         distinct: the field of which different values are counted; None where clicks are.
+        pipeline: whose models find its records abnormal, each of its windows being a second with such a
+            record; empty where a rule counts clicks.
         version: of this record's layout; changes are additive.
     """
 
@@ -108,6 +110,7 @@ class Incident(msgspec.Struct, kw_only=True):
     shadow: bool = False
     allowed: str = ""
     distinct: str | None = None
+    pipeline: str = ""
     version: int = VERSION
 
     @property

@@ -78,6 +78,7 @@ class _Newest(NamedTuple):
     shadow: bool
     allowed: str
     distinct: str | None
+    pipeline: str
 
 
 class _Story(msgspec.Struct, gc=False, eq=False):
@@ -124,7 +125,7 @@ class _Story(msgspec.Struct, gc=False, eq=False):
         if _is_before(self.last_seen, anomaly.last_seen):
             self.last_seen = anomaly.last_seen
         self.peak = max(self.peak, anomaly.count_high)
-        self.level = max(self.level, reached(anomaly.count_high, anomaly.threshold))
+        self.level = max(self.level, _level(anomaly))
         rank = *anomaly.rank, anomaly.emitted_at
         self._note(_figure(anomaly, rank))
         newest = self.newest
@@ -292,6 +293,7 @@ class Stories:
             shadow=newest.shadow,
             allowed=newest.allowed,
             distinct=newest.distinct,
+            pipeline=newest.pipeline,
         )
 
     def _place(self, story: _Story, before: str | None) -> None:
@@ -369,7 +371,15 @@ def _newest(anomaly: Anomaly, rank: Rank) -> _Newest:
         anomaly.shadow,
         anomaly.allowed,
         anomaly.distinct,
+        "" if anomaly.scored is None else sys.intern(anomaly.scored.pipeline),
     )
+
+
+def _level(anomaly: Anomaly) -> int:
+    """How bad it is: by how far it is over the threshold of a rule, or as a pipeline has it."""
+    if anomaly.scored is not None:
+        return SEVERITIES.index(anomaly.scored.severity)
+    return reached(anomaly.count_high, anomaly.threshold)
 
 
 def _is_before(one: str, other: str) -> bool:

@@ -41,10 +41,18 @@ class _Past(NamedTuple):
 
 
 class FeatureReference:
-    """Says what the features of each record of a partition are, one by one."""
+    """Says what the features of each record of a partition are, one by one.
+
+    Attributes:
+        held: what the last record holds.
+        key: of the last record that was taken.
+        moment: when that happened, and no later than when Kafka had it, epoch milliseconds.
+    """
 
     def __init__(self, definition: Mapping[str, Any]) -> None:
         """Begin with no record, by a pipeline's definition as plain data."""
+        self.held: Mapping[str, Any] = {}
+        self.key, self.moment = "", 0
         self._features: Sequence[Mapping[str, Any]] = definition["features"]
         self._fields: Mapping[str, Mapping[str, Any]] = definition["fields"]
         self._key, self._time = definition["key"], definition["time"]
@@ -60,6 +68,7 @@ class FeatureReference:
         if fate != TAKEN:
             return Judged(fate, [math.nan] * sum(self._width(feature) for feature in self._features))
         assert held is not None  # or it were unreadable
+        self.held, self.key, self.moment = held, key or "", moment or 0
         past: list[_Past] = []
         if key is not None and moment is not None:
             past = self._past.setdefault(key, [])
@@ -72,7 +81,7 @@ class FeatureReference:
                 if field["step"] is not None
             },
             {
-                name: _hash(_text(held.get(name)))
+                name: _hash(text_of(held.get(name)))
                 for name, field in self._fields.items()
                 if field["type"] == "text"
             },
@@ -92,7 +101,7 @@ class FeatureReference:
         if not self._key:
             return TAKEN, None, None
         raw = record.get(self._key)
-        key = None if isinstance(raw, str) and len(raw) > _LONGEST_TEXT else _text(raw)
+        key = None if isinstance(raw, str) and len(raw) > _LONGEST_TEXT else text_of(raw)
         if key is None:
             return KEYLESS, None, None
         moment = _moment(record.get(self._time))
@@ -143,7 +152,7 @@ class FeatureReference:
             number = self._number(name, value)
             yield math.copysign(_log1p(abs(number)), number)
         elif kind == "one_hot":
-            word = _text(value)
+            word = text_of(value)
             yield from (float(word == each) for each in feature["vocabulary"])
             yield float(word is not None and word not in feature["vocabulary"])
         elif kind == "hash":
@@ -245,7 +254,8 @@ def _bool(value: Any) -> float:
     return math.nan
 
 
-def _text(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
+    """A value as text; None where it is none, or empty."""
     if value is True or value is False:
         return str(value).lower()
     if type(value) is str:

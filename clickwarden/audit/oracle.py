@@ -136,6 +136,8 @@ class _Hearing:
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             self._find("invented", record.offset, f"offset {record.offset} holds no anomaly: {error!r}")
             return
+        if said.scored:  # of a pipeline, which has an oracle of its own
+            return
         self._compare(said)
         self._identify(said, record.key)
         incident = self._incidents.get(said.case) or said.incident

@@ -35,6 +35,7 @@ class Statement:
     allowed: str
     threshold: int
     times: int
+    scored: bool
     content: dict[str, Any]
 
     @classmethod
@@ -67,6 +68,7 @@ class Statement:
             allowed=str(anomaly.get("allowed", "")),
             threshold=int(anomaly["threshold"]),
             times=int(anomaly.get("times", 0)),
+            scored=anomaly.get("scored") is not None,
             content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
         )
 

@@ -38,6 +38,7 @@ class _Heard(msgspec.Struct, gc=False):
     last_seen: str
     shadow: bool = False
     allowed: str = ""
+    pipeline: str = ""
 
 
 _decode = msgspec.json.Decoder(_Heard).decode
@@ -122,7 +123,8 @@ class BlockedUsers:
         except (*UNREADABLE, ValueError, OverflowError):
             return
         self._forget(heard.incident_id)
-        if heard.shadow or not self.terms.is_met(heard.severity):
+        # The key of a pipeline's record, a card perhaps, is nobody who asks for pages.
+        if heard.shadow or heard.pipeline or not self.terms.is_met(heard.severity):
             return
         case = self._cases.get(heard.user_id)
         if case is None:

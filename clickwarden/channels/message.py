@@ -48,6 +48,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         ongoing: whether it goes on.
         reasons: why, in words.
         severity: how bad, in a word; empty where nobody says.
+        pipeline: whose models find its records abnormal; empty where a rule counts clicks.
     """
 
     incident_id: str
@@ -68,6 +69,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     ongoing: bool = True
     reasons: tuple[str, ...] = ()
     severity: str = ""
+    pipeline: str = ""
 
     @property
     def excess(self) -> float:
@@ -127,8 +129,8 @@ def message_of(
     """
     who = inert(case.user_id)
     told = {
-        "opening": f"{who}: {_worst(case)}, {_excess(case)}",
-        "escalation": f"{who} is worse: {_worst(case)}, {_excess(case)}",
+        "opening": f"{who}: {_how(case)}",
+        "escalation": f"{who} is worse: {_how(case)}",
         "end": f"{who} has stopped: {_count(case)} in all",
     }
     return Message(
@@ -136,7 +138,7 @@ def message_of(
         stage=stage,
         thread=case.incident_id,
         at=case.last_seen if stage != "opening" else case.since,
-        subject=f"Clickwarden: {who} breaks rule {case.rule}",
+        subject=f"Clickwarden: {who} {_what(case)}",
         title=told[stage],
         facts=tuple(_facts(case)),
         link=_link(page, case),
@@ -204,7 +206,7 @@ def by_excess(cases: Sequence[Case]) -> list[Case]:
 def ranking(worst: Sequence[Case], page: str) -> Iterator[Fact]:
     """The worst ten, and how many more there are."""
     for place, case in enumerate(worst[:NAMED], 1):
-        what = f"{inert(case.user_id)}: {_worst(case)}, {_excess(case)}, rule {case.rule}"
+        what = f"{inert(case.user_id)}: {_how(case)}, {case.rule if case.pipeline else f'rule {case.rule}'}"
         yield Fact(f"{place}.", what)
     if (rest := len(worst) - NAMED) > 0:
         yield Fact("And", f"{rest:,} more" + (", all of them on the page" if page else ""))
@@ -231,6 +233,7 @@ def case_of(incident: Incident, events: tuple[str, ...]) -> Case:
         ongoing=incident.ended is None,
         reasons=tuple(incident.reasons),
         severity=incident.severity,
+        pipeline=incident.pipeline,
     )
 
 
@@ -276,6 +279,8 @@ def _count(case: Case) -> str:
     >>> _count(case), _count(msgspec.structs.replace(case, count_low=108))
     ('84 to 108 clicks', '108 clicks')
     """
+    if case.pipeline:
+        return plural(case.count_high, "abnormal record")
     high = _many(case, case.count_high)
     return high if case.count_low >= case.count_high else f"{case.count_low:,} to {high}"
 
@@ -297,6 +302,16 @@ def _worst(case: Case) -> str:
     return f"up to {_many(case, case.peak)} in {duration(case.window)}"
 
 
+def _what(case: Case) -> str:
+    """What somebody does."""
+    return f"is abnormal to {case.rule}" if case.pipeline else f"breaks rule {case.rule}"
+
+
+def _how(case: Case) -> str:
+    """How much of it."""
+    return _count(case) if case.pipeline else f"{_worst(case)}, {_excess(case)}"
+
+
 def _excess(case: Case) -> str:
     """How far over the threshold.
 
@@ -310,15 +325,18 @@ def _excess(case: Case) -> str:
 
 
 def _facts(case: Case) -> Iterator[Fact]:
-    until = "goes on" if case.ongoing else f"last click {_moment(case.last_seen)}"
+    last = "last record" if case.pipeline else "last click"
+    until = "goes on" if case.ongoing else f"{last} {_moment(case.last_seen)}"
     yield Fact("Who", inert(case.user_id))
     windows = f"{plural(case.windows, 'window')} of {duration(case.window)}"
-    yield Fact("How many", f"{_certain(case)}, in {windows}")
+    yield Fact("How many", _count(case) if case.pipeline else f"{_certain(case)}, in {windows}")
     yield Fact("When", f"since {_moment(case.since)}; {until}")
     if case.severity:
         yield Fact("Severity", inert(case.severity))
     if case.reasons:
         yield Fact("Why", "; ".join(map(inert, case.reasons)))
+    if case.pipeline:
+        return
     measure = None if case.distinct is None else Distinct(case.distinct)
     usual = normal(case.threshold, case.events, case.window, measure)
     yield Fact("Normal", f"{inert(usual)}: below rule {case.rule}")

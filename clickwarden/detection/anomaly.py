@@ -12,6 +12,52 @@ Status = Literal["ongoing", "closed", "corrected"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
+class Cause(msgspec.Struct, frozen=True):
+    """A feature, and what it has done.
+
+    Attributes:
+        feature: its column.
+        value: of the record; None where missing.
+        usual: where the middle 90 % of the values are, and their median between: low, median, high.
+        effect: how much lower the score would be with the median in its place.
+    """
+
+    feature: str
+    value: float | None
+    usual: tuple[float, float, float]
+    effect: float
+
+
+class ScoredRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of a pipeline that an anomaly is of, and what its model says of it.
+
+    Attributes:
+        pipeline: its name.
+        topic: that the record is in.
+        offset: of the record, in the anomaly's partition.
+        record_id: the record's own; null where it has none.
+        score: higher is more abnormal.
+        p_value: the share of usual records that score as high.
+        threshold: an anomaly has at least this score.
+        causes: the features that did it, the strongest first.
+        detector: by name.
+        version: of the model.
+        severity: of the pipeline's anomalies.
+    """
+
+    pipeline: str
+    topic: str
+    offset: int
+    record_id: str | None
+    score: float
+    p_value: float
+    threshold: float
+    causes: tuple[Cause, ...]
+    detector: str
+    version: str
+    severity: Literal["low", "medium", "high"]
+
+
 class Anomaly(msgspec.Struct, kw_only=True):
     """One user over the threshold of one rule in one window.
 
@@ -62,6 +108,9 @@ class Anomaly(msgspec.Struct, kw_only=True):
         allowed: why the user may go over thresholds, in the words of who allowed it, by the allow-list in
             force at the offset where this is told: recorded, and nobody is told. Empty where the user is
             not on it, or the entry had expired before the window began.
+        scored: the record that a pipeline's model finds abnormal; null where a rule counts clicks. Its
+            ``rule`` is ``pipeline/NAME``, its user the record's key, its window the second of the record,
+            ``count`` and ``threshold`` are 1, and ``category`` is ``learned``.
     """
 
     alert_id: str
@@ -94,6 +143,7 @@ class Anomaly(msgspec.Struct, kw_only=True):
     shadow: bool = False
     allowed: str = ""
     times: int = 0
+    scored: ScoredRecord | None = None
 
     @property
     def rank(self) -> tuple[int, int]:

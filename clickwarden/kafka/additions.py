@@ -1,29 +1,41 @@
 """Additions: partitions that the clicks topic was given, and that other topics have to be given too."""
 
+from collections.abc import Sequence
+
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import InvalidPartitionsError, KafkaError
 
 from clickwarden.errors import BrokerError, SettingsError
-from clickwarden.kafka.topics import administration, changelogs, declare, partitions
+from clickwarden.kafka.topics import administration, changelogs, declare, partitions, scored
 from clickwarden.settings import Settings
 
 
-async def follow(settings: Settings) -> int:
+async def follow(settings: Settings, scored_topics: Sequence[str] = ()) -> int:
     """Declare a worker's topics, with as many partitions as the clicks topic where they go by its number.
 
     These are the tables' changelogs, and the topics of what was rejected or
     late. Anomalies and incidents go by their key, and keep their number: with
     another one, what is said of one later would not be behind what was said first.
 
+    The topics of pipelines are others' own, and are given nothing: they have to have as many.
+
+    Args:
+        settings: name the topics.
+        scored_topics: of the pipelines.
+
     Returns the number, when all of them can be used.
 
     Raises:
-        BrokerError: Kafka cannot be reached, or does not add the partitions.
+        BrokerError: Kafka cannot be reached, or does not add the partitions, or a pipeline's topic has not
+            as many.
         SettingsError: the state has more partitions than the clicks topic.
     """
     logs = list(changelogs(settings))
-    numbers = await declare(settings, *logs)
+    numbers = await declare(settings, *logs, *(scored(settings, topic) for topic in scored_topics))
     clicks = numbers[settings.clicks_topic]
+    for topic in scored_topics:
+        if numbers[topic] != clicks:
+            raise BrokerError(unlike(settings, topic, numbers[topic], clicks))
     for log in logs:
         if numbers[log.name] > clicks:
             raise SettingsError(
@@ -39,6 +51,16 @@ async def follow(settings: Settings) -> int:
                 await _grow(admin, name, clicks)
             await partitions(admin, fewer, least=clicks)
     return clicks
+
+
+def unlike(settings: Settings, topic: str, number: int, clicks: int) -> str:
+    """What to say of a pipeline's topic that has not as many partitions as the clicks topic."""
+    return (
+        f"CLICKWARDEN_PIPELINES: topic {topic!r} has {number} partitions, and {settings.clicks_topic!r} has "
+        f"{clicks}: a worker takes both together; give the smaller one as many (kafka-topics.sh --alter), or "
+        "score it by a worker with another CLICKWARDEN_APP_ID, CLICKWARDEN_CLICKS_TOPIC and "
+        "CLICKWARDEN_PARTITIONS"
+    )
 
 
 async def _grow(admin: AIOKafkaAdminClient, topic: str, number: int) -> None:

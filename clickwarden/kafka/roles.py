@@ -15,7 +15,8 @@ def worker(settings: Settings) -> list[Right]:
     own = [topic.name for topic in changelogs(settings)]
     told = settings.anomalies_topic, settings.incidents_topic
     ours = settings.rules_topic, settings.status_topic, settings.told_topic, settings.feedback_topic
-    both = *told, *ours, *own
+    models = [settings.models_topic] if settings.pipeline_folders else []
+    both = *told, *ours, *models, *own
     return [
         *_on_topics("Read", settings.clicks_topic, *both),
         *_on_topics("Write", settings.rejected_topic, settings.late_topic, *both),
@@ -53,6 +54,18 @@ def teller(settings: Settings) -> list[Right]:
     return [Right("Write", "transactional-id", settings.told_topic)]
 
 
+def scorer(settings: Settings, *topics: str) -> list[Right]:
+    """What ``faust -A app worker`` needs besides, where the topics of pipelines are scored."""
+    changelog = f"{settings.app_id}-features-changelog"
+    both = settings.models_topic, changelog
+    return [*_on_topics("Read", *topics, *both), *_on_topics("Write", *both)]
+
+
+def trainer(settings: Settings) -> list[Right]:
+    """What ``trained put``, ``promote``, ``shadow`` and ``rollback`` need."""
+    return [*_on_topics("Read", settings.models_topic), *_on_topics("Write", settings.models_topic)]
+
+
 def asker(settings: Settings) -> list[Right]:
     """What ``notify replay`` needs."""
     return [*_on_topics("Read", settings.told_topic), *_on_topics("Write", settings.told_topic)]
@@ -83,6 +96,7 @@ def table() -> str:
     roles = {
         "`worker`": worker(settings),
         "`worker` with a `channels.toml`": teller(settings),
+        "`worker` with `CLICKWARDEN_PIPELINES`, for each": scorer(settings, "TOPIC"),
         "`notify status`": reader(settings.told_topic),
         "`notify status` of a channel with `rules`": reader(settings.rules_topic),
         "`notify replay`": asker(settings),
@@ -95,6 +109,9 @@ def table() -> str:
         "`blocklist`": reader(settings.incidents_topic, settings.feedback_topic, settings.rules_topic),
         "`rules list`, `rules history`, `allow list`": reader(settings.rules_topic),
         "`rules list` with a rule in shadow": reader(settings.anomalies_topic),
+        "`trained list`, `trained show`": reader(settings.models_topic),
+        "`trained put`, `trained promote`, `trained shadow`, `trained rollback`": trainer(settings),
+        "`verify PIPELINE`": reader("TOPIC", settings.models_topic, settings.anomalies_topic),
         "`rules try`": reader(settings.clicks_topic, settings.rules_topic, settings.late_topic),
         "`rules put`, `rules disable`, `allow add`, `allow remove`": author(settings),
     }

@@ -20,7 +20,9 @@ LEADER_SECONDS = 30.0
 #: Largest record we write: a snapshot of many open windows.
 RECORD_BYTES = 32 * 1024 * 1024
 #: The tables, and the largest row of each in bytes.
-TABLES = {"snapshots": RECORD_BYTES, "activity": 1024 * 1024}
+TABLES = {"snapshots": RECORD_BYTES, "activity": 1024 * 1024, "features": RECORD_BYTES}
+#: Those of them that are there only where there are pipelines.
+OF_PIPELINES = ("features",)
 
 
 def layout(settings: Settings) -> Iterator[NewTopic]:
@@ -50,6 +52,14 @@ def layout(settings: Settings) -> Iterator[NewTopic]:
         yield NewTopic(name, 1, settings.replication, topic_configs=received | month_compacted)
     kept = {"cleanup.policy": "compact"}
     yield NewTopic(settings.rules_topic, 1, settings.replication, topic_configs=received | kept | roomy)
+    if settings.pipeline_folders:
+        yield NewTopic(settings.models_topic, 1, settings.replication, topic_configs=received | kept | roomy)
+
+
+def scored(settings: Settings, topic: str) -> NewTopic:
+    """The topic of a pipeline, where nobody has made it yet."""
+    config = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(7 * DAY_MS)}
+    return NewTopic(topic, settings.partitions, settings.replication, topic_configs=config)
 
 
 def changelogs(settings: Settings) -> Iterator[NewTopic]:
@@ -59,6 +69,8 @@ def changelogs(settings: Settings) -> Iterator[NewTopic]:
     changelog partition that Kafka does not list yet.
     """
     for table, record_bytes in TABLES.items():
+        if table in OF_PIPELINES and not settings.pipeline_folders:
+            continue
         config = {"cleanup.policy": "compact", "max.message.bytes": str(record_bytes)}
         name = f"{settings.app_id}-{table}-changelog"
         yield NewTopic(name, settings.partitions, settings.replication, topic_configs=config)
@@ -89,6 +101,7 @@ async def declare(settings: Settings, *more: NewTopic) -> dict[str, int]:
                 settings.rules_topic,
                 settings.told_topic,
                 settings.feedback_topic,
+                settings.models_topic,
             )
             for topic in missing:
                 if topic.name not in alone:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from clickwarden import zstd
 from clickwarden.errors import ModelError, SettingsError
 from clickwarden.models import manifest as manifests
 from clickwarden.models.manifest import Golden, Manifest
@@ -57,6 +59,30 @@ def save(pipeline: Pipeline, model: bytes, manifest: Manifest, reports: Mapping[
             f"{folder}: cannot be written: {error.strerror}; give it room and rights"
         ) from None
     return folder
+
+
+def packed(pipeline: Pipeline) -> bytes:
+    """The model of a pipeline's folder as one piece, as it is; :func:`unpacked` verifies it.
+
+    Raises:
+        ModelError: there is none.
+    """
+    folder = pipeline.folder / FOLDER
+    return zstd.compress(msgspec.msgpack.encode((_read(folder / MANIFEST), _read(folder / MODEL))), 3)
+
+
+def unpacked(pipeline: Pipeline, content: bytes) -> Model:
+    """A model of one piece, once it is verified as :func:`load` does.
+
+    Raises:
+        ModelError: it is not what it says, or not of this pipeline; in one sentence.
+        SettingsError: onnxruntime is not installed.
+    """
+    try:
+        manifest, model = msgspec.msgpack.decode(zstd.decompress(content), type=tuple[bytes, bytes])
+    except (zstd.ZstdError, msgspec.DecodeError) as error:
+        raise ModelError(f"is cut off, or none of ours: {error}") from None
+    return verified(pipeline, manifest, model)
 
 
 def load(pipeline: Pipeline) -> Model:

@@ -1,29 +1,13 @@
 """Why a record scores as it does: the features that did it, beside what is usual."""
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from clickwarden.detection.anomaly import Cause
 from clickwarden.models.artefact import Model
 
 #: Features that are told, and those farthest from usual that are tried.
 TOLD, TRIED = 3, 12
-
-
-class Cause(msgspec.Struct, frozen=True):
-    """A feature, and what it has done.
-
-    Attributes:
-        feature: its column.
-        value: of the record; None where missing.
-        usual: where the middle 90 % of the values are, and their median between: low, median, high.
-        effect: how much lower the score would be with the median in its place.
-    """
-
-    feature: str
-    value: float | None
-    usual: tuple[float, float, float]
-    effect: float
 
 
 def causes_of(

@@ -1,6 +1,6 @@
 """The features of a partition's records, run by run: what a model sees of each, by those before it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,6 +116,23 @@ class Features:
         self._learnt, self._newest, self._moved = [], NO_TIME, False
         return segment
 
+    def merged(self, parts: Sequence[Segment]) -> Segment:
+        """Segments that follow one another as one: what restores one restores all.
+
+        Raises:
+            SnapshotError: one is broken, of a newer release, or of other features.
+        """
+        definition = self._pipeline.definition_hash
+        found = [segments.unpacked(part.data, definition, self._columns) for part in parts]
+        learnt = segments.Learnt(
+            [key for each in found for key in each.keys],
+            np.concatenate([each.moments for each in found]),
+            {name: np.concatenate([each.columns[name] for each in found]) for name in self._columns},
+            found[-1].time,
+            found[-1].latest,
+        )
+        return Segment(segments.packed(learnt, definition), max(part.newest for part in parts))
+
     def restore(self, rows: Iterable[bytes]) -> None:
         """Go on where the last of the segments ended; before the first record.
 
@@ -143,7 +160,7 @@ class Features:
         if not self._keyed or not (fates == TAKEN).any():
             return fates
         placed = np.flatnonzero(fates == TAKEN)
-        moments = _moments(records)[placed]
+        moments = moments_of(records)[placed]
         # Only as Kafka's own clock bounds them: event time is what several of the records agree on.
         passage = self._clock.advance(moments / 1000, np.full(len(placed), np.nan))
         late = moments < np.rint(passage.time[1:] * 1000) - self._pipeline.lateness
@@ -189,7 +206,7 @@ class Features:
                 numbers = np.asarray(records.columns[name], np.float64)[part]
                 columns[name] = _steps(numbers, self._pipeline.fields[name].step or 1.0)
         keys = [key for key in _taken(records.keys, part) if key is not None]
-        moments = _moments(records)[part]
+        moments = moments_of(records)[part]
         seen = self._remember(keys, moments, columns, forgotten)
         if 0 in seen:
             moments = seen[0].moments
@@ -217,8 +234,8 @@ def _taken(keys: list[str | None], part: NDArray[np.int64]) -> Iterable[str | No
     return keys if len(part) == len(keys) else map(keys.__getitem__, part.tolist())
 
 
-def _moments(records: Records) -> NDArray[np.int64]:
-    """When each happened, and no later than when Kafka received it."""
+def moments_of(records: Records) -> NDArray[np.int64]:
+    """int64[n], when each happened, and no later than when Kafka received it; epoch milliseconds."""
     received = records.received
     return np.where(received == NO_TIME, records.times, np.minimum(records.times, received))
 

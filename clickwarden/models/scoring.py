@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
+from clickwarden.detection.anomaly import Cause
 from clickwarden.models import datafile
 from clickwarden.models.artefact import Model
 from clickwarden.models.dataset import FATES
-from clickwarden.models.explanation import Cause, causes_of
 from clickwarden.models.features import Features
 from clickwarden.models.fields import NO_TIME
 from clickwarden.models.pipeline import Pipeline
+from clickwarden.models.verdicts import Verdicts
 from clickwarden.times import isotime
 
 
@@ -60,11 +60,8 @@ def score(path: Path, pipeline: Pipeline, model: Model) -> Iterator[list[Scored]
     count = 0
     for records in datafile.read(path, pipeline):
         rows = features.of(records)
-        scores = np.full(records.size, np.nan, np.float32)
-        scores[rows.taken] = model.session.score(rows.values[rows.taken])
-        found = scores >= np.float32(manifest.threshold)
-        p_values = manifest.calibration.p_values(scores)
-        causes = iter(causes_of(model, rows.values[found], scores[found]))
+        scores, found, p_values, told = Verdicts.of(model, rows)
+        causes = iter(told)
         yield [
             Scored(
                 count + place + 1,

@@ -41,11 +41,11 @@ class Decoders:
 
 
 def test_nothing_is_counted_or_kept_behind_a_run_that_was_cut_short() -> None:
-    partition, decoders = Partition(APP, Tables(EMPTY, EMPTY), 0), Decoders()
+    decoding: Any = Decoders()
+    partition = Partition(APP, Tables(EMPTY, EMPTY), 0, decoding)
 
     async def count(first: int) -> None:
-        decoding: Any = decoders
-        await partition.count(Run(b"", first, first + 10), decoding)
+        await partition.take(Run(b"", first, first + 10))
 
     async def go_on() -> None:
         with pytest.raises(RuntimeError, match="the decoding process ended"):

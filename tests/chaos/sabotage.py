@@ -87,14 +87,14 @@ def seek_to_committed_offset() -> None:
     from agents.partitions import Partition, Partitions
     from app.main import app
 
-    count = Partition.count
+    count = Partition.take
 
     async def count_and_commit(self: Partition, *arguments: Any) -> None:
         await count(self, *arguments)
         if self.detection.next_offset is not None:
             app.consumer.durable(self.tp, self.detection.next_offset)
 
-    patch.object(Partition, "count", count_and_commit).start()
+    patch.object(Partition, "take", count_and_commit).start()
     patch.object(Partitions, "position", lambda self, tp: None).start()
 
 

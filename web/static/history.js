@@ -2,7 +2,7 @@
 
 import { load } from "./connection.js";
 import { byId, element, Rows, write } from "./element.js";
-import { count, crossing, head, marks, origin, status, threat } from "./incident.js";
+import { count, crossing, head, marks, origin, score, status, threat } from "./incident.js";
 import { number, plural, ruleLink, userLink, visible } from "./text.js";
 import { span } from "./time.js";
 
@@ -57,7 +57,7 @@ const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
     element("small", {}, ...visible(each.reasons.join("; "))),
   ),
   element("div", {}, ruleLink(each.rule), element("small", {}, threat(each))),
-  ...count(each.count_low, each.count_high, each.threshold, each.distinct),
+  ...(each.scored ? score(each.scored) : count(each.count_low, each.count_high, each.threshold, each.distinct)),
   element("div", {}, status(each), element("small", {}, [crossing(each), origin(each)].filter(Boolean).join(" "))),
 ]);
 

@@ -21,8 +21,19 @@ export function count(low, high, threshold, distinct) {
   ];
 }
 
-// Category and OWASP automated threat.
-export const threat = (each) => `${category(each.category)}, ${each.owasp} ${each.owasp_label ?? ""}`.trim();
+// Of a pipeline's record: score, threshold, and how rare that is.
+export const score = (scored) => [
+  cell(
+    "count",
+    element("strong", { className: "number" }, scored.score.toPrecision(3)),
+    small(`threshold ${scored.threshold.toPrecision(3)}, p ${scored.p_value.toPrecision(2)}`),
+  ),
+  cell("chart"),
+];
+
+// Category and OWASP automated threat, where there is one.
+export const threat = (each) =>
+  each.owasp ? `${category(each.category)}, ${each.owasp} ${each.owasp_label ?? ""}`.trim() : category(each.category);
 
 export const status = (record) =>
   element("span", { className: `status ${isAside(record) ? "aside-from" : record.status}` }, record.status);

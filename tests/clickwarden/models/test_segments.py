@@ -67,3 +67,26 @@ def test_a_pipeline_without_key_has_no_state(tmp_path: Path) -> None:
     assert rows.fates.tolist() == [TAKEN, TAKEN, UNREADABLE]
     assert np.array_equal(rows.values, [[1.5], [np.nan], [np.nan]], equal_nan=True)
     assert engine.segment() is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_some_that_are_merged_are_as_good_as_all(seed: int) -> None:
+    pipeline = made_up_pipeline(Random(seed))
+    values = made_up_stream(Random(seed), 600)
+    engine, kept = Features(pipeline), []
+    for begin in range(0, 400, 40):
+        engine.of(Records.of_json(pipeline, values[begin : begin + 40]))
+        if segment := engine.segment():
+            kept.append(segment)
+    one, two, three = (Features(pipeline) for _ in range(3))
+    one.restore(segment.data for segment in kept)
+    merged = two.merged(kept[2:7])
+    two.restore(segment.data for segment in [*kept[:2], merged, *kept[7:]])
+    three.restore([three.merged([three.merged(kept[:3]), *kept[3:]]).data])
+    assert merged.newest == max(segment.newest for segment in kept[2:7])
+    rest = Records.of_json(pipeline, values[400:])
+    wanted = engine.of(rest)
+    for restored in (one, two, three):
+        found = restored.of(rest)
+        assert found.values.tobytes() == wanted.values.tobytes()
+        assert found.fates.tobytes() == wanted.fates.tobytes()

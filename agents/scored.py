@@ -1,0 +1,384 @@
+"""The partitions of a pipeline's topic that this worker scores."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from faust.types import TP
+from numpy.typing import NDArray
+
+from agents import anomalies
+from agents.aside import Aside
+from agents.assigned import Assigned
+from agents.owned import OwnedPartition
+from agents.segments import SegmentRows
+from agents.shelf import Shelf
+from app.application import Application
+from app.delivery import Outgoing
+from clickwarden.alerts.sight import Sight
+from clickwarden.detection.anomaly import Anomaly
+from clickwarden.detection.clicks import Rejected
+from clickwarden.detection.intake import ACCEPTED, UNCOUNTED, Counts, Intake
+from clickwarden.detection.lineup import Since, told
+from clickwarden.formats.fields import Record
+from clickwarden.kafka.modelstopic import adoption_key, loaded
+from clickwarden.kafka.runs import RUN_RECORDS, Run
+from clickwarden.models import standing as standings
+from clickwarden.models.alarms import alarms
+from clickwarden.models.artefact import Model
+from clickwarden.models.dataset import FATES as WORDS
+from clickwarden.models.features import (
+    KEYLESS,
+    LATE,
+    TAKEN,
+    TIMELESS,
+    UNREADABLE,
+    Features,
+    Rows,
+    Segment,
+    moments_of,
+)
+from clickwarden.models.pipeline import Pipeline
+from clickwarden.models.records import Records
+from clickwarden.models.standing import Comparison, Standing
+from clickwarden.models.verdicts import Verdicts
+from tables.partitioned import PartitionedTable
+
+log = logging.getLogger(__name__)
+
+#: What becomes of a record, as the worker counts it.
+FATES = {
+    TAKEN: ACCEPTED,
+    LATE: UNCOUNTED,
+    KEYLESS: "keyless",
+    TIMELESS: "timeless",
+    UNREADABLE: "unreadable",
+}
+#: Runs that wait to be scored before no more are fetched.
+WAITING = 8
+#: So many segments that follow one another become one, where each is smaller than this: or a quiet topic had
+#: one for each checkpoint of its longest window.
+MERGED, SMALL_BYTES = 32, 16 * 1024
+#: Received by the broker's own clock (KIP-32).
+BY_BROKER = 1
+
+
+class _Packed(NamedTuple):
+    """A standing, and what has to happen with it: see :class:`~agents.owned.OwnedPartition`."""
+
+    position: int | None
+    dumped: bytes
+    dropped: list[tuple[str, int]]
+    sent: int
+
+
+class _Scored(NamedTuple):
+    """What was made of some records."""
+
+    records: Records
+    moments: NDArray[np.int64]
+    rows: Rows
+    verdicts: list[Verdicts]
+
+
+class ScoredPartition(OwnedPartition[_Packed]):
+    """One partition of a pipeline's topic: its features, and the models that score it.
+
+    Attributes:
+        features: of its next record.
+        intake: what becomes of its records.
+        standing: all that is known of it besides.
+        trouble: why nothing of it can be scored; empty where all can.
+    """
+
+    def __init__(
+        self, app: Application, table: PartitionedTable, pipeline: Pipeline, partition: int, shelf: Shelf
+    ) -> None:
+        super().__init__(app, TP(pipeline.topic, partition))
+        self.features = Features(pipeline)
+        self.intake = Intake(())
+        self.trouble = ""
+        self._pipeline = pipeline
+        self._shelf = shelf
+        self._models: list[Model] = []
+        self._rows = SegmentRows(table, pipeline.name, partition, app.consumer_generation_id)
+        self.standing = (
+            standings.load(self._rows.newest) if self._rows.newest else Standing(pipeline.definition_hash)
+        )
+        self._newest: list[int] = []
+        # The newest segments of this owner, as long as they are small.
+        self._small: list[Segment] = []
+        self._told: list[Since] | None = None
+        self._aside = Aside(self._settings, self.tp, self._deliveries)
+
+    async def restore(self) -> None:
+        """Learn again what its segments hold."""
+        if self.standing.definition != self._pipeline.definition_hash:
+            self.trouble = (
+                f"the state of {self.tp} is of other features than {self._pipeline.folder} defines now; give "
+                "the pipeline another name, under which it begins anew, or put its pipeline.toml back"
+            )
+            return
+
+        def restore() -> None:
+            segments = list(self._rows.segments(self.standing))
+            self._newest = [segment.newest for segment in segments]
+            self.features.restore(segment.data for segment in segments)
+
+        await asyncio.to_thread(restore)
+
+    @property
+    def next_offset(self) -> int | None:
+        """Where scoring goes on; None before the first record."""
+        return self.standing.next_offset
+
+    @property
+    def _in_force(self) -> int:
+        return self._app.modelstopic.number
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing of it can be scored now."""
+        return bool(self.trouble) or not self._models
+
+    @property
+    def sight(self) -> Sight:
+        """What can be seen of its records."""
+        fates = dict(self.standing.fates)
+        late = fates.pop(UNCOUNTED, 0)
+        return Sight.of(self.intake, Counts(fates.pop(ACCEPTED, 0), late, late, fates), {})
+
+    async def _step(self, run: Run, begin: int) -> int:
+        lineup = self.standing.lineup
+        change = self.standing.adopt(begin)
+        if self.standing.lineup != lineup:
+            await self._choose()
+        end = run.next_offset if change is None else min(change, run.next_offset)
+        records = list(run.between(begin, end).unpack())
+        for first in range(0, len(records), RUN_RECORDS):
+            part = records[first : first + RUN_RECORDS]
+            scored = await asyncio.to_thread(self._score, part)
+            await self._report(part, scored)
+            self._advance(part[-1].offset + 1)
+        self._advance(end)
+        return end
+
+    def _score(self, records: Sequence[Record]) -> _Scored:
+        received = [
+            record.timestamp / 1000 if record.timestamp_type == BY_BROKER else np.nan for record in records
+        ]
+        read = Records.of_json(self._pipeline, [record.value for record in records], received)
+        rows = self.features.of(read)
+        return _Scored(read, moments_of(read), rows, [Verdicts.of(model, rows) for model in self._models])
+
+    async def _report(self, records: Sequence[Record], scored: _Scored) -> None:
+        offsets = [record.offset for record in records]
+        found: list[Anomaly] = []
+        for model, verdicts in zip(self._models, scored.verdicts, strict=True):
+            shadow = model is not self._models[0]
+            incidents = self.standing.incidents.setdefault(model.manifest.version if shadow else "", {})
+            beside = scored.records, scored.moments, offsets, self.tp.partition, incidents
+            found += alarms(self._pipeline, model, verdicts, *beside, shadow=shadow)
+        self.standing.alarms += int(scored.verdicts[0].alarmed.sum())
+        self._compare(scored)
+        self._count(records, scored.rows.fates)
+        if found:
+            await anomalies.emit(found, self._settings, self._deliveries, self._app.clock.now())
+        for place in np.flatnonzero(scored.rows.fates != TAKEN).tolist():
+            fate = int(scored.rows.fates[place])
+            await self._aside.put_unscored(records[place], _reason(fate), late=fate == LATE)
+
+    def _compare(self, scored: _Scored) -> None:
+        """Hold the challengers against the champion."""
+        taken = scored.rows.taken
+        if not taken.any():
+            return
+        moments, champion = scored.moments[taken], scored.verdicts[0].alarmed
+        for model, verdicts in zip(self._models[1:], scored.verdicts[1:], strict=True):
+            known = self.standing.compared.setdefault(model.manifest.version, Comparison())
+            known.scored += len(moments)
+            known.alarms += int(verdicts.alarmed.sum())
+            known.champion += int(champion.sum())
+            known.both += int((verdicts.alarmed & champion).sum())
+            first, last = int(moments.min()), int(moments.max())
+            known.first = first if known.first is None else min(known.first, first)
+            known.last = last if known.last is None else max(known.last, last)
+
+    def _count(self, records: Sequence[Record], fates: NDArray[np.uint8]) -> None:
+        """Learn what became of records."""
+        total = self.standing.fates
+        for fate, count in enumerate(np.bincount(fates, minlength=len(FATES)).tolist()):
+            if count:
+                total[FATES[fate]] = total.get(FATES[fate], 0) + count
+        stamps = np.array([record.timestamp / 1000 for record in records])
+        if (fates == TAKEN).all():
+            self.intake.note(None, stamps, len(records))
+            return
+        numbers = np.array([self.intake.number(FATES[fate]) for fate in range(len(FATES))])
+        self.intake.note(numbers[fates], stamps, len(records))
+        self.intake.reject(
+            Rejected(records[place].offset, None, records[place].value or b"", _reason(fate), WORDS[fate])
+            for place in np.flatnonzero((fates != TAKEN) & (fates != LATE)).tolist()
+            for fate in [int(fates[place])]
+        )
+
+    def _advance(self, next_offset: int) -> None:
+        self.standing.next_offset = next_offset
+        self._changed = True
+
+    def lose(self, first: int, end: int) -> None:
+        """Kafka no longer holds the offsets ``[first, end)``: report it."""
+        self.lost += end - first
+        self._advance(end)
+        log.error(
+            "%s: retention deleted offsets %s to %s before they were scored: %s records lost",
+            self.tp,
+            first,
+            end - 1,
+            end - first,
+        )
+
+    async def _pack(self) -> _Packed:
+        segment = await asyncio.to_thread(self.features.segment)
+        dropped = [] if segment is None else await self._keep(segment)
+        while len(self._newest) > 1 and self._newest[0] <= self.features.forgotten:
+            del self._newest[0]
+            dropped.append(self.standing.drop())
+        sent = self._deliveries.sent
+        return _Packed(self.standing.next_offset, standings.dump(self.standing), dropped, sent)
+
+    async def _keep(self, segment: Segment) -> list[tuple[str, int]]:
+        """Have a segment durable, as one with small ones before it; those that it stands for.
+
+        No state names it before the one that is packed then.
+        """
+        gone: list[tuple[str, int]] = []
+        small = [*self._small[-len(self._newest) :], segment] if self._newest else [segment]
+        if len(small) >= MERGED:
+            segment = await asyncio.to_thread(self.features.merged, small)
+            gone = [self.standing.pop() for _ in small[1:]]
+            del self._newest[len(self._newest) - len(gone) :]
+            small = [segment]
+        self._small = small if len(segment.data) < SMALL_BYTES else []
+        self.standing.add(self._rows.owner, await self._rows.add(segment))
+        self._newest.append(segment.newest)
+        return gone
+
+    async def _save(self, packed: _Packed) -> None:
+        # 2. acknowledged before the standing that is behind it
+        await self._deliveries.acknowledged(packed.sent)
+        # 3. durable
+        await self._rows.save(packed.dumped, packed.dropped)
+        # 4. committed with the next commit
+        if packed.position is not None:
+            self._app.consumer.durable(self.tp, packed.position)
+
+    async def resume(self) -> None:
+        """Take up the state, unless nothing can be made of it."""
+        await self.restore()
+        if not self.trouble:
+            await super().resume()
+
+    async def _go_on(self) -> None:
+        await self._choose()
+
+    async def take_up(self) -> None:
+        """Plan models that have changed, and look again for those that are missing."""
+        if self.trouble:
+            return
+        await super().take_up()
+        if not self._models:
+            async with self._counting:
+                await self._choose()
+
+    async def _choose(self) -> None:
+        """Have the models that score it ready, and those that are planned to."""
+        for since in self.standing.planned:
+            if not await self._shelf.ready(since.lineup):
+                self._models = []
+                return
+        self._models = await self._shelf.ready(self.standing.lineup)
+
+    async def _plan(self) -> bool:
+        topic, end = self._app.modelstopic, await self._end()
+        number, lineup = topic.number, topic.lineup(self._pipeline.name)
+        changed = False
+        if lineup.champion and await self._shelf.ready(lineup):
+            changed = self.standing.plan(lineup, end)
+            if changed:
+                since = self.standing.planned[-1].offset if self.standing.planned else self.next_offset or 0
+                log.info("%s: model %s scores it from offset %s on", self.tp, lineup.champion, since)
+        self._taken_up = number
+        return changed
+
+    async def _tell(self) -> None:
+        topic, partition, owner = self._app.modelstopic, self.tp.partition, self._rows.owner
+        older = topic.older(self._pipeline.name, partition, owner)
+        if self._told is None:
+            self._told = loaded(older[max(older)]) if older else []
+        position = self.standing.next_offset or 0
+        self._told = told(self._told, position, self.standing.lineup, self.standing.planned)
+        await self._write(owner, msgspec.json.encode(self._told))
+        for name in older:
+            await self._write(name, None)
+
+    async def _write(self, owner: str, value: bytes | None) -> None:
+        key = adoption_key(self._pipeline.name, self.tp.partition, owner)
+        await self._deliveries.send(Outgoing(self._settings.models_topic, key, value, 0))
+        await self._deliveries.acknowledged(self._deliveries.sent)
+
+
+class ScoredPartitions(Assigned[ScoredPartition]):
+    """The partitions of a pipeline's topic assigned to this worker.
+
+    Attributes:
+        pipeline: of the topic.
+        shelf: its models.
+    """
+
+    def __init__(self, app: Application, pipeline: Pipeline, table: PartitionedTable) -> None:
+        super().__init__(app, pipeline.topic, table)
+        self.pipeline = pipeline
+        self.shelf = Shelf(pipeline, app.modelstopic)
+        self._runs = 0
+
+    def _open(self, partition: int) -> ScoredPartition:
+        return ScoredPartition(self._app, self._table, self.pipeline, partition, self.shelf)
+
+    async def _caught_up(self) -> None:
+        await self._app.modelstopic.caught_up()
+
+    @property
+    def trouble(self) -> str:
+        """Why some of the partitions cannot be scored; empty where all can."""
+        return next((each.trouble or self.shelf.trouble for each in self if each.is_waiting), "")
+
+    async def open_assigned(self) -> None:
+        """Read the state of the partitions just assigned, before their source is sought."""
+        self._runs = 0
+        await super().open_assigned()
+
+    def prepare(self, run: Run) -> None:
+        """Note that a run waits."""
+        self._runs += 1
+
+    def is_full(self, tp: TP) -> bool:
+        """Whether nothing more of ``tp`` is to be fetched now."""
+        found = self._partitions.get(tp.partition)
+        return self._runs >= WAITING or found is None or found.is_waiting
+
+    async def take(self, partition: int, run: Run) -> None:
+        """Take a run, when there is a model for it, unless its partition was revoked since it was fetched."""
+        self._runs -= 1
+        while (found := self._partitions.get(partition)) and found.is_waiting:
+            if self._app.consumer.is_stale(run):
+                return
+            await asyncio.sleep(0.25)
+        await super().take(partition, run)
+
+
+def _reason(fate: int) -> str:
+    return "late" if fate == LATE else FATES[fate]

@@ -1,0 +1,144 @@
+"""Where a partition of a pipeline's topic stands: what its next record depends on, but for its features."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from clickwarden import zstd
+from clickwarden.detection.lineup import Lineup, Since
+from clickwarden.errors import SnapshotError
+
+#: Raised when the form changes.
+VERSION = 1
+
+
+class SegmentRun(msgspec.Struct, array_like=True):
+    """Segments that one owner of the partition wrote one after the other, by their numbers."""
+
+    owner: str
+    first: int
+    last: int
+
+
+class Comparison(msgspec.Struct, array_like=True):
+    """A challenger beside its champion, on the same records.
+
+    Attributes:
+        scored: by both.
+        alarms: of the challenger.
+        champion: alarms of the champion.
+        both: records that both alarm.
+        first: the earliest moment of a record, epoch milliseconds; None before there is one.
+        last: the latest one.
+    """
+
+    scored: int = 0
+    alarms: int = 0
+    champion: int = 0
+    both: int = 0
+    first: int | None = None
+    last: int | None = None
+
+
+class Standing(msgspec.Struct, array_like=True):
+    """What is known of a partition at one of its offsets.
+
+    Attributes:
+        definition: hash of what the features are.
+        next_offset: where it goes on; None before the first record.
+        lineup: the models that score it there.
+        planned: those from later offsets on.
+        segments: what was learnt of the records before.
+        incidents: of the champion, whoever that is (empty), and of each challenger by its version: by the key
+            of their records, incident and epoch milliseconds of those alarmed last.
+        fates: what became of the records, by name.
+        alarms: how many were told, of the models that were champions.
+        compared: the challengers, by version, since they are beside this champion.
+    """
+
+    definition: str
+    next_offset: int | None = None
+    lineup: Lineup = Lineup()
+    planned: list[Since] = []
+    segments: list[SegmentRun] = []
+    incidents: dict[str, dict[str, tuple[str, int]]] = {}
+    fates: dict[str, int] = {}
+    alarms: int = 0
+    compared: dict[str, Comparison] = {}
+
+    def plan(self, lineup: Lineup, end: int) -> bool:
+        """Have other models score it from an offset on, not before its own; False if they do already.
+
+        Before the first record, and where there was none, they do at once.
+        """
+        newest = self.planned[-1].lineup if self.planned else self.lineup
+        if lineup == newest:
+            return False
+        if self.next_offset is None or not self.lineup.champion:
+            self._change(lineup)
+        else:
+            self.planned.append(Since(end, lineup))
+        return True
+
+    def adopt(self, offset: int) -> int | None:
+        """Have those models score it that are to at this offset; returns where the next ones do."""
+        while self.planned and self.planned[0].offset <= offset:
+            self._change(self.planned.pop(0).lineup)
+        return self.planned[0].offset if self.planned else None
+
+    def _change(self, lineup: Lineup) -> None:
+        kept = lineup.challengers if lineup.champion == self.lineup.champion else ()
+        self.compared = {version: each for version, each in self.compared.items() if version in kept}
+        names = ("", *lineup.challengers)
+        self.incidents = {name: known for name, known in self.incidents.items() if name in names}
+        self.lineup = lineup
+
+    def add(self, owner: str, number: int) -> None:
+        """Note a segment that was written."""
+        if self.segments and self.segments[-1].owner == owner and self.segments[-1].last == number - 1:
+            self.segments[-1].last = number
+        else:
+            self.segments.append(SegmentRun(owner, number, number))
+
+    def drop(self) -> tuple[str, int]:
+        """Forget the oldest segment; its owner and number."""
+        run = self.segments[0]
+        run.first += 1
+        if run.first > run.last:
+            self.segments.pop(0)
+        return run.owner, run.first - 1
+
+    def pop(self) -> tuple[str, int]:
+        """Forget the newest segment; its owner and number."""
+        run = self.segments[-1]
+        run.last -= 1
+        if run.first > run.last:
+            self.segments.pop()
+        return run.owner, run.last + 1
+
+    @property
+    def names(self) -> Sequence[tuple[str, int]]:
+        """Owner and number of each segment, the oldest first."""
+        return [(run.owner, number) for run in self.segments for number in range(run.first, run.last + 1)]
+
+
+def dump(standing: Standing) -> bytes:
+    """It as bytes."""
+    return bytes([VERSION]) + zstd.compress(msgspec.msgpack.encode(standing), 3)
+
+
+def load(data: bytes) -> Standing:
+    """What :func:`dump` has made.
+
+    Raises:
+        SnapshotError: it is broken, or of a newer release.
+    """
+    if data[:1] != bytes([VERSION]):
+        raise SnapshotError(
+            f"the state of a pipeline is of version {data[0] if data else None}, and this release knows "
+            f"{VERSION}; use the release that wrote it, or a later one"
+        )
+    try:
+        return msgspec.msgpack.decode(zstd.decompress(data[1:]), type=Standing)
+    except (zstd.ZstdError, msgspec.DecodeError) as error:
+        raise SnapshotError(f"the state of a pipeline is broken: {error}") from None

@@ -1,0 +1,158 @@
+"""The oracle of pipelines agrees with workers, and sees what is missing, invented or contradicted."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from clickwarden.audit.scored import ScoredJudgement, ScoredTruth, Scoring, judge_scored
+from clickwarden.models import artefact
+from clickwarden.models.alarms import Incidents, alarms
+from clickwarden.models.artefact import Model
+from clickwarden.models.features import Features, moments_of
+from clickwarden.models.pipeline import Pipeline
+from clickwarden.models.records import Records
+from clickwarden.models.verdicts import Verdicts
+from tests.pipelines import define, payments, train
+from tests.site import ReadRecord
+
+RECEIVED = 1_800_000_000_000
+
+
+class Judge:
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.threshold = float(np.float32(model.manifest.threshold))
+
+    def score(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
+        scores: list[float] = self._model.session.score(np.array(rows, np.float32)).tolist()
+        return scores
+
+    def p_value(self, score: float) -> float:
+        return float(self._model.manifest.calibration.p_values(np.array([score], np.float32))[0])
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, list[Model]]:
+    """A pipeline, and two models for it."""
+    pipeline = define(tmp_path_factory.mktemp("made") / "payments", "payments")
+    found = []
+    for seed in (1, 2):
+        train(pipeline, seed)
+        found.append(artefact.load(pipeline))
+    return pipeline, found
+
+
+def record(offset: int, value: bytes | None, key: bytes | None = None) -> ReadRecord:
+    return ReadRecord(0, offset, RECEIVED, 1, key, value, ())
+
+
+def told(pipeline: Pipeline, scoring: list[tuple[Model, Sequence[bytes]]]) -> list[ReadRecord]:
+    """What a worker says of records, by one model after the other."""
+    features, incidents, offset = Features(pipeline), Incidents(), 0
+    found: list[ReadRecord] = []
+    for model, values in scoring:
+        for first in range(0, len(values), 300):
+            part = values[first : first + 300]
+            records = Records.of_json(pipeline, part, [RECEIVED / 1000] * len(part))
+            verdicts = Verdicts.of(model, features.of(records))
+            offsets = range(offset, offset + len(part))
+            offset += len(part)
+            for each in alarms(
+                pipeline, model, verdicts, records, moments_of(records), offsets, 0, incidents
+            ):
+                found.append(record(len(found), msgspec.json.encode(each), each.alert_id.encode()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def judged(models: tuple[Pipeline, list[Model]]) -> Callable[..., ScoredJudgement]:
+    """Judges what was told of 1,500 records by one model and 1,500 by another."""
+    pipeline, (first, second) = models
+    values = payments(3_000, seed=3)
+    since = {0: [Scoring(0, first.manifest.version, ()), Scoring(1_500, second.manifest.version, ())]}
+    judges = {model.manifest.version: Judge(model) for model in (first, second)}
+    truth = ScoredTruth("payments", pipeline.definition, "id", pipeline.feature_names, judges, since, {0: 0})
+    truth.add(0, [record(offset, value) for offset, value in enumerate(values)])
+    right = told(pipeline, [(first, values[:1_500]), (second, values[1_500:])])
+
+    def judge(change: Callable[[list[ReadRecord]], list[ReadRecord]] = lambda said: said) -> ScoredJudgement:
+        return judge_scored(truth, "payments", change(list(right)))
+
+    return judge
+
+
+def changed(said: ReadRecord, **fields: Any) -> ReadRecord:
+    anomaly = json.loads(said.value or b"")
+    for name, value in fields.items():
+        (anomaly["scored"] if name in anomaly["scored"] else anomaly)[name] = value
+    return said._replace(value=json.dumps(anomaly).encode())
+
+
+def faults(verdict: ScoredJudgement) -> tuple[int, int, int]:
+    return verdict.missing, verdict.invented, verdict.conflicting
+
+
+def test_what_workers_say_is_right_whatever_the_batches(judged: Callable[..., ScoredJudgement]) -> None:
+    verdict = judged()
+    assert faults(verdict) == (0, 0, 0), verdict.examples
+    assert verdict.expected == verdict.reported > 20
+    assert {"taken", "late", "keyless", "unreadable"} == set(verdict.fates)
+
+
+def test_repeats_are_no_fault(judged: Callable[..., ScoredJudgement]) -> None:
+    verdict = judged(lambda said: [*said, *(changed(each, worker="another") for each in said[:5])])
+    assert faults(verdict) == (0, 0, 0)
+    assert verdict.repeats == 5
+
+
+def test_what_is_missing_is_seen(judged: Callable[..., ScoredJudgement]) -> None:
+    assert faults(judged(lambda said: said[1:])) == (1, 0, 0)
+
+
+def test_what_is_invented_is_seen(judged: Callable[..., ScoredJudgement]) -> None:
+    assert faults(judged(lambda said: [*said, changed(said[0], offset=17)])) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"score": 0.5},
+        {"p_value": 0.5},
+        {"user_id": "card-x"},
+        {"shadow": True},
+        {"incident_id": "0"},
+        {"alert_id": "0"},
+        {"causes": [{"feature": "log1p(amount)", "value": 1.0, "usual": [0, 1, 2], "effect": 1.0}]},
+    ],
+)
+def test_what_contradicts_the_reference_is_seen(
+    judged: Callable[..., ScoredJudgement], wrong: dict[str, Any]
+) -> None:
+    assert faults(judged(lambda said: [changed(said[0], **wrong), *said[1:]])) == (0, 0, 1)
+
+
+def test_what_contradicts_an_earlier_copy_is_seen(judged: Callable[..., ScoredJudgement]) -> None:
+    assert faults(judged(lambda said: [*said, changed(said[0], reasons=[])])) == (0, 0, 1)
+
+
+def test_another_model_than_the_one_in_charge_is_seen(
+    models: tuple[Pipeline, list[Model]], judged: Callable[..., ScoredJudgement]
+) -> None:
+    pipeline, (first, _) = models
+    verdict = judged(lambda said: told(pipeline, [(first, payments(3_000, seed=3))]))
+    assert verdict.conflicting + verdict.missing + verdict.invented > 5
+
+
+def test_nothing_is_judged_of_a_partition_that_has_lost_its_beginning(
+    models: tuple[Pipeline, list[Model]], tmp_path: Path
+) -> None:
+    pipeline, _ = models
+    truth = ScoredTruth("payments", pipeline.definition, "id", pipeline.feature_names, {}, {}, {0: 5})
+    truth.add(0, [record(5, payments(1)[0])])
+    verdict = judge_scored(truth, "payments", [])
+    assert (verdict.ok, verdict.unjudged, verdict.fates) == (True, [0], {})

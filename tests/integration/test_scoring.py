@@ -1,0 +1,147 @@
+"""Topics of pipelines are scored beside the clicks, each record once, killed anywhere."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clickwarden.detection.lineup import Appointment, Lineup
+from clickwarden.kafka.modelstopic import ModelsTopic
+from clickwarden.models import artefact
+from clickwarden.models.pipeline import Pipeline
+from tests.pipelines import BEGIN, define, payments, train
+from tests.site import Site, Worker, clicks, minute_over
+
+Sites = Callable[..., Site]
+
+
+@pytest.fixture
+def scored(site: Sites, tmp_path: Path) -> tuple[Site, Pipeline]:
+    """A site whose workers score a pipeline with a model of its own, in two partitions."""
+    folder = tmp_path / "payments"
+    made = site(pipelines=str(folder), partitions=2, checkpoint_interval=0.5)
+    pipeline = define(folder, made.settings.clicks_topic.replace("clicks", "payments"))
+    train(pipeline)
+    return made, pipeline
+
+
+def verdict(site: Site, pipeline: Pipeline) -> dict[str, Any]:
+    done = site.run("verify", str(pipeline.folder), "--json")
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def put(site: Site, pipeline: Pipeline, *action: str) -> str:
+    done = site.run("trained", *action)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def challenger(worker: Worker) -> dict[str, Any]:
+    """What the API says of the challenger, when both have found something."""
+    (found,) = worker.ask("/api/v1/pipelines")[1]
+    return next((each for each in found["challengers"] if each["both"]), {})
+
+
+def broken(site: Site, pipeline: Pipeline) -> None:
+    """Somebody puts in charge what is no model."""
+
+    async def write() -> None:
+        topic = ModelsTopic(site.settings)
+        await topic.read()
+        await topic.put(pipeline.name, "0123456789ab", artefact.packed(pipeline)[:-100])
+        number = len(topic.appointments(pipeline.name)) + 1
+        about = {"what": "break it", "who": "a test", "when": "2026-01-01T00:00:00Z"}
+        await topic.appoint(pipeline.name, Appointment(number=number, lineup=Lineup("0123456789ab"), **about))
+
+    asyncio.run(write())
+
+
+def test_killed_and_given_other_models_under_load_nothing_is_missing_invented_or_said_in_two_ways(
+    scored: tuple[Site, Pipeline],
+) -> None:
+    site, pipeline = scored
+    folder, topic = str(pipeline.folder), pipeline.topic
+    worker = site.start()
+    start = minute_over()
+    over = threading.Event()
+    sent = 0
+
+    def load() -> None:
+        nonlocal sent
+        producer = site.producer()
+        while not over.is_set() or sent < 8_000:
+            part = payments(200, seed=sent, begin=BEGIN + sent)
+            site.send(*part[:100], by=producer, topic=topic, partition=0)
+            site.send(*part[100:], by=producer, topic=topic, partition=1)
+            site.send(*clicks(f"bot-{sent}", 60, start, start + 50), by=producer)
+            sent += 200
+            over.wait(0.1)
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    try:
+        worker.kill()
+        worker = site.start()
+        first, second = artefact.load(pipeline).manifest.version, train(pipeline, seed=2)
+        assert f"model {second} of payments is in" in put(site, pipeline, "put", folder)
+        put(site, pipeline, "shadow", folder, second)
+        beside = site.until(lambda: challenger(worker), worker)
+        assert beside["version"] == second
+        assert 0 < beside["both"] <= min(beside["alarms"], beside["champion_alarms"])
+        either = beside["alarms"] + beside["champion_alarms"] - beside["both"]
+        assert beside["agreement"] == pytest.approx(beside["both"] / either, abs=1e-4)
+        assert f"{second} is in charge" in put(site, pipeline, "promote", folder, second)
+        broken(site, pipeline)
+        refused = "Model 0123456789ab of pipeline payments is refused: is cut off, or none of ours"
+        site.until(lambda: refused in worker.log, worker)
+        worker.kill()
+        worker = site.start()
+        assert f"{first} is in charge" in put(site, pipeline, "promote", folder, first)
+    finally:
+        over.set()
+        loading.join()
+    site.until(lambda: not site.behind(topic), worker)
+    site.await_counted(worker)
+    found = verdict(site, pipeline)
+    assert (found["missing"], found["invented"], found["conflicting"]) == (0, 0, 0), found["examples"]
+    assert found["expected"] == found["reported"] > 100
+    assert found["fates"].keys() == {"taken", "late", "keyless", "unreadable"}
+    assert sum(found["fates"].values()) == sent
+    told = [anomaly for anomaly in site.anomalies() if anomaly["scored"]]
+    kinds = {(anomaly["scored"]["version"], anomaly["shadow"]) for anomaly in told}
+    assert kinds == {(first, False), (second, False), (second, True)}
+    counted = site.verdict()
+    assert (counted.ok, counted.reported) == (True, sent // 200)
+    assert {each["pipeline"] for each in site.incidents().values()} == {"", "payments"}
+
+
+def test_a_pipeline_without_a_model_waits_and_says_so_while_clicks_are_counted(
+    site: Sites, tmp_path: Path
+) -> None:
+    folder = tmp_path / "payments"
+    made = site(pipelines=str(folder))
+    pipeline = define(folder, made.settings.clicks_topic.replace("clicks", "payments"))
+    worker = made.launch()
+    made.until(lambda: "Pipeline payments has no model" in worker.log, worker)
+    made.until(lambda: "Worker ready" in worker.log and worker.state == "blind", worker)
+    made.send(*payments(500), topic=pipeline.topic)
+    made.send(*clicks("bot", 60, minute_over(), minute_over() + 50))
+    made.await_counted(worker)
+    status = worker.ask("/api/v1/status")[1]
+    assert "Pipeline payments: pipeline payments has no model" in status["detail"]
+    assert made.behind(pipeline.topic) == {0: 500}
+    version = train(pipeline)
+    put(made, pipeline, "put", str(folder))
+    assert f"{version} is in charge" in put(made, pipeline, "promote", str(folder), version)
+    made.until(lambda: not made.behind(pipeline.topic), worker)
+    made.until(lambda: worker.ready, worker)
+    (partition,) = worker.ask("/api/v1/status")[1]["pipelines"][0]["partitions"]
+    assert partition["champion"] == version
+    assert partition["scored"] + partition["late"] + sum(partition["rejected"].values()) == 500
+    assert verdict(made, pipeline)["ok"]

@@ -1,0 +1,90 @@
+"""A pipeline of a test's own: made-up payments, some of them abnormal, and a model for them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clickwarden.models import artefact, training
+from clickwarden.models.dataset import read
+from clickwarden.models.pipeline import Pipeline
+
+PIPELINE = """
+name = "payments"
+version = 1
+topic = "{topic}"
+key = "card"
+time = "at"
+id = "id"
+lateness = "5m"
+budget = 2000
+severity = "high"
+
+[fields]
+amount = {{ type = "number", grid = 0.01 }}
+shop = {{ type = "text" }}
+
+[[feature]]
+kind = "log1p"
+field = "amount"
+
+[[feature]]
+kind = "rolling"
+field = "amount"
+windows = ["1m", "1h"]
+stats = ["count", "mean", "ratio"]
+
+[[feature]]
+kind = "rolling"
+field = "shop"
+windows = ["1h"]
+stats = ["distinct", "seen"]
+
+[[feature]]
+kind = "since_last"
+"""
+
+#: Event time of the first payment: made-up payments are long over.
+BEGIN = 1_760_000_000
+
+
+def payments(count: int, seed: int = 0, begin: float = BEGIN, cards: int = 40) -> list[bytes]:
+    """Payments a second apart, one in 100 of them far too large, and some that nobody can score."""
+    random = np.random.default_rng(seed)
+    values: list[bytes] = []
+    for number in range(count):
+        card, abnormal = int(random.integers(cards)), random.random() < 0.01
+        payment: dict[str, Any] = {
+            "id": f"{seed}-{number}",
+            "card": f"card-{card}",
+            "at": round(begin + number + float(random.normal(0, 20)), 3),
+            "amount": round(float(random.lognormal(8 if abnormal else 3, 0.4)), 2),
+            "shop": f"shop-{int(random.integers(1000)) if abnormal else card % 7}",
+        }
+        odd = random.random()
+        if odd < 0.005:
+            payment["at"] -= 3600  # too late
+        elif odd < 0.01:
+            del payment["card"]
+        values.append(b"{" if odd > 0.995 else json.dumps(payment).encode())
+    return values
+
+
+def define(folder: Path, topic: str, more: str = "") -> Pipeline:
+    """The pipeline in a folder, of a topic."""
+    folder.mkdir(exist_ok=True)
+    (folder / "pipeline.toml").write_text(PIPELINE.format(topic=topic) + more)
+    return Pipeline.load(folder)
+
+
+def train(pipeline: Pipeline, seed: int = 1, detector: str = "iforest") -> str:
+    """Train a model into its folder; the version."""
+    data = pipeline.folder / "data.ndjson"
+    data.write_bytes(b"\n".join(payments(4_000, seed=100)))
+    dataset = read(data, pipeline, None, lambda count: None)
+    parts, limit = training.split(dataset), training.limit(pipeline, dataset)
+    found = training.train(detector, pipeline.feature_names, parts, limit, budgeted=True, seed=seed)
+    manifest = training.manifest_of(found, pipeline, dataset, limit, seed, 1_800_000_000)
+    artefact.save(pipeline, found.model, manifest, {})
+    return manifest.version
