@@ -8,6 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, BinaryIO, Protocol
 
@@ -18,6 +19,8 @@ from clickwarden.formats.fields import Path, places
 #: Rows that become lines at once.
 ROWS = 8192
 PARQUET, AVRO = b"PAR1", b"Obj\x01"
+#: Bytes at the end of a Parquet file: how long what is before them is, and its name again.
+_FOOTER = 8
 DELIMITERS = ",\t;|"
 #: The fields that a click must have.
 NEEDED = ("user_id", "event", "timestamp")
@@ -55,7 +58,10 @@ class CSV:
         text = (line for piece in pieces for line in io.StringIO(_decoded(piece), newline="\n"))
         self._rows = csv.reader(text, delimiter=delimiter)
         self._delimiter = delimiter
-        self.columns: Sequence[str] = next(self._rows, [])
+        try:
+            self.columns: Sequence[str] = [name.strip() for name in next(self._rows, [])]
+        except csv.Error as error:
+            raise Unreadable(f"is no table: {error}") from None
         moment = next(filter(_MOMENT.match, self.columns), "")
         if moment:
             raise Unreadable(
@@ -105,14 +111,16 @@ class Parquet:
             from arro3.io import read_parquet, write_ndjson
         except ModuleNotFoundError:
             raise Unreadable(_without("a Parquet file", "arro3-io")) from None
-        file.seek(max(0, file.seek(0, io.SEEK_END) - len(PARQUET)))
-        if file.read() != PARQUET:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - _FOOTER))
+        end = file.read()
+        if not end.endswith(PARQUET):
             raise Unreadable("cannot be read: the end of the Parquet file is missing")
+        if len(PARQUET) + _FOOTER + int.from_bytes(end[:4], "little") > size:
+            raise Unreadable("cannot be read: the Parquet file is shorter than it says")
         file.seek(0)
-        try:
+        with _whole():
             self._batches = read_parquet(file, batch_size=ROWS)
-        except Exception as error:
-            raise Unreadable(f"cannot be read: {error}") from None
         self._write = write_ndjson
         self._text = DataType.string()
         schema = self._batches.schema
@@ -122,7 +130,7 @@ class Parquet:
     def lines(self, columns: Collection[str]) -> Iterator[bytes]:
         """All rows as NDJSON with these columns; times are ISO-8601, and bytes are text."""
         names = [name for name in self.columns if name in columns]
-        try:
+        with _whole():
             for batch in self._batches:
                 rows = batch.select(names)
                 for place, name in enumerate(names):
@@ -131,8 +139,19 @@ class Parquet:
                 written = io.BytesIO()
                 self._write(rows, written)
                 yield written.getvalue()
-        except Exception as error:
-            raise Unreadable(f"cannot be read: {error}") from None
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Make whatever Arrow says of a broken file an Unreadable; of some its Rust panics."""
+    try:
+        yield
+    except Exception as error:
+        raise Unreadable(f"cannot be read: {error}") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise Unreadable("cannot be read: the Parquet file is broken") from None
 
 
 class _Filling:

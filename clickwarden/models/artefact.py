@@ -18,6 +18,8 @@ from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.session import Session
 
 FOLDER, MODEL, MANIFEST = "model", "model.onnx", "manifest.json"
+#: Where the next one is written, and where the one before is until that is in place.
+FRESH, FORMER = f"{FOLDER}.new", f"{FOLDER}.old"
 #: How far a golden row's score may be off on another machine, of its magnitude or of 1.
 NEAR = 1e-4
 #: A file of a model is smaller.
@@ -43,14 +45,14 @@ def save(pipeline: Pipeline, model: bytes, manifest: Manifest, reports: Mapping[
         SettingsError: it cannot be written.
     """
     folder = pipeline.folder / FOLDER
-    fresh, former = folder.with_name(f"{FOLDER}.new"), folder.with_name(f"{FOLDER}.old")
+    fresh, former = folder.with_name(FRESH), folder.with_name(FORMER)
     try:
-        for left in (fresh, former):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
         for name, content in {**reports, MODEL: model, MANIFEST: manifests.encoded(manifest)}.items():
             (fresh / name).write_bytes(content)
-        if folder.exists():
+        if folder.exists():  # else the former is all there is, until the fresh one is in its place
+            shutil.rmtree(former, ignore_errors=True)
             folder.rename(former)
         fresh.rename(folder)
         shutil.rmtree(former, ignore_errors=True)
@@ -93,6 +95,9 @@ def load(pipeline: Pipeline) -> Model:
         SettingsError: onnxruntime is not installed.
     """
     folder = pipeline.folder / FOLDER
+    former = folder.with_name(FORMER)
+    if not folder.exists() and former.exists():  # who was to put another in its place did not get to the end
+        folder = former
     content, model = _read(folder / MANIFEST), _read(folder / MODEL)
     try:
         return verified(pipeline, content, model)

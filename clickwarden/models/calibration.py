@@ -90,11 +90,19 @@ def limit_of(budget: float | None, records: int, span: int) -> Limit:
 
 
 def best_threshold(scores: NDArray[np.float32], abnormal: NDArray[np.bool_]) -> float:
-    """The threshold with the highest F1 among labelled records, some of which are abnormal."""
+    """The threshold with the highest F1 among labelled records, some of which are abnormal.
+
+    It is in the middle between the least score that is to be alarmed and the next lower one: on the score
+    itself, half of the abnormal records like that would be missed.
+    """
     order = np.argsort(-scores, kind="stable")
     found = np.cumsum(abnormal[order])
     f1 = 2 * found / (np.arange(1, len(scores) + 1) + found[-1])
     last = np.append(
         scores[order][1:] != scores[order][:-1], True
     )  # of equal scores all are alarmed, or none
-    return float(scores[order][np.argmax(np.where(last, f1, -1))])
+    ordered = scores[order]
+    place = int(np.argmax(np.where(last, f1, -1)))
+    least, below = ordered[place], ordered[min(place + 1, len(ordered) - 1)]
+    middle = below + (least - below) / np.float32(2)
+    return float(middle if middle > below else least)

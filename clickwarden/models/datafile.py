@@ -1,5 +1,6 @@
 """Files of records: NDJSON, CSV with a header, Parquet and Avro, packed by gzip or zstd or not."""
 
+import codecs
 import gzip
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -26,6 +27,13 @@ from clickwarden.models.records import Records, read_of
 PIECE = 8192
 #: The longest line in bytes; a longer one is cut, and so is no record.
 _LINE_MAX = 1 << 20
+#: What files of records often are, and what to do then.
+_OTHERS = {
+    codecs.BOM_UTF16_LE: "UTF-16; write it as UTF-8",
+    codecs.BOM_UTF16_BE: "UTF-16; write it as UTF-8",
+    b"PK\x03\x04": "a ZIP or a spreadsheet; unpack it, or write it as CSV",
+    b"[": "a JSON array; write an object a line (jq -c '.[]')",
+}
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -44,7 +52,10 @@ def read(path: Path, pipeline: Pipeline) -> Iterator[Records]:
                 yield from _rows(table, path, pipeline)
                 return
             lines = _lines(_unpacked(file, head))
-            first = next(lines, b"")
+            first = next(lines, b"").removeprefix(codecs.BOM_UTF8)
+            for begin, what in _OTHERS.items():
+                if first.startswith(begin):
+                    raise SettingsError(f"{path}: is {what}")
             if first.lstrip()[:1] == b"{":
                 yield from _records(chain([first], lines), pipeline)
             elif first.strip():
@@ -75,6 +86,8 @@ def _rows(table: Table, path: Path, pipeline: Pipeline) -> Iterator[Records]:
     wanted = read_of(pipeline)
     optional = {pipeline.id, pipeline.label}
     for name in wanted:
+        if table.columns.count(name) > 1:
+            raise SettingsError(f"{path}: has more than one column {name!r}; call the others otherwise")
         if name not in table.columns and name not in optional:
             raise SettingsError(
                 f"{path}: has no column {name!r}; there are {spelled(table.columns)}; call the field as "

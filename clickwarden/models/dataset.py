@@ -25,7 +25,7 @@ FATES = {
 
 
 class Dataset(NamedTuple):
-    """Rows in the order of time, or of the file where records have none.
+    """Rows in the order of time; where records have none, in a random one, always the same.
 
     Attributes:
         values: float32[n, d], NaN where missing.
@@ -88,11 +88,25 @@ def read(path: Path, pipeline: Pipeline, labels: Path | None, told: Callable[[in
         told(count)
     if not fates[TAKEN]:
         raise SettingsError(f"{path}: none of its {count:,} records has features; does pipeline.toml fit it?")
-    moments = np.concatenate(times)
-    order = np.argsort(moments, kind="stable") if pipeline.time else np.arange(len(moments))
+    matrix, moments = np.concatenate(values), np.concatenate(times)
+    if pipeline.time:
+        order = np.argsort(moments, kind="stable")
+        order = order[moments[order] != NO_TIME]
+        fates[TIMELESS] += len(moments) - len(order)
+        if not len(order):
+            raise SettingsError(
+                f"{path}: none of its {count:,} records says when in {pipeline.time!r}; name another time in "
+                "pipeline.toml, or none"
+            )
+    else:
+        order = np.random.default_rng(0).permutation(len(moments))
+    if not np.isfinite(matrix).any():
+        raise SettingsError(
+            f"{path}: no feature has a value in any of its {count:,} records; are they numbers, as 1234.5?"
+        )
     return Dataset(
-        np.concatenate(values)[order],
-        moments[order] if pipeline.time and (moments != NO_TIME).all() else None,
+        matrix[order],
+        moments[order] if pipeline.time else None,
         np.concatenate(said)[order] if given or pipeline.label else None,
         count,
         {why: int(fates[fate]) for fate, why in FATES.items() if fates[fate]},

@@ -18,6 +18,8 @@ _NUMBERS = {float, int, type(None)}
 _TEXTS = {str, type(None)}
 #: Of numbers alone; what has others needs a closer look.
 _DIGITS = frozenset("0123456789.+-eE")
+#: What a name in JSON is not written with as it is.
+_ESCAPED = frozenset(['"', "\\", *map(chr, range(32))])
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -133,8 +135,10 @@ class Records(NamedTuple):
     ) -> "Records":
         """The same, from a JSON object each; None is a record without a value."""
         names = read_of(pipeline)
-        decode = _decoder(names).decode
         found = list(values)
+        if not _ESCAPED.isdisjoint("".join(names)):
+            return cls.of(pipeline, map(_read, found), received)
+        decode = _decoder(names).decode
         try:
             rows = list(map(msgspec.structs.astuple, map(decode, found)))  # type: ignore[arg-type]
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError):

@@ -26,6 +26,8 @@ PLOTS = {
     "roc.svg": "ROC curve",
     "precision-recall.svg": "Precision and recall",
 }
+#: The share from which a missing value is told, and of how many features.
+_OFTEN, _TOLD = 0.2, 8
 _PAGE = Template("""\
 <!doctype html>
 <html lang="en">
@@ -100,11 +102,12 @@ def lines_of(manifest: Manifest) -> list[str]:
     share = "" if manifest.share is None else f", {manifest.share:.3%} of the records"
     lines = [
         f"{data.records:,} records"
-        + (f" from {data.first} to {data.last}" if data.first else "")
+        + (f" from {data.first} to {data.last}" if data.first else " in random order, as they have no time")
         + f"; the first {data.learnt:,} were learnt from, the fifth behind them gives the threshold, and the "
         "last fifth the figures below",
         *(f"{count:,} have no features: {why}" for why, count in data.aside.items()),
         f"threshold {manifest.threshold:.6g}, from {'the alarm budget' if share else 'labels'}{share}",
+        *_gaps(manifest),
         f"{len(manifest.features)} features; seed {manifest.seed}; trained {manifest.trained}",
     ]
     if "roc_auc" in manifest.metrics:
@@ -115,6 +118,20 @@ def lines_of(manifest: Manifest) -> list[str]:
             "only how often it alarms"
         )
     return lines
+
+
+def _gaps(manifest: Manifest) -> list[str]:
+    """The features that are often missing, which may be a file's fault."""
+    gaps = {
+        name: usual.missing
+        for name, usual in zip(manifest.features, manifest.usual, strict=True)
+        if usual.missing >= _OFTEN
+    }
+    if not gaps:
+        return []
+    told = [f"{name} {share:.0%}" for name, share in sorted(gaps.items(), key=lambda gap: -gap[1])[:_TOLD]]
+    more = f" and {len(gaps) - _TOLD} more" if len(gaps) > _TOLD else ""
+    return [f"often missing, or not what the field is, and then taken for usual: {', '.join(told)}{more}"]
 
 
 def _interval(interval: Interval) -> str:

@@ -12,6 +12,8 @@ from clickwarden.models.detectors.graph import Graph
 from clickwarden.models.detectors.trees import LEAF, Trees
 
 TREES, SAMPLE = 200, 256
+#: The part of few rows that a tree sees: one that sees them all sees each crowd of alike anomalies, too.
+PART, LEAST = 0.25, 16
 
 
 class Isolation:
@@ -28,7 +30,7 @@ class Isolation:
 
     def fit(self, values: Values, abnormal: Abnormal | None) -> None:
         """Learn."""
-        self._forest.set_params(max_samples=min(SAMPLE, len(values)))
+        self._forest.set_params(max_samples=min(SAMPLE, max(int(len(values) * PART), LEAST), len(values)))
         self._forest.fit(values)
 
     def expected(self, values: Values) -> Scores:

@@ -69,7 +69,7 @@ def trained(pipeline: Pipeline, data: Path, name: str = "iforest", labels: Path 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("learned")
-    trained(define(folder / "table", 'label = "anomaly"'), write(folder / "data.csv"))
+    trained(define(folder / "table", 'label = "anomaly"'), write(folder / "data.csv", count=4_000))
     return folder
 
 
@@ -152,6 +152,34 @@ def test_too_little_to_learn_from_is_said(tmp_path: Path) -> None:
 def test_training_again_gives_the_same_version(made: Path, table: Pipeline) -> None:
     again = trained(table, made / "data.csv")
     assert again.version == artefact.load(Pipeline.load(made / "table")).manifest.version
+
+
+def test_a_crash_between_two_models_leaves_the_former(table: Pipeline, tmp_path: Path) -> None:
+    version = artefact.load(table).manifest.version
+    (table.folder / "model").rename(table.folder / "model.old")
+    (table.folder / "model.new").mkdir()
+    assert artefact.load(table).manifest.version == version
+    again = trained(table, write(tmp_path / "other.csv", seed=3))
+    assert again.version != version
+    assert artefact.load(table).manifest.version == again.version
+    assert [path.name for path in table.folder.glob("model*")] == ["model"]
+
+
+def test_a_sorted_table_without_time_is_alarmed_by_its_budget(tmp_path: Path) -> None:
+    rows = sorted(np.random.default_rng(5).normal(size=2_000).tolist())
+    (tmp_path / "data.csv").write_text("\n".join(["f0,f1", *(f"{row},{row}" for row in rows)]))
+    pipeline = define(tmp_path / "t")
+    trained(pipeline, tmp_path / "data.csv")
+    assert 10 <= sum(each.anomaly for each in scored(pipeline, tmp_path / "data.csv")) <= 40
+
+
+def test_times_and_numbers_that_are_none_are_said(tmp_path: Path) -> None:
+    (tmp_path / "soon.csv").write_text("f0,f1,when\n" + "1,2,soon\n" * 99)
+    with pytest.raises(SettingsError, match="none of its 99 records says when in 'when'"):
+        read(tmp_path / "soon.csv", define(tmp_path / "t", 'time = "when"'), None, lambda count: None)
+    (tmp_path / "commas.csv").write_text("f0;f1\n" + "1,5;2,5\n" * 99)
+    with pytest.raises(SettingsError, match="no feature has a value in any of its 99 records; are they"):
+        read(tmp_path / "commas.csv", define(tmp_path / "t"), None, lambda count: None)
 
 
 def edited(change: Callable[[dict[str, object]], None]) -> Callable[[Path], None]:

@@ -59,11 +59,51 @@ def test_parquet(tmp_path: Path, fraud: Pipeline, transactions: list[bytes], wan
     assert features_of(tmp_path / "records.parquet", fraud) == wanted
 
 
+TABLE = r"""name = "table"
+version = 1
+[fields]
+'a \"c' = { type = "number" }
+b = { type = "number" }
+[[feature]]
+kind = "raw"
+field = 'a \"c'
+[[feature]]
+kind = "raw"
+field = "b"
+"""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'"a \\""c",b\n1,2\n3,4\n',
+        b'\xef\xbb\xbf"a \\""c",b\r\n1,2\r\n3,4\r\n',
+        b'"a \\""c"; b\n"1"; 2\n3;4\n',
+        b'\xef\xbb\xbf{"a \\\\\\"c": 1, "b": 2}\n{"a \\\\\\"c": "3", "b": "4"}\n',
+    ],
+)
+def test_tables_as_programs_write_them(tmp_path: Path, content: bytes) -> None:
+    """With a byte order mark, names in quotes, blanks behind delimiters, and other ends of lines."""
+    (tmp_path / "pipeline.toml").write_text(TABLE)
+    (tmp_path / "table.csv").write_bytes(content)
+    found = np.frombuffer(features_of(tmp_path / "table.csv", Pipeline.load(tmp_path)), np.float32)
+    assert found.tolist() == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
         (b"", "begins with nothing; name a file of NDJSON, CSV or Parquet"),
         (b"card_id,amount\n1,2\n", "has no column 'mcc'; there are card_id, amount"),
+        (b"PAR1", "the Parquet file is shorter than it says"),
+        (b"PAR1PAR1", "the Parquet file is shorter than it says"),
+        (b"PAR1" + b"\xff" * 30 + b"PAR1", "the Parquet file is shorter than it says"),
+        (b"PAR1" + bytes(30) + b"\x10\0\0\0PAR1", "cannot be read"),
+        ("card_id,amount".encode("utf-16"), "is UTF-16; write it as UTF-8"),
+        (b"PK\x03\x04abc", "is a ZIP or a spreadsheet; unpack it"),
+        (b'[{"card_id": "a"}]', "is a JSON array; write an object a line"),
+        (b"card_id\ramount\r1\r", "is no table"),
+        (b"card_id,amount,amount\n1,2,3\n", "has more than one column 'amount'"),
         (b"PAR1" + bytes(99), "the end of the Parquet file is missing"),
         (gzip.compress(b'{"a": 1}\n' * 99, mtime=0)[:30], "cannot be unpacked"),
     ],

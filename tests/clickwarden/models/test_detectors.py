@@ -99,6 +99,42 @@ def test_columns_that_say_nothing_do_no_harm(name: str) -> None:
         ).all()
 
 
+def series(days: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """A value every ten minutes that grows, with day and night, the statistics of its windows, and spikes."""
+    random = np.random.default_rng(seed)
+    when = np.arange((days + 1) * 144)
+    value = when / 100 + 2 * np.sin(when * np.pi / 72) + random.normal(size=len(when)) * 0.3
+    spikes = np.zeros(len(when), bool)
+    spikes[random.choice(np.arange(len(when) // 2, len(when)), 12, replace=False)] = True
+    value[spikes] += 8
+    value[-40:] = value[-41]  # stuck
+    spikes[-30:] = True
+    columns = [value]
+    for size in (6, 144):
+        windows = [value[max(place - size, 0) : max(place, 1)] for place in when]
+        columns += [np.array([window.mean() for window in windows]), np.array([w.std() for w in windows])]
+    clock = when * np.pi / 72
+    matrix = np.stack([*columns, np.sin(clock), np.cos(clock)], 1)
+    return matrix.astype(np.float32)[144:], spikes[144:]
+
+
+def test_a_series_is_held_against_itself_while_it_grows() -> None:
+    names = ("x", "x.mean.1h", "x.std.1h", "x.mean.24h", "x.std.24h", "tod_sin", "tod_cos")
+    values, abnormal = series(28, seed=3)
+    half = len(values) // 2
+    found = {}
+    for name in ("residual", "zscore"):
+        detector = detector_of(name, 3, names)
+        session = Session(learn(detector, values[:half], None))
+        scores = session.score(values[half:])
+        assert np.allclose(scores, detector.expected(values[half:]), rtol=NEAR, atol=NEAR)
+        found[name] = (scores, abnormal[half:])
+    scores, really = found["residual"]
+    assert np.quantile(scores[~really], 0.97) < np.quantile(scores[really], 0.2)
+    scores, really = found["zscore"]
+    assert np.quantile(scores[~really], 0.97) > np.quantile(scores[really], 0.2)
+
+
 def test_an_unknown_detector_is_told_what_there_is() -> None:
     with pytest.raises(SettingsError, match="'forest' is none of iforest, logreg"):
         detector_of("forest", 0, COLUMNS)

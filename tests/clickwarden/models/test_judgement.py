@@ -72,8 +72,14 @@ def test_a_budget_is_a_share_of_the_records() -> None:
 
 def test_the_best_threshold_has_the_highest_f1() -> None:
     found = best_threshold(SCORES, ABNORMAL)
-    of_all = {float(each): f1_score(ABNORMAL, each <= SCORES) for each in np.unique(SCORES)}
-    assert of_all[found] == max(of_all.values())
+    best = max(f1_score(ABNORMAL, each <= SCORES) for each in np.unique(SCORES))
+    assert f1_score(ABNORMAL, found <= SCORES) == best
+
+
+def test_the_best_threshold_is_far_from_both_kinds() -> None:
+    scores = np.array([1, 2, 8, 9], np.float32)
+    assert best_threshold(scores, scores > 5) == 5
+    assert best_threshold(scores, scores > 0) == 1
 
 
 def test_alarms_a_day_need_time() -> None:
