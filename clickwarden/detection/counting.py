@@ -8,49 +8,24 @@ at once wherever their order cannot matter.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from functools import cached_property
-from operator import attrgetter, itemgetter
-from typing import NamedTuple
+from itertools import chain
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from clickwarden.detection.batch import Batch, Selection
+from clickwarden.detection.crossings import Crossing, Crossings, Neighbour
 from clickwarden.detection.measure import Distinct
-from clickwarden.detection.measured import measuring_of
 from clickwarden.detection.panes import Pane
 from clickwarden.detection.rising import Rising, values_in
 from clickwarden.detection.sketch import SHARING
 from clickwarden.detection.steps import STEPS, all_reached
-from clickwarden.detection.suspect import Suspect
 from clickwarden.detection.told import Told
-from clickwarden.detection.windows import Share, together
 
 #: Below so many clicks, one by one is faster than grouping.
 FEW = 128
-
-
-class Crossing(NamedTuple):
-    """The moment a user went over the threshold in a window, or came to a further step.
-
-    ``suspect`` is what was known at that click; ``click`` its position in the batch; ``steps`` how many of
-    the :data:`~clickwarden.detection.steps.STEPS` are reached, 0 where the user went over.
-    """
-
-    click: int
-    start: int
-    user_id: str
-    suspect: Suspect
-    steps: int = 0
-
-
-class Neighbour(NamedTuple):
-    """Another pane of some of a part's windows; ``windows`` says which of them, by their places."""
-
-    pane: Pane
-    windows: slice
 
 
 class Part:
@@ -91,9 +66,9 @@ class Part:
         self.pane = pane
         self.windows = windows
         self.neighbours = neighbours
-        self.told = told
         self.size = len(clicks)
-        self._measuring = measuring_of(pane.rule, batch, pane.seed)
+        self._crossings = Crossings(batch, pane, windows, neighbours, told)
+        self._measuring = self._crossings.measuring
         self._numbers = numbers
         self.selected = Selection(batch, self._counting(clicks))
         self.users, self.comings = self.selected.by_user()
@@ -106,7 +81,6 @@ class Part:
         self.elsewhere = np.zeros((len(windows), len(self.users)), np.int64)
         for other, places in neighbours:
             self.elsewhere[places] += other.highs(self._cells_in(other), self._rows_in(other))
-        self._bits = [1 << (pane.start - start) // pane.rule.step for start in windows]
         self.moving = np.zeros(len(batch.users), np.bool_)
         self.rising = Rising(pane.rule)
         # By place, of whom the number of clicks here tells: starts of windows, and what is certain there.
@@ -155,7 +129,7 @@ class Part:
         known = suspects.rows_of(self._numbers[user]) >= 0
         counted = [clicks[~known]]
         for number, positions in by_user(user[known], clicks[known]).items():
-            suspect = self._suspect(self.batch.users[number])
+            suspect = self._crossings.suspect(self.batch.users[number])
             fresh = self._measuring.counted(suspect, positions, suspects.room)
             counted.append(np.array(fresh, np.intp))
         return np.sort(np.concatenate(counted))
@@ -213,14 +187,11 @@ class Part:
         """Places of those not told of in a window that they are ``over`` in, of shape (windows, u)."""
         places = np.flatnonzero(over.any(axis=0))
         noted = np.where(self.known[places], self.pane.suspects.told(self.rows[places]), 0)
-        over = over[:, places] & (noted & np.array(self._bits)[:, None] == 0)
+        over = over[:, places] & (noted & np.array(self._crossings.bits)[:, None] == 0)
         return [
             int(place)
             for place, windows in zip(places[over.any(axis=0)], over[:, over.any(axis=0)].T, strict=True)
-            if any(
-                (self.windows[int(window)], self.batch.users[self.users[place]]) not in self.told
-                for window in np.flatnonzero(windows)
-            )
+            if self._crossings.is_open(int(self.users[place]), np.flatnonzero(windows).tolist())
         ]
 
     def beside(self, other: "Part") -> bool:
@@ -242,8 +213,8 @@ class Part:
         level, most = self.pane.level, self.most
         after = self.highs + self.comings
         promoted = rest & (after + most >= level)
-        others = int((self.singly & ~self.known).sum())
-        if self.pane.suspects.compete(int(promoted.sum()), others, self.pane.max_suspects):
+        others, suspects = int((self.singly & ~self.known).sum()), self.pane.suspects
+        if suspects.compete(int(promoted.sum()), others, self.pane.max_suspects):
             # The last places go to whom the order of the clicks brings up first.
             self.singly |= ~self.known
             return crossings
@@ -254,15 +225,20 @@ class Part:
             self.pane.sketch.raise_to(self.cells[:, rest], self.highs[rest], after[rest])
         # The last click that the sketch took is the first that is counted exactly.
         first = (after - 1 - self.highs).tolist()
-        comers = [(self._clicks_of(place)[first[place] :], place) for place in np.flatnonzero(promoted).tolist()]
+        comers = [
+            (self._clicks_of(place)[first[place] :], place) for place in np.flatnonzero(promoted).tolist()
+        ]
         for clicks, place in sorted(comers):
             user, high = int(self.users[place]), int(after[place]) - 1
             user_id = self.batch.users[user]
             self.pane.suspects.promote(user_id, high + 1)
-            clicks = self._measuring.counted(self._suspect(user_id), clicks, self.pane.suspects.room)
-            crossings += self._cross(user, high, self.elsewhere[:, place].tolist(), clicks)
+            clicks = self._measuring.counted(
+                self._crossings.suspect(user_id), clicks, self.pane.suspects.room
+            )
+            over = self._crossings.over(user, high, self.elsewhere[:, place].tolist(), clicks)
+            crossings += over
             if place in self._climbing:
-                crossings += self._climb(place, clicks, crossings)
+                crossings += self._crossings.further(user, self._climbing[place], clicks, over)
             self._add(user_id, clicks)
         return crossings
 
@@ -270,57 +246,30 @@ class Part:
         """Count clicks of suspects."""
         if not counted.any():
             return []
-        crossings: list[Crossing] = []
-        over = (self.highs + self.comings + self.elsewhere > self.pane.rule.threshold) & counted
-        for place in self._crossing(over):
+        over: dict[int, list[Crossing]] = {}
+        may = (self.highs + self.comings + self.elsewhere > self.pane.rule.threshold) & counted
+        for place in self._crossing(may):
             user, elsewhere = int(self.users[place]), self.elsewhere[:, place].tolist()
-            crossings += self._cross(user, int(self.highs[place]), elsewhere, self._clicks_of(place))
-        for place in self._climbing:
+            clicks = self._clicks_of(place)
+            over[place] = self._crossings.over(user, int(self.highs[place]), elsewhere, clicks)
+        crossings = list(chain.from_iterable(over.values()))
+        for place, climbing in self._climbing.items():
             if counted[place]:
-                crossings += self._climb(place, self._clicks_of(place), crossings)
+                user, clicks = int(self.users[place]), self._clicks_of(place)
+                crossings += self._crossings.further(user, climbing, clicks, over.get(place, ()))
         if self.pane.measure is not None:
             for place in np.flatnonzero(counted).tolist():
                 self._add(self.batch.users[self.users[place]], self._clicks_of(place))
             return crossings
-        clicks = self.selected if counted.all() else self.selected.of_users(self.users[counted])
-        self.pane.suspects.add_all(clicks, self.pane.suspects.rows_of(self._numbers[clicks.user]))
+        counting = self.selected if counted.all() else self.selected.of_users(self.users[counted])
+        self.pane.suspects.add_all(counting, self.pane.suspects.rows_of(self._numbers[counting.user]))
         return crossings
-
-    def _climb(self, place: int, clicks: list[int], crossings: Sequence[Crossing]) -> list[Crossing]:
-        """The windows in which a suspect, who has gone over, comes to further steps with clicks.
-
-        Args:
-            place: of the user.
-            clicks: of it, that are counted exactly, and at once.
-            crossings: who went over with them.
-        """
-        user, threshold = int(self.users[place]), self.pane.rule.threshold
-        user_id = self.batch.users[user]
-        crossed = {crossing.start: crossing.click for crossing in crossings if crossing.user_id == user_id}
-        shares = self._shares(user)
-        found = []
-        for start, low in self._climbing[place]:
-            end = start + self.pane.rule.window
-            beside = {pane: share for pane, share in shares.items() if start <= pane < end}
-            for steps, times in enumerate(STEPS, 1):
-                enough = times * threshold - low
-                if not 0 < enough <= len(clicks) or (start, user_id) not in self.told:
-                    continue
-                if (click := clicks[enough - 1]) > crossed.get(start, -1):
-                    suspect = self._together(beside, self._with(user_id, clicks[:enough]))
-                    found.append(Crossing(click, start, user_id, suspect, steps))
-        return found
 
     def _add(self, user_id: str, clicks: list[int]) -> None:
         """Add clicks that count to what is known of a suspect."""
         suspects = self.pane.suspects
         suspects.add(user_id, self.batch.evidence, clicks)
-        suspects.room -= self._measuring.note(self._suspect(user_id), clicks, suspects.room)
-
-    def _suspect(self, user_id: str) -> Suspect:
-        suspect = self.pane.suspects.get(user_id)
-        assert suspect is not None
-        return suspect
+        suspects.room -= self._measuring.note(self._crossings.suspect(user_id), clicks, suspects.room)
 
     def _clicks_of(self, place: int) -> list[int]:
         """Positions of the clicks of the user at this place of ``users``, ascending."""
@@ -345,49 +294,17 @@ class Part:
             if high + 1 + max(elsewhere) < self.pane.level:
                 return []
             suspects.promote(user_id, high + 1)
-        elif not self._measuring.counted(self._suspect(user_id), [position], suspects.room):
+        elif not self._measuring.counted(self._crossings.suspect(user_id), [position], suspects.room):
             return []
         over = high + 1 + max(elsewhere) > self.pane.rule.threshold
-        crossings = self._cross(user, high, elsewhere, [position]) if over else []
+        crossings = self._crossings.over(user, high, elsewhere, [position]) if over else []
         room = suspects.room
         self._add(user_id, [position])
         is_certain = suspects.room < room or not isinstance(self.pane.measure, Distinct)
         if is_certain and user in self.rising:
-            crossings += self._rise(position, {crossing.start for crossing in crossings})
+            crossed = {crossing.start for crossing in crossings}
+            crossings += self._crossings.risen(position, self.rising, crossed)
         return crossings
-
-    def _rise(self, position: int, crossed: Set[int]) -> list[Crossing]:
-        """The windows in which a user comes to a further step with this click, that was added.
-
-        Not those that the user has not crossed in, or with this very click.
-        """
-        user = int(self.batch.user[position])
-        user_id = self.batch.users[user]
-        crossings = []
-        for place, start in enumerate(self.windows):
-            steps = self.rising.add(start, user) if self._is_new(position, place) else 0
-            if steps and start not in crossed and (start, user_id) in self.told:
-                shares = [
-                    Share(pane.suspects.get(user_id), pane.high(self.batch, user))
-                    for pane in self._panes_of(place)
-                ]
-                crossings.append(Crossing(position, start, user_id, together(shares), steps))
-        return crossings
-
-    def _is_new(self, position: int, window: int) -> bool:
-        """Whether a click, whose value is new in the pane, brings a value that is new in a window."""
-        measure, rule = self.pane.measure, self.pane.rule
-        if not isinstance(measure, Distinct) or not rule.overlapping:
-            return True
-        value = int(self.batch.values(measure.field, self.pane.seed)[position])
-        user_id = self.batch.users[self.batch.user[position]]
-        others = (pane.suspects.get(user_id) for pane in self._panes_of(window) if pane is not self.pane)
-        return not any(value in (other.values or ()) for other in others if other is not None)
-
-    def _panes_of(self, window: int) -> list[Pane]:
-        """The panes of a window, by its place, ascending."""
-        panes = [pane for pane, windows in self.neighbours if windows.start <= window < windows.stop]
-        return sorted([self.pane, *panes], key=attrgetter("start"))
 
     def lift(self, others: Sequence["Part"]) -> None:
         """Find who may come to a further step in one of the windows."""
@@ -408,7 +325,7 @@ class Part:
             if alone[column]:
                 self._climbing.setdefault(place, []).append((start, low))
             elif is_distinct:
-                low = values_in(self._panes_of(window), self.batch.users[user])
+                low = values_in(self._crossings.panes_of(window), self.batch.users[user])
             self.rising.watch(start, user, low, int(more[window, column]), alone=bool(alone[column]))
 
     def _lows(self, places: NDArray[np.intp]) -> NDArray[np.int64]:
@@ -440,64 +357,6 @@ class Part:
             columns = self.elsewhere[:, self.singly].T.tolist()
             self._elsewhere = dict(zip(self.users[self.singly].tolist(), columns, strict=True))
         return self._elsewhere[user]
-
-    def _cross(self, user: int, high: int, elsewhere: list[int], clicks: list[int]) -> list[Crossing]:
-        """The windows in which a suspect crosses with these clicks, which come on top of ``high``."""
-        user_id, suspects = self.batch.users[user], self.pane.suspects
-        lacking = self.pane.rule.threshold + 1 - high
-        crossings: list[Crossing] = []
-        known: dict[int, Suspect] = {}
-        shares: dict[int, Share] = {}
-        for start, bit, other in zip(self.windows, self._bits, elsewhere, strict=True):
-            needed = max(1, lacking - other)
-            if needed > len(clicks) or suspects.is_told(user_id, bit):
-                continue
-            if (start, user_id) not in self.told:
-                beside: dict[int, Share] = {}
-                if other:
-                    shares = shares or self._shares(user)
-                    end = start + self.pane.rule.window
-                    beside = {pane: share for pane, share in shares.items() if start <= pane < end}
-                enough = self._enough(user, list(beside.values()), clicks, needed)
-                if enough is None:
-                    continue
-                self.told.add(start, user_id)
-                here = known.get(enough) or known.setdefault(enough, self._with(user_id, clicks[:enough]))
-                suspect = self._together(beside, here) if beside else replace(here)
-                crossings.append(Crossing(clicks[enough - 1], start, user_id, suspect))
-            suspects.note_told(user_id, bit)
-        return crossings
-
-    def _with(self, user_id: str, clicks: list[int]) -> Suspect:
-        """What is known of a suspect here with some clicks more."""
-        here = self._suspect(user_id).copy()
-        here.add(self.batch.evidence, clicks)
-        self._measuring.note(here, clicks, self.pane.suspects.room)
-        return here
-
-    def _enough(self, user: int, beside: list[Share], clicks: list[int], needed: int) -> int | None:
-        """How many of the clicks take a suspect over the threshold of a window.
-
-        By their number alone, so many are ``needed``.
-        """
-        measure, suspects = self.pane.measure, self.pane.suspects
-        if measure is None or (isinstance(measure, Distinct) and not self.pane.rule.overlapping):
-            return needed
-        here = self._suspect(self.batch.users[user])
-        return self._measuring.needed(here, beside, clicks, suspects.room)
-
-    def _together(self, beside: dict[int, Share], here: Suspect) -> Suspect:
-        """What is known of a user in a window, of what is known in its other panes, and here."""
-        shares = beside | {self.pane.start: Share(here, 0)}
-        return together(share for _, share in sorted(shares.items(), key=itemgetter(0)))
-
-    def _shares(self, user: int) -> dict[int, Share]:
-        """What is known of a user in the other panes of the windows, by their starts."""
-        user_id = self.batch.users[user]
-        return {
-            pane.start: Share(pane.suspects.get(user_id), pane.high(self.batch, user))
-            for pane, _ in self.neighbours
-        }
 
 
 def count(parts: Sequence[Part]) -> list[Crossing]:

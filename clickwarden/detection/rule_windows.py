@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.batch import Batch
-from clickwarden.detection.counting import Crossing, Neighbour, Part, count
+from clickwarden.detection.counting import Part, count
+from clickwarden.detection.crossings import Crossing, Neighbour
 from clickwarden.detection.panes import Pane
 from clickwarden.detection.roster import Roster
 from clickwarden.detection.rules import Rule
