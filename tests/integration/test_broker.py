@@ -16,8 +16,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from clickwarden.errors import BrokerError
 from clickwarden.sandbox.broker import Broker
 
-pytestmark = pytest.mark.alone
-
 GONE_SECONDS = 20
 
 
