@@ -93,6 +93,7 @@ def test_each_is_told_by_the_list_of_its_offset_over_kill_9_in_the_middle_of_cha
     assert {each["allowed"] for each in topic.anomalies() if each["user_id"] == "joe"} == {""}
 
 
+@pytest.mark.alone
 def test_a_window_that_a_silence_closes_is_told_by_the_list_that_came_before_it(site: Sites) -> None:
     topic = site(idle_timeout=3.0, lateness=1.0)
     worker = topic.start()

@@ -134,6 +134,7 @@ def test_a_node_that_cannot_start_shows_its_log(data: Path) -> None:
         Broker(data, port=0).start()
 
 
+@pytest.mark.alone
 async def test_three_nodes_lose_one_and_no_record(tmp_path: Path) -> None:
     with Broker(tmp_path, port=0, nodes=3) as broker:
         await _create(broker.bootstrap, "safe", num_partitions=3, replication_factor=3)

@@ -204,6 +204,7 @@ def trying(worker: Worker) -> list[psutil.Process]:
         return trying(worker)
 
 
+@pytest.mark.alone
 def test_what_a_change_would_have_done_in_the_last_hour_is_told_and_changes_nothing(site: Sites) -> None:
     topic = site(partitions=2, rules=RULES + TEST + LOGINS)
     worker = topic.start()
@@ -228,6 +229,7 @@ def test_what_a_change_would_have_done_in_the_last_hour_is_told_and_changes_noth
     assert in_force(worker) == {"bot": 50, "logins": 5}
 
 
+@pytest.mark.alone
 def test_one_preview_at_a_time_that_ends_with_who_asked_and_with_the_worker(site: Sites) -> None:
     topic = site()
     worker = topic.start()
