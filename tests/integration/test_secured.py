@@ -279,6 +279,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_ends_with_the_sentence(
     secured: SecuredKafka, topic: Site, tmp_path: Path, command: str
@@ -359,6 +360,7 @@ def test_the_right_to_create_is_needed_where_topics_are_missing(
     topic.close()
 
 
+@pytest.mark.alone
 def test_the_rights_of_the_readme_are_enough(secured: SecuredKafka, topic: Site, tmp_path: Path) -> None:
     users = {
         role: user(secured, f"only-{role}", needed_by(role, topic.settings))
@@ -436,6 +438,7 @@ def test_a_worker_that_may_not_write_the_rules_says_so_to_who_changes_one(
     assert worker.alive
 
 
+@pytest.mark.alone
 def test_rights_withdrawn_end_the_producer(secured: SecuredKafka, topic: Site, tmp_path: Path) -> None:
     given = user(secured, "seller", needed_by("producer", topic.settings)) | {"data_dir": tmp_path / "outbox"}
     settings = settings_of(topic, given)
