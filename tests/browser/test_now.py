@@ -4,13 +4,10 @@ import json
 import time
 
 import msgspec
-import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.look import HOSTILE, RECORDS, SHOWN, T, address, anomaly, nothing_wrong, publish
 from tests.site import RULES, Site, click, clicks, minute_over
-
-pytestmark = pytest.mark.alone
 
 #: Notes the wall clock at each change of the headline, and the alert_ids that the stream brings.
 WATCH = """

@@ -3,6 +3,7 @@
 import re
 import time
 
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.look import HOSTILE, RECORDS, SHOWN, TESTED_RULES, address, nothing_wrong, scrolls_sideways
@@ -146,6 +147,7 @@ def test_who_comes_second_sees_what_it_is_now_and_decides_anew(site: Site, page:
     expect(page.get_by_role("button", name="Save")).to_be_enabled()
 
 
+@pytest.mark.alone  # a preview yields to whatever else runs
 def test_what_it_would_have_done_in_the_last_hour_on_a_phone_in_the_dark(
     site: Site, browser: Browser
 ) -> None:

@@ -15,8 +15,6 @@ from tests.chaos.network import Network
 from tests.chaos.proxy import CUT
 from tests.site import Site, Worker, click, clicks, window_before
 
-pytestmark = pytest.mark.alone
-
 NEVER = 600.0
 AT_ONCE = 1.0
 T = window_before(time.time())
@@ -127,6 +125,7 @@ def _closed_by(site: Site, worker: str) -> bool:
     return any(anomaly["worker"] == worker for anomaly in site.anomalies("closed"))
 
 
+@pytest.mark.alone
 def test_a_zombie_without_a_fence(
     cluster: Site, nodes: Broker, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +135,7 @@ def test_a_zombie_without_a_fence(
     assert cluster.verdict().conflicting == 10
 
 
+@pytest.mark.alone
 def test_it_sees_nothing_of_a_zombie_behind_its_fence(cluster: Site, nodes: Broker, network: Network) -> None:
     zombie = _cut_off_beside_a_successor(cluster, nodes, network)
     verdict = cluster.verdict()

@@ -12,8 +12,6 @@ import pytest
 from clickwarden.sandbox.broker import HOST, Forward
 from tests.chaos.proxy import CHUNK_BYTES, CUT, HALF_OPEN, STALLED, WHOLE, Condition, Proxy
 
-pytestmark = pytest.mark.alone
-
 SECONDS = 10.0
 #: For so long nothing comes where nothing may.
 SILENCE_SECONDS = 0.3

@@ -15,8 +15,6 @@ from clickwarden.audit.recount import Recount
 from clickwarden.times import isotime
 from tests.site import RULES, ReadRecord, Site, Worker, click, clicks, window_before
 
-pytestmark = pytest.mark.alone
-
 TAKEN_UP_SECONDS = 2.0
 T = window_before(time.time())
 
@@ -40,6 +38,7 @@ def allow(topic: Site, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.alone
 def test_an_entry_is_in_force_on_two_workers_at_once_and_means_the_window_that_is_open(site: Sites) -> None:
     topic = site(partitions=2)
     one, two = topic.launch("one"), topic.launch("two")
@@ -94,6 +93,7 @@ def test_each_is_told_by_the_list_of_its_offset_over_kill_9_in_the_middle_of_cha
     assert {each["allowed"] for each in topic.anomalies() if each["user_id"] == "joe"} == {""}
 
 
+@pytest.mark.alone
 def test_a_window_that_a_silence_closes_is_told_by_the_list_that_came_before_it(site: Sites) -> None:
     topic = site(idle_timeout=3.0, lateness=1.0)
     worker = topic.start()
@@ -204,6 +204,7 @@ def test_what_is_wrong_is_refused_in_a_sentence_and_changes_nothing(site: Sites)
     assert topic.changes() == 1
 
 
+@pytest.mark.alone
 def test_the_api_allows_and_tells_what_the_allowed_do(site: Sites) -> None:
     topic = site(partitions=2)
     one, two = topic.launch("one"), topic.launch("two")

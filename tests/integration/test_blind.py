@@ -8,8 +8,6 @@ import pytest
 
 from tests.site import Site, Worker, click, clicks, minute_over
 
-pytestmark = pytest.mark.alone
-
 Sites = Callable[..., Site]
 
 #: Records that are no click, for a reason that an operator can mend.
@@ -32,6 +30,7 @@ events = ["login"]
 """
 
 
+@pytest.mark.alone
 def test_all_of_it_unreadable_is_said_everywhere_within_seconds(site: Sites) -> None:
     here = site(partitions=2, idle_timeout=3600)
     worker = here.start()

@@ -16,8 +16,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from clickwarden.errors import BrokerError
 from clickwarden.sandbox.broker import Broker
 
-pytestmark = pytest.mark.alone
-
 GONE_SECONDS = 20
 
 
@@ -136,6 +134,7 @@ def test_a_node_that_cannot_start_shows_its_log(data: Path) -> None:
         Broker(data, port=0).start()
 
 
+@pytest.mark.alone
 async def test_three_nodes_lose_one_and_no_record(tmp_path: Path) -> None:
     with Broker(tmp_path, port=0, nodes=3) as broker:
         await _create(broker.bootstrap, "safe", num_partitions=3, replication_factor=3)

@@ -10,8 +10,6 @@ import pytest
 
 from tests.site import Site, Worker, click, clicks, window_before
 
-pytestmark = pytest.mark.alone
-
 T = window_before(time.time())
 
 
@@ -27,6 +25,7 @@ def site(kafka: str, tmp_path: Path) -> Iterator[Site]:
     site.close()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_worker_whose_decoding_dies_or_freezes_ends_and_its_successor_counts_everything(
     site: Site, fault: signal.Signals

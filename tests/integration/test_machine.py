@@ -10,8 +10,6 @@ import pytest
 from clickwarden.times import epoch
 from tests.site import RULES, Site, click, clicks, window_before
 
-pytestmark = pytest.mark.alone
-
 T = window_before(time.time())
 LIMIT = 1 << 20
 

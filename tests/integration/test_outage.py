@@ -9,8 +9,6 @@ import pytest
 from clickwarden.sandbox.broker import Broker
 from tests.site import Site, click, clicks, window_before
 
-pytestmark = pytest.mark.alone
-
 T = window_before(time.time())
 AWAY_SECONDS = 30.0
 MIB = 1 << 20

@@ -20,8 +20,6 @@ from google.protobuf.message_factory import GetMessageClass
 from tests.registry import PASSWORD, USER, SchemaRegistry, schema_registry
 from tests.site import Site, Worker, click, window_before
 
-pytestmark = pytest.mark.alone
-
 T = window_before(time.time())
 
 OLD = {
@@ -167,6 +165,7 @@ def test_a_schema_may_change_in_the_middle_of_the_clicks(here: Site, registry: S
     assert PASSWORD not in worker.log
 
 
+@pytest.mark.alone
 def test_a_schema_that_comes_late_is_waited_for_and_one_that_never_comes_is_named(
     here: Site, registry: SchemaRegistry
 ) -> None:
@@ -207,6 +206,7 @@ def away(worker: Worker) -> bool:
     return worker.state == "away"
 
 
+@pytest.mark.alone
 def test_while_the_registry_is_away_clicks_wait_and_none_is_rejected(
     here: Site, registry: SchemaRegistry
 ) -> None:

@@ -10,8 +10,6 @@ import pytest
 from clickwarden.detection import adoption
 from tests.site import RULES, Site, click, clicks, window_before
 
-pytestmark = pytest.mark.alone
-
 #: From the moment on when a change is in the topic until every partition has taken it up.
 TAKEN_UP_SECONDS = 2.0
 T = window_before(time.time())
@@ -52,6 +50,7 @@ def has_changes(topic: Site, number: int) -> bool:
     return topic.changes() == number
 
 
+@pytest.mark.alone
 def test_a_change_under_two_workers_is_taken_up_at_once_and_drops_no_count(site: Sites) -> None:
     topic = site(partitions=4)
     one, two = topic.launch("one"), topic.launch("two")

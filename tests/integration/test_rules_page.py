@@ -16,8 +16,6 @@ import pytest
 from clickwarden.kafka.rulestopic import RulesTopic
 from tests.site import RULES, Site, Worker, clicks, put_rules, window_before
 
-pytestmark = pytest.mark.alone
-
 #: From a change on until every partition has taken it up.
 TAKEN_UP_SECONDS = 2.0
 TOKEN = "let me in please"
@@ -47,6 +45,7 @@ def in_force(worker: Worker) -> dict[str, int]:
     return {rule["name"]: rule["threshold"] for rule in worker.ask("/api/v1/rules")[1]}
 
 
+@pytest.mark.alone
 def test_a_change_is_in_force_in_all_partitions_of_two_workers_within_two_seconds(site: Sites) -> None:
     topic = site(partitions=4, rules=RULES + LOGINS)
     one, two = topic.launch("one"), topic.launch("two")
@@ -205,6 +204,7 @@ def trying(worker: Worker) -> list[psutil.Process]:
         return trying(worker)
 
 
+@pytest.mark.alone
 def test_what_a_change_would_have_done_in_the_last_hour_is_told_and_changes_nothing(site: Sites) -> None:
     topic = site(partitions=2, rules=RULES + TEST + LOGINS)
     worker = topic.start()
@@ -229,6 +229,7 @@ def test_what_a_change_would_have_done_in_the_last_hour_is_told_and_changes_noth
     assert in_force(worker) == {"bot": 50, "logins": 5}
 
 
+@pytest.mark.alone
 def test_one_preview_at_a_time_that_ends_with_who_asked_and_with_the_worker(site: Sites) -> None:
     topic = site()
     worker = topic.start()

@@ -188,7 +188,6 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
 }
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_setting_is_named_with_cause_and_cure(secured: SecuredKafka, name: str) -> None:
     change, setting, cause, cure = WRONG[name]

@@ -13,8 +13,6 @@ from tests.channels import Received, Reply, Sink, sink
 from tests.site import RULES as OF_A_MINUTE
 from tests.site import Site, Worker, click, clicks, window_before
 
-pytestmark = pytest.mark.alone
-
 Sites = Callable[..., Site]
 
 HOUR = 3600
