@@ -234,6 +234,7 @@ def test_who_becomes_worse_is_shown_so_until_the_window_closes(site: Site, page:
         expect(page.locator("#incidents .times")).to_contain_text("ongoing, 1 window, critical severity")
         publish(site, anomaly("eve", "closed", count=1001, count_low=1001, count_high=1001))
         expect(row.locator(".status")).to_have_text("closed", timeout=RECORDS)
+        page.goto(address(worker, "user?id=eve"))
         expect(page.locator("#incidents .times")).to_contain_text("closed, 1 window, critical severity")
 
 
