@@ -296,18 +296,25 @@ class Part:
         user, threshold = int(self.users[place]), self.pane.rule.threshold
         user_id = self.batch.users[user]
         crossed = {crossing.start: crossing.click for crossing in crossings if crossing.user_id == user_id}
-        shares = self._shares(user)
-        found = []
-        for start, low in self._climbing[place]:
+        reaching = sorted(
+            (enough, start, steps)
+            for start, low in self._climbing[place]
+            for steps, times in enumerate(STEPS, 1)
+            if 0 < (enough := times * threshold - low) <= len(clicks)
+            and (start, user_id) in self.told
+            and clicks[enough - 1] > crossed.get(start, -1)
+        )
+        if not reaching:
+            return []
+        shares, here, added, found = self._shares(user), self._suspect(user_id).copy(), 0, []
+        for enough, start, steps in reaching:
+            if enough > added:
+                here.add(self.batch.evidence, clicks[added:enough])
+                self._measuring.note(here, clicks[added:enough], self.pane.suspects.room)
+                added = enough
             end = start + self.pane.rule.window
             beside = {pane: share for pane, share in shares.items() if start <= pane < end}
-            for steps, times in enumerate(STEPS, 1):
-                enough = times * threshold - low
-                if not 0 < enough <= len(clicks) or (start, user_id) not in self.told:
-                    continue
-                if (click := clicks[enough - 1]) > crossed.get(start, -1):
-                    suspect = self._together(beside, self._with(user_id, clicks[:enough]))
-                    found.append(Crossing(click, start, user_id, suspect, steps))
+            found.append(Crossing(clicks[enough - 1], start, user_id, self._together(beside, here), steps))
         return found
 
     def _add(self, user_id: str, clicks: list[int]) -> None:
