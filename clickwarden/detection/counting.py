@@ -138,7 +138,7 @@ class Part:
         """Whether the order of the clicks decides which of their values are kept."""
         return 0 < self.pane.suspects.room < clicks and isinstance(self.pane.measure, Distinct)
 
-    @property
+    @cached_property
     def most(self) -> NDArray[np.int64]:
         """int64[u], the clicks of each user in the rest of that window where they are most."""
         most: NDArray[np.int64] = self.elsewhere.max(axis=0)
@@ -309,8 +309,8 @@ class Part:
     def lift(self, others: Sequence["Part"]) -> None:
         """Find who may come to a further step in one of the windows."""
         threshold, is_distinct = self.pane.rule.threshold, isinstance(self.pane.measure, Distinct)
-        counted = (self.highs, self.comings, self.elsewhere, *(other.comings for other in others))
-        if sum(int(clicks.max(initial=0)) for clicks in counted) < STEPS[0] * threshold:
+        furthest = int((self.highs + self.comings + self.most).max(initial=0))
+        if furthest + sum(int(other.comings.max(initial=0)) for other in others) < STEPS[0] * threshold:
             return
         more = self.comings + self._comings_in(others)
         reach = self.highs + self.elsewhere + more

@@ -145,18 +145,25 @@ class Crossings:
         """
         user_id, threshold = self._batch.users[user], self._pane.rule.threshold
         crossed = {crossing.start: crossing.click for crossing in over}
-        shares = self._shares(user)
-        found = []
-        for start, low in climbing:
+        reaching = sorted(
+            (enough, start, steps)
+            for start, low in climbing
+            for steps, times in enumerate(STEPS, 1)
+            if 0 < (enough := times * threshold - low) <= len(clicks)
+            and (start, user_id) in self._told
+            and clicks[enough - 1] > crossed.get(start, -1)
+        )
+        if not reaching:
+            return []
+        shares, here, added, found = self._shares(user), self.suspect(user_id).copy(), 0, []
+        for enough, start, steps in reaching:
+            if enough > added:
+                here.add(self._batch.evidence, clicks[added:enough])
+                self.measuring.note(here, clicks[added:enough], self._pane.suspects.room)
+                added = enough
             end = start + self._pane.rule.window
             beside = {pane: share for pane, share in shares.items() if start <= pane < end}
-            for steps, times in enumerate(STEPS, 1):
-                enough = times * threshold - low
-                if not 0 < enough <= len(clicks) or (start, user_id) not in self._told:
-                    continue
-                if (click := clicks[enough - 1]) > crossed.get(start, -1):
-                    suspect = self._together(beside, self._with(user_id, clicks[:enough]))
-                    found.append(Crossing(click, start, user_id, suspect, steps))
+            found.append(Crossing(clicks[enough - 1], start, user_id, self._together(beside, here), steps))
         return found
 
     def risen(self, position: int, rising: Rising, crossed: Set[int]) -> list[Crossing]:

@@ -218,6 +218,23 @@ def test_a_correction_is_the_last_word(site: Site, page: Page) -> None:
         expect(page.locator("#incidents .times")).to_contain_text("closed, 1 window, corrected")
 
 
+def test_who_becomes_worse_is_shown_so_until_the_window_closes(site: Site, page: Page) -> None:
+    worker = site.start()
+    row = page.locator("#log > li")
+    with nothing_wrong(page):
+        page.goto(address(worker))
+        publish(site, anomaly("eve"))
+        expect(row).to_contain_text("when it was crossed", timeout=RECORDS)
+        worse = anomaly("eve", count=1000, count_low=1000, count_high=1000, revision=3, times=20)
+        publish(site, worse, anomaly("eve"))
+        expect(row).to_contain_text("at 20 times the threshold", timeout=RECORDS)
+        expect(page.locator("#incidents .times")).to_contain_text("ongoing, 1 window, critical severity")
+        publish(site, anomaly("eve", "closed", count=1001, count_low=1001, count_high=1001))
+        expect(row.locator(".status")).to_have_text("closed", timeout=RECORDS)
+        page.goto(address(worker, "user?id=eve"))
+        expect(page.locator("#incidents .times")).to_contain_text("closed, 1 window, critical severity")
+
+
 def test_an_answer_that_knows_more_than_the_stream_has_told(site: Site, page: Page) -> None:
     worker = site.start()
     status = page.locator("#log .status")

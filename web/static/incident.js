@@ -48,11 +48,14 @@ export const marks = (record) => [
 
 const STATUSES = ["ongoing", "closed", "corrected"];
 
-// Of two records of one anomaly the one that ranks higher holds.
-export const rank = (record) => STATUSES.indexOf(record.status) + (record.revision ?? 0);
+// Of two records of one anomaly the one that ranks higher holds; no revision outweighs a status.
+export const rank = (record) => STATUSES.indexOf(record.status) * 2 ** 32 + (record.revision ?? 0);
 
-// An ongoing record is of the moment its threshold was crossed; the window's count goes on.
-export const crossing = (record) => (record.status === "ongoing" ? "when it was crossed" : "");
+// An ongoing record is of the moment its threshold, or so many times that, was crossed; the window's count goes on.
+export const crossing = (record) => {
+  if (record.status !== "ongoing") return "";
+  return record.revision ? `at ${record.times} times the threshold` : "when it was crossed";
+};
 
 // Where a record's figures come from, if not from a window that was open a moment ago.
 export const origin = (record) =>
