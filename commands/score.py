@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from clickwarden.alerts.words import plural, visible
+from clickwarden.models.drift import Drift, lines_of
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.scoring import Scored, score
 from commands.command import AsyncCommand
@@ -21,7 +22,8 @@ class Score(AsyncCommand):
     """Score the records of FILE with the model of PIPELINE, a folder in which train has put one.
 
     FILE is NDJSON, CSV with a header, or Parquet (extra "files"). What is printed are the anomalies, with the
-    features that did it, beside what they usually are; --json has every record. Nothing need be running.
+    features that did it, beside what they usually are; --json has every record. At the end stands on which
+    days the features were no longer those that were learnt from. Nothing need be running.
 
     Needs the extra "serve".
     """
@@ -44,12 +46,14 @@ class Score(AsyncCommand):
 
         defined = Pipeline.load(pipeline)
         model = load(defined)
+        manifest = model.manifest
+        drift = Drift(manifest.features, manifest.expected, defined.longest)
         began = time.monotonic()
         records = anomalies = 0
         aside: Counter[str] = Counter()
         console = Console(highlight=False, markup=False)
         encoder = msgspec.json.Encoder()
-        for part in score(file, defined, model):
+        for part in score(file, defined, model, drift):
             if as_json:
                 sys.stdout.buffer.write(encoder.encode_lines(part))
             records += len(part)
@@ -61,12 +65,13 @@ class Score(AsyncCommand):
         sys.stdout.flush()
         took = time.monotonic() - began
         told = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        manifest = model.manifest
         told.print(
             f"{plural(records, 'record')}, {anomalies:,} of them abnormal "
             f"(score {manifest.threshold:.4g} or more); {manifest.detector} {manifest.version}; "
             f"{took:.2f} s, {records / took:,.0f} records/s"
         )
+        for line in lines_of(drift.days, manifest.features, manifest.share):
+            told.print(line, style="yellow" if line.startswith("drift") else "")
         for why, count in aside.items():
             if why:
                 told.print(f"warning: {count:,} without a score: {why}", style="yellow")

@@ -90,7 +90,9 @@ def verified(pipeline: Pipeline, content: bytes, model: bytes) -> Model:
         raise ModelError(f"is of pipeline {manifest.pipeline!r}, and this one is {pipeline.name!r}")
     if manifest.definition_hash != pipeline.definition_hash:
         raise ModelError("was trained with other features than pipeline.toml defines")
-    if manifest.features != pipeline.feature_names or len(manifest.usual) != len(manifest.features):
+    if manifest.features != pipeline.feature_names or {len(manifest.usual), len(manifest.expected)} != {
+        len(manifest.features)
+    }:
         raise ModelError("has other columns than pipeline.toml defines")
     if hashlib.sha256(model).hexdigest() != manifest.model_sha256:
         raise ModelError(f"{MODEL} is not the one that manifest.json describes: its SHA-256 differs")

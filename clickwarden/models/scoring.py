@@ -9,6 +9,7 @@ import numpy as np
 from clickwarden.models import datafile
 from clickwarden.models.artefact import Model
 from clickwarden.models.dataset import FATES
+from clickwarden.models.drift import Drift
 from clickwarden.models.explanation import Cause, causes_of
 from clickwarden.models.features import Features
 from clickwarden.models.fields import NO_TIME
@@ -48,8 +49,14 @@ class Scored(msgspec.Struct, frozen=True):
     aside: str
 
 
-def score(path: Path, pipeline: Pipeline, model: Model) -> Iterator[list[Scored]]:
+def score(path: Path, pipeline: Pipeline, model: Model, drift: Drift | None = None) -> Iterator[list[Scored]]:
     """Score the records of a file in its order, some thousand at a time.
+
+    Args:
+        path: of the file.
+        pipeline: that says what is read.
+        model: which scores.
+        drift: that what was scored is added to.
 
     Raises:
         SettingsError: it cannot be read.
@@ -63,12 +70,14 @@ def score(path: Path, pipeline: Pipeline, model: Model) -> Iterator[list[Scored]
         scores = np.full(records.size, np.nan, np.float32)
         scores[rows.taken] = model.session.score(rows.values[rows.taken])
         found = scores >= np.float32(manifest.threshold)
+        if drift:
+            drift.add(rows.values[rows.taken], records.times[rows.taken], found[rows.taken])
         p_values = manifest.calibration.p_values(scores)
         causes = iter(causes_of(model, rows.values[found], scores[found]))
         yield [
             Scored(
                 count + place + 1,
-                records.ids[place],
+                id,
                 records.keys[place],
                 None if moment == NO_TIME else isotime(moment / 1000),
                 float(scores[place]) if taken else None,
@@ -80,8 +89,8 @@ def score(path: Path, pipeline: Pipeline, model: Model) -> Iterator[list[Scored]
                 version,
                 "" if taken else FATES[int(rows.fates[place])],
             )
-            for place, (taken, moment) in enumerate(
-                zip(rows.taken.tolist(), records.times.tolist(), strict=True)
+            for place, (id, taken, moment) in enumerate(
+                zip(records.ids, rows.taken.tolist(), records.times.tolist(), strict=True)
             )
         ]
         count += records.size
