@@ -13,6 +13,7 @@ from clickwarden.errors import SettingsError
 from clickwarden.models.dataset import Dataset
 from clickwarden.models.drift import Day, Drift
 from clickwarden.models.manifest import Manifest
+from clickwarden.models.online import ONLINE
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.training import Split, Trained
 from commands.command import AsyncCommand
@@ -72,6 +73,11 @@ class Train(AsyncCommand):
         from clickwarden.models.detectors import choice
 
         name = detector or defined.detector
+        if name == ONLINE:
+            raise SettingsError(
+                f"{pipeline}: detector {ONLINE!r} learns while it scores; name what is to replace it, "
+                "as --detector iforest"
+            )
         choice.detector_of(name, seed, defined.feature_names)
         console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())

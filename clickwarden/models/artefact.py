@@ -61,6 +61,11 @@ def save(pipeline: Pipeline, model: bytes, manifest: Manifest, reports: Mapping[
     return folder
 
 
+def trained(pipeline: Pipeline) -> bool:
+    """Whether there is a model in the folder of a pipeline, be it good or not."""
+    return any((pipeline.folder / name).exists() for name in (FOLDER, FORMER))
+
+
 def load(pipeline: Pipeline) -> Model:
     """The model of a pipeline, once its hashes, its features and its golden rows are verified.
 
