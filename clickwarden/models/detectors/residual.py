@@ -21,6 +21,8 @@ FLOOR = 0.05
 HELD, USUAL = 0.25, 0.99
 #: Parts of time whose medians are compared; a field that moves by more deviations is left to its windows.
 PARTS, STILL = 4, 0.7
+#: So is one that differs more among series than within one.
+APART = 1.5
 MOST = 1e6
 
 
@@ -29,9 +31,10 @@ class Residual:
 
     Measures are the columns themselves; and where there are windows of a field, with mean and std, how far
     its value is from the series' own mean of the longest window, and whether the shortest is less lively than
-    that. So each series is held against itself, and a field that moves is left to its windows. Columns of the
-    time of day say when; without them, or where a season does not come again, there is one median for all
-    times. Weekends are no season to it.
+    that. So each series is held against itself, and a field that moves, or differs from series to series, is
+    left to its windows. Columns of the time of day say when; without them, or where a season does not come
+    again, there is one median for all times. Weekends are no season to it; and behind a long anomaly its own
+    windows make what is usual look odd for as long as they are.
     """
 
     supervised: ClassVar[bool] = False
@@ -63,8 +66,19 @@ class Residual:
         count = what.shape[1]
         table = np.where(np.tile(seasonal, 2), table, flat)
         moved = _moved(what, table[self._tree.apply(season)]) > STILL
+        moved |= 1 / flat[count:] > APART * self._own(values)
         table[:, count:] *= ~(moved & self._spare) / np.maximum(now, 1.0)
         self._table = table.astype(np.float32).astype(np.float64)
+
+    def _own(self, values: Values) -> Floats:
+        """float64[m], the deviation within a series, of measures that can be done without; else infinite."""
+        own = np.full(len(self._measures.each), np.inf)
+        by = {measure.of: measure.by for measure in self._measures.each if measure.less is not None}
+        for place in np.flatnonzero(self._spare):
+            deviation = by[self._measures.each[place].of]
+            if deviation is not None:
+                own[place] = np.median(values[:, deviation].astype(np.float64))
+        return own
 
     def _learnt(self, what: Floats, season: Values, width: NDArray[np.float32]) -> tuple[Floats, Floats]:
         """Medians and inverse deviations, float64[nodes, 2 m] of each slot, and float64[2 m] of all times."""
