@@ -295,6 +295,20 @@ def learned(data: Path, detectors: str, seed: int) -> None:
 
 
 @main.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="Card transactions as those of pipelines/fraud, whose habits shift on the 26th day.",
+)
+def drift(data: Path) -> None:
+    """Whether drift is told on its first day and on no clean one; no Kafka needed."""
+    from bench import drift
+
+    _exit(drift.measure(data))
+
+
+@main.command()
 @click.option("--records", type=number, default=200_000, help="Records of each load.")
 @click.option("--runs", type=number, default=3, help="Runs of each load.")
 def features(records: int, runs: int) -> None:

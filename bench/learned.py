@@ -159,14 +159,22 @@ def _written(
 _SERIES = """\
 name = "series"
 version = 1
+key = "series"
 time = "timestamp"
+lateness = "1d"
 [fields]
-value = { type = "number" }
+value = { type = "number", grid = 0.0001 }
 [[feature]]
 kind = "raw"
 field = "value"
 [[feature]]
 kind = "time_of_day"
+[[feature]]
+kind = "rolling"
+field = "value"
+windows = ["1h", "24h"]
+stats = ["mean", "std", "ratio"]
+bucket = "10m"
 """
 
 
@@ -198,7 +206,8 @@ def _alarms(path: Path, folder: Path, name: str, seed: int) -> tuple[NDArray[np.
     with gzip.open(path, "rt", newline="") as file:
         header, *rows = csv.reader(file)
     probation = min(int(len(rows) * PROBATION), PROBATION_MAX)
-    pipeline, whole = _written(folder / path.name, _SERIES, header, rows)
+    keyed = [[*row, path.name] for row in rows]
+    pipeline, whole = _written(folder / path.name, _SERIES, [*header, "series"], keyed)
     dataset = read(whole, pipeline, None, lambda count: None)
     known, rest = dataset.part(0, probation), dataset.part(probation, len(rows))
     parts, limit = training.split(known), training.limit(pipeline, known)

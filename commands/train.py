@@ -4,15 +4,18 @@ import time
 from pathlib import Path
 
 import click
+import numpy as np
 from faust.cli import argument, option
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from clickwarden.errors import SettingsError
 from clickwarden.models.dataset import Dataset
+from clickwarden.models.drift import Day, Drift
 from clickwarden.models.manifest import Manifest
+from clickwarden.models.online import ONLINE
 from clickwarden.models.pipeline import Pipeline
-from clickwarden.models.training import Trained
+from clickwarden.models.training import Split, Trained
 from commands.command import AsyncCommand
 from commands.terminal import whole_table
 
@@ -70,6 +73,11 @@ class Train(AsyncCommand):
         from clickwarden.models.detectors import choice
 
         name = detector or defined.detector
+        if name == ONLINE:
+            raise SettingsError(
+                f"{pipeline}: detector {ONLINE!r} learns while it scores; name what is to replace it, "
+                "as --detector iforest"
+            )
         choice.detector_of(name, seed, defined.feature_names)
         console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -94,7 +102,10 @@ class Train(AsyncCommand):
             )
             progress.update(task, description="report")
             manifest = training.manifest_of(found[0], defined, dataset, limit, seed, time.time())
-            folder = save(defined, found[0].model, manifest, _reports(manifest, found, parts.judged, seed))
+            days = _days(manifest, defined, parts)
+            folder = save(
+                defined, found[0].model, manifest, _reports(manifest, found, parts.judged, days, seed)
+            )
         _show(manifest, found, folder)
 
 
@@ -110,13 +121,24 @@ def _names(name: str, compare: bool, *, labelled: bool) -> list[str]:
     return list(dict.fromkeys([name, *others]))
 
 
-def _reports(manifest: Manifest, found: list[Trained], judged: Dataset, seed: int) -> dict[str, bytes]:
+def _days(manifest: Manifest, pipeline: Pipeline, parts: Split) -> list[Day]:
+    """The days behind those that were learnt from, held against them."""
+    drift = Drift(manifest.features, manifest.expected, pipeline.longest)
+    for part in (parts.calibrated, parts.judged):
+        if part.times is not None:
+            drift.add(part.values, part.times, np.zeros(len(part.times), bool))
+    return drift.days
+
+
+def _reports(
+    manifest: Manifest, found: list[Trained], judged: Dataset, days: list[Day], seed: int
+) -> dict[str, bytes]:
     """The reports and their plots, by the file's name."""
     from clickwarden.models.plots import plots_of
     from clickwarden.models.report import reports_of
 
     try:
-        return reports_of(manifest, found, plots_of(found[0], found, judged, seed))
+        return reports_of(manifest, found, plots_of(found[0], found, judged, days, seed), days)
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"{error.name} is missing, which the report needs: pip install 'clickwarden[learn]'"

@@ -87,6 +87,11 @@ def unpacked(pipeline: Pipeline, content: bytes) -> Model:
     return verified(pipeline, manifest, model)
 
 
+def trained(pipeline: Pipeline) -> bool:
+    """Whether there is a model in the folder of a pipeline, be it good or not."""
+    return any((pipeline.folder / name).exists() for name in (FOLDER, FORMER))
+
+
 def load(pipeline: Pipeline) -> Model:
     """The model of a pipeline, once its hashes, its features and its golden rows are verified.
 
@@ -116,7 +121,9 @@ def verified(pipeline: Pipeline, content: bytes, model: bytes) -> Model:
         raise ModelError(f"is of pipeline {manifest.pipeline!r}, and this one is {pipeline.name!r}")
     if manifest.definition_hash != pipeline.definition_hash:
         raise ModelError("was trained with other features than pipeline.toml defines")
-    if manifest.features != pipeline.feature_names or len(manifest.usual) != len(manifest.features):
+    if manifest.features != pipeline.feature_names or {len(manifest.usual), len(manifest.expected)} != {
+        len(manifest.features)
+    }:
         raise ModelError("has other columns than pipeline.toml defines")
     if hashlib.sha256(model).hexdigest() != manifest.model_sha256:
         raise ModelError(f"{MODEL} is not the one that manifest.json describes: its SHA-256 differs")

@@ -7,6 +7,7 @@ import msgspec
 
 from clickwarden.errors import ModelError
 from clickwarden.models.calibration import Calibration
+from clickwarden.models.drift import Expected
 
 #: Of the file: what a release writes, and the only one that it takes.
 LAYOUT = 1
@@ -82,6 +83,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         share: of the records that are to be alarmed; None where the threshold is from labels.
         calibration: for p-values.
         usual: of each feature.
+        expected: how each feature was distributed, for drift.
         golden: rows and their scores.
         data: that it was trained with.
         libraries: versions of what it was trained with.
@@ -104,6 +106,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share: float | None
     calibration: Calibration
     usual: tuple[Usual, ...]
+    expected: tuple[Expected, ...]
     golden: tuple[Golden, ...]
     data: Data
     libraries: dict[str, str]

@@ -93,6 +93,17 @@ class Pipeline:
         return tuple(name for feature in self.features for name in feature.names)
 
     @cached_property
+    def longest(self) -> int:
+        """Milliseconds of the longest window; 0 where there is none."""
+        spans = (
+            written
+            for feature in self.features
+            if feature.kind in OF_KEYS
+            for written in feature.windows or (feature.within or WITHIN,)
+        )
+        return max(map(span, spans), default=0)
+
+    @cached_property
     def definition(self) -> dict[str, Any]:
         """All that the features depend on, as plain data: defaults written out, spans in milliseconds."""
         used = {feature.field for feature in self.features if feature.field}

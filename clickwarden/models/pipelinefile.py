@@ -29,7 +29,7 @@ _FITTING: dict[Kind, tuple[str, ...]] = {
 
 Detector = Literal[
     "iforest", "logreg", "random_forest", "gradient_boosting", "autoencoder", "gmm", "kmeans", "ocsvm", "knn",
-    "ecod", "zscore", "residual", "autoencoder_window", "half_space_trees",
+    "ecod", "zscore", "residual", "autoencoder_window", "online",
 ]  # fmt: skip
 
 EXAMPLE = """\

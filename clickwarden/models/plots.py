@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.models.dataset import Dataset
+from clickwarden.models.drift import Day
 from clickwarden.models.training import Trained
 
 BLUE, ORANGE, GREY = "#3a86d1", "#e09f3e", "#808890"
@@ -16,14 +17,27 @@ BLUE, ORANGE, GREY = "#3a86d1", "#e09f3e", "#808890"
 DOTS = 2_000
 
 
-def plots_of(trained: Trained, others: list[Trained], judged: Dataset, seed: int) -> dict[str, bytes]:
-    """SVG by the file's name: scores over time; with labels, the ROC and precision-recall curves."""
+def plots_of(
+    trained: Trained, others: list[Trained], judged: Dataset, days: list[Day], seed: int
+) -> dict[str, bytes]:
+    """SVG by the file's name: scores over time, drift by day; with labels, the ROC curve and the like."""
     found = {"scores.svg": _drawn(lambda axes: _over_time(axes, trained, judged, seed))}
     if trained.judgement is not None and judged.abnormal is not None:
         abnormal = judged.abnormal
         found["roc.svg"] = _drawn(lambda axes: _roc(axes, others, abnormal))
         found["precision-recall.svg"] = _drawn(lambda axes: _pr(axes, others, abnormal))
+    if len(days) > 1:
+        found["drift.svg"] = _drawn(lambda axes: _drift(axes, days))
     return found
+
+
+def _drift(axes: Any, days: list[Day]) -> None:
+    at: Any = [datetime.fromisoformat(day.name) for day in days]
+    axes.plot(at, [day.shift.max() for day in days], color=BLUE, marker=".", label="farthest feature")
+    axes.plot(at, [day.missing.max() for day in days], color=ORANGE, marker=".", label="missing values")
+    axes.plot(at, [day.limit for day in days], color=GREY, linestyle="--", linewidth=1, label="usual up to")
+    axes.set_ylabel("population stability index")
+    axes.legend(frameon=False)
 
 
 def _drawn(draw: Callable[[Any], None]) -> bytes:

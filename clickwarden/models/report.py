@@ -4,6 +4,8 @@ import html
 from collections.abc import Sequence
 from string import Template
 
+from clickwarden.models import drift
+from clickwarden.models.drift import Day
 from clickwarden.models.judgement import Interval
 from clickwarden.models.manifest import Manifest
 from clickwarden.models.training import Trained
@@ -25,6 +27,7 @@ PLOTS = {
     "scores.svg": "Scores of the last part",
     "roc.svg": "ROC curve",
     "precision-recall.svg": "Precision and recall",
+    "drift.svg": "Drift",
 }
 #: The share from which a missing value is told, and of how many features.
 _OFTEN, _TOLD = 0.2, 8
@@ -65,10 +68,12 @@ def row_of(trained: Trained) -> tuple[str, ...]:
     )
 
 
-def reports_of(manifest: Manifest, found: Sequence[Trained], plots: dict[str, bytes]) -> dict[str, bytes]:
-    """Both reports and the plots, by the file's name."""
+def reports_of(
+    manifest: Manifest, found: Sequence[Trained], plots: dict[str, bytes], days: Sequence[Day] = ()
+) -> dict[str, bytes]:
+    """Both reports and the plots, by the file's name; ``days`` are those that drift was looked for in."""
     title = f"{manifest.pipeline}: {manifest.detector} {manifest.version}"
-    lines = lines_of(manifest)
+    lines = [*lines_of(manifest), *drift.lines_of(days, manifest.features, None)]
     rows = [row_of(each) for each in found]
     shown = {name: what for name, what in PLOTS.items() if name in plots}
     markdown = [

@@ -9,6 +9,7 @@ from clickwarden.detection.anomaly import Cause
 from clickwarden.models import datafile
 from clickwarden.models.artefact import Model
 from clickwarden.models.dataset import FATES
+from clickwarden.models.drift import Drift
 from clickwarden.models.features import Features
 from clickwarden.models.fields import NO_TIME
 from clickwarden.models.pipeline import Pipeline
@@ -48,8 +49,14 @@ class Scored(msgspec.Struct, frozen=True):
     aside: str
 
 
-def score(path: Path, pipeline: Pipeline, model: Model) -> Iterator[list[Scored]]:
+def score(path: Path, pipeline: Pipeline, model: Model, drift: Drift | None = None) -> Iterator[list[Scored]]:
     """Score the records of a file in its order, some thousand at a time.
+
+    Args:
+        path: of the file.
+        pipeline: that says what is read.
+        model: which scores.
+        drift: that what was scored is added to.
 
     Raises:
         SettingsError: it cannot be read.
@@ -61,11 +68,13 @@ def score(path: Path, pipeline: Pipeline, model: Model) -> Iterator[list[Scored]
     for records in datafile.read(path, pipeline):
         rows = features.of(records)
         scores, found, p_values, told = Verdicts.of(model, rows)
+        if drift:
+            drift.add(rows.values[rows.taken], records.times[rows.taken], found[rows.taken])
         causes = iter(told)
         yield [
             Scored(
                 count + place + 1,
-                records.ids[place],
+                id,
                 records.keys[place],
                 None if moment == NO_TIME else isotime(moment / 1000),
                 float(scores[place]) if taken else None,
@@ -77,8 +86,8 @@ def score(path: Path, pipeline: Pipeline, model: Model) -> Iterator[list[Scored]
                 version,
                 "" if taken else FATES[int(rows.fates[place])],
             )
-            for place, (taken, moment) in enumerate(
-                zip(rows.taken.tolist(), records.times.tolist(), strict=True)
+            for place, (id, taken, moment) in enumerate(
+                zip(records.ids, rows.taken.tolist(), records.times.tolist(), strict=True)
             )
         ]
         count += records.size

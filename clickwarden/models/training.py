@@ -12,6 +12,7 @@ from clickwarden.errors import SettingsError
 from clickwarden.models.calibration import Calibration, Limit, best_threshold, limit_of
 from clickwarden.models.dataset import Dataset
 from clickwarden.models.detectors.choice import detector_of, learn
+from clickwarden.models.drift import expected_of
 from clickwarden.models.judgement import Alarms, Judgement, coin, judge
 from clickwarden.models.manifest import LAYOUT, Data, Golden, Manifest, Usual
 from clickwarden.models.pipeline import Pipeline
@@ -187,6 +188,7 @@ def manifest_of(
         share=limit.share if trained.by == "budget" else None,
         calibration=trained.calibration,
         usual=usual_of(learnt),
+        expected=expected_of(_full(split(dataset).learnt, pipeline)),
         golden=tuple(
             Golden(tuple(float(each) if np.isfinite(each) else None for each in row), float(score))
             for row, score in zip(chosen, scores, strict=True)
@@ -202,6 +204,14 @@ def manifest_of(
         libraries={name: version(name) for name in LIBRARIES},
         metrics=metrics_of(trained),
     )
+
+
+def _full(learnt: Dataset, pipeline: Pipeline) -> NDArray[np.float32]:
+    """float32[n, d] of what is learnt from; without the time in which windows fill, if more is left."""
+    if learnt.times is None:
+        return learnt.values
+    full = learnt.times >= learnt.times[0] + pipeline.longest
+    return learnt.values[full] if full.sum() >= LEAST else learnt.values
 
 
 def usual_of(values: NDArray[np.float32]) -> tuple[Usual, ...]:

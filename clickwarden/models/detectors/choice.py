@@ -21,6 +21,7 @@ _CLASSES: Mapping[str, str] = MappingProxyType(
         "ecod": "Tails",
         "zscore": "Deviation",
         "residual": "Residual",
+        "autoencoder_window": "WindowAutoencoder",
     }
 )
 _MODULES = {"gradient_boosting": "boosting"}
