@@ -76,12 +76,19 @@ class _Packed(NamedTuple):
 
 
 class _Scored(NamedTuple):
-    """What was made of some records."""
+    """What was made of some records.
 
-    records: Records
+    Attributes:
+        moments: int64[n], when each happened, epoch milliseconds.
+        rows: their features.
+        verdicts: of each model, the champion first.
+        found: anomalies, of all models.
+    """
+
     moments: NDArray[np.int64]
     rows: Rows
     verdicts: list[Verdicts]
+    found: list[Anomaly]
 
 
 class ScoredPartition(OwnedPartition[_Packed]):
@@ -171,22 +178,25 @@ class ScoredPartition(OwnedPartition[_Packed]):
             record.timestamp / 1000 if record.timestamp_type == BY_BROKER else np.nan for record in records
         ]
         read = Records.of_json(self._pipeline, [record.value for record in records], received)
-        rows = self.features.of(read)
-        return _Scored(read, moments_of(read), rows, [Verdicts.of(model, rows) for model in self._models])
+        rows, moments = self.features.of(read), moments_of(read)
+        offsets = [record.offset for record in records]
+        said: list[Verdicts] = []
+        found: list[Anomaly] = []
+        for model in self._models:
+            shadow = bool(said)
+            verdicts = Verdicts.of(model, rows)
+            incidents = self.standing.incidents.setdefault(model.manifest.version if shadow else "", {})
+            beside = read, moments, offsets, self.tp.partition, incidents
+            found += alarms(self._pipeline, model, verdicts, *beside, shadow=shadow)
+            said.append(verdicts)
+        return _Scored(moments, rows, said, found)
 
     async def _report(self, records: Sequence[Record], scored: _Scored) -> None:
-        offsets = [record.offset for record in records]
-        found: list[Anomaly] = []
-        for model, verdicts in zip(self._models, scored.verdicts, strict=True):
-            shadow = model is not self._models[0]
-            incidents = self.standing.incidents.setdefault(model.manifest.version if shadow else "", {})
-            beside = scored.records, scored.moments, offsets, self.tp.partition, incidents
-            found += alarms(self._pipeline, model, verdicts, *beside, shadow=shadow)
         self.standing.alarms += int(scored.verdicts[0].alarmed.sum())
         self._compare(scored)
         self._count(records, scored.rows.fates)
-        if found:
-            await anomalies.emit(found, self._settings, self._deliveries, self._app.clock.now())
+        if scored.found:
+            await anomalies.emit(scored.found, self._settings, self._deliveries, self._app.clock.now())
         for place in np.flatnonzero(scored.rows.fates != TAKEN).tolist():
             fate = int(scored.rows.fates[place])
             await self._aside.put_unscored(records[place], _reason(fate), late=fate == LATE)
@@ -275,6 +285,11 @@ class ScoredPartition(OwnedPartition[_Packed]):
         # 4. committed with the next commit
         if packed.position is not None:
             self._app.consumer.durable(self.tp, packed.position)
+
+    async def checkpoint(self) -> None:
+        """Make what was scored durable; a state of which nothing can be made stays as it is."""
+        if not self.trouble:
+            await super().checkpoint()
 
     async def resume(self) -> None:
         """Take up the state, unless nothing can be made of it."""
