@@ -303,7 +303,7 @@ class Site:
         deadline = time.monotonic() + seconds
         while not (met := condition()):
             for worker in workers:
-                assert worker.alive, f"the worker died:\n{worker.log[-6000:]}"
+                assert worker.alive, f"the worker died ({worker.wait()}):\n{worker.log[-6000:]}"
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
             time.sleep(0.05)
         return met

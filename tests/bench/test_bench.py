@@ -29,6 +29,7 @@ from bench import (
     records,
     results,
     scan,
+    scoring,
     sketch,
     telling,
     throughput,
@@ -76,6 +77,15 @@ def test_throughput_compares_and_judges(kafka: str, folder: Path) -> None:
     assert min(ours["start"], ours["reading"], ours["settling"], ours["cpu"], ours["changelog"]) > 0
     assert ours["peak"] > bare["peak"] > 10_000_000
     assert {path.suffix for path in (folder / "results").iterdir()} == {".json", ".txt", ".svg"}
+
+
+def test_scoring_is_held_to_features_made_in_one_piece(kafka: str, folder: Path) -> None:
+    assert scoring.measure(kafka, folder, records=40_000, runs=1)
+    (cost,) = kept(folder)["figures"]["costs"]
+    assert cost["right"]
+    assert 0 < cost["records"] <= 40_000
+    assert min(cost["cpu"], cost["peak"], cost["alarms"]) > 0
+    assert 5 < cost["changelog"] < 30
 
 
 def test_anomalies_are_followed_until_each_incident_is_written(kafka: str, folder: Path) -> None:

@@ -44,6 +44,8 @@ def put(site: Site, pipeline: Pipeline, *action: str) -> str:
 
 def challenger(worker: Worker) -> dict[str, Any]:
     """What the API says of the challenger, when both have found something."""
+    if not worker.ready:
+        return {}
     (found,) = worker.ask("/api/v1/pipelines")[1]
     return next((each for each in found["challengers"] if each["both"]), {})
 
@@ -81,7 +83,7 @@ def test_killed_and_given_other_models_under_load_nothing_is_missing_invented_or
             site.send(*part[100:], by=producer, topic=topic, partition=1)
             site.send(*clicks(f"bot-{sent}", 60, start, start + 50), by=producer)
             sent += 200
-            over.wait(0.1)
+            over.wait(0.3)
 
     loading = threading.Thread(target=load)
     loading.start()
