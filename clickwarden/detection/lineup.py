@@ -75,7 +75,7 @@ def promoted(lineup: Lineup, version: str) -> Lineup:
     """With another champion; the one before leaves.
 
     >>> promoted(Lineup("a", ("b", "c")), "b")
-    Lineup('b', ('c',))
+    Lineup(champion='b', challengers=('c',))
     """
     return Lineup(version, tuple(each for each in lineup.challengers if each != version))
 
@@ -84,7 +84,7 @@ def shadowed(lineup: Lineup, version: str) -> Lineup:
     """With one more challenger.
 
     >>> shadowed(Lineup("a", ("b",)), "c")
-    Lineup('a', ('b', 'c'))
+    Lineup(champion='a', challengers=('b', 'c'))
     """
     return Lineup(lineup.champion, (*(each for each in lineup.challengers if each != version), version))
 
