@@ -21,7 +21,7 @@ from clickwarden.audit.oracle import FAULTS, judge
 from clickwarden.audit.recount import Recount
 from clickwarden.errors import ClickwardenError
 from clickwarden.kafka.reader import reader, to_end
-from clickwarden.kafka.topics import TABLES, declare
+from clickwarden.kafka.topics import changelogs, declare
 from clickwarden.settings import Settings
 
 #: The rule that every peer has; ours has those of the settings.
@@ -138,7 +138,7 @@ class Clickwarden:
         return _said({fault: getattr(verdict, fault) for fault in FAULTS})
 
     def _changelog_bytes(self) -> int:
-        topics = [f"{self.settings.app_id}-{table}-changelog" for table in TABLES]
+        topics = [topic.name for topic in changelogs(self.settings)]
         return traffic(self.settings.bootstrap, topics, self.settings.partitions)
 
 

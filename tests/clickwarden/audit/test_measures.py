@@ -188,5 +188,5 @@ def test_the_oracle_sees_a_detection_that_measures_wrongly(way: str, monkeypatch
         return judged(MANY, rows, *counted(MANY, rows, {0: rules}, set(range(0, 300, 17)), {100}))
 
     assert verdict().ok
-    monkeypatch.setattr("clickwarden.detection.counting.measuring_of", broken)
+    monkeypatch.setattr("clickwarden.detection.crossings.measuring_of", broken)
     assert not verdict().ok
