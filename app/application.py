@@ -86,7 +86,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
         needed += roles.scorer(settings, *self.app.pipelines) if self.app.pipelines else []
         await rights.check(settings, needed)
         await self.app.growth.follow()
-        self.app.web.visitors.limit = make_room(self.app.growth.partitions)
+        self.app.web.visitors.limit = make_room(settings, self.app.growth.partitions)
         await rights.check(settings, needed)  # to what was created now
         await self.app.founding.begin()
         if self.app.pipelines:

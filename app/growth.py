@@ -87,7 +87,7 @@ class Growth:
         if not found or found == known:
             return
         try:
-            make_room(found)
+            make_room(self._settings, found)
         except SettingsError as error:
             self._tell(found, error)
             return

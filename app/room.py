@@ -10,7 +10,8 @@ from pathlib import Path
 from app.pulse import REFUSED, end
 from app.visitors import CONNECTIONS, STRANGERS
 from clickwarden.errors import SettingsError
-from clickwarden.kafka.topics import TABLES
+from clickwarden.kafka.topics import changelogs
+from clickwarden.settings import Settings
 
 #: Files of a worker without partitions: Kafka's connections, the decoding process, the log.
 FILES = 100
@@ -23,10 +24,11 @@ NO_FILES = errno.EMFILE, errno.ENFILE
 NO_SPACE = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 
-def make_room(partitions: int) -> int:
+def make_room(settings: Settings, partitions: int) -> int:
     """Have the system let this process open as many files as it may need, though it get every partition.
 
     Args:
+        settings: of the worker, who has a table for each changelog.
         partitions: of the clicks topic.
 
     Returns:
@@ -35,7 +37,7 @@ def make_room(partitions: int) -> int:
     Raises:
         SettingsError: it may not have as many.
     """
-    counting = FILES + FILES_A_TABLE * len(TABLES) * partitions
+    counting = FILES + FILES_A_TABLE * len(list(changelogs(settings))) * partitions
     needed = counting + STRANGERS + LISTENERS
     allowed = _raise_limit(counting + CONNECTIONS)
     if allowed < needed:

@@ -9,6 +9,7 @@ import pytest
 from app.room import make_room
 from app.visitors import CONNECTIONS, STRANGERS
 from clickwarden.errors import SettingsError
+from clickwarden.settings import Settings
 
 
 def limited(soft: int, hard: int, partitions: int) -> str:
@@ -17,7 +18,8 @@ def limited(soft: int, hard: int, partitions: int) -> str:
         "import resource\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
         "from app.room import make_room\n"
-        f"print(make_room({partitions}))\n"
+        "from clickwarden.settings import Settings\n"
+        f"print(make_room(Settings(_env_file=None), {partitions}))\n"
         "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -47,4 +49,4 @@ def test_a_limit_that_cannot_be_raised_is_what_there_is(monkeypatch: pytest.Monk
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", refuse)
     with pytest.raises(SettingsError, match="the system allows 256"):
-        make_room(4)
+        make_room(Settings(_env_file=None), 4)
