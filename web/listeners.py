@@ -33,8 +33,11 @@ NOW_SECONDS = 1.0
 NEWS_SECONDS = 0.5
 #: Unsent bytes of a connection beyond which it is dropped.
 BUFFER_BYTES = 1024 * 1024
-#: Anomalies sent at once to who comes back.
+#: Anomalies sent at once: a browser hears them in one task, and draws nothing meanwhile.
 AT_ONCE = 200
+#: Between such sendings, and how many of them there are at most where more has come.
+PAUSE_SECONDS = 0.02
+SENDINGS = 10
 #: How long who comes back may wait for this worker to read what another had sent, and for its own buffer.
 PATIENCE_SECONDS = 10.0
 
@@ -165,13 +168,19 @@ class Listeners:
         listening = [listener for listener in self if listener.told is not None]
         if not listening:
             return
-        news = Chunk(_text(self._stream.behind(told)) + now)
+        events = list(self._stream.behind(told))
+        together = [listener for listener in listening if listener.told == told]
         for listener in listening:
-            # Who has just caught up has had some of these.
-            had = listener.told or 0
-            chunk = news if had == told else Chunk(_text(self._stream.behind(had)) + now)
-            listener.told = self._told
-            if chunk.text:
+            had, listener.told = listener.told or 0, self._told
+            if had != told:  # who has just caught up has had some of these
+                await listener.send(Chunk(_text(self._stream.behind(had)) + now))
+        size = max(AT_ONCE, -(-len(events) // SENDINGS))
+        for first in range(0, max(1, len(events)), size):
+            if first:
+                await asyncio.sleep(PAUSE_SECONDS)
+            is_last = first + size >= len(events)
+            chunk = Chunk(_text(events[first : first + size]) + (now if is_last else b""))
+            for listener in together if chunk.text else ():
                 await listener.send(chunk)
 
     async def listen(self, listener: Listener, position: str | None) -> None:
