@@ -226,14 +226,13 @@ def _by_pane(panes: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]
 
 
 def _borders(falls: Sequence[Fall]) -> Iterator[int]:
-    """Where in the batch it leaves one pane for another.
+    """Where in the batch all clicks leave one pane for another.
 
-    Between such positions one pane, or a few clicks out of their order, are counted: what becomes of a
-    user seldom depends on the user's own clicks in another pane, and the clicks need no order.
+    Counted apart, nobody's clicks here depend on the user's own in the other pane, and need no order.
     """
     for before, behind in pairwise(sorted(falls, key=lambda fall: fall.pane)):
-        yield int(behind.clicks[0])
-        yield int(before.clicks[-1]) + 1
+        if before.clicks[-1] < behind.clicks[0]:
+            yield int(behind.clicks[0])
 
 
 def _cut(falls: list[Fall], cuts: list[int]) -> Iterator[Stretch]:
