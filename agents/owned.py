@@ -1,8 +1,9 @@
 """A partition of a topic that this worker owns: takes its records once each, and keeps what comes of them."""
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from faust.types import TP
 
@@ -10,6 +11,8 @@ from app.application import Application
 from app.delivery import Deliveries
 from clickwarden.errors import SchemasMissing, SnapshotError
 from clickwarden.kafka.runs import Run
+
+log = logging.getLogger(__name__)
 
 #: What a checkpoint makes durable.
 P = TypeVar("P")
@@ -34,7 +37,10 @@ class OwnedPartition(ABC, Generic[P]):
     Attributes:
         tp: the partition's name in Kafka.
         lost: records that Kafka no longer held when they were to be taken.
+        taken: what becomes of its records, in a word.
     """
+
+    taken: ClassVar[str]
 
     def __init__(self, app: Application, tp: TP) -> None:
         self.tp = tp
@@ -89,9 +95,18 @@ class OwnedPartition(ABC, Generic[P]):
     def _advance(self, next_offset: int) -> None:
         """Take records up to an offset as taken."""
 
-    @abstractmethod
     def lose(self, first: int, end: int) -> None:
         """Kafka no longer holds the offsets ``[first, end)``: report it."""
+        self.lost += end - first
+        self._advance(end)
+        log.error(
+            "%s: retention deleted offsets %s to %s before they were %s: %s records lost",
+            self.tp,
+            first,
+            end - 1,
+            self.taken,
+            end - first,
+        )
 
     async def take(self, run: Run) -> None:
         """Take a run of records, which may begin with ones already taken.

@@ -67,6 +67,8 @@ class Partition(OwnedPartition[_Packed]):
         lateness: what is told of clicks that come late.
     """
 
+    taken = "counted"
+
     def __init__(self, app: Application, tables: Tables, partition: int, decoding: Decoding) -> None:
         super().__init__(app, TP(app.settings.clicks_topic, partition))
         self._rows = SnapshotRows(tables.snapshots, partition, app.consumer_generation_id)
@@ -143,18 +145,6 @@ class Partition(OwnedPartition[_Packed]):
         if findings.anomalies:
             now = self._app.clock.now()
             await anomalies.emit(findings.anomalies, self._settings, self._deliveries, now)
-
-    def lose(self, first: int, end: int) -> None:
-        """Kafka no longer holds the offsets ``[first, end)``: report it."""
-        self.lost += end - first
-        self._advance(end)
-        log.error(
-            "%s: retention deleted offsets %s to %s before they were counted: %s records lost",
-            self.tp,
-            first,
-            end - 1,
-            end - first,
-        )
 
     async def checkpoint(self) -> None:
         """Make what was counted durable, and tell of what came late."""

@@ -101,6 +101,8 @@ class ScoredPartition(OwnedPartition[_Packed]):
         trouble: why nothing of it can be scored; empty where all can.
     """
 
+    taken = "scored"
+
     def __init__(
         self, app: Application, table: PartitionedTable, pipeline: Pipeline, partition: int, shelf: Shelf
     ) -> None:
@@ -238,18 +240,6 @@ class ScoredPartition(OwnedPartition[_Packed]):
     def _advance(self, next_offset: int) -> None:
         self.standing.next_offset = next_offset
         self._changed = True
-
-    def lose(self, first: int, end: int) -> None:
-        """Kafka no longer holds the offsets ``[first, end)``: report it."""
-        self.lost += end - first
-        self._advance(end)
-        log.error(
-            "%s: retention deleted offsets %s to %s before they were scored: %s records lost",
-            self.tp,
-            first,
-            end - 1,
-            end - first,
-        )
 
     async def _pack(self) -> _Packed:
         segment = await asyncio.to_thread(self.features.segment)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from agents.owned import OwnedPartition
 from agents.partitions import Partition
 from agents.scored import ScoredPartition, ScoredPartitions
 from app.clock import wrong
@@ -78,7 +79,7 @@ class PartitionStatus(msgspec.Struct):
 
 
 class ChallengerStatus(msgspec.Struct):
-    """A challenger beside its champion, on the same records of one partition.
+    """A challenger beside its champion, on the same records: of one partition, or of all where it is.
 
     Attributes:
         version: of the model.
@@ -91,12 +92,17 @@ class ChallengerStatus(msgspec.Struct):
     """
 
     version: str
-    scored: int
-    alarms: int
-    champion_alarms: int
-    both: int
-    agreement: float | None
-    alarms_a_day: float | None
+    scored: int = 0
+    alarms: int = 0
+    champion_alarms: int = 0
+    both: int = 0
+    agreement: float | None = None
+    alarms_a_day: float | None = None
+
+    def agree(self) -> None:
+        """Say how far both agree, by what they have alarmed."""
+        either = self.alarms + self.champion_alarms - self.both
+        self.agreement = round(self.both / either, 4) if either else None
 
 
 class ScoredStatus(msgspec.Struct):
@@ -207,14 +213,21 @@ def pipeline_status(partitions: ScoredPartitions, consumer: Any, share: float) -
     )
 
 
-def _scored_status(partition: ScoredPartition, consumer: Any) -> ScoredStatus:
+def _end_and_lag(partition: OwnedPartition[Any], consumer: Any) -> tuple[int | None, int | None]:
+    """End of what Kafka holds of a partition, and the records before it that are not taken, where known."""
     end = consumer.highwater(partition.tp) if partition.tp in consumer.assignment() else None
-    position, total, lineup = partition.next_offset, partition.sight.total, partition.standing.lineup
+    position = partition.next_offset
+    return end, None if end is None or position is None else max(0, end - position)
+
+
+def _scored_status(partition: ScoredPartition, consumer: Any) -> ScoredStatus:
+    end, lag = _end_and_lag(partition, consumer)
+    total, lineup = partition.sight.total, partition.standing.lineup
     return ScoredStatus(
         partition=partition.tp.partition,
-        next_offset=position,
+        next_offset=partition.next_offset,
         end_offset=end,
-        lag=None if end is None or position is None else max(0, end - position),
+        lag=lag,
         scored=total.accepted,
         late=total.late,
         rejected=total.rejected,
@@ -230,17 +243,17 @@ def _scored_status(partition: ScoredPartition, consumer: Any) -> ScoredStatus:
 
 
 def _challenger(version: str, compared: Comparison) -> ChallengerStatus:
-    either = compared.alarms + compared.champion - compared.both
     span = (compared.last or 0) - (compared.first or 0)
-    return ChallengerStatus(
+    found = ChallengerStatus(
         version=version,
         scored=compared.scored,
         alarms=compared.alarms,
         champion_alarms=compared.champion,
         both=compared.both,
-        agreement=round(compared.both / either, 4) if either else None,
         alarms_a_day=round(compared.alarms * DAY_MS / span, 2) if span >= HOUR_MS else None,
     )
+    found.agree()
+    return found
 
 
 def partition_status(partition: Partition, consumer: Any, now: float) -> PartitionStatus:
@@ -248,15 +261,14 @@ def partition_status(partition: Partition, consumer: Any, now: float) -> Partiti
     detection = partition.detection
     begun = math.isfinite(detection.watermark)
     windows = list(detection.open_windows())
-    end = consumer.highwater(partition.tp) if partition.tp in consumer.assignment() else None
-    position = detection.next_offset
+    end, lag = _end_and_lag(partition, consumer)
     return PartitionStatus(
         partition=detection.partition,
         watermark=isotime(detection.watermark) if begun else None,
         delay=round(now - detection.watermark, 3) if begun else None,
-        next_offset=position,
+        next_offset=partition.next_offset,
         end_offset=end,
-        lag=None if end is None or position is None else max(0, end - position),
+        lag=lag,
         accepted=detection.accepted,
         late=detection.late,
         rejected=detection.rejected,

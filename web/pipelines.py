@@ -4,29 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from agents.status import PipelineStatus, ScoredStatus, Status
-
-
-class ChallengerView(msgspec.Struct):
-    """A challenger beside the champion, in all partitions where it is.
-
-    Attributes:
-        version: of the model.
-        scored: records that both have scored since it is beside this champion.
-        alarms: its own, which tell nobody.
-        champion_alarms: those of the champion meanwhile.
-        both: records that both alarm.
-        agreement: the part of the records that either alarms which both do, 0 to 1; None where none is.
-        alarms_a_day: its own, by the time of the records; None where that is too short to say.
-    """
-
-    version: str
-    scored: int = 0
-    alarms: int = 0
-    champion_alarms: int = 0
-    both: int = 0
-    agreement: float | None = None
-    alarms_a_day: float | None = None
+from agents.status import ChallengerStatus, PipelineStatus, ScoredStatus, Status
 
 
 class PipelineView(msgspec.Struct):
@@ -58,7 +36,7 @@ class PipelineView(msgspec.Struct):
     lost: int = 0
     alarms: int = 0
     champions: list[str] = []
-    challengers: list[ChallengerView] = []
+    challengers: list[ChallengerStatus] = []
 
 
 def pipelines_of(workers: Iterable[Status]) -> list[PipelineView]:
@@ -91,14 +69,13 @@ def _challenge(view: PipelineView, partition: ScoredStatus) -> None:
     known = {each.version: each for each in view.challengers}
     for said in partition.challengers:
         if said.version not in known:
-            known[said.version] = ChallengerView(said.version)
+            known[said.version] = ChallengerStatus(said.version)
             view.challengers.append(known[said.version])
         each = known[said.version]
         each.scored += said.scored
         each.alarms += said.alarms
         each.champion_alarms += said.champion_alarms
         each.both += said.both
-        either = each.alarms + each.champion_alarms - each.both
-        each.agreement = round(each.both / either, 4) if either else None
+        each.agree()
         if said.alarms_a_day is not None:
             each.alarms_a_day = round((each.alarms_a_day or 0) + said.alarms_a_day, 2)

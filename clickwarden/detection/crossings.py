@@ -89,8 +89,7 @@ class Crossings:
                 beside: dict[int, Share] = {}
                 if other:
                     shares = shares or self._shares(user)
-                    end = start + self._pane.rule.window
-                    beside = {pane: share for pane, share in shares.items() if start <= pane < end}
+                    beside = self._within(start, shares)
                 enough = self._enough(user, list(beside.values()), clicks, needed)
                 if enough is None:
                     continue
@@ -132,6 +131,11 @@ class Crossings:
             for pane, _ in self._neighbours
         }
 
+    def _within(self, start: int, shares: dict[int, Share]) -> dict[int, Share]:
+        """Those of the shares that are in the window which starts there."""
+        end = start + self._pane.rule.window
+        return {pane: share for pane, share in shares.items() if start <= pane < end}
+
     def further(
         self, user: int, climbing: Iterable[tuple[int, int]], clicks: list[int], over: Iterable[Crossing]
     ) -> list[Crossing]:
@@ -161,9 +165,8 @@ class Crossings:
                 here.add(self._batch.evidence, clicks[added:enough])
                 self.measuring.note(here, clicks[added:enough], self._pane.suspects.room)
                 added = enough
-            end = start + self._pane.rule.window
-            beside = {pane: share for pane, share in shares.items() if start <= pane < end}
-            found.append(Crossing(clicks[enough - 1], start, user_id, self._together(beside, here), steps))
+            suspect = self._together(self._within(start, shares), here)
+            found.append(Crossing(clicks[enough - 1], start, user_id, suspect, steps))
         return found
 
     def risen(self, position: int, rising: Rising, crossed: Set[int]) -> list[Crossing]:
