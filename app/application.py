@@ -1,5 +1,6 @@
 """The Faust application, made of the settings."""
 
+import asyncio
 import fcntl
 import logging
 import socket
@@ -47,6 +48,8 @@ log = logging.getLogger(__name__)
 
 #: A fetch larger than this costs memory and latency and gains no speed.
 FETCH_BYTES = 256 * 1024
+#: Longest that a task has for its end before it is cancelled once more, seconds.
+CANCEL_SECONDS = 3.0
 
 
 class Worker(faust.Worker):  # type: ignore[misc]
@@ -189,6 +192,19 @@ class Application(faust.App):  # type: ignore[misc]
             )
         for run in self.companions:
             self.add_future(run())
+
+    async def _gather_futures(self, *, timeout: float | None = None) -> None:
+        """Wait until every task has ended.
+
+        Cancelled once, one that Kafka has just answered goes on, for up to a
+        minute: before Python 3.12 ``asyncio.wait_for``, of which aiokafka waits
+        for answers, drops a cancellation that comes with the answer
+        (python/cpython#86296).
+        """
+        while self._futures:
+            await asyncio.wait(self._futures, timeout=CANCEL_SECONDS)
+            for future in self._futures:
+                future.cancel()
 
     @asynccontextmanager
     async def crash_on_error(self) -> AsyncIterator[None]:
