@@ -28,9 +28,10 @@ class Alerts(AsyncCommand):
     """Show the incidents: who, when, how much and why; that heard of last at the end.
 
     Each is shown once, however many windows it lasts: the worst of them, and
-    how many there are. Final figures (closed) replace what was known while a
-    window was open (ongoing), and figures with the clicks that came late
-    (corrected) replace those.
+    how many there are. It is shown again as it comes to 2, 5 and 20 times the
+    threshold. Final figures (closed) replace what was known while a window was
+    open (ongoing), and figures with the clicks that came late (corrected)
+    replace those.
     """
 
     options = [  # noqa: RUF012

@@ -16,10 +16,13 @@ class Entry:
         windows: how many.
         window_start: of its first window, ISO-8601 UTC.
         window_end: of its last window, the first second behind it.
+        times: how many times the threshold is known to be broken in one of its windows, in the steps of
+            :data:`~clickwarden.detection.steps.STEPS`.
     """
 
     def __init__(self, anomaly: Anomaly) -> None:
         self.worst = anomaly
+        self.times = anomaly.times
         self.windows = 0
         self.window_start = anomaly.window_start
         self.window_end = anomaly.window_end
@@ -38,6 +41,7 @@ class Entry:
         self.window_end = max(self.window_end, anomaly.window_end)
         if anomaly.count_high > self.worst.count_high or anomaly.alert_id == self.worst.alert_id:
             self.worst = anomaly
+        self.times = max(self.times, anomaly.times)
         self.windows += anomaly.window_start not in self._statuses
         self._statuses[sys.intern(anomaly.window_start)] = anomaly.status
         if len(self._statuses) > WINDOWS:
@@ -50,12 +54,12 @@ class Entries:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
-        self._shown: dict[str, Status] = {}
+        self._shown: dict[str, tuple[Status, int]] = {}
 
     def hear(self, anomalies: Iterable[Anomaly]) -> list[Entry]:
         """Take over statements, none of them twice; those to be shown, that heard of last at the end.
 
-        They are those that begin, end, go on, or are corrected afterwards.
+        They are those that begin, become worse, end, go on, or are corrected afterwards.
         """
         news: dict[str, Entry] = {}
         corrected = set()
@@ -77,9 +81,10 @@ class Entries:
                 self._shown.pop(forgotten, None)
         shown = []
         for name, entry in news.items():
-            status = entry.status
-            if status != self._shown.get(name) or (status == "corrected" and name in corrected):
-                self._shown[name] = status
+            status, times = self._shown.get(name, ("", 0))
+            again = entry.status == "corrected" and name in corrected
+            if entry.status != status or entry.times > times or again:
+                self._shown[name] = entry.status, entry.times
                 shown.append(entry)
         return shown
 

@@ -2,6 +2,8 @@
 
 from operator import length_hint
 
+import msgspec
+
 from clickwarden.alerts.stories import WINDOWS
 from clickwarden.detection.anomaly import Anomaly, Status
 from clickwarden.times import epoch, isotime
@@ -66,6 +68,19 @@ def test_who_follows_is_told_of_beginning_and_end_and_of_corrections() -> None:
     ]  # fmt: skip
     for anomalies, shown in said:
         assert list(map(row, entries.hear(anomalies))) == shown
+
+
+def test_who_follows_is_told_at_each_step_that_an_open_window_becomes_worse_by() -> None:
+    entries = Entries()
+    for count, times, is_told in ((51, 1, True), (101, 2, True), (260, 2, False), (1001, 20, True)):
+        ongoing = msgspec.structs.replace(told(0, count, "ongoing"), times=times)
+        shown = entries.hear([ongoing])
+        assert list(map(row, shown)) == ([("eve", "ongoing", count, 1, 0, 60)] if is_told else [])
+    # Another window of the incident that comes to what is known of it is nothing new.
+    assert entries.hear([msgspec.structs.replace(told(10, 1001, "ongoing"), times=20)]) == []
+    assert [row(entry) for entry in entries.hear([told(0, 1002), told(10, 1002)])] == [
+        ("eve", "closed", 1002, 2, 0, 70)
+    ]
 
 
 def test_what_is_kept_of_a_long_incident_does_not_grow_and_open_windows_are_not_forgotten() -> None:
