@@ -1,7 +1,7 @@
 """A batch of clicks, grouped once for all rules."""
 
-from collections import defaultdict
-from collections.abc import Collection, Hashable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from functools import cached_property
 from itertools import count
 from types import NoneType
@@ -27,14 +27,19 @@ class Evidence:
     """What a batch of clicks says about suspects, by position of the click."""
 
     def __init__(self, batch: "Batch") -> None:
-        self.time_of = batch.times.tolist().__getitem__
         self.products = batch.products
+        self._times: list[float] = batch.times.tolist()
         self._events = batch.events
         self._event: list[int] = batch.event.tolist()
 
-    def event_of(self, position: int) -> str:
-        """The event of one click."""
-        return self._events[self._event[position]]
+    def times(self, positions: Iterable[int]) -> list[float]:
+        """When clicks happened."""
+        return list(map(self._times.__getitem__, positions))
+
+    def events(self, positions: Iterable[int]) -> dict[str, int]:
+        """How many clicks there are of each event, in the order in which the events appear."""
+        clicks = Counter(map(self._event.__getitem__, positions))
+        return {self._events[event]: count for event, count in clicks.items()}
 
 
 class Column(NamedTuple):

@@ -1,5 +1,6 @@
 """Clicks of suspects that wait to be folded into what is known of them."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,8 @@ class Gathered:
         suspect.first = min(suspect.first, *times)
         suspect.last = max(suspect.last, *times)
         names = list(self.events)
-        for event in self.event[clicks].tolist():
-            suspect.count_event(names[event], 1)
+        for event, count in Counter(self.event[clicks].tolist()).items():
+            suspect.count_event(names[event], count)
         if suspect.wants_products:
             suspect.see_products(self.products[clicks].tolist())
 

@@ -110,10 +110,10 @@ class _Shares(Measuring):
     def __init__(self, rule: Rule, share: Portion, batch: Batch) -> None:
         super().__init__(rule)
         self._share, self._part = share, frozenset(share.part)
-        self._event_of = batch.evidence.event_of
+        self._events = batch.evidence.events
 
     def note(self, suspect: Suspect, clicks: Sequence[int], room: int) -> int:
-        suspect.part += sum(map(self._part.__contains__, map(self._event_of, clicks)))
+        suspect.part += sum(count for event, count in self._events(clicks).items() if event in self._part)
         return 0
 
     def over(self, suspect: Suspect) -> bool:

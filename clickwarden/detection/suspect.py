@@ -75,13 +75,11 @@ class Suspect(msgspec.Struct, array_like=True):
     def add(self, evidence: Evidence, positions: Sequence[int]) -> None:
         """Count the clicks at ``positions``, of which there is at least one."""
         self.exact += len(positions)
-        for position in positions:
-            time = evidence.time_of(position)
-            if time < self.first:
-                self.first = time
-            if time > self.last:
-                self.last = time
-            self.count_event(evidence.event_of(position), 1)
+        times = evidence.times(positions)
+        self.first = min(self.first, *times)
+        self.last = max(self.last, *times)
+        for event, clicks in evidence.events(positions).items():
+            self.count_event(event, clicks)
         if self.wants_products:
             self.see_products(evidence.products[positions].tolist())
 
