@@ -1,7 +1,7 @@
 """The first look: is anyone attacking now, who, how sure, since when, and is the watcher healthy."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from agents.status import blindness_of, clocks_of, discord_of, findings_of, sight_of
 from app.main import app, settings
 from clickwarden.alerts.feed import Live
+from clickwarden.alerts.feedback import Muted
 from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.sight import Blindness
 from clickwarden.alerts.words import amount, plural
@@ -16,7 +17,7 @@ from clickwarden.kafka.findings import Finding
 from clickwarden.release import RELEASE
 from clickwarden.times import isotime
 from web.fresh import Fresh
-from web.live import feed, following, incident, stories, stream, timeline, untold, workers
+from web.live import feed, feedback, following, incident, stories, stream, timeline, untold, workers
 from web.timeline import STEP, Point
 from web.workers import WorkerStatus
 
@@ -110,6 +111,8 @@ class Now(msgspec.Struct):
         live_total: all of them.
         aside: those of rules in shadow and of users who are allowed, likewise; none of them is an attack.
         aside_total: all of them.
+        muted: why nobody is told of some of those shown, by incident_id: somebody said ``human``, or they
+            are ``snoozed``. An attack that nobody is told of is one all the same.
         timeline: the last hour.
         health: of the watcher.
         position: of the stream, to go on from with ``/api/v1/stream?last_event_id=``.
@@ -122,6 +125,7 @@ class Now(msgspec.Struct):
     live_total: int
     aside: list[Incident]
     aside_total: int
+    muted: dict[str, Muted]
     timeline: Timeline
     health: Health
     position: str
@@ -155,12 +159,21 @@ def look() -> Now:
         live_total=total,
         aside=aside,
         aside_total=len(feed.aside.users.keys() - feed.live.users.keys()),
+        muted=dict(_muted([*live, *aside])),
         timeline=Timeline(STEP, timeline.points()),
         health=health,
         position=stream.position,
         time=isotime(app.clock.now()),
         version=RELEASE,
     )
+
+
+def _muted(shown: Iterable[Incident]) -> Iterator[tuple[str, Muted]]:
+    """Why nobody is told, where it is so because of what somebody said."""
+    now = app.clock.now()
+    for each in shown:
+        if why := feedback.muted(each, now):
+            yield each.incident_id, why
 
 
 def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:

@@ -66,6 +66,10 @@ def test_who_was_human_is_said_and_then_allowed_and_nothing_happens_silently(
         expect(row).to_contain_text("<i>a fair</i>", timeout=RECORDS)
         expect(row.locator(".aside")).to_have_text("human")
 
+        page.goto(address(worker))
+        now = page.locator("#incidents")
+        expect(now.get_by_role("listitem").filter(has_text="eve").locator(".aside")).to_have_text("human")
+        expect(now.locator(".aside")).to_have_count(1)  # and nobody else is marked
         page.goto(address(worker, f"user?{urlencode({'id': HOSTILE})}"))
         page.get_by_role("button", name="Say what it was").click(timeout=RECORDS)
         page.keyboard.press("Enter")  # in the comment, which says nothing by itself

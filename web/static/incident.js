@@ -44,6 +44,7 @@ export const isAside = (record) => Boolean(record.shadow || record.allowed);
 export const marks = (record) => [
   ...(record.shadow ? [element("span", { className: "aside" }, "shadow")] : []),
   ...(record.allowed ? [element("span", { className: "aside" }, "allowed: ", ...visible(record.allowed))] : []),
+  ...(record.muted ? [element("span", { className: "aside" }, record.muted)] : []), // human, or snoozed
 ];
 
 const STATUSES = ["ongoing", "closed", "corrected"];

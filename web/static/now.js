@@ -235,6 +235,8 @@ const log = new Rows(byId("log"), "li", "alert_id", (each) => [
   ruleLink(each.rule),
 ]);
 
+const marked = (each) => ({ ...each, muted: answer.muted[each.incident_id] });
+
 const showTimeline = () => timeline.show(answer.timeline);
 
 function showIncidents() {
@@ -245,7 +247,7 @@ function showIncidents() {
     byId("attacks-shown"),
     live_total > live.length ? `the worst ${live.length} of ${number(live_total)}` : number(live_total),
   );
-  return incidents.show(live.slice(0, ROWS), AT_ONCE);
+  return incidents.show(live.slice(0, ROWS).map(marked), AT_ONCE);
 }
 
 function showAside() {
@@ -255,7 +257,7 @@ function showAside() {
     byId("aside-shown"),
     aside_total > shown.length ? `the first ${shown.length} of ${number(aside_total)}` : number(aside_total),
   );
-  return aside.show(shown.slice(0, ROWS), AT_ONCE);
+  return aside.show(shown.slice(0, ROWS).map(marked), AT_ONCE);
 }
 
 function showLog() {
