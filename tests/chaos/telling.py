@@ -31,10 +31,11 @@ from tests.chaos.trial import hold
 from tests.chaos.verdict import verdict
 from tests.site import Site, click, clicks
 
-RULES = """
+WINDOW = 5
+RULES = f"""
 [[rule]]
 name = "bot"
-window = 5
+window = {WINDOW}
 threshold = 10
 """
 #: Of an attacker: just over the threshold, and 2, 5 and 20 times as often.
@@ -158,9 +159,10 @@ class _Trial:
 
     def _attack(self, users: int) -> None:
         now = time.time()
+        begin = max(now - 1, now // WINDOW * WINDOW)  # of two windows, neither might be over the threshold
         for _ in range(users):
             self._attackers += 1
-            attack = clicks(f"eve-{self._attackers}", self._random.choice(OFTEN), now - 1, now)
+            attack = clicks(f"eve-{self._attackers}", self._random.choice(OFTEN), begin, now)
             self._cluster.site.send(*attack, partition=self._attackers % PARTITIONS)
 
     def _kill(self, number: int) -> None:
