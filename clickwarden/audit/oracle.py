@@ -11,7 +11,7 @@ from clickwarden.audit.reading import AuditRecord
 from clickwarden.audit.recount import Recount
 from clickwarden.audit.splits import Split, splits
 from clickwarden.audit.statement import STEPS, Statement
-from clickwarden.audit.tally import Case, Count
+from clickwarden.audit.tally import Case, Count, slide_of
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
 
@@ -276,13 +276,13 @@ class _Hearing:
     def _runs(self) -> Iterator[list[Case]]:
         """Cases of one user under one rule whose windows overlap or adjoin one another.
 
-        A rule that is given windows of another length or slide, or goes into or out of shadow, is another
+        A rule that is given windows of another length or distance, or goes into or out of shadow, is another
         one here.
         """
         by_rule: dict[tuple[int, str, str, bool, int, int], list[Case]] = {}
         for case in sorted(self._incidents):
             if rule := self.truth.rule(case):
-                key = case.partition, case.rule, case.user_id, rule.shadow, rule.window, rule.slide
+                key = case.partition, case.rule, case.user_id, rule.shadow, rule.window, slide_of(rule)
                 by_rule.setdefault(key, []).append(case)
         for (*_, size, _), (first, *cases) in by_rule.items():
             run = [first]

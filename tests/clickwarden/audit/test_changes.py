@@ -43,7 +43,7 @@ def rules(draw: st.DrawFn) -> tuple[Rule, ...]:
         Rule(
             name=name,
             window=(window := draw(st.sampled_from([10, 60, 90]))),
-            slide=draw(st.sampled_from([0, window // 2, window // 5])),
+            slide=draw(st.sampled_from([0, window, window // 2, window // 5])),
             threshold=draw(st.integers(2, 8)),
             where=draw(st.sampled_from(CONDITIONS)),
             shadow=draw(st.booleans()),
@@ -140,3 +140,21 @@ def test_recount_and_detection_agree(
     verdict = judge(truth, said)
     assert verdict.ok, verdict.examples
     assert verdict.accounted
+
+
+def test_an_incident_goes_on_where_windows_are_only_written_another_way() -> None:
+    aligned = Rule(name="a", window=60, threshold=2, width=1024)
+    slid = msgspec.structs.replace(aligned, slide=60, threshold=3)
+    rows: Clicks = [("eve", "view", None, T + 60 * minute + n) for minute in range(4) for n in range(5)]
+    rows += [("ann", "view", None, T + 400.0)]
+    anomalies, told = counted(rows, [(0, 0, (aligned,)), (8, 8, (slid,))], set())
+    assert len({each.incident_id for each in anomalies}) == 1
+    truth = Recount(SETTINGS, (), adoptions={0: told})
+    written = (click(user, time, event) for user, event, _, time in rows)
+    truth.add(
+        0, [record(n, row[3], b"", value) for n, (row, value) in enumerate(zip(rows, written, strict=True))]
+    )
+    verdict = judge(
+        truth, [record(0, 0.0, each.alert_id.encode(), msgspec.json.encode(each)) for each in anomalies]
+    )
+    assert verdict.ok, verdict.examples
