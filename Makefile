@@ -47,10 +47,9 @@ demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C en
 # What waits for Kafka, workers and Chromium leaves the cores to what computes: three files at a time, each with a Kafka
 # of its own, and then the tests that are marked to run alone. No Kafka of theirs lives long enough for Java's better compiler.
 test: export JDK_JAVA_OPTIONS := -XX:TieredStopAtLevel=1
-test: ## run every test, those of the page in Chromium, which is installed where there is none, as are Alertmanager and a bouncer
+test: ## run every test, those of the page in Chromium, which is installed where there is none, as are Prometheus, Alertmanager and a bouncer
 	-@$(BIN)/python -m experiments.chromium
-	-@$(BIN)/python -m experiments.alertmanager
-	-@$(BIN)/python -m experiments.bouncer
+	-@$(BIN)/python -m experiments.programs
 	@echo "The tests that bear others beside them, and then those that want the machine for themselves"
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m "not alone"; failed=$$?; \
 		$(BIN)/python -m pytest -m alone && exit $$failed

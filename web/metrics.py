@@ -17,7 +17,7 @@ from clickwarden.release import RELEASE
 from web.bouncers import guessed_keys
 from web.guard import guesses
 from web.listeners import listeners
-from web.live import feed, following
+from web.live import feed, following, untold
 
 PREFIX = "clickwarden_"
 
@@ -70,6 +70,12 @@ class _Collector(Collector):
         yield GaugeMetricFamily(
             f"{PREFIX}clock_ahead_seconds", "The worker's clock - Kafka's clock", now.clock_ahead
         )
+        unheard = GaugeMetricFamily(
+            f"{PREFIX}untold_incidents", "Incidents that a channel was not told of in time", labels=["channel"]
+        )
+        for channel, incidents in untold.incidents().items():
+            unheard.add_metric([channel], incidents)
+        yield unheard
         yield GaugeMetricFamily(f"{PREFIX}listeners", "Open live connections", len(listeners))
         found = GaugeMetricFamily(
             f"{PREFIX}finding", "Something is wrong with the clicks topic", labels=["about"]

@@ -30,12 +30,16 @@ class Untold:
 
     def warnings(self) -> Iterator[str]:
         """Of each channel, of how many incidents it was not told, and why not the last time."""
-        by_channel: dict[str, list[Entry]] = {}
-        for entry in self._entries.values():
-            by_channel.setdefault(entry.channel, []).append(entry)
-        for channel, entries in sorted(by_channel.items()):
-            incidents = len({incident_id for entry in entries for incident_id in entry.incidents})
+        why = {entry.channel: entry.words for entry in self._entries.values()}
+        for channel, incidents in self.incidents().items():
             yield (
-                f"Channel {channel} was not told of {plural(incidents, 'incident')}: {entries[-1].words}; "
+                f"Channel {channel} was not told of {plural(incidents, 'incident')}: {why[channel]}; "
                 f"mend it, and 'faust -A app notify replay {channel}' tells it"
             )
+
+    def incidents(self) -> dict[str, int]:
+        """Of how many incidents each channel was not told."""
+        ids: dict[str, set[str]] = {}
+        for entry in self._entries.values():
+            ids.setdefault(entry.channel, set()).update(entry.incidents)
+        return {channel: len(theirs) for channel, theirs in sorted(ids.items())}

@@ -144,10 +144,13 @@ class _Trial:
         timeline.note(f"{longest} down for {away:g} s")
         others = [name for name in names if name != longest]
         kinds = [*itertools.product(others, FAULTS)]
-        spells = itertools.cycle(random.sample(kinds, len(kinds)))
+        random.shuffle(kinds)
         for number in range(kills):
-            name, fault = next(spells)
-            if name in sinks.well and number % 2:
+            due = next((kind for kind in kinds if kind[0] in sinks.well), None)
+            if number % 2 and due:
+                kinds.remove(due)
+                kinds.append(due)  # after all others
+                name, fault = due
                 seconds = random.uniform(spell / 2, spell)
                 sinks.fail(name, fault, seconds)
                 self._struck[fault] += 1

@@ -15,7 +15,7 @@ import pytest
 
 from clickwarden.detection import rulesfile
 from clickwarden.detection.allowlist import Allowance
-from experiments.bouncer import find
+from experiments.programs import find
 from tests.site import Site, Worker, clicks, put_rules
 
 SiteFactory = Callable[..., Site]

@@ -10,7 +10,7 @@ from clickwarden.blocking.address import target_of
 from clickwarden.blocking.block import Block, Offence
 from clickwarden.blocking.blocklist import Listing
 from clickwarden.blocking.written import FORMATS, Format, written
-from experiments.bouncer import find
+from experiments.programs import find
 
 AT = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 ADDRESSES = "203.0.113.9", "::ffff:203.0.113.10", "2001:DB8::9", "2001:db8:1:2::/64"

@@ -17,7 +17,7 @@ from clickwarden.channels.alertmanager import AlertmanagerSender
 from clickwarden.channels.message import Case, message_of, message_of_many
 from clickwarden.errors import ChannelError
 from clickwarden.times import isotime
-from experiments.alertmanager import find
+from experiments.programs import find
 from tests.channels import NASTY, UNSEEN, Reply, Sink, case, channel, sink
 
 PAGE = "https://clickwarden.shop.example/"
@@ -70,7 +70,7 @@ def wait(condition: Callable[[], object]) -> None:
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
     try:
-        program = find()
+        program = find("prometheus-alertmanager")
     except FileNotFoundError as error:
         pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("alertmanager")
