@@ -155,7 +155,7 @@ def test_compose_file_is_valid() -> None:
 
 def test_compose_publishes_to_this_machine_only(services: dict[str, Any]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
-    assert ports == ["127.0.0.1:6066:6066"]
+    assert ports == ["127.0.0.1:6066:6066", "127.0.0.1:9090:9090", "127.0.0.1:3000:3000"]
 
 
 def test_compose_sets_settings_that_exist(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

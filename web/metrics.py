@@ -71,7 +71,7 @@ class _Collector(Collector):
             f"{PREFIX}clock_ahead_seconds", "The worker's clock - Kafka's clock", now.clock_ahead
         )
         unheard = GaugeMetricFamily(
-            f"{PREFIX}untold_incidents", "Incidents that a channel was not told of in time", labels=["channel"]
+            f"{PREFIX}untold_incidents", "Incidents that a channel was not told of", labels=["channel"]
         )
         for channel, incidents in untold.incidents().items():
             unheard.add_metric([channel], incidents)
