@@ -25,6 +25,10 @@ class SegmentRows:
         pipeline: its name.
         partition: the number of the partition.
         generation: of the consumer group.
+
+    Attributes:
+        owner: who owns the partition; a later owner's is greater.
+        newest: the state, packed; empty where there is none.
     """
 
     def __init__(self, table: PartitionedTable, pipeline: str, partition: int, generation: int) -> None:
@@ -36,17 +40,15 @@ class SegmentRows:
         rows = {key: value for key, value in table.rows(partition).items() if key.startswith(ours)}
         states = [key for key in rows if key.startswith(begin.encode())]
         newest = max(states, default=begin.encode())
-        self._state = behind(newest, generation, begin.encode())
+        segments = (key.decode().rpartition("/")[0] for key in rows.keys() - states)
+        owners = ["/".join(name.split("/")[-2:]) for name in (*map(bytes.decode, states), *segments)]
+        self.owner = behind(owners, generation)
+        self._state = f"{begin}/{self.owner}".encode()
         self._rows = rows
         self._number = 0
         self._stale: dict[bytes, bytes | None] = dict.fromkeys(rows)
         self._dropped: dict[bytes, bytes | None] = {}
         self.newest = rows.get(newest, b"")
-
-    @property
-    def owner(self) -> str:
-        """Who owns the partition; a later owner's is greater."""
-        return "/".join(self._state.decode().split("/")[-2:])
 
     def segments(self, standing: Standing) -> Iterator[Segment]:
         """The segments of a standing, the oldest first; once.

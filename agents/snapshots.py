@@ -1,6 +1,7 @@
 """The rows that hold one partition's state."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from clickwarden.detection import snapshot
 from clickwarden.detection.detection import Detection, Parameters
@@ -9,6 +10,8 @@ from tables.partitioned import PartitionedTable
 
 #: Keys of a partition's snapshots begin so; that of a release before 0.2 is this.
 KEY = b"snapshot"
+#: The end of a row's key, which names its writer; rows of a release before 0.2 have none.
+OWNED = re.compile(rb"/(\d{10}/\d{4,9})$")
 
 
 class SnapshotRows:
@@ -17,10 +20,10 @@ class SnapshotRows:
     A worker that was taken for dead may have a snapshot under way that
     arrives when its successor has long written others. So the key of every
     row carries the generation of the consumer group in which its writer
-    owned the partition, and the newest generation's snapshot is the state,
-    with that generation's rows of closed windows, whatever came later. An
-    owner writes all of them before it counts anything; what others have
-    written goes once that is durable.
+    owned the partition, and a number of its own in it; the newest owner's
+    snapshot is the state, with that owner's rows of closed windows, whatever
+    came later. An owner writes all of them before it counts anything; what
+    others have written goes once that is durable.
 
     Args:
         table: of the snapshots.
@@ -34,13 +37,14 @@ class SnapshotRows:
         rows = table.rows(partition)
         newest = max((key for key in rows if key.startswith(KEY)), default=KEY)
         self._newest = rows.get(newest, b"")
+        owners = [owned[1].decode() for owned in map(OWNED.search, rows) if owned]
         owner = newest.removeprefix(KEY)
         self._outcomes = {
             key.removesuffix(owner): value
             for key, value in rows.items()
             if key.endswith(owner) and not key.startswith(KEY)
         }
-        self._key = behind(newest, generation)
+        self._key = KEY + b"/" + behind(owners, generation).encode()
         self._stale: dict[bytes, bytes | None] = dict.fromkeys(rows)
 
     @property
@@ -85,18 +89,16 @@ class SnapshotRows:
         return {key + self._key.removeprefix(KEY): value for key, value in rows.items()}
 
 
-def behind(newest: bytes, generation: int, begin: bytes = KEY) -> bytes:
-    """The key of an owner's state, behind the newest there is; all of them begin alike.
+def behind(owners: Iterable[str], generation: int) -> str:
+    """The name of an owner, behind all of whom there are rows.
 
-    A group that everybody left long ago begins anew with its first generation.
+    Of one who was killed there may be rows that no state refers to. Who comes back under its name is of
+    the same generation (KIP-345), and a group that everybody left long ago begins anew with its first.
 
-    >>> behind(b"snapshot", 7), behind(b"snapshot/0000000007/0000", 7)
-    (b'snapshot/0000000007/0000', b'snapshot/0000000007/0001')
-    >>> behind(b"snapshot/0000000007/0000", 1)
-    b'snapshot/0000000007/0001'
+    >>> behind([], 7), behind(["0000000007/0001", "0000000007/0000"], 7)
+    ('0000000007/0000', '0000000007/0002')
+    >>> behind(["0000000007/0000"], 1)
+    '0000000007/0001'
     """
-    parts = newest.removeprefix(begin).decode().split("/")[1:]
-    known, count = map(int, parts or ("-1", "0"))
-    if generation > known:
-        known, count = generation, -1
-    return f"{begin.decode()}/{known:010}/{count + 1:04}".encode()
+    known, count = max((tuple(map(int, owner.split("/"))) for owner in owners), default=(-1, 0))
+    return f"{generation:010}/0000" if generation > known else f"{known:010}/{count + 1:04}"

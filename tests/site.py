@@ -129,11 +129,13 @@ def faust(*arguments: str, environment: dict[str, str], folder: Path) -> subproc
 class Worker:
     """One ``faust -A app worker``."""
 
-    def __init__(self, settings: Settings, folder: Path, *options: str) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, *options: str, checkout: Path | None = None
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.settings = settings
         self._log = folder / "log"
-        given = environment_of(settings)
+        given = environment_of(settings) | ({} if checkout is None else {"PYTHONPATH": str(checkout)})
         self._process = faust("worker", "-l", "info", *options, environment=given, folder=folder)
 
     @property

@@ -1,6 +1,6 @@
 """Whose rows are a partition's state, when a worker that was taken for dead goes on writing."""
 
-from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,28 +10,12 @@ from clickwarden.detection import snapshot
 from clickwarden.detection.detection import Detection
 from clickwarden.detection.rules import Rule
 from clickwarden.settings import Settings
+from tests.agents.rows import Killed, Mortal, Table
 from tests.clickwarden.detection.reference import Click, batch_of
 
 T = 1_600_000_020  # start of a window of 60 s
 SETTINGS = Settings(_env_file=None, lateness=5)
 RULES = [Rule(name="bot", window=60, threshold=3, width=1024)]
-
-
-class Table:
-    """A table of one partition: its rows, as Kafka has them."""
-
-    def __init__(self) -> None:
-        self.kept: dict[bytes, bytes] = {}
-
-    def rows(self, _: int) -> dict[bytes, bytes]:
-        return dict(self.kept)
-
-    async def put(self, _: int, rows: Mapping[bytes, bytes | None]) -> None:
-        for key, value in rows.items():
-            if value is None:
-                self.kept.pop(key, None)
-            else:
-                self.kept[key] = value
 
 
 class Owner:
@@ -132,6 +116,21 @@ async def test_what_one_who_was_taken_for_dead_has_forgotten_is_still_there(tabl
     heir = Owner(table, 3)
     assert heir.count(at(2)) == []
     assert heir.count(at(80, "bob")) == [("corrected", 5)]
+
+
+async def test_one_who_comes_back_in_the_same_generation_keeps_what_it_writes(table: Table) -> None:
+    owner = await Owner.begin(table, 1)
+    owner.count(*[at(1)] * 4, at(70, "bob"))
+    await owner.save()
+    for died_after in range(3):  # puts of the closed windows' rows, of the snapshot, of what goes
+        for generation in (2 + died_after, 2 + died_after):
+            mortal = Owner(Mortal(table, died_after), generation)
+            with suppress(Killed):
+                await mortal.save()
+        heir = await Owner.begin(table, 2 + died_after)
+        assert heir.detection.next_offset == 5
+        later = Owner(table, 3 + died_after)
+        assert later.count(at(2), at(80, "bob")) == [("corrected", 5)]
 
 
 def test_a_snapshot_of_a_release_without_generations_is_the_state() -> None:
