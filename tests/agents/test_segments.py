@@ -34,10 +34,10 @@ async def test_one_who_comes_back_in_the_same_generation_keeps_what_it_writes() 
     await learn(rows_of(table, 1), b"first")
     for died_after in range(3):  # puts of the segment, of the standing, of what goes
         with suppress(Killed):
-            await learn(rows_of(Mortal(table, died_after), 2), b"lost, or not")
-    before = held(table)
-    await learn(rows_of(table, 2), b"last")
-    assert held(table) == [*before, b"last"]
+            await learn(rows_of(Mortal(table, died_after), 2 + died_after), b"lost, or not")
+        before = held(table)
+        await learn(rows_of(table, 2 + died_after), b"last")
+        assert held(table) == [*before, b"last"]
 
 
 async def test_another_pipeline_of_the_same_table_is_left_alone() -> None:
