@@ -129,9 +129,7 @@ def faust(*arguments: str, environment: dict[str, str], folder: Path) -> subproc
 class Worker:
     """One ``faust -A app worker``."""
 
-    def __init__(
-        self, settings: Settings, folder: Path, *options: str, checkout: Path | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, folder: Path, *options: str, checkout: Path | None = None) -> None:
         folder.mkdir(exist_ok=True)
         self.settings = settings
         self._log = folder / "log"
@@ -248,6 +246,7 @@ class Site:
         self._group = Consumer(self._kafka | {"group.id": self.settings.app_id})
         self._producers: list[Producer] = []
         self._producer = self.producer()
+        self.checkouts: dict[str, Path] = {}
         self._ports: dict[str, int] = {}
         self._workers: list[Worker] = []
 
@@ -280,7 +279,9 @@ class Site:
         """A worker, started with these options of the command, that is not waited for."""
         port = self._ports.setdefault(name, _free_port())
         own = {"worker_id": name, "data_dir": self.folder / name / "data", "web_port": port}
-        worker = Worker(self.settings.model_copy(update=own | changed), self.folder / name, *options)
+        settings = self.settings.model_copy(update=own | changed)
+        checkout = self.checkouts.get(name)
+        worker = Worker(settings, self.folder / name, *options, checkout=checkout)
         self._workers.append(worker)
         return worker
 
