@@ -37,12 +37,12 @@ from aiohttp import web
 from agents.worker import condition, status
 from app.main import app
 from clickwarden.alerts.feed import Entry
-from web import changes, now, query, revisions, rules, users
+from web import changes, now, pipelines, query, revisions, rules, users
 from web.export import csv_head, csv_rows, ndjson
 from web.listeners import Listener, listeners
-from web.live import feed, following, state, stream, workers
+from web.live import feed, following, state, stream
+from web.models import manifests
 from web.paging import paged
-from web.pipelines import pipelines_of
 from web.preview import previews
 from web.query import QueryError
 from web.refusal import Refusal, asked
@@ -206,9 +206,10 @@ async def inspect(_: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/pipelines")
-async def pipelines(_: web.Request) -> web.Response:
+async def scored(_: web.Request) -> web.Response:
     """What models score beside the clicks, and what came of it, of all workers."""
-    return answer(pipelines_of(workers.heard()))
+    await manifests.learn()
+    return answer(pipelines.encoded())
 
 
 @routes.get("/api/v1/status")

@@ -30,6 +30,7 @@ PAGES = {
     "/user": "user.html",
     "/history": "history.html",
     "/rules": "rules.html",
+    "/pipelines": "pipelines.html",
     "/allowed": "allowed.html",
     "/blocked": "blocked.html",
 }
@@ -46,10 +47,11 @@ async def look(_: web.Request) -> web.Response:
 @routes.get("/user")
 @routes.get("/history")
 @routes.get("/rules")
+@routes.get("/pipelines")
 @routes.get("/allowed")
 @routes.get("/blocked")
 async def page(request: web.Request) -> web.Response:
-    """The pages of one user (``?id=``), of what was found, what is watched, who is allowed, who blocked."""
+    """The pages of one user (``?id=``), of what was found, watched, scored, who is allowed, who blocked."""
     return files.answer(request, PAGES[request.path])
 
 

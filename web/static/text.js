@@ -23,7 +23,11 @@ export const userId = (id) => element("bdi", { className: "user", title: id }, .
 
 export const userLink = (id) => element("a", { href: `/user?${new URLSearchParams({ id })}` }, userId(id));
 
-export const ruleLink = (name) => element("a", { href: `/rules#${name}` }, name);
+// The rule of a pipeline's records is pipeline/NAME, of those that a challenger alarms pipeline/NAME/VERSION.
+export const ruleLink = (name) => {
+  const [kind, pipeline] = name.split("/");
+  return element("a", { href: kind === "pipeline" ? `/pipelines#pipeline-${pipeline}` : `/rules#${name}` }, name);
+};
 
 export const number = (value) => (value === null ? "–" : numbers.format(value));
 
