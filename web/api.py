@@ -19,6 +19,8 @@
 | ``GET /api/v1/inspect`` | :class:`clickwarden.alerts.survey.Survey` |
 | ``GET /api/v1/blocklist`` | :class:`web.blocklist.BlocklistStatus`; also ``?format=nginx`` and others |
 | ``GET /api/v1/pipelines`` | a list of :class:`web.pipelines.PipelineView` |
+| ``POST /api/v1/pipelines/NAME/promote``: :class:`web.appointments.PromoteRequest` | a change of ``models`` |
+| ``POST /api/v1/pipelines/NAME/rollback``: :class:`web.appointments.RollbackRequest` | the same |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
 | ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …, "detail": …}`` |

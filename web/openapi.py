@@ -18,10 +18,12 @@ from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
 from web.allowed import AllowListed, AllowRequest
 from web.api import Anomalies, Problem, answer
+from web.appointments import PromoteRequest, RollbackRequest
 from web.blocklist import BlocklistStatus
 from web.changes import ChangeStatus, RulesHistory
 from web.feedback import FeedbackAnswer, FeedbackList, FeedbackRequest
 from web.incidents import IncidentList
+from web.models import AppointmentStatus
 from web.now import Now
 from web.pipelines import PipelineView
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
@@ -96,6 +98,8 @@ NAMED = {
     "/api/v1/feedback/{incident_id}": ("incident_id", "path", ID),
     "/api/v1/rules/{name}": ("name", "path", RULE_NAME),
     "/api/v1/rules/{name}/preview": ("name", "path", RULE_NAME),
+    "/api/v1/pipelines/{name}/promote": ("name", "path", RULE_NAME),
+    "/api/v1/pipelines/{name}/rollback": ("name", "path", RULE_NAME),
 }
 #: Of who wants something changed.
 REFUSALS = dict.fromkeys((400, 403, 404, 409, 413, 415), Refused)
@@ -143,6 +147,16 @@ OPERATIONS = {
     ),
     "GET /api/v1/pipelines": Operation(
         "What models score beside the clicks, and what came of it", {200: list[PipelineView]}
+    ),
+    "POST /api/v1/pipelines/{name}/promote": Operation(
+        "Put a model in charge of a pipeline; the one before leaves",
+        {200: AppointmentStatus, **REFUSALS, 429: Refused, 503: Refused},
+        body=PromoteRequest,
+    ),
+    "POST /api/v1/pipelines/{name}/rollback": Operation(
+        "Put the champion before in charge again",
+        {200: AppointmentStatus, **REFUSALS, 429: Refused, 503: Refused},
+        body=RollbackRequest,
     ),
     "GET /api/v1/allow": Operation(
         "Who may go over thresholds, and what they did, those allowed last first, a page at a time",

@@ -4,6 +4,7 @@ import msgspec
 
 from agents.status import ChallengerStatus, PipelineStatus, ScoredStatus
 from app.main import app
+from clickwarden.detection.lineup import former
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.served import PREFIX
 from clickwarden.times import epoch, isotime
@@ -41,6 +42,8 @@ class PipelineView(msgspec.Struct):
         day_is_kept: whether all of them are: if not, there were at least so many.
         edition: ``number`` of the newest change of its models; 0 before there is one.
         waiting: partitions that have not taken up that change yet.
+        former: version of the champion before, which a rollback puts in charge again; empty where there was
+            none.
         models: that are in the topic of the models: the champion, challengers, the others, the newest first.
         changes: of its models, the last first; at most 20.
     """
@@ -66,6 +69,7 @@ class PipelineView(msgspec.Struct):
     day_is_kept: bool = True
     edition: int = 0
     waiting: list[int] = []
+    former: str = ""
     models: list[ModelStatus] = []
     changes: list[AppointmentStatus] = []
 
@@ -95,6 +99,7 @@ def _defined(pipeline: Pipeline) -> PipelineView:
         budget=pipeline.budget,
         edition=len(app.modelstopic.appointments(pipeline.name)),
         waiting=waiting(pipeline.name),
+        former=former(app.modelstopic.appointments(pipeline.name)),
         models=manifests.models(pipeline),
         changes=changes(pipeline.name),
     )

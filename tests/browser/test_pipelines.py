@@ -1,9 +1,7 @@
 """What models score beside the clicks, on the page, and who of them is in charge."""
 
-import asyncio
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from clickwarden.detection.lineup import Appointment, Lineup
-from clickwarden.kafka.modelstopic import ModelsTopic
+from clickwarden.detection.lineup import Lineup
+from clickwarden.models import artefact
 from clickwarden.models.pipeline import Pipeline
 from tests.browser.look import (
     HOSTILE,
@@ -23,9 +21,11 @@ from tests.browser.look import (
     nothing_wrong,
     scrolls_sideways,
 )
-from tests.pipelines import define, payments, train
+from tests.pipelines import appoint, define, payments, put, train
 from tests.site import Site
 
+#: A change is asked of the worker, which asks Kafka; then the page asks again.
+IN_FORCE = 2 * RECORDS
 LOOKS: list[tuple[int, Scheme]] = [(1280, "light"), (375, "light"), (1280, "dark"), (375, "dark")]
 
 
@@ -43,33 +43,14 @@ def pipeline(site: Site, tmp_path: Path) -> Pipeline:
     return define(tmp_path / "payments", site.settings.clicks_topic.replace("clicks", "payments"))
 
 
-def appoint(site: Site, pipeline: Pipeline, lineup: Lineup, **about: str) -> None:
-    """Change the models as whoever may write the topic can."""
-
-    async def write() -> None:
-        topic = ModelsTopic(site.settings)
-        await topic.read()
-        number = len(topic.appointments(pipeline.name)) + 1
-        said = {"what": "w", "who": "tests", "when": "2026-01-01T00:00:00Z"} | about
-        await topic.appoint(pipeline.name, Appointment(number=number, lineup=lineup, **said))
-
-    with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in this one
-        thread.submit(asyncio.run, write()).result()
-
-
-def done(site: Site, *action: str) -> None:
-    finished = site.run("trained", *action)
-    assert finished.returncode == 0, finished.stderr
-
-
 def test_a_pipeline_says_what_it_watches_what_it_alarms_and_who_is_in_charge(
     site: Site, pipeline: Pipeline, browser: Browser
 ) -> None:
     first = train(pipeline)
     worker = site.start()
     second = train(pipeline, seed=2)
-    done(site, "put", str(pipeline.folder))
-    appoint(site, pipeline, Lineup(first, (second,)), what=HOSTILE, who=HOSTILE, why=HOSTILE)
+    put(site.settings, pipeline, second)
+    appoint(site.settings, pipeline, Lineup(first, (second,)), what=HOSTILE, who=HOSTILE, why=HOSTILE)
     site.until(lambda: not worker.ask("/api/v1/pipelines")[1][0]["waiting"], worker)
     part = payments(3_000)
     site.send(*part[:1500], topic=pipeline.topic, partition=0)
@@ -140,3 +121,66 @@ def test_where_no_topic_is_scored_the_page_says_how_to_have_one(
             page.close()
     finally:
         plain.close()
+
+
+def test_a_model_is_promoted_by_keyboard_and_rolled_back_and_who_is_second_decides_anew(
+    site: Site, pipeline: Pipeline, page: Page
+) -> None:
+    second, content = train(pipeline, seed=2), artefact.packed(pipeline)
+    first = train(pipeline)
+    worker = site.start()
+    put(site.settings, pipeline, second, content)
+    card, done, dialog = (
+        page.locator("#pipeline-payments"),
+        page.locator("#revised"),
+        page.get_by_role("dialog"),
+    )
+    with nothing_wrong(page):
+        page.goto(address(worker, "pipelines"))
+        button = card.get_by_role("button", name=f"Promote {second}")
+        expect(button).to_be_visible(timeout=RECORDS)
+        expect(card.get_by_role("button", name="Promote")).to_have_count(1)
+        expect(card.get_by_role("button", name="Roll back")).to_have_count(0)
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(dialog).to_contain_text(f"{first} is in charge of payments now, and leaves")
+        expect(page.get_by_label("Why")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        expect(button).to_be_focused()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        expect(dialog).to_be_visible()  # a reason is wanted
+        page.get_by_label("Why").fill(HOSTILE.replace("\n", ""))
+        page.keyboard.press("Enter")
+        expect(dialog).to_be_hidden(timeout=RECORDS)
+        expect(done).to_be_focused()
+        expect(done).to_contain_text(f"Change 2 of payments: promote {second}.")
+        expect(done).to_contain_text("In force in all 2 partitions", timeout=IN_FORCE)
+        expect(card.locator("tbody tr").first).to_contain_text(re.compile(f"{second}.*champion"))
+        newest = card.locator(".changes li").first
+        expect(newest).to_contain_text(f"promote {second} — {SHOWN.replace('U+000A', '')}")
+        expect(newest).to_contain_text("the page of one, from 127.0.0.1")
+        assert page.locator("img[src=x], script:not([src])").count() == 0
+
+    # Somebody else changes it while the form is open.
+    card.get_by_role("button", name=f"Roll back payments to {first}").click()
+    expect(dialog).to_contain_text(f"{second} is in charge of payments now")
+    appoint(site.settings, pipeline, Lineup(first, (second,)), what="back", who="<i>eve</i>")
+    page.get_by_label("Why").fill("false alarms")
+    dialog.get_by_role("button", name="Roll back").click()
+    fault = page.locator("#appointment-fault")
+    expect(fault).to_contain_text("<i>eve</i> was first, and has changed the models", timeout=RECORDS)
+    expect(dialog).to_contain_text(f"{first} is in charge of payments now")
+    expect(dialog.get_by_role("heading")).to_have_text(f"Roll back payments to {second}")
+    expect(page.get_by_label("Why")).to_have_value("false alarms")
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    page.get_by_role("button", name="Cancel").click()
+    # And no worker.
+    card.get_by_role("button", name=f"Promote {second}").click()
+    page.get_by_label("Why").fill("w")
+    worker.kill()
+    dialog.get_by_role("button", name="Promote").click()
+    expect(fault).to_contain_text("No connection to the worker", timeout=RECORDS)
+    expect(dialog.get_by_role("button", name="Promote")).to_be_enabled()

@@ -1,10 +1,14 @@
 // What models score beside the clicks: records, alarms against the budget, and who of the models is in charge.
 
+import { appoint, promotion, rollback } from "./appointment.js";
 import { poll } from "./connection.js";
-import { byId, element, Rows } from "./element.js";
+import { byId, element, fill, Rows } from "./element.js";
 import { spent } from "./picture.js";
 import { number, plural, sum, visible } from "./text.js";
 import { at, moment } from "./time.js";
+
+// Until a change is in force everywhere, it is asked for so often.
+const SOON = 500;
 
 const fact = (name, value, ...notes) =>
   element(
@@ -61,20 +65,41 @@ function beside(each) {
   return [each.alarms_a_day === null ? "–" : number(each.alarms_a_day), [percent(each.agreement), element("small", {}, told)]];
 }
 
-function model({ version, role, detector, trained, threshold, fault, partitions }, challenger) {
+// The newest answer: what a button is about may be older than what is known by now.
+let known = [];
+
+const button = (pipeline, action, unseen) =>
+  element(
+    "button",
+    {
+      type: "button",
+      className: "second",
+      onclick: () =>
+        appoint(
+          known.find((each) => each.pipeline === pipeline),
+          action,
+          appointed,
+        ),
+    },
+    action.name,
+    element("span", { className: "unseen" }, ` ${unseen}`),
+  );
+
+function model(pipeline, { version, role, detector, trained, threshold, fault, partitions }, challenger) {
   const [alarmed, agreed] = beside(challenger);
   return element(
     "tr",
     {},
     element("th", { scope: "row" }, element("code", {}, version), " ", ROLES[role]()),
     ...(fault
-      ? [element("td", { colSpan: 5, className: "refused" }, element("span", { className: "warning" }, ...visible(fault)))]
+      ? [element("td", { colSpan: 6, className: "refused" }, element("span", { className: "warning" }, ...visible(fault)))]
       : [
           element("td", {}, detector, element("small", {}, "trained ", at(trained))),
           element("td", { className: "number" }, threshold.toPrecision(3)),
           element("td", { className: "number" }, alarmed),
           element("td", {}, ...agreed),
           element("td", {}, partitions.length ? partitions.join(", ") : "–"),
+          element("td", {}, role === "champion" ? "" : button(pipeline, promotion(version), version)),
         ]),
   );
 }
@@ -95,12 +120,13 @@ const models = ({ pipeline, models, challengers }) =>
           ...["Model", "Detector", "Threshold", "Alarms a day", "Agrees with the champion", "Partitions"].map((name) =>
             element("th", { scope: "col", className: /Threshold|day/.test(name) ? "number" : "" }, name),
           ),
+          element("td", {}),
         ),
       ),
       element(
         "tbody",
         {},
-        ...models.map((each) => model(each, challengers.find(({ version }) => version === each.version))),
+        ...models.map((each) => model(pipeline, each, challengers.find(({ version }) => version === each.version))),
       ),
     ),
   );
@@ -134,6 +160,18 @@ const rows = new Rows(byId("pipelines"), "li", "pipeline", (each) => [
     fact("Told", number(each.alarms), "alarms since the topic began"),
   ),
   ...(each.models.length ? [element("h3", {}, "Models"), models(each)] : []),
+  ...(each.former
+    ? [
+        element(
+          "p",
+          { className: "more" },
+          "Before this champion it was ",
+          element("code", {}, each.former),
+          ". ",
+          button(each.pipeline, rollback, `${each.pipeline} to ${each.former}`),
+        ),
+      ]
+    : []),
   ...(each.changes.length
     ? [
         element("h3", {}, "Changes of the models"),
@@ -143,11 +181,40 @@ const rows = new Rows(byId("pipelines"), "li", "pipeline", (each) => [
     : []),
 ]);
 
-poll("/api/v1/pipelines", 3000, (answer) => {
+// The change that was made here, until it is in force everywhere, and of which pipeline.
+let made = null;
+
+function tell(words) {
+  byId("revised").hidden = false;
+  fill(byId("revised"), [made, words], () => [
+    `Change ${made.number} of ${made.pipeline}: `,
+    ...visible(made.what),
+    `. ${words}`,
+  ]);
+}
+
+function follow(answer) {
+  const found = made && answer.find((each) => each.pipeline === made.pipeline);
+  if (!found || found.edition < made.number) return;
+  tell(found.edition > made.number ? "Another change has come since." : taken(found));
+  if (found.edition > made.number || !found.waiting.length) made = null;
+  else setTimeout(ask, SOON);
+}
+
+function appointed(change, pipeline) {
+  made = { ...change, pipeline };
+  tell("The workers take it up.");
+  byId("revised").focus();
+  ask();
+}
+
+const ask = poll("/api/v1/pipelines", 3000, (answer) => {
+  known = answer;
   byId("asking").hidden = true;
   byId("none").hidden = answer.length > 0;
   const first = !byId("pipelines").childElementCount;
   rows.show(answer);
   for (const [index, row] of [...byId("pipelines").children].entries()) row.id = `pipeline-${answer[index].pipeline}`;
   if (first && location.hash) byId(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+  follow(answer);
 });
