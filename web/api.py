@@ -5,6 +5,7 @@
 | ``GET /api/v1/now`` | :class:`web.now.Now` |
 | ``GET /api/v1/users/USER``, ``/api/v1/users?id=USER`` | :class:`web.users.User` |
 | ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
+| ``GET /api/v1/anomalies/ID`` | :class:`clickwarden.detection.anomaly.Anomaly` |
 | ``GET /api/v1/incidents`` | :class:`web.incidents.IncidentList` |
 | ``GET /api/v1/incidents/ID`` | :class:`clickwarden.alerts.incidents.Incident` |
 | ``GET /api/v1/feedback`` | :class:`web.feedback.FeedbackList` |
@@ -130,6 +131,15 @@ async def anomalies(request: web.Request) -> web.Response:
             position=position,
         )
     )
+
+
+@routes.get(r"/api/v1/anomalies/{alert_id:[\s\S]+}")
+async def anomaly(request: web.Request) -> web.Response:
+    """One anomaly, as it is in the topic."""
+    found = feed.get(request.match_info["alert_id"])
+    if found is None:
+        raise web.HTTPNotFound(reason="no anomaly of this id is kept")
+    return answer(found.record)
 
 
 @routes.get("/api/v1/anomalies.csv", allow_head=False)

@@ -94,6 +94,7 @@ RULE_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 NAMED = {
     "/api/v1/users": ("id", "query", ID),
     "/api/v1/users/{user_id}": ("user_id", "path", ID),
+    "/api/v1/anomalies/{alert_id}": ("alert_id", "path", ID),
     "/api/v1/incidents/{incident_id}": ("incident_id", "path", ID),
     "/api/v1/feedback/{incident_id}": ("incident_id", "path", ID),
     "/api/v1/rules/{name}": ("name", "path", RULE_NAME),
@@ -115,6 +116,7 @@ OPERATIONS = {
         {200: Anomalies, 400: Problem},
         (*FILTERS, "limit", "cursor"),
     ),
+    "GET /api/v1/anomalies/{alert_id}": Operation("One anomaly", {200: Anomaly, 404: Problem}),
     "GET /api/v1/anomalies.csv": Operation("All of them as CSV", {200: "text/csv", 400: Problem}, FILTERS),
     "GET /api/v1/anomalies.ndjson": Operation(
         "All of them, one JSON object a line", {200: "application/x-ndjson", 400: Problem}, FILTERS

@@ -57,7 +57,7 @@ const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
     element("small", {}, ...visible(each.reasons.join("; "))),
   ),
   element("div", {}, ruleLink(each.rule), element("small", {}, threat(each))),
-  ...(each.scored ? score(each.scored) : count(each.count_low, each.count_high, each.threshold, each.distinct)),
+  ...(each.scored ? score(each) : count(each.count_low, each.count_high, each.threshold, each.distinct)),
   element("div", {}, status(each), element("small", {}, [crossing(each), origin(each)].filter(Boolean).join(" "))),
 ]);
 

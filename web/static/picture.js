@@ -50,6 +50,32 @@ export function scale() {
   );
 }
 
+// A value beside what is usual: the band is the middle 90 %, the line in it the median, the diamond the value.
+export function beside(value, [low, median, high], label) {
+  const known = [low, high, value].filter((each) => each !== null);
+  const [least, most] = [Math.min(...known), Math.max(...known)];
+  const at = (each) => (most > least ? 4 + (92 * (each - least)) / (most - least) : 50);
+  const width = Math.max(1.5, at(high) - at(low));
+  const from = Math.min(at(low), 98.5 - width);
+  const outside = value !== null && (value < low || value > high);
+  return picture(
+    `beside ${outside ? "outside" : "inside"}`,
+    label,
+    line(0, 100, 10, 10, "rail"),
+    svg("rect", { x: percent(from), width: percent(width), y: 6, height: 8, class: "usual" }),
+    line(at(median), at(median), 3, 17, "threshold"),
+    ...(value === null
+      ? []
+      : [
+          svg(
+            "svg",
+            { x: percent(at(value)), y: 10, overflow: "visible" },
+            svg("path", { d: "M0 -7 6 0 0 7 -6 0Z", class: "value" }),
+          ),
+        ]),
+  );
+}
+
 // What was counted in the last windows, one bar each, the newest at the right.
 export function spark(counts, threshold, distinct) {
   const [width, height] = [90, 22];

@@ -4,7 +4,7 @@ import { appoint, promotion, rollback } from "./appointment.js";
 import { poll } from "./connection.js";
 import { byId, element, fill, Rows } from "./element.js";
 import { spent } from "./picture.js";
-import { number, plural, sum, visible } from "./text.js";
+import { figure, number, plural, sum, visible } from "./text.js";
 import { at, moment } from "./time.js";
 
 // Until a change is in force everywhere, it is asked for so often.
@@ -95,7 +95,7 @@ function model(pipeline, { version, role, detector, trained, threshold, fault, p
       ? [element("td", { colSpan: 6, className: "refused" }, element("span", { className: "warning" }, ...visible(fault)))]
       : [
           element("td", {}, detector, element("small", {}, "trained ", at(trained))),
-          element("td", { className: "number" }, threshold.toPrecision(3)),
+          element("td", { className: "number" }, figure(threshold)),
           element("td", { className: "number" }, alarmed),
           element("td", {}, ...agreed),
           element("td", {}, partitions.length ? partitions.join(", ") : "–"),
