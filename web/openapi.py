@@ -73,6 +73,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
         {"enum": list(KINDS)},
         "Only attacks; or only of rules in shadow; or only of users who are allowed, but for those",
     ),
+    "pipeline": ({"type": "string"}, "Only of this pipeline, of its champion and of its challengers"),
     "since": (TIME, "Only windows that end after it; UTC where it names no zone"),
     "until": (TIME, "Only windows that begin before it"),
     "limit": (
@@ -87,7 +88,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "last_event_id": ({"type": "string"}, "Position to go on from; the header Last-Event-ID goes first"),
 }
 ENTRIES = ("user", "prefix", "network", "reason")
-FILTERS = ("rule", "user", "category", "status", "kind", "since", "until")
+FILTERS = ("rule", "pipeline", "user", "category", "status", "kind", "since", "until")
 ID = {"type": "string", "minLength": 1}
 RULE_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 #: Requests that name one user, incident or rule: by what, where it stands, and what it may be.

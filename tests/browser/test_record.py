@@ -1,8 +1,10 @@
 """A record that a pipeline's model found abnormal, and why, on the page."""
 
 import re
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
@@ -19,6 +21,7 @@ from tests.browser.look import (
     scrolls_sideways,
     show,
 )
+from tests.pipelines import define
 from tests.site import Site
 
 CAUSES = (
@@ -101,3 +104,37 @@ def test_what_is_no_record_of_a_pipeline_is_told_so(site: Site, page: Page) -> N
     expect(incident).to_contain_text("1record", timeout=RECORDS)
     incident.get_by_role("link", name="Why this record").click()
     expect(page.locator("#headline")).to_have_text("card-9", timeout=RECORDS)
+
+
+def test_history_is_filtered_by_pipeline(site: Site, page: Page, tmp_path: Path) -> None:
+    define(tmp_path / "payments", site.settings.clicks_topic.replace("clicks", "payments"))
+    site.settings = site.settings.model_copy(update={"pipelines": str(tmp_path / "payments")})
+    worker = site.launch()
+    site.until(lambda: "Worker ready" in worker.log and worker.state == "blind", worker)
+    challenged = scored("card-9", T + 60, rule="pipeline/payments/633e38d1053b", shadow=True)
+    other = scored("card-7", rule="pipeline/others")
+    show(site, worker, scored("card-8"), challenged, other, anomaly("somebody", "closed"))
+    rows = page.locator("#anomalies > li")
+    with nothing_wrong(page):
+        page.goto(address(worker, "history"))
+        expect(rows).to_have_count(4, timeout=RECORDS)
+        page.get_by_label("Pipeline").select_option("payments")
+        page.get_by_role("button", name="Filter").click()
+        expect(page).to_have_url(address(worker, "history?pipeline=payments"))
+        expect(rows).to_have_count(2, timeout=RECORDS)
+        expect(page.get_by_label("Pipeline")).to_have_value("payments")
+        assert {*rows.locator(".user").all_text_contents()} == {"card-8", "card-9"}
+        exported = page.request.get(page.locator("#ndjson").evaluate("link => link.href"))
+        assert [msgspec.json.decode(line)["user_id"] for line in exported.body().splitlines()] == [
+            "card-9",
+            "card-8",
+        ]
+        page.goto(address(worker, "history?pipeline=%3Cb%3E"))
+        expect(page.locator("#empty")).to_contain_text("Nothing like this was found", timeout=RECORDS)
+        expect(page.get_by_label("Pipeline")).to_have_value("<b>")
+        page.goto(address(worker, "pipelines"))
+        page.get_by_role("link", name="alarms").click()
+        expect(page).to_have_url(address(worker, "history?pipeline=payments&kind=attack"))
+        expect(rows).to_have_count(1, timeout=RECORDS)
+    assert worker.ask("/api/v1/incidents?pipeline=payments")[1]["total"] == 2
+    assert worker.ask("/api/v1/incidents?pipeline=payments&kind=attack")[1]["total"] == 1

@@ -42,7 +42,7 @@ function aside({ late, rejected, lost }) {
 function alarms({ pipeline, alarms_of_day, day_is_kept, budget, event_time }) {
   const count = element(
     "a",
-    { href: `/history?${new URLSearchParams({ rule: `pipeline/${pipeline}` })}` },
+    { href: `/history?${new URLSearchParams({ pipeline, kind: "attack" })}` },
     `${day_is_kept ? "" : "at least "}${plural(alarms_of_day, "alarm")}`,
   );
   const day = event_time ? `in the 24 h of its records to ${moment(event_time)}` : "no record yet";
