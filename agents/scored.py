@@ -311,8 +311,11 @@ class ScoredPartition(OwnedPartition[_Packed]):
         topic, end = self._app.modelstopic, await self._end()
         number, lineup = topic.number, topic.lineup(self._pipeline.name)
         changed = False
-        if lineup.champion and await self._shelf.ready(lineup):
+        if lineup.champion and (models := await self._shelf.ready(lineup)):
+            before = self.standing.lineup
             changed = self.standing.plan(lineup, end)
+            if self.standing.lineup != before:  # at once: it has no record yet
+                self._models = models
             if changed:
                 since = self.standing.planned[-1].offset if self.standing.planned else self.next_offset or 0
                 log.info("%s: model %s scores it from offset %s on", self.tp, lineup.champion, since)

@@ -121,6 +121,7 @@ class ScoredStatus(msgspec.Struct):
         memory: bytes of what its features remember.
         champion: the version of the model whose alarms are told; empty where there is none.
         challengers: those that score beside it.
+        event_time: how far the time of its records has come, ISO-8601 UTC; None before the first.
     """
 
     partition: int
@@ -135,6 +136,7 @@ class ScoredStatus(msgspec.Struct):
     memory: int
     champion: str
     challengers: list[ChallengerStatus]
+    event_time: str | None = None
 
 
 class PipelineStatus(msgspec.Struct):
@@ -239,6 +241,7 @@ def _scored_status(partition: ScoredPartition, consumer: Any) -> ScoredStatus:
             _challenger(version, partition.standing.compared.get(version, Comparison()))
             for version in lineup.challengers
         ],
+        event_time=isotime(partition.features.time) if math.isfinite(partition.features.time) else None,
     )
 
 

@@ -62,7 +62,8 @@ class Appointing:
             )
         elif not champion:
             await self._topic.put(pipeline.name, version, content)
-            await self._appoint(pipeline, version)
+            if not self._topic.lineup(pipeline.name).champion:  # as another worker may have meanwhile
+                await self._appoint(pipeline, version)
 
     async def _appoint(self, pipeline: Pipeline, version: str) -> None:
         first = Appointment(

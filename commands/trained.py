@@ -8,14 +8,14 @@ import click
 import msgspec
 from faust.cli import argument, option
 
+from app import succession
 from app.main import settings
-from clickwarden.detection.lineup import Appointment, Lineup, former, promoted, released, shadowed
+from clickwarden.detection.lineup import Lineup, promoted, released, shadowed
 from clickwarden.errors import ModelError
 from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.models import artefact
 from clickwarden.models.artefact import Model
 from clickwarden.models.pipeline import Pipeline
-from clickwarden.times import isotime
 from commands.changing import console, holds, who
 from commands.command import Action, group
 from commands.terminal import whole_table
@@ -145,11 +145,7 @@ class TrainedRollback(Trained):
     async def run(self, pipeline: Path, why: str) -> None:
         """Appoint it, and say when it scores everywhere."""
         defined, topic = await _read(pipeline)
-        version = former(topic.appointments(defined.name))
-        if not version:
-            raise ModelError(
-                f"pipeline {defined.name} had no other champion; 'trained list' shows what there is"
-            )
+        version = succession.predecessor(topic, defined)
         what = f"roll back to {version}"
         await _appoint(pipeline, version, lambda lineup: promoted(lineup, version), what, why)
 
@@ -162,11 +158,7 @@ async def _read(folder: Path) -> tuple[Pipeline, ModelsTopic]:
 
 
 def _model(topic: ModelsTopic, pipeline: Pipeline, version: str) -> Model:
-    content = topic.artefact(pipeline.name, version)
-    if content is None:
-        there = ", ".join(topic.versions(pipeline.name)) or "none"
-        raise ModelError(f"there is no model {version!r} of pipeline {pipeline.name}; there are: {there}")
-    return artefact.unpacked(pipeline, content)
+    return succession.verified(pipeline, version, succession.content(topic, pipeline, version))
 
 
 def _role(lineup: Lineup, version: str) -> str:
@@ -182,20 +174,12 @@ async def _appoint(
     pipeline, topic = await _read(folder)
     _model(topic, pipeline, version)
     known = topic.lineup(pipeline.name)
-    lineup = change(known)
-    if lineup == known:
-        console.print(f"nothing is to be changed: {_shown(lineup)}")
+    about = {"what": what, "who": who(), "why": why}
+    appointment = succession.appointment(topic, pipeline, version, change, now=time(), **about)
+    if appointment is None:
+        console.print(f"nothing is to be changed: {_shown(known)}")
         return
-    if version == known.champion:
-        raise ModelError(f"{version} is the champion of {pipeline.name}; promote another one first")
-    appointment = Appointment(
-        number=len(topic.appointments(pipeline.name)) + 1,
-        lineup=lineup,
-        what=what,
-        who=who(),
-        when=isotime(time()),
-        why=why,
-    )
+    lineup = appointment.lineup
     await topic.appoint(pipeline.name, appointment)
     began = monotonic()
     console.print(f"change {appointment.number}: {what}; {_shown(lineup)}")

@@ -1,14 +1,20 @@
 """A pipeline of a test's own: made-up payments, some of them abnormal, and a model for them."""
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clickwarden.detection.lineup import Appointment, Lineup
+from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.models import artefact, training
 from clickwarden.models.dataset import read
 from clickwarden.models.pipeline import Pipeline
+from clickwarden.settings import Settings
 
 PIPELINE = """
 name = "payments"
@@ -88,3 +94,30 @@ def train(pipeline: Pipeline, seed: int = 1, detector: str = "iforest") -> str:
     manifest = training.manifest_of(found, pipeline, dataset, limit, seed, 1_800_000_000)
     artefact.save(pipeline, found.model, manifest, {})
     return manifest.version
+
+
+def put(settings: Settings, pipeline: Pipeline, version: str, content: bytes = b"") -> None:
+    """Put an artefact into the models topic, that of the folder or another one, whatever it is."""
+    packed = content or artefact.packed(pipeline)
+    _write(settings, lambda topic: topic.put(pipeline.name, version, packed))
+
+
+def appoint(settings: Settings, pipeline: Pipeline, lineup: Lineup, **about: str) -> None:
+    """Change the models of a pipeline, as whoever may write the topic can."""
+    said = {"what": "w", "who": "tests", "when": "2026-01-01T00:00:00Z"} | about
+
+    async def write(topic: ModelsTopic) -> None:
+        number = len(topic.appointments(pipeline.name)) + 1
+        await topic.appoint(pipeline.name, Appointment(number=number, lineup=lineup, **said))
+
+    _write(settings, write)
+
+
+def _write(settings: Settings, write: Callable[[ModelsTopic], Awaitable[None]]) -> None:
+    async def done() -> None:
+        topic = ModelsTopic(settings)
+        await topic.read()
+        await write(topic)
+
+    with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in that of its tests
+        thread.submit(asyncio.run, done()).result()

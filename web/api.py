@@ -5,6 +5,7 @@
 | ``GET /api/v1/now`` | :class:`web.now.Now` |
 | ``GET /api/v1/users/USER``, ``/api/v1/users?id=USER`` | :class:`web.users.User` |
 | ``GET /api/v1/anomalies`` | :class:`Anomalies`; also ``.csv`` and ``.ndjson`` |
+| ``GET /api/v1/anomalies/ID`` | :class:`clickwarden.detection.anomaly.Anomaly` |
 | ``GET /api/v1/incidents`` | :class:`web.incidents.IncidentList` |
 | ``GET /api/v1/incidents/ID`` | :class:`clickwarden.alerts.incidents.Incident` |
 | ``GET /api/v1/feedback`` | :class:`web.feedback.FeedbackList` |
@@ -19,6 +20,8 @@
 | ``GET /api/v1/inspect`` | :class:`clickwarden.alerts.survey.Survey` |
 | ``GET /api/v1/blocklist`` | :class:`web.blocklist.BlocklistStatus`; also ``?format=nginx`` and others |
 | ``GET /api/v1/pipelines`` | a list of :class:`web.pipelines.PipelineView` |
+| ``POST /api/v1/pipelines/NAME/promote``: :class:`web.appointments.PromoteRequest` | a change of ``models`` |
+| ``POST /api/v1/pipelines/NAME/rollback``: :class:`web.appointments.RollbackRequest` | the same |
 | ``GET /api/v1/status`` | :class:`agents.status.Status`, of this worker |
 | ``GET /api/v1/stream`` | server-sent events, :mod:`web.listeners` |
 | ``GET /ready`` | 200 when clicks are counted, else 503: ``{"state": …, "detail": …}`` |
@@ -37,12 +40,12 @@ from aiohttp import web
 from agents.worker import condition, status
 from app.main import app
 from clickwarden.alerts.feed import Entry
-from web import changes, now, query, revisions, rules, users
+from web import changes, now, pipelines, query, revisions, rules, users
 from web.export import csv_head, csv_rows, ndjson
 from web.listeners import Listener, listeners
-from web.live import feed, following, state, stream, workers
+from web.live import feed, following, state, stream
+from web.models import manifests
 from web.paging import paged
-from web.pipelines import pipelines_of
 from web.preview import previews
 from web.query import QueryError
 from web.refusal import Refusal, asked
@@ -130,6 +133,15 @@ async def anomalies(request: web.Request) -> web.Response:
     )
 
 
+@routes.get(r"/api/v1/anomalies/{alert_id:[\s\S]+}")
+async def anomaly(request: web.Request) -> web.Response:
+    """One anomaly, as it is in the topic."""
+    found = feed.get(request.match_info["alert_id"])
+    if found is None:
+        raise web.HTTPNotFound(reason="no anomaly of this id is kept")
+    return answer(found.record)
+
+
 @routes.get("/api/v1/anomalies.csv", allow_head=False)
 async def anomalies_csv(request: web.Request) -> web.StreamResponse:
     """All anomalies that are as asked for, as CSV."""
@@ -206,9 +218,10 @@ async def inspect(_: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/pipelines")
-async def pipelines(_: web.Request) -> web.Response:
+async def scored(_: web.Request) -> web.Response:
     """What models score beside the clicks, and what came of it, of all workers."""
-    return answer(pipelines_of(workers.heard()))
+    await manifests.learn()
+    return answer(pipelines.encoded())
 
 
 @routes.get("/api/v1/status")

@@ -18,10 +18,12 @@ from clickwarden.detection.rules import OWASP
 from clickwarden.release import RELEASE
 from web.allowed import AllowListed, AllowRequest
 from web.api import Anomalies, Problem, answer
+from web.appointments import PromoteRequest, RollbackRequest
 from web.blocklist import BlocklistStatus
 from web.changes import ChangeStatus, RulesHistory
 from web.feedback import FeedbackAnswer, FeedbackList, FeedbackRequest
 from web.incidents import IncidentList
+from web.models import AppointmentStatus
 from web.now import Now
 from web.pipelines import PipelineView
 from web.query import DEFAULT_LIMIT, MAX_LIMIT
@@ -71,6 +73,7 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
         {"enum": list(KINDS)},
         "Only attacks; or only of rules in shadow; or only of users who are allowed, but for those",
     ),
+    "pipeline": ({"type": "string"}, "Only of this pipeline, of its champion and of its challengers"),
     "since": (TIME, "Only windows that end after it; UTC where it names no zone"),
     "until": (TIME, "Only windows that begin before it"),
     "limit": (
@@ -85,17 +88,20 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "last_event_id": ({"type": "string"}, "Position to go on from; the header Last-Event-ID goes first"),
 }
 ENTRIES = ("user", "prefix", "network", "reason")
-FILTERS = ("rule", "user", "category", "status", "kind", "since", "until")
+FILTERS = ("rule", "pipeline", "user", "category", "status", "kind", "since", "until")
 ID = {"type": "string", "minLength": 1}
 RULE_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 #: Requests that name one user, incident or rule: by what, where it stands, and what it may be.
 NAMED = {
     "/api/v1/users": ("id", "query", ID),
     "/api/v1/users/{user_id}": ("user_id", "path", ID),
+    "/api/v1/anomalies/{alert_id}": ("alert_id", "path", ID),
     "/api/v1/incidents/{incident_id}": ("incident_id", "path", ID),
     "/api/v1/feedback/{incident_id}": ("incident_id", "path", ID),
     "/api/v1/rules/{name}": ("name", "path", RULE_NAME),
     "/api/v1/rules/{name}/preview": ("name", "path", RULE_NAME),
+    "/api/v1/pipelines/{name}/promote": ("name", "path", RULE_NAME),
+    "/api/v1/pipelines/{name}/rollback": ("name", "path", RULE_NAME),
 }
 #: Of who wants something changed.
 REFUSALS = dict.fromkeys((400, 403, 404, 409, 413, 415), Refused)
@@ -111,6 +117,7 @@ OPERATIONS = {
         {200: Anomalies, 400: Problem},
         (*FILTERS, "limit", "cursor"),
     ),
+    "GET /api/v1/anomalies/{alert_id}": Operation("One anomaly", {200: Anomaly, 404: Problem}),
     "GET /api/v1/anomalies.csv": Operation("All of them as CSV", {200: "text/csv", 400: Problem}, FILTERS),
     "GET /api/v1/anomalies.ndjson": Operation(
         "All of them, one JSON object a line", {200: "application/x-ndjson", 400: Problem}, FILTERS
@@ -143,6 +150,16 @@ OPERATIONS = {
     ),
     "GET /api/v1/pipelines": Operation(
         "What models score beside the clicks, and what came of it", {200: list[PipelineView]}
+    ),
+    "POST /api/v1/pipelines/{name}/promote": Operation(
+        "Put a model in charge of a pipeline; the one before leaves",
+        {200: AppointmentStatus, **REFUSALS, 429: Refused, 503: Refused},
+        body=PromoteRequest,
+    ),
+    "POST /api/v1/pipelines/{name}/rollback": Operation(
+        "Put the champion before in charge again",
+        {200: AppointmentStatus, **REFUSALS, 429: Refused, 503: Refused},
+        body=RollbackRequest,
     ),
     "GET /api/v1/allow": Operation(
         "Who may go over thresholds, and what they did, those allowed last first, a page at a time",

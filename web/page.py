@@ -29,7 +29,9 @@ MALFORMED = (
 PAGES = {
     "/user": "user.html",
     "/history": "history.html",
+    "/record": "record.html",
     "/rules": "rules.html",
+    "/pipelines": "pipelines.html",
     "/allowed": "allowed.html",
     "/blocked": "blocked.html",
 }
@@ -45,11 +47,13 @@ async def look(_: web.Request) -> web.Response:
 
 @routes.get("/user")
 @routes.get("/history")
+@routes.get("/record")
 @routes.get("/rules")
+@routes.get("/pipelines")
 @routes.get("/allowed")
 @routes.get("/blocked")
 async def page(request: web.Request) -> web.Response:
-    """The pages of one user (``?id=``), of what was found, what is watched, who is allowed, who blocked."""
+    """A page that is one file; which user or record it is of, ``?id=`` says."""
     return files.answer(request, PAGES[request.path])
 
 

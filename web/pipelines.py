@@ -1,10 +1,19 @@
 """Pipelines, as all workers together score them."""
 
-from collections.abc import Iterable
-
 import msgspec
 
-from agents.status import ChallengerStatus, PipelineStatus, ScoredStatus, Status
+from agents.status import ChallengerStatus, PipelineStatus, ScoredStatus
+from app.main import app
+from clickwarden.detection.lineup import former
+from clickwarden.models.pipeline import Pipeline
+from clickwarden.models.served import PREFIX
+from clickwarden.times import epoch, isotime
+from web.fresh import Fresh
+from web.live import feed, workers
+from web.models import AppointmentStatus, ModelStatus, changes, manifests, waiting
+
+#: Seconds of which alarms are held against the budget.
+DAY = 86_400
 
 
 class PipelineView(msgspec.Struct):
@@ -23,6 +32,20 @@ class PipelineView(msgspec.Struct):
         alarms: anomalies told, since the topic began.
         champions: versions of the models whose alarms are told; one, unless a change is being taken up.
         challengers: models that score beside, by version.
+        key: the field by which its records belong together; this and all that follows is empty where this
+            worker does not score the pipeline.
+        features: columns that a model sees of a record.
+        severity: of its anomalies.
+        budget: alarms a day that are wanted; None where nobody said.
+        event_time: how far the time of its records has come, ISO-8601 UTC; None before the first.
+        alarms_of_day: anomalies told of records of the 24 h before ``event_time``, of those that are kept.
+        day_is_kept: whether all of them are: if not, there were at least so many.
+        edition: ``number`` of the newest change of its models; 0 before there is one.
+        waiting: partitions that have not taken up that change yet.
+        former: version of the champion before, which a rollback puts in charge again; empty where there was
+            none.
+        models: that are in the topic of the models: the champion, challengers, the others, the newest first.
+        changes: of its models, the last first; at most 20.
     """
 
     pipeline: str
@@ -37,16 +60,49 @@ class PipelineView(msgspec.Struct):
     alarms: int = 0
     champions: list[str] = []
     challengers: list[ChallengerStatus] = []
+    key: str = ""
+    features: int = 0
+    severity: str = ""
+    budget: float | None = None
+    event_time: str | None = None
+    alarms_of_day: int = 0
+    day_is_kept: bool = True
+    edition: int = 0
+    waiting: list[int] = []
+    former: str = ""
+    models: list[ModelStatus] = []
+    changes: list[AppointmentStatus] = []
 
 
-def pipelines_of(workers: Iterable[Status]) -> list[PipelineView]:
-    """All pipelines by name, from what each worker said last."""
-    found: dict[str, PipelineView] = {}
-    for worker in workers:
+def pipelines() -> list[PipelineView]:
+    """All pipelines by name, from what each worker said last, and what this one knows of them."""
+    found: dict[str, PipelineView] = {
+        pipeline.name: _defined(pipeline) for pipeline in app.pipelines.values()
+    }
+    for worker in workers.heard():
         for said in worker.pipelines:
             view = found.setdefault(said.pipeline, PipelineView(said.pipeline, said.topic))
             _add(view, said)
+    for view in found.values():
+        _hold_against_budget(view)
     return [view for _, view in sorted(found.items())]
+
+
+def _defined(pipeline: Pipeline) -> PipelineView:
+    return PipelineView(
+        pipeline.name,
+        pipeline.topic,
+        trouble=app.modelstopic.trouble,
+        key=pipeline.key,
+        features=len(pipeline.feature_names),
+        severity=pipeline.severity,
+        budget=pipeline.budget,
+        edition=len(app.modelstopic.appointments(pipeline.name)),
+        waiting=waiting(pipeline.name),
+        former=former(app.modelstopic.appointments(pipeline.name)),
+        models=manifests.models(pipeline),
+        changes=changes(pipeline.name),
+    )
 
 
 def _add(view: PipelineView, said: PipelineStatus) -> None:
@@ -58,11 +114,17 @@ def _add(view: PipelineView, said: PipelineStatus) -> None:
         view.late += partition.late
         view.lost += partition.lost
         view.alarms += partition.alarms
+        if partition.event_time is not None:
+            view.event_time = max(view.event_time or "", partition.event_time, key=_moment)
         for reason, count in partition.rejected.items():
             view.rejected[reason] = view.rejected.get(reason, 0) + count
         if partition.champion and partition.champion not in view.champions:
             view.champions.append(partition.champion)
         _challenge(view, partition)
+
+
+def _moment(time: str) -> float:
+    return epoch(time) if time else 0.0
 
 
 def _challenge(view: PipelineView, partition: ScoredStatus) -> None:
@@ -79,3 +141,14 @@ def _challenge(view: PipelineView, partition: ScoredStatus) -> None:
         each.agree()
         if said.alarms_a_day is not None:
             each.alarms_a_day = round((each.alarms_a_day or 0) + said.alarms_a_day, 2)
+
+
+def _hold_against_budget(view: PipelineView) -> None:
+    if view.event_time is None:
+        return
+    since = isotime(int(epoch(view.event_time)) - DAY)
+    view.alarms_of_day = feed.told(PREFIX + view.pipeline, since)
+    view.day_is_kept = feed.reaches(since)
+
+
+encoded = Fresh(pipelines, seconds=1.0)

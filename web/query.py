@@ -14,6 +14,7 @@ from clickwarden.alerts.incidents import KINDS
 from clickwarden.detection.anomaly import STATUSES
 from clickwarden.detection.rules import OWASP
 from clickwarden.errors import ClickwardenError
+from clickwarden.models.served import PREFIX
 from clickwarden.times import isotime
 
 DEFAULT_LIMIT = 100
@@ -44,7 +45,10 @@ class Found(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What an anomaly must be to be wanted; None: anything. Times as in a record, whole seconds."""
+    """What an anomaly must be to be wanted; None: anything. Times as in a record, whole seconds.
+
+    Those of a pipeline are of its champion and of its challengers.
+    """
 
     rule: str | None = None
     user: str | None = None
@@ -53,6 +57,7 @@ class Filter:
     since: str | None = None
     until: str | None = None
     kind: str | None = None
+    pipeline: str | None = None
 
     def __call__(self, entry: Found) -> bool:
         """Whether an anomaly is wanted; its window must have a part of ``[since, until)``."""
@@ -62,6 +67,7 @@ class Filter:
             and (self.category is None or entry.category == self.category)
             and (self.status is None or entry.status == self.status)
             and (self.kind is None or entry.kind == self.kind)
+            and (self.pipeline is None or f"{entry.rule}/".startswith(f"{PREFIX}{self.pipeline}/"))
             and (self.since is None or entry.window_end > self.since)
             and (self.until is None or entry.window_start < self.until)
         )
@@ -84,6 +90,7 @@ def wanted(query: Mapping[str, str]) -> Filter:
         since=_time(query, "since", up=False),
         until=_time(query, "until", up=True),
         kind=query.get("kind"),
+        pipeline=query.get("pipeline"),
     )
 
 

@@ -6,11 +6,8 @@ from app.main import app
 from clickwarden.detection.revision import NoSuchRule, Revised, Revision, RevisionError, revised
 from clickwarden.detection.rulebook import Change, Edition
 from clickwarden.kafka.rulestopic import change_of, outrun
-from web.author import PATIENCE, author
+from web.author import author, catch_up, reason
 from web.refusal import Refusal
-
-#: Longest reason, characters.
-WHY_MAX = 500
 
 
 class RevisionRequest(Revision, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,9 +36,7 @@ async def revise(name: str, wanted: RevisionRequest, remote: str | None) -> Edit
     Raises:
         Refusal: it is wrong, somebody else was first, or Kafka has not taken it.
     """
-    why = wanted.why.strip()
-    if not 1 <= len(why) <= WHY_MAX:
-        raise Refusal(400, f"why: has {len(why)} characters; say in 1 to {WHY_MAX} why it is changed", "why")
+    why = reason(wanted.why)
 
     async def change() -> Change:
         new = await draft(name, wanted)
@@ -71,7 +66,7 @@ async def draft(name: str, wanted: RevisionRequest, *, tested: bool = True) -> R
     """
     topic = app.rulestopic
     if wanted.edition > topic.book.number:  # by the word of another worker, which has read on further
-        await _catch_up(wanted.edition)
+        await catch_up(topic, f"change {wanted.edition} is not known to this worker")
     if not 1 <= wanted.edition <= topic.book.number:
         error = f"edition: {wanted.edition} is no change; the newest is {topic.book.number}"
         raise Refusal(400, error, "edition")
@@ -85,12 +80,3 @@ async def draft(name: str, wanted: RevisionRequest, *, tested: bool = True) -> R
     if wanted.edition < topic.book.number:
         raise Refusal(409, str(outrun(topic.book.editions[wanted.edition])), "edition")
     return new
-
-
-async def _catch_up(number: int) -> None:
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await app.rulestopic.caught_up()
-    except TimeoutError:
-        unknown = f"change {number} is not known to this worker, and Kafka does not answer: try again later"
-        raise Refusal(503, unknown) from None

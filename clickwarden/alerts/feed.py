@@ -4,7 +4,7 @@ import asyncio
 import sys
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -130,9 +130,25 @@ class Feed:
 
     def shadowed(self, rule: str, since: str) -> int:
         """How many incidents a rule in shadow would have told of, in windows that end after ``since``."""
-        places = self._places[bisect_left(self._places, (since, ""), self._gone) :]
-        entries = (self._latest[alert_id] for _, alert_id in places)
-        return len({entry.incident_id for entry in entries if entry.rule == rule and entry.kind == "shadow"})
+        found = (entry for entry in self._since(since) if entry.rule == rule and entry.kind == "shadow")
+        return len({entry.incident_id for entry in found})
+
+    def _since(self, since: str) -> Iterator[Entry]:
+        """Those of which the window ends at ``since`` or later."""
+        for _, alert_id in self._places[bisect_left(self._places, (since, ""), self._gone) :]:
+            yield self._latest[alert_id]
+
+    def told(self, rule: str, since: str) -> int:
+        """How many anomalies of a rule that are told are kept, of windows that end at ``since`` or later."""
+        return sum(entry.rule == rule and entry.kind == "attack" for entry in self._since(since))
+
+    def reaches(self, since: str) -> bool:
+        """Whether none was forgotten of which the window ends at ``since`` or later."""
+        return len(self._latest) < self._keep or self._places[self._gone][0] < since
+
+    def get(self, alert_id: str) -> Entry | None:
+        """An anomaly; None where it is not kept."""
+        return self._latest.get(alert_id)
 
     def of(self, user_id: str) -> list[Entry]:
         """All anomalies of a user, in no order."""

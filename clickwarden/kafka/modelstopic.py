@@ -160,10 +160,15 @@ class ModelsTopic(WholeTopic):
         await self._write([(key, value)], roles.trainer(self._settings), RECORD_BYTES)
         held = self.appointments(pipeline)[appointment.number - 1]
         if held != appointment:
-            raise RulesChanged(
-                f"{held.who} was first, and has changed the models of {pipeline}, too ({held.what}); look at "
-                "what they are now, and do it again if it is still wanted"
-            )
+            raise outrun(pipeline, held)
+
+
+def outrun(pipeline: str, first: Appointment) -> RulesChanged:
+    """What whoever wants to change a pipeline's models is told of who was first."""
+    return RulesChanged(
+        f"{first.who} was first, and has changed the models of {pipeline}, too ({first.what}); look at what "
+        "they are now, and do it again if it is still wanted"
+    )
 
 
 def adoption_key(pipeline: str, partition: int, owner: str) -> bytes:

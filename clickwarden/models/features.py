@@ -78,6 +78,11 @@ class Features:
         self._moved = False
 
     @property
+    def time(self) -> float:
+        """Event time, epoch seconds; -inf before it is known."""
+        return self._clock.time
+
+    @property
     def forgotten(self) -> int:
         """Epoch milliseconds; a segment whose ``newest`` is not above it may go, but never the last one."""
         time = self._clock.time

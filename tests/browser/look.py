@@ -15,7 +15,7 @@ from tests.site import RULES, Site, Worker
 
 T = 1_600_000_020  # start of a window of 60 s
 RECORDS = 10_000  # milliseconds from a record in Kafka to the page, on a busy machine
-VIEWS = ("", "user?id=somebody", "history", "rules", "allowed")
+VIEWS = ("", "user?id=somebody", "history", "rules", "pipelines", "allowed")
 
 Scheme: TypeAlias = Literal["light", "dark"]
 

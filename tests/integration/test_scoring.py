@@ -123,6 +123,21 @@ def test_killed_and_given_other_models_under_load_nothing_is_missing_invented_or
     assert {each["pipeline"] for each in site.incidents().values()} == {"", "payments"}
 
 
+def test_models_that_are_changed_before_the_first_record_score_it(scored: tuple[Site, Pipeline]) -> None:
+    site, pipeline = scored
+    folder = str(pipeline.folder)
+    worker = site.start()
+    first, second = artefact.load(pipeline).manifest.version, train(pipeline, seed=2)
+    put(site, pipeline, "put", folder)
+    assert "taken up in all partitions" in put(site, pipeline, "promote", folder, second)
+    assert "taken up in all partitions" in put(site, pipeline, "shadow", folder, first)
+    site.send(*payments(1000), topic=pipeline.topic)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    told = [anomaly for anomaly in site.anomalies() if anomaly["scored"]]
+    assert {(each["scored"]["version"], each["shadow"]) for each in told} == {(second, False), (first, True)}
+    assert verdict(site, pipeline)["ok"]
+
+
 def test_a_pipeline_without_a_model_waits_and_says_so_while_clicks_are_counted(
     site: Sites, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ HOSTILE = '=HYPERLINK("//evil")\u202e<img onerror=x>\n\0😀,"'
 
 
 def test_a_query() -> None:
-    query = {"rule": "bot", "user": HOSTILE, "status": "closed", "category": "bot"}
+    query = {"rule": "bot", "user": HOSTILE, "status": "closed", "category": "bot", "pipeline": HOSTILE}
     assert wanted(query) == Filter(**query)
     assert wanted({}) == Filter()
 
@@ -58,6 +58,20 @@ def test_a_cursor_is_the_place_it_was_made_of(given: tuple[str, str]) -> None:
     except UnicodeEncodeError:  # half a surrogate pair, which no anomaly holds
         return
     assert place({"cursor": text}) == given
+
+
+async def test_a_pipeline_is_its_champion_and_its_challengers() -> None:
+    feed = Feed()
+    rules = ("pipeline/fraud", "pipeline/fraud/461ec8cb3a6c", "pipeline/frauds", "fraud", "pipeline")
+    for rule in rules:
+        feed.take(record(rule, "closed", rule=rule))
+
+    async def found(pipeline: str) -> set[str]:
+        return {entry.rule async for some in feed.select(Filter(pipeline=pipeline)) for entry in some}
+
+    assert await found("fraud") == {*rules[:2]}
+    assert await found("frauds") == {rules[2]}
+    assert await found("") == await found("frau") == set()
 
 
 async def test_exports_hold_what_the_records_hold_and_no_formula() -> None:

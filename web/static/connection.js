@@ -63,7 +63,7 @@ export function notice(text) {
   byId("notice").hidden = !text;
 }
 
-// Show the answer at `path`.
+// Show the answer at `path`. Returns why there is none.
 export async function load(path, show) {
   try {
     const answer = await get(path);
@@ -71,6 +71,7 @@ export async function load(path, show) {
     show(answer);
   } catch (error) {
     lost(error);
+    return error;
   }
 }
 

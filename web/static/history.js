@@ -7,7 +7,7 @@ import { number, plural, ruleLink, userLink, visible } from "./text.js";
 import { span } from "./time.js";
 
 const LIMIT = 50;
-const FILTERS = ["rule", "user", "category", "status", "kind", "since", "until"];
+const FILTERS = ["rule", "pipeline", "user", "category", "status", "kind", "since", "until"];
 
 const asked = new URLSearchParams(location.search);
 const filters = new URLSearchParams(FILTERS.filter((name) => asked.get(name)).map((name) => [name, asked.get(name)]));
@@ -24,14 +24,19 @@ function local(iso) {
 
 const isTime = (name) => name === "since" || name === "until";
 
-function addRules(names) {
-  form.rule.append(...names.map((name) => element("option", {}, name)));
+function addChoices(field, names) {
+  form.elements[field].append(
+    ...names.filter((name) => name !== filters.get(field)).map((name) => element("option", {}, name)),
+  );
 }
 
 // The form says what the address says, also when the browser comes back to it.
-addRules(filters.getAll("rule"));
-addEventListener("pageshow", () => {
-  for (const name of FILTERS) form.elements[name].value = (isTime(name) ? local : String)(filters.get(name) ?? "");
+for (const field of ["rule", "pipeline"])
+  form.elements[field].append(...filters.getAll(field).map((name) => element("option", {}, name)));
+const say = (name) => (form.elements[name].value = (isTime(name) ? local : String)(filters.get(name) ?? ""));
+for (const name of filters.keys()) say(name); // who is quick may have chosen others meanwhile
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) FILTERS.forEach(say);
 });
 
 form.addEventListener("submit", (event) => {
@@ -57,7 +62,7 @@ const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
     element("small", {}, ...visible(each.reasons.join("; "))),
   ),
   element("div", {}, ruleLink(each.rule), element("small", {}, threat(each))),
-  ...(each.scored ? score(each.scored) : count(each.count_low, each.count_high, each.threshold, each.distinct)),
+  ...(each.scored ? score(each) : count(each.count_low, each.count_high, each.threshold, each.distinct)),
   element("div", {}, status(each), element("small", {}, [crossing(each), origin(each)].filter(Boolean).join(" "))),
 ]);
 
@@ -92,7 +97,16 @@ function show({ anomalies, total, next, state, detail }) {
 for (const format of ["csv", "ndjson"]) byId(format).href = `/api/v1/anomalies.${format}?${filters}`;
 byId("json").href = `/api/v1/anomalies?${filters}`;
 load("/api/v1/rules", (rules) =>
-  addRules(rules.map((rule) => rule.name).filter((name) => name !== filters.get("rule"))),
+  addChoices(
+    "rule",
+    rules.map((rule) => rule.name),
+  ),
+);
+load("/api/v1/pipelines", (pipelines) =>
+  addChoices(
+    "pipeline",
+    pipelines.map(({ pipeline }) => pipeline),
+  ),
 );
 const ask = () => load(`/api/v1/anomalies?${new URLSearchParams([...filters, ...cursor, ["limit", LIMIT]])}`, show);
 ask();

@@ -2,7 +2,19 @@
 
 import { element } from "./element.js";
 import { interval, scale, spark } from "./picture.js";
-import { category, multiple, number, plural, range, ruleLink, unit, userLink, visible } from "./text.js";
+import {
+  category,
+  figure,
+  multiple,
+  number,
+  plural,
+  range,
+  recordLink,
+  ruleLink,
+  unit,
+  userLink,
+  visible,
+} from "./text.js";
 import { at, duration, since } from "./time.js";
 
 export const cell = (className, ...children) => element("div", { className }, ...children);
@@ -21,14 +33,20 @@ export function count(low, high, threshold, distinct) {
   ];
 }
 
-// Of a pipeline's record: score, threshold, and how rare that is.
-export const score = (scored) => [
+// Of a pipeline's record: score, threshold, how rare that is, and where all of it stands.
+export const score = ({ alert_id, scored }) => [
   cell(
     "count",
-    element("strong", { className: "number" }, scored.score.toPrecision(3)),
-    small(`threshold ${scored.threshold.toPrecision(3)}, p ${scored.p_value.toPrecision(2)}`),
+    element("strong", { className: "number" }, figure(scored.score)),
+    small(`threshold ${figure(scored.threshold)}, p ${figure(scored.p_value)}`),
   ),
-  cell("chart"),
+  cell("chart", recordLink(alert_id, "Why this record")),
+];
+
+// Of a pipeline's incident: how many of its records.
+const records = ({ incident_id, count }) => [
+  cell("count", element("strong", { className: "number" }, number(count)), small(count === 1 ? "record" : "records")),
+  cell("chart", recordLink(incident_id, count === 1 ? "Why this record" : "Why the first record")),
 ];
 
 // Category and OWASP automated threat, where there is one.
@@ -70,8 +88,8 @@ export function incident(each) {
   const lasted = (Date.parse(each.until) - Date.parse(each.since)) / 1000;
   return [
     cell("who", userLink(each.user_id), small("rule ", ruleLink(each.rule), ` · ${threat(each)}`), ...marks(each)),
-    ...count(each.count_low, each.count_high, allowed(each), each.distinct),
-    cell("sparkline", spark(each.spark, each.threshold, each.distinct)),
+    ...(each.pipeline ? records(each) : count(each.count_low, each.count_high, allowed(each), each.distinct)),
+    cell("sparkline", ...(each.pipeline ? [] : [spark(each.spark, each.threshold, each.distinct)])),
     cell(
       "times",
       at(each.since),

@@ -5,7 +5,7 @@ import { byId, element, fill, Rows, write } from "./element.js";
 import { allowed, crossing, head, incident, isAside, marks, rank, status, threat } from "./incident.js";
 import { interval, lamp } from "./picture.js";
 import { offer } from "./survey.js";
-import { certainty, multiple, number, plural, range, rate, ruleLink, userLink } from "./text.js";
+import { certainty, figure, multiple, number, plural, range, rate, recordLink, ruleLink, userLink } from "./text.js";
 import { at, since } from "./time.js";
 import { Timeline } from "./timeline.js";
 import { duty, showWatcher } from "./watcher.js";
@@ -229,8 +229,9 @@ const log = new Rows(byId("log"), "li", "alert_id", (each) => [
   element(
     "span",
     { className: "what" },
-    number(each.count),
-    element("small", {}, crossing(each) || range(each.count_low, each.count_high)),
+    ...(each.scored
+      ? [figure(each.scored.score), element("small", {}, recordLink(each.alert_id, "score"))]
+      : [number(each.count), element("small", {}, crossing(each) || range(each.count_low, each.count_high))]),
   ),
   ruleLink(each.rule),
 ]);

@@ -1,7 +1,7 @@
 // The small pictures: an interval against its threshold, the counts of the last windows, a share.
 
 import { element, svg } from "./element.js";
-import { amount, certainty, multiple, number, range, unit, visible } from "./text.js";
+import { amount, certainty, multiple, number, plural, range, unit, visible } from "./text.js";
 
 // From half to 300 times the threshold, on a logarithmic scale: the same in every row, so that rows compare.
 const DECADES = [-0.3, 2.48];
@@ -50,6 +50,32 @@ export function scale() {
   );
 }
 
+// A value beside what is usual: the band is the middle 90 %, the line in it the median, the diamond the value.
+export function beside(value, [low, median, high], label) {
+  const known = [low, high, value].filter((each) => each !== null);
+  const [least, most] = [Math.min(...known), Math.max(...known)];
+  const at = (each) => (most > least ? 4 + (92 * (each - least)) / (most - least) : 50);
+  const width = Math.max(1.5, at(high) - at(low));
+  const from = Math.min(at(low), 98.5 - width);
+  const outside = value !== null && (value < low || value > high);
+  return picture(
+    `beside ${outside ? "outside" : "inside"}`,
+    label,
+    line(0, 100, 10, 10, "rail"),
+    svg("rect", { x: percent(from), width: percent(width), y: 6, height: 8, class: "usual" }),
+    line(at(median), at(median), 3, 17, "threshold"),
+    ...(value === null
+      ? []
+      : [
+          svg(
+            "svg",
+            { x: percent(at(value)), y: 10, overflow: "visible" },
+            svg("path", { d: "M0 -7 6 0 0 7 -6 0Z", class: "value" }),
+          ),
+        ]),
+  );
+}
+
 // What was counted in the last windows, one bar each, the newest at the right.
 export function spark(counts, threshold, distinct) {
   const [width, height] = [90, 22];
@@ -74,12 +100,23 @@ export function spark(counts, threshold, distinct) {
 }
 
 // What part of the threshold somebody has reached; the line is the threshold.
-export function share(count, threshold, distinct) {
-  const end = 125;
-  const reached = Math.min(end, (100 * count) / threshold);
-  return picture(
-    `share ${count > threshold ? "certain" : "below"}`,
+export const share = (count, threshold, distinct) =>
+  reaching(
+    count,
+    threshold,
     `${amount(count, distinct)}, ${multiple(count, threshold)} of the threshold ${number(threshold)}`,
+  );
+
+// What part of its alarms a day a pipeline has had; the line is the budget.
+export const spent = (count, budget) =>
+  reaching(count, budget, `${plural(count, "alarm")}, ${multiple(count, budget)} of the budget ${number(budget)}`);
+
+function reaching(count, limit, label) {
+  const end = 125;
+  const reached = Math.min(end, (100 * count) / limit);
+  return picture(
+    `share ${count > limit ? "certain" : "below"}`,
+    label,
     line(0, 100, 10, 10, "rail"),
     svg("rect", { x: 0, width: percent((100 * reached) / end), y: 7, height: 6, class: "band" }),
     line(10000 / end, 10000 / end, 1, 19, "threshold"),

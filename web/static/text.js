@@ -3,6 +3,7 @@
 import { element } from "./element.js";
 
 const numbers = new Intl.NumberFormat("en");
+const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 // What cannot be seen, or turns text around: controls, formats, fillers, odd spaces, spaces at the ends.
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u115f\u1160\u2800\u3164\uffa0]|(?! )\p{Zs}|^ | $/u;
 const EACH_HIDDEN = new RegExp(`(${HIDDEN.source})`, "u");
@@ -23,7 +24,15 @@ export const userId = (id) => element("bdi", { className: "user", title: id }, .
 
 export const userLink = (id) => element("a", { href: `/user?${new URLSearchParams({ id })}` }, userId(id));
 
-export const ruleLink = (name) => element("a", { href: `/rules#${name}` }, name);
+// The rule of a pipeline's records is pipeline/NAME, of those that a challenger alarms pipeline/NAME/VERSION.
+export const ruleLink = (name) => {
+  const [kind, pipeline] = name.split("/");
+  return element("a", { href: kind === "pipeline" ? `/pipelines#pipeline-${pipeline}` : `/rules#${name}` }, name);
+};
+
+// To the page of a pipeline's record, by its anomaly.
+export const recordLink = (id, ...children) =>
+  element("a", { href: `/record?${new URLSearchParams({ id })}` }, ...children);
 
 export const number = (value) => (value === null ? "–" : numbers.format(value));
 
@@ -37,6 +46,12 @@ export const unit = (distinct) => (distinct ? `different values of ${distinct}` 
 
 export const amount = (count, distinct) =>
   distinct ? `${plural(count, "different value")} of ${distinct}` : plural(count, "click");
+
+// A score, or what a feature is: as many digits as tell.
+export function figure(value) {
+  if (value === null) return "missing";
+  return Math.abs(value) < 1000 ? digits.format(value) : number(Math.round(value));
+}
 
 export const category = (name) => name.replaceAll("_", " ");
 

@@ -239,7 +239,20 @@ async def test_who_tells_nobody_is_counted_apart() -> None:
     assert {entry.alert_id for entry in feed.worst(feed.aside, 9)} == {"b", "c", "d"}
     assert (len(feed.live), len(feed.aside), feed.aside.rules["bot"], feed.fired("bot")) == (1, 3, 3, 4)
     assert (feed.shadowed("bot", MINUTES[0]), feed.shadowed("bot", MINUTES[2])) == (1, 0)
+    assert [feed.told("bot", MINUTES[minute]) for minute in (0, 1, 2)] == [1, 1, 0]
     assert await known(feed, Filter(kind="allowed")) == [("c", "ongoing")]
     feed.take(record("b", "closed", MINUTES[1], user_id="b"))
     assert [feed.ongoing(kind) for kind in KINDS] == [1, 1, 1]
     assert [feed.kept(kind) for kind in KINDS] == [2, 1, 1]
+
+
+def test_a_feed_says_how_far_back_it_reaches() -> None:
+    feed = Feed(keep=2)
+    for minute in 1, 2, 3:
+        assert feed.reaches(MINUTES[0]) == (minute < 3)
+        feed.take(record(f"a{minute}", window_end=MINUTES[minute]))
+    # That of minute 1 is forgotten, and another one like it may be, too, of minute 2.
+    assert [feed.reaches(MINUTES[minute]) for minute in (1, 2, 3)] == [False, False, True]
+    assert feed.get("a1") is None
+    assert (entry := feed.get("a3")) is not None
+    assert entry.window_end == MINUTES[3]

@@ -1,0 +1,186 @@
+"""What models score beside the clicks, on the page, and who of them is in charge."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from clickwarden.detection.lineup import Lineup
+from clickwarden.models import artefact
+from clickwarden.models.pipeline import Pipeline
+from tests.browser.look import (
+    HOSTILE,
+    RECORDS,
+    SHOWN,
+    Scheme,
+    address,
+    nothing_wrong,
+    scrolls_sideways,
+)
+from tests.pipelines import appoint, define, payments, put, train
+from tests.site import Site
+
+#: A change is asked of the worker, which asks Kafka; then the page asks again.
+IN_FORCE = 2 * RECORDS
+LOOKS: list[tuple[int, Scheme]] = [(1280, "light"), (375, "light"), (1280, "dark"), (375, "dark")]
+
+
+@pytest.fixture
+def site(kafka: str, tmp_path: Path) -> Iterator[Site]:
+    """A site whose workers score a pipeline, in two partitions."""
+    made = Site(kafka, tmp_path, partitions=2, pipelines=str(tmp_path / "payments"), checkpoint_interval=0.5)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pipeline(site: Site, tmp_path: Path) -> Pipeline:
+    """The pipeline, not yet with a model."""
+    return define(tmp_path / "payments", site.settings.clicks_topic.replace("clicks", "payments"))
+
+
+def test_a_pipeline_says_what_it_watches_what_it_alarms_and_who_is_in_charge(
+    site: Site, pipeline: Pipeline, browser: Browser
+) -> None:
+    first = train(pipeline)
+    worker = site.start()
+    second = train(pipeline, seed=2)
+    put(site.settings, pipeline, second)
+    appoint(site.settings, pipeline, Lineup(first, (second,)), what=HOSTILE, who=HOSTILE, why=HOSTILE)
+    site.until(lambda: not worker.ask("/api/v1/pipelines")[1][0]["waiting"], worker)
+    part = payments(3_000)
+    site.send(*part[:1500], topic=pipeline.topic, partition=0)
+    site.send(*part[1500:], topic=pipeline.topic, partition=1)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+
+    def settled() -> Any:
+        (found,) = worker.ask("/api/v1/pipelines")[1]
+        return found["scored"] > 2_900 and found["alarms_of_day"] == found["alarms"] and found
+
+    found = site.until(settled, worker)
+    assert (found["budget"], found["day_is_kept"], found["edition"]) == (2000, True, 2)
+    assert [(model["version"], model["role"]) for model in found["models"]] == [
+        (first, "champion"),
+        (second, "challenger"),
+    ]
+    for width, scheme in LOOKS:
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        with nothing_wrong(page):
+            page.goto(address(worker, "pipelines"))
+            card = page.locator("#pipeline-payments")
+            expect(card).to_contain_text(f"Records of the topic {pipeline.topic}", timeout=RECORDS)
+            expect(card).to_contain_text("held against what its card did before, by 10 features")
+            expect(card).to_contain_text(f"{found['scored']:,}")
+            expect(card.get_by_role("link", name=f"{found['alarms']} alarms")).to_be_visible()
+            expect(card).to_contain_text("the budget is 2,000")
+            expect(card.get_by_role("img", name="of the budget 2,000")).to_be_visible()
+            champion, challenger = card.locator("tbody tr").all()
+            expect(champion).to_contain_text(re.compile(f"{first}.*champion.*iforest"))
+            expect(challenger).to_contain_text(re.compile(f"{second}.*challenger.*%.*that the champion does"))
+            expect(card.locator(".changes li")).to_have_count(2)
+            expect(card.locator(".changes li").first).to_contain_text(f"{SHOWN} — {SHOWN}")
+            expect(card).to_contain_text("In force in all 2 partitions")
+            assert page.locator("img[src=x], script:not([src])").count() == 0
+            assert not scrolls_sideways(page), width
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+        page.close()
+
+
+def test_a_pipeline_says_why_its_records_wait(site: Site, pipeline: Pipeline, page: Page) -> None:
+    worker = site.launch()
+    site.until(lambda: "Worker ready" in worker.log and worker.state == "blind", worker)
+    site.send(*payments(20), topic=pipeline.topic)
+    with nothing_wrong(page):
+        page.goto(address(worker, "pipelines#pipeline-payments"))
+        card = page.locator("#pipeline-payments")
+        expect(card.locator(".warning")).to_contain_text("payments has no model", timeout=RECORDS)
+        expect(card).to_contain_text("no record yet")
+
+
+def test_where_no_topic_is_scored_the_page_says_how_to_have_one(
+    kafka: str, tmp_path: Path, browser: Browser
+) -> None:
+    plain = Site(kafka, tmp_path, partitions=1)
+    try:
+        worker = plain.start()
+        for width, scheme in LOOKS:
+            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            with nothing_wrong(page):
+                page.goto(address(worker))
+                page.get_by_role("navigation", name="Views").get_by_role("link", name="Pipelines").click()
+                expect(page.locator("#none")).to_contain_text("No topic is scored", timeout=RECORDS)
+                expect(page.locator("#none")).to_contain_text("CLICKWARDEN_PIPELINES=pipelines/fraud")
+                assert not scrolls_sideways(page), width
+            results = Axe().run(page)
+            assert results.violations_count == 0, results.generate_report()
+            page.close()
+    finally:
+        plain.close()
+
+
+def test_a_model_is_promoted_by_keyboard_and_rolled_back_and_who_is_second_decides_anew(
+    site: Site, pipeline: Pipeline, page: Page
+) -> None:
+    second, content = train(pipeline, seed=2), artefact.packed(pipeline)
+    first = train(pipeline)
+    worker = site.start()
+    put(site.settings, pipeline, second, content)
+    card, done, dialog = (
+        page.locator("#pipeline-payments"),
+        page.locator("#revised"),
+        page.get_by_role("dialog"),
+    )
+    with nothing_wrong(page):
+        page.goto(address(worker, "pipelines"))
+        button = card.get_by_role("button", name=f"Promote {second}")
+        expect(button).to_be_visible(timeout=RECORDS)
+        expect(card.get_by_role("button", name="Promote")).to_have_count(1)
+        expect(card.get_by_role("button", name="Roll back")).to_have_count(0)
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(dialog).to_contain_text(f"{first} is in charge of payments now, and leaves")
+        expect(page.get_by_label("Why")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        expect(button).to_be_focused()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        expect(dialog).to_be_visible()  # a reason is wanted
+        page.get_by_label("Why").fill(HOSTILE.replace("\n", ""))
+        page.keyboard.press("Enter")
+        expect(dialog).to_be_hidden(timeout=RECORDS)
+        expect(done).to_be_focused()
+        expect(done).to_contain_text(f"Change 2 of payments: promote {second}.")
+        expect(done).to_contain_text("In force in all 2 partitions", timeout=IN_FORCE)
+        expect(card.locator("tbody tr").first).to_contain_text(re.compile(f"{second}.*champion"))
+        newest = card.locator(".changes li").first
+        expect(newest).to_contain_text(f"promote {second} — {SHOWN.replace('U+000A', '')}")
+        expect(newest).to_contain_text("the page of one, from 127.0.0.1")
+        assert page.locator("img[src=x], script:not([src])").count() == 0
+
+    # Somebody else changes it while the form is open.
+    card.get_by_role("button", name=f"Roll back payments to {first}").click()
+    expect(dialog).to_contain_text(f"{second} is in charge of payments now")
+    appoint(site.settings, pipeline, Lineup(first, (second,)), what="back", who="<i>eve</i>")
+    page.get_by_label("Why").fill("false alarms")
+    dialog.get_by_role("button", name="Roll back").click()
+    fault = page.locator("#appointment-fault")
+    expect(fault).to_contain_text("<i>eve</i> was first, and has changed the models", timeout=RECORDS)
+    expect(dialog).to_contain_text(f"{first} is in charge of payments now")
+    expect(dialog.get_by_role("heading")).to_have_text(f"Roll back payments to {second}")
+    expect(page.get_by_label("Why")).to_have_value("false alarms")
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    page.get_by_role("button", name="Cancel").click()
+    # And no worker.
+    card.get_by_role("button", name=f"Promote {second}").click()
+    page.get_by_label("Why").fill("w")
+    worker.kill()
+    dialog.get_by_role("button", name="Promote").click()
+    expect(fault).to_contain_text("No connection to the worker", timeout=RECORDS)
+    expect(dialog.get_by_role("button", name="Promote")).to_be_enabled()
