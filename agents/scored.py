@@ -41,6 +41,7 @@ from clickwarden.models.features import (
     Segment,
     moments_of,
 )
+from clickwarden.models.monitor import Monitor
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records
 from clickwarden.models.standing import Comparison, Standing
@@ -82,7 +83,7 @@ class _Scored(NamedTuple):
         moments: int64[n], when each happened, epoch milliseconds.
         rows: their features.
         verdicts: of each model, the champion first.
-        found: anomalies, of all models.
+        found: anomalies, of all models, and of days on which records have drifted.
     """
 
     moments: NDArray[np.int64]
@@ -117,6 +118,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         self.standing = (
             standings.load(self._rows.newest) if self._rows.newest else Standing(pipeline.definition_hash)
         )
+        self._monitor = Monitor(pipeline, partition, self.standing.watched)
         self._newest: list[int] = []
         # The newest segments of this owner, as long as they are small.
         self._small: list[Segment] = []
@@ -191,6 +193,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
             beside = read, moments, offsets, self.tp.partition, incidents
             found += alarms(self._pipeline, model, verdicts, *beside, shadow=shadow)
             said.append(verdicts)
+        found += self._monitor.add(rows, read.keys, said[0].alarmed)
         return _Scored(moments, rows, said, found)
 
     async def _report(self, records: Sequence[Record], scored: _Scored) -> None:
@@ -211,13 +214,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         moments, champion = scored.moments[taken], scored.verdicts[0].alarmed
         for model, verdicts in zip(self._models[1:], scored.verdicts[1:], strict=True):
             known = self.standing.compared.setdefault(model.manifest.version, Comparison())
-            known.scored += len(moments)
-            known.alarms += int(verdicts.alarmed.sum())
-            known.champion += int(champion.sum())
-            known.both += int((verdicts.alarmed & champion).sum())
-            first, last = int(moments.min()), int(moments.max())
-            known.first = first if known.first is None else min(known.first, first)
-            known.last = last if known.last is None else max(known.last, last)
+            known.add(moments, verdicts.alarmed, champion)
 
     def _count(self, records: Sequence[Record], fates: NDArray[np.uint8]) -> None:
         """Learn what became of records."""
@@ -247,6 +244,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         while len(self._newest) > 1 and self._newest[0] <= self.features.forgotten:
             del self._newest[0]
             dropped.append(self.standing.drop())
+        self.standing.watched = await asyncio.to_thread(self._monitor.pack)
         sent = self._deliveries.sent
         return _Packed(self.standing.next_offset, standings.dump(self.standing), dropped, sent)
 
@@ -306,6 +304,8 @@ class ScoredPartition(OwnedPartition[_Packed]):
                 self._models = []
                 return
         self._models = await self._shelf.ready(self.standing.lineup)
+        if self._models:
+            self._monitor.serve(self._models[0].manifest)
 
     async def _plan(self) -> bool:
         topic, end = self._app.modelstopic, await self._end()

@@ -40,7 +40,7 @@ from clickwarden.kafka.partitioner import partition_of
 from clickwarden.kafka.rulestopic import RulesTopic
 from clickwarden.kafka.topics import RECORD_BYTES, layout
 from clickwarden.models.pipeline import Pipeline
-from clickwarden.models.served import PREFIX, served
+from clickwarden.models.served import DRIFTING, PREFIX, served
 from clickwarden.settings import WILDCARDS, Settings, environment
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
             await self.app.appointing.begin()
         if self.app.channels is not None:
             names = [PREFIX + pipeline.name for pipeline in self.app.pipelines.values()]
+            names += [name + DRIFTING for name in names]
             self.app.channels.check([*self.app.rulestopic.book.names, *names])
         await mark(settings, self.app.clock)
 

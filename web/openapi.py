@@ -69,7 +69,8 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "status": ({"enum": list(STATUSES)}, "Only those of which this was said last"),
     "kind": (
         {"enum": list(KINDS)},
-        "Only attacks; or only of rules in shadow; or only of users who are allowed, but for those",
+        "Only attacks; or only drift of pipelines; or only of rules in shadow; or only of users who are "
+        "allowed, but for those",
     ),
     "since": (TIME, "Only windows that end after it; UTC where it names no zone"),
     "until": (TIME, "Only windows that begin before it"),

@@ -224,6 +224,16 @@ class FeatureReference:
         return steps
 
 
+def longest(definition: Mapping[str, Any]) -> int:
+    """Milliseconds of the longest look back of a definition's features."""
+    spans = [
+        span
+        for feature in definition["features"]
+        for span in (feature.get("windows") or (feature.get("within"),))
+    ]
+    return max((span for span in spans if span), default=0)
+
+
 def _object(value: bytes) -> Mapping[str, Any] | None:
     try:
         found = json.loads(value.decode(errors="replace"), strict=False)

@@ -301,7 +301,7 @@ def _binned(column: NDArray[Any], edges: NDArray[np.float32]) -> Counts:
     finite = np.isfinite(column)
     known = column if finite.all() else column[finite]
     # A pass an edge is several times faster than a search a value.
-    up_to = [0, *(np.count_nonzero(known <= edge) for edge in edges), len(known)]
+    up_to = np.array([0, *(np.count_nonzero(known <= edge) for edge in edges), len(known)], np.int64)
     return np.append(np.diff(up_to), len(column) - len(known))
 
 

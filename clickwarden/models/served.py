@@ -8,6 +8,8 @@ from clickwarden.models.pipeline import Pipeline
 
 #: What an anomaly of a pipeline has as its rule: no rule of clicks can be named so.
 PREFIX = "pipeline/"
+#: What is behind the name where the anomaly is of the pipeline's drift.
+DRIFTING = "/drift"
 
 
 def served(folders: Iterable[Path], ours: Collection[str]) -> dict[str, Pipeline]:
