@@ -78,6 +78,17 @@ def payments(
     return values
 
 
+#: Of days of payments: how many there are in one, of how many cards, and the first midnight.
+A_DAY, CARDS = 2_160, 500
+MIDNIGHT = BEGIN // 86_400 * 86_400 + 86_400
+
+
+def days(count: int, seed: int, first: int = 0, usual: float = 3) -> list[bytes]:
+    """Whole days of payments, from a midnight on."""
+    begin = MIDNIGHT + first * 86_400
+    return payments(count * A_DAY, seed, begin, CARDS, 86_400 / A_DAY, usual)
+
+
 class Judge:
     """A model, as the oracle asks it."""
 

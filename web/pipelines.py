@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from agents.latency import Latency
 from agents.status import ChallengerStatus, PipelineStatus, ScoredStatus, Status
+from web.days import DayView, add_days
 
 
 class PipelineView(msgspec.Struct):
@@ -23,6 +25,8 @@ class PipelineView(msgspec.Struct):
         alarms: anomalies told, since the topic began.
         champions: versions of the models whose alarms are told; one, unless a change is being taken up.
         challengers: models that score beside, by version.
+        latency: how long records wait for their score, in the partition where they wait longest.
+        days: that are over, held against what the champion has learnt, the newest first.
     """
 
     pipeline: str
@@ -37,6 +41,8 @@ class PipelineView(msgspec.Struct):
     alarms: int = 0
     champions: list[str] = []
     challengers: list[ChallengerStatus] = []
+    latency: Latency | None = None
+    days: list[DayView] = []
 
 
 def pipelines_of(workers: Iterable[Status]) -> list[PipelineView]:
@@ -63,6 +69,9 @@ def _add(view: PipelineView, said: PipelineStatus) -> None:
         if partition.champion and partition.champion not in view.champions:
             view.champions.append(partition.champion)
         _challenge(view, partition)
+        add_days(view.days, partition)
+        if (here := partition.latency) and (view.latency is None or here.p99 > view.latency.p99):
+            view.latency = here
 
 
 def _challenge(view: PipelineView, partition: ScoredStatus) -> None:

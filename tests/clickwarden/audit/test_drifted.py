@@ -17,27 +17,11 @@ from clickwarden.models.monitor import Monitor, Watched
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records
 from clickwarden.models.verdicts import Verdicts
-from tests.pipelines import BEGIN, Judge, define, payments, train
+from tests.pipelines import A_DAY, CARDS, MIDNIGHT, Judge, days, define, payments, train
 from tests.site import ReadRecord
 
-#: Of payments, seconds; and how many are in a day.
-STEP = 40
-A_DAY = 86_400 // STEP
-#: The first midnight behind the beginning.
-MIDNIGHT = BEGIN // 86_400 * 86_400 + 86_400
-CARDS = 500
-
-Log = Sequence[bytes]
-
-
-def days(count: int, seed: int, first: int = 0, usual: float = 3) -> list[bytes]:
-    """Whole days of payments, from a midnight on."""
-    begin = MIDNIGHT + first * 86_400
-    return payments(count * A_DAY, seed, begin, CARDS, STEP, usual)
-
-
 #: Two clean days, three with larger payments, and an hour of the next.
-LOG = [*days(2, 1), *days(3, 2, 2, usual=5), *days(1, 3, 5)[: 3600 // STEP]]
+LOG = [*days(2, 1), *days(3, 2, 2, usual=5), *days(1, 3, 5)[:90]]
 #: In the first day of drift another model takes over, and again in the last.
 CHANGES = (0, 3 * A_DAY - 100, 4 * A_DAY + A_DAY // 2)
 
@@ -184,7 +168,7 @@ def test_nothing_is_said_of_a_clean_day(models: tuple[Pipeline, list[Model]]) ->
     pipeline, (model, _) = models
     monitor, features = Monitor(pipeline, 0, Watched()), Features(pipeline)
     monitor.serve(model.manifest)
-    log = [*payments(20, 4, MIDNIGHT - 900, CARDS, STEP), *days(4, seed=5)]
+    log = [*payments(20, 4, MIDNIGHT - 900, CARDS, 40), *days(4, seed=5)]
     for begin in range(0, len(log), 1_000):
         records = Records.of_json(pipeline, log[begin : begin + 1_000])
         rows = features.of(records)
