@@ -40,7 +40,7 @@ from clickwarden.kafka.partitioner import partition_of
 from clickwarden.kafka.rulestopic import RulesTopic
 from clickwarden.kafka.topics import RECORD_BYTES, layout
 from clickwarden.models.pipeline import Pipeline
-from clickwarden.models.served import DRIFTING, PREFIX, served
+from clickwarden.models.served import DRIFTING, PREFIX, labels_topics, served
 from clickwarden.settings import WILDCARDS, Settings, environment
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,8 @@ class Worker(faust.Worker):  # type: ignore[misc]
             needed += roles.teller(settings)
         if settings.block_severity:
             self.app.bouncer_keys = keys_of(settings.block_keys.get_secret_value(), environment())
-        needed += roles.scorer(settings, *self.app.pipelines) if self.app.pipelines else []
+        if self.app.pipelines:
+            needed += roles.scorer(settings, *self.app.pipelines, *self.app.labels_topics)
         await rights.check(settings, needed)
         await self.app.growth.follow()
         self.app.web.visitors.limit = make_room(settings, self.app.growth.partitions)
@@ -140,6 +141,7 @@ class Application(faust.App):  # type: ignore[misc]
         bouncer_keys: one of them a bouncer has to show.
         presence: whether Kafka answers.
         pipelines: whose topics are scored, by topic.
+        labels_topics: of their labels, each once.
         modelstopic: their models.
         appointing: what their folders are to them.
         membership: whether the worker's place in the group is certain; waited for before it speaks to Kafka.
@@ -158,6 +160,7 @@ class Application(faust.App):  # type: ignore[misc]
     presence: Presence
     membership: Membership
     pipelines: Mapping[str, Pipeline]
+    labels_topics: Sequence[str]
     modelstopic: ModelsTopic
     appointing: Appointing
 
@@ -212,7 +215,7 @@ class Application(faust.App):  # type: ignore[misc]
         """Exit at once, with one sentence, where a right is missing or a setting is wrong."""
         cause = error.__cause__ if isinstance(error, ProducerSendError) else error
         if isinstance(cause, KafkaError):
-            needed = [*roles.worker(self.settings), *roles.reader(*self.pipelines)]
+            needed = [*roles.worker(self.settings), *roles.reader(*self.pipelines, *self.labels_topics)]
             why = await rights.explain(self.settings, needed, cause)
             if not isinstance(why, BrokerError):
                 end(str(why), REFUSED)
@@ -300,7 +303,8 @@ def create(settings: Settings) -> Application:
     application.companions = []
     application.pipelines = served(settings.pipeline_folders, [topic.name for topic in layout(settings)])
     application.modelstopic = ModelsTopic(settings)
-    application.growth = Growth(settings, list(application.pipelines))
+    application.labels_topics = labels_topics(application.pipelines.values())
+    application.growth = Growth(settings, list(application.pipelines), application.labels_topics)
     application.rulestopic = RulesTopic(settings)
     application.appointing = Appointing(settings, application.modelstopic, application.pipelines.values())
     application.founding = Founding(settings, application.rulestopic)

@@ -16,6 +16,7 @@ PIPELINE = """
 name = "payments"
 version = 1
 topic = "{topic}"
+labels = "{topic}.labels"
 key = "card"
 time = "at"
 id = "id"

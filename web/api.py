@@ -39,6 +39,7 @@ from app.main import app
 from clickwarden.alerts.feed import Entry
 from web import changes, now, query, revisions, rules, users
 from web.export import csv_head, csv_rows, ndjson
+from web.labels import labelled
 from web.listeners import Listener, listeners
 from web.live import feed, following, state, stream, workers
 from web.paging import paged
@@ -208,7 +209,7 @@ async def inspect(_: web.Request) -> web.Response:
 @routes.get("/api/v1/pipelines")
 async def pipelines(_: web.Request) -> web.Response:
     """What models score beside the clicks, and what came of it, of all workers."""
-    return answer(pipelines_of(workers.heard()))
+    return answer(pipelines_of(workers.heard(), labelled()))
 
 
 @routes.get("/api/v1/status")

@@ -17,6 +17,7 @@ from clickwarden.kafka.findings import About
 from clickwarden.release import RELEASE
 from web.bouncers import guessed_keys
 from web.guard import guesses
+from web.labels import labelled
 from web.listeners import listeners
 from web.live import feed, following
 
@@ -111,6 +112,7 @@ class _Collector(Collector):
         yield from _of_partitions(now.partitions)
         if now.pipelines:
             yield from _of_pipelines(now.pipelines)
+            yield from _of_labels()
 
 
 def _of_partitions(partitions: list[PartitionStatus]) -> Iterator[Metric]:
@@ -172,6 +174,26 @@ def _of_pipelines(pipelines: list[PipelineStatus]) -> Iterator[Metric]:
                 gauge.add_metric(where, value)
         yield gauge
     yield from _of_features(f"{scoring}feature_", labels)
+
+
+def _of_labels() -> Iterator[Metric]:
+    """As this worker knows them, which reads all of them."""
+    known = labelled()
+    recall = GaugeMetricFamily(
+        f"{PREFIX}pipeline_recall", "Of the records labelled abnormal, those alarmed", labels=["pipeline"]
+    )
+    precision = GaugeMetricFamily(
+        f"{PREFIX}pipeline_precision",
+        "Of the alarms with a label, those labelled abnormal",
+        labels=["pipeline", "version"],
+    )
+    for name, said in known.items():
+        if said.recall is not None:
+            recall.add_metric([name], said.recall)
+        for model in said.models:
+            if model.precision is not None:
+                precision.add_metric([name, model.version], model.precision)
+    yield from (recall, precision)
 
 
 def _of_features(features: str, labels: list[str]) -> Iterator[Metric]:

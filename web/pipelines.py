@@ -1,11 +1,12 @@
 """Pipelines, as all workers together score them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from agents.latency import Latency
 from agents.status import ChallengerStatus, PipelineStatus, ScoredStatus, Status
+from clickwarden.models.labelled import Labelled
 from web.days import DayView, add_days
 
 
@@ -27,6 +28,7 @@ class PipelineView(msgspec.Struct):
         challengers: models that score beside, by version.
         latency: how long records wait for their score, in the partition where they wait longest.
         days: that are over, held against what the champion has learnt, the newest first.
+        labelled: what the labels that came say of its alarms; None where it has no topic of labels.
     """
 
     pipeline: str
@@ -43,14 +45,16 @@ class PipelineView(msgspec.Struct):
     challengers: list[ChallengerStatus] = []
     latency: Latency | None = None
     days: list[DayView] = []
+    labelled: Labelled | None = None
 
 
-def pipelines_of(workers: Iterable[Status]) -> list[PipelineView]:
-    """All pipelines by name, from what each worker said last."""
+def pipelines_of(workers: Iterable[Status], labelled: Mapping[str, Labelled]) -> list[PipelineView]:
+    """All pipelines by name, from what each worker said last; ``labelled`` is what labels say, by name."""
     found: dict[str, PipelineView] = {}
     for worker in workers:
         for said in worker.pipelines:
             view = found.setdefault(said.pipeline, PipelineView(said.pipeline, said.topic))
+            view.labelled = labelled.get(said.pipeline)
             _add(view, said)
     return [view for _, view in sorted(found.items())]
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -201,3 +201,44 @@ def test_killed_on_any_day_each_day_of_drift_is_told_once_of_the_pipeline(
     assert 'clickwarden_pipeline_day_drifted{partition="0",pipeline="payments"}' in {
         each.rpartition(" ")[0] for each in worker.metrics()
     }
+
+
+def test_labels_that_come_before_or_behind_their_records_say_how_often_models_are_right(
+    scored: tuple[Site, Pipeline],
+) -> None:
+    site, pipeline = scored
+    worker = site.start()
+    values = payments(3_000, seed=7)
+    truth = {
+        payment["id"]: payment["amount"] > 1000
+        for payment in (json.loads(value) for value in values if value != b"{")
+        if "card" in payment
+    }
+
+    def label(ids: Iterable[str]) -> None:
+        for id in ids:
+            said = json.dumps({"label": "fraud" if truth[id] else ""}).encode()
+            site.send(said, topic=pipeline.labels, key=id.encode())
+
+    label(list(truth)[:1_000])
+    site.send(*values, topic=pipeline.topic)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    label(list(truth)[1_000:])
+    alarmed = {each["scored"]["record_id"] for each in site.anomalies() if each["scored"]}
+    frauds = {id for id, fraud in truth.items() if fraud}
+    expected = (len(frauds), len(frauds & alarmed), len(alarmed), len(alarmed - frauds))
+
+    def said() -> bool:
+        found = worker.ask("/api/v1/pipelines")[1][0]["labelled"]
+        models = found["models"] or [{"alarms": 0, "refuted": 0}]
+        return (found["abnormal"], found["found"], models[0]["alarms"], models[0]["refuted"]) == expected
+
+    site.until(said, worker)
+    assert expected[1] > 10
+    worker.kill()
+    worker = site.start()
+    site.until(said, worker)
+    recall = f'clickwarden_pipeline_recall{{pipeline="payments"}} {round(expected[1] / expected[0], 4)}'
+    assert recall in worker.metrics()
+    precision = 'clickwarden_pipeline_precision{pipeline="payments",version="'
+    assert any(each.startswith(precision) for each in worker.metrics())
