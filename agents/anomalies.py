@@ -13,8 +13,8 @@ from clickwarden.detection.anomaly import Anomaly
 from clickwarden.settings import Settings
 from clickwarden.times import epoch, isotime
 
-#: What happened so long ago is told for the record.
-CAUGHT_UP_SECONDS = 60
+#: What happened so long ago is told for the record; and a day that was over then.
+CAUGHT_UP_SECONDS, CAUGHT_UP_DAY = 60, 86_400
 
 _encode = msgspec.json.Encoder().encode
 
@@ -31,7 +31,8 @@ async def emit(anomalies: Iterable[Anomaly], settings: Settings, deliveries: Del
     worker = settings.member
     for anomaly in anomalies:
         known_since = anomaly.last_seen if anomaly.status == "ongoing" else anomaly.window_end
-        anomaly.caught_up = epoch(known_since) < now - CAUGHT_UP_SECONDS
+        since = CAUGHT_UP_SECONDS if anomaly.drift is None else CAUGHT_UP_DAY
+        anomaly.caught_up = epoch(known_since) < now - since
         anomaly.emitted_at = isotime(now)
         anomaly.worker = worker
         key = anomaly.alert_id.encode()

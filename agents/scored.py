@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from faust.types import TP
 from numpy.typing import NDArray
@@ -13,18 +12,17 @@ from numpy.typing import NDArray
 from agents import anomalies
 from agents.aside import Aside
 from agents.assigned import Assigned
+from agents.latency import Delays
+from agents.lineups import Lineups
 from agents.owned import OwnedPartition
 from agents.segments import SegmentRows
 from agents.shelf import Shelf
 from app.application import Application
-from app.delivery import Outgoing
 from clickwarden.alerts.sight import Sight
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.intake import ACCEPTED, UNCOUNTED, Counts, Intake
-from clickwarden.detection.lineup import Since, told
 from clickwarden.formats.fields import Record
-from clickwarden.kafka.modelstopic import adoption_key, loaded
 from clickwarden.kafka.runs import RUN_RECORDS, Run
 from clickwarden.models import standing as standings
 from clickwarden.models.alarms import alarms
@@ -41,6 +39,7 @@ from clickwarden.models.features import (
     Segment,
     moments_of,
 )
+from clickwarden.models.monitor import JudgedDay, Monitor
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records
 from clickwarden.models.standing import Comparison, Standing
@@ -82,7 +81,7 @@ class _Scored(NamedTuple):
         moments: int64[n], when each happened, epoch milliseconds.
         rows: their features.
         verdicts: of each model, the champion first.
-        found: anomalies, of all models.
+        found: anomalies, of all models, and of days on which records have drifted.
     """
 
     moments: NDArray[np.int64]
@@ -98,6 +97,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         features: of its next record.
         intake: what becomes of its records.
         standing: all that is known of it besides.
+        delays: how long its newest records waited.
         trouble: why nothing of it can be scored; empty where all can.
     """
 
@@ -109,6 +109,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         super().__init__(app, TP(pipeline.topic, partition))
         self.features = Features(pipeline)
         self.intake = Intake(())
+        self.delays = Delays()
         self.trouble = ""
         self._pipeline = pipeline
         self._shelf = shelf
@@ -117,10 +118,11 @@ class ScoredPartition(OwnedPartition[_Packed]):
         self.standing = (
             standings.load(self._rows.newest) if self._rows.newest else Standing(pipeline.definition_hash)
         )
+        self._monitor = Monitor(pipeline, partition, self.standing.watched)
         self._newest: list[int] = []
         # The newest segments of this owner, as long as they are small.
         self._small: list[Segment] = []
-        self._told: list[Since] | None = None
+        self._lineups = Lineups(app, pipeline.name, partition, self._rows.owner, self._deliveries)
         self._aside = Aside(self._settings, self.tp, self._deliveries)
 
     async def restore(self) -> None:
@@ -152,6 +154,11 @@ class ScoredPartition(OwnedPartition[_Packed]):
     def is_waiting(self) -> bool:
         """Whether nothing of it can be scored now."""
         return bool(self.trouble) or not self._models
+
+    @property
+    def days(self) -> Sequence[JudgedDay]:
+        """Those that were judged, the newest ones, in their order."""
+        return self._monitor.known.days
 
     @property
     def sight(self) -> Sight:
@@ -191,6 +198,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
             beside = read, moments, offsets, self.tp.partition, incidents
             found += alarms(self._pipeline, model, verdicts, *beside, shadow=shadow)
             said.append(verdicts)
+        found += self._monitor.add(rows, read.keys, said[0].alarmed)
         return _Scored(moments, rows, said, found)
 
     async def _report(self, records: Sequence[Record], scored: _Scored) -> None:
@@ -202,6 +210,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         for place in np.flatnonzero(scored.rows.fates != TAKEN).tolist():
             fate = int(scored.rows.fates[place])
             await self._aside.put_unscored(records[place], _reason(fate), late=fate == LATE)
+        self.delays.note(stamps_of(records), self._app.clock.now())
 
     def _compare(self, scored: _Scored) -> None:
         """Hold the challengers against the champion."""
@@ -211,13 +220,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         moments, champion = scored.moments[taken], scored.verdicts[0].alarmed
         for model, verdicts in zip(self._models[1:], scored.verdicts[1:], strict=True):
             known = self.standing.compared.setdefault(model.manifest.version, Comparison())
-            known.scored += len(moments)
-            known.alarms += int(verdicts.alarmed.sum())
-            known.champion += int(champion.sum())
-            known.both += int((verdicts.alarmed & champion).sum())
-            first, last = int(moments.min()), int(moments.max())
-            known.first = first if known.first is None else min(known.first, first)
-            known.last = last if known.last is None else max(known.last, last)
+            known.add(moments, verdicts.alarmed, champion)
 
     def _count(self, records: Sequence[Record], fates: NDArray[np.uint8]) -> None:
         """Learn what became of records."""
@@ -225,7 +228,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         for fate, count in enumerate(np.bincount(fates, minlength=len(FATES)).tolist()):
             if count:
                 total[FATES[fate]] = total.get(FATES[fate], 0) + count
-        stamps = np.array([record.timestamp / 1000 for record in records])
+        stamps = stamps_of(records)
         if (fates == TAKEN).all():
             self.intake.note(None, stamps, len(records))
             return
@@ -247,6 +250,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         while len(self._newest) > 1 and self._newest[0] <= self.features.forgotten:
             del self._newest[0]
             dropped.append(self.standing.drop())
+        self.standing.watched = await asyncio.to_thread(self._monitor.pack)
         sent = self._deliveries.sent
         return _Packed(self.standing.next_offset, standings.dump(self.standing), dropped, sent)
 
@@ -306,6 +310,8 @@ class ScoredPartition(OwnedPartition[_Packed]):
                 self._models = []
                 return
         self._models = await self._shelf.ready(self.standing.lineup)
+        if self._models:
+            self._monitor.serve(self._models[0].manifest)
 
     async def _plan(self) -> bool:
         topic, end = self._app.modelstopic, await self._end()
@@ -323,20 +329,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         return changed
 
     async def _tell(self) -> None:
-        topic, partition, owner = self._app.modelstopic, self.tp.partition, self._rows.owner
-        older = topic.older(self._pipeline.name, partition, owner)
-        if self._told is None:
-            self._told = loaded(older[max(older)]) if older else []
-        position = self.standing.next_offset or 0
-        self._told = told(self._told, position, self.standing.lineup, self.standing.planned)
-        await self._write(owner, msgspec.json.encode(self._told))
-        for name in older:
-            await self._write(name, None)
-
-    async def _write(self, owner: str, value: bytes | None) -> None:
-        key = adoption_key(self._pipeline.name, self.tp.partition, owner)
-        await self._deliveries.send(Outgoing(self._settings.models_topic, key, value, 0))
-        await self._deliveries.acknowledged(self._deliveries.sent)
+        await self._lineups.tell(self.standing)
 
 
 class ScoredPartitions(Assigned[ScoredPartition]):
@@ -386,6 +379,11 @@ class ScoredPartitions(Assigned[ScoredPartition]):
                 return
             await asyncio.sleep(0.25)
         await super().take(partition, run)
+
+
+def stamps_of(records: Sequence[Record]) -> NDArray[np.float64]:
+    """float64[n], the time stamps of records, epoch seconds."""
+    return np.array([record.timestamp / 1000 for record in records])
 
 
 def _reason(fate: int) -> str:

@@ -6,13 +6,16 @@ from typing import Any, Literal
 
 import msgspec
 
+from agents.latency import Latency
 from agents.owned import OwnedPartition
 from agents.partitions import Partition
 from agents.scored import ScoredPartition, ScoredPartitions
 from app.clock import wrong
 from clickwarden.alerts.sight import Blindness, Sight
+from clickwarden.detection.anomaly import Shift
 from clickwarden.kafka.findings import Finding
 from clickwarden.models.calibration import DAY_MS
+from clickwarden.models.monitor import JudgedDay
 from clickwarden.models.standing import Comparison
 from clickwarden.times import isotime
 
@@ -20,6 +23,8 @@ from clickwarden.times import isotime
 GONE_SECONDS = 10.0
 #: Of less time nothing is said by the day.
 HOUR_MS = 3_600_000
+#: Days that are told, the newest ones; and features of each, the farthest.
+DAYS, FARTHEST = 7, 5
 
 #: What all workers of a group have to have alike, by its field in the status, and what it is like if not.
 SHARED = {
@@ -105,6 +110,34 @@ class ChallengerStatus(msgspec.Struct):
         self.agreement = round(self.both / either, 4) if either else None
 
 
+class DayStatus(msgspec.Struct):
+    """A day of a partition that is over, held against what its champion has learnt.
+
+    Attributes:
+        day: its date in UTC, by event time.
+        version: of the champion.
+        records: that were scored.
+        alarms: among them.
+        budget: so many were to be expected; None where the threshold is from labels.
+        worth: how many independent records they are worth: fewer, where some keys have many of them.
+        limit: a feature has drifted that is further than that.
+        unseen: the largest share of words that are in no vocabulary.
+        drifted: how many features have.
+        features: the farthest ones, drifted or not.
+    """
+
+    day: str
+    version: str
+    records: int
+    alarms: int
+    budget: float | None
+    worth: float
+    limit: float
+    unseen: float
+    drifted: int
+    features: list[Shift]
+
+
 class ScoredStatus(msgspec.Struct):
     """One partition of a pipeline's topic that this worker scores.
 
@@ -122,6 +155,9 @@ class ScoredStatus(msgspec.Struct):
         champion: the version of the model whose alarms are told; empty where there is none.
         challengers: those that score beside it.
         event_time: how far the time of its records has come, ISO-8601 UTC; None before the first.
+        latency: how long its newest records waited for their score; None before the first, since the worker
+            started.
+        days: that were judged, the newest ones, in their order.
     """
 
     partition: int
@@ -137,6 +173,8 @@ class ScoredStatus(msgspec.Struct):
     champion: str
     challengers: list[ChallengerStatus]
     event_time: str | None = None
+    latency: Latency | None = None
+    days: list[DayStatus] = []
 
 
 class PipelineStatus(msgspec.Struct):
@@ -242,7 +280,14 @@ def _scored_status(partition: ScoredPartition, consumer: Any) -> ScoredStatus:
             for version in lineup.challengers
         ],
         event_time=isotime(partition.features.time) if math.isfinite(partition.features.time) else None,
+        latency=partition.delays.latency,
+        days=[_day(day) for day in partition.days[-DAYS:]],
     )
+
+
+def _day(day: JudgedDay) -> DayStatus:
+    names = (name for name in DayStatus.__struct_fields__ if name != "features")
+    return DayStatus(**{name: getattr(day, name) for name in names}, features=list(day.shifts[:FARTHEST]))
 
 
 def _challenger(version: str, compared: Comparison) -> ChallengerStatus:

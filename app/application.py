@@ -41,7 +41,7 @@ from clickwarden.kafka.partitioner import partition_of
 from clickwarden.kafka.rulestopic import RulesTopic
 from clickwarden.kafka.topics import RECORD_BYTES, layout
 from clickwarden.models.pipeline import Pipeline
-from clickwarden.models.served import PREFIX, served
+from clickwarden.models.served import DRIFTING, PREFIX, labels_topics, served
 from clickwarden.settings import WILDCARDS, Settings, environment
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,8 @@ class Worker(faust.Worker):  # type: ignore[misc]
             needed += roles.teller(settings)
         if settings.block_severity:
             self.app.bouncer_keys = keys_of(settings.block_keys.get_secret_value(), environment())
-        needed += roles.scorer(settings, *self.app.pipelines) if self.app.pipelines else []
+        if self.app.pipelines:
+            needed += roles.scorer(settings, *self.app.pipelines, *self.app.labels_topics)
         await rights.check(settings, needed)
         await self.app.growth.follow()
         self.app.web.visitors.limit = make_room(settings, self.app.growth.partitions)
@@ -96,6 +97,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
             await self.app.appointing.begin()
         if self.app.channels is not None:
             names = [PREFIX + pipeline.name for pipeline in self.app.pipelines.values()]
+            names += [name + DRIFTING for name in names]
             self.app.channels.check([*self.app.rulestopic.book.names, *names])
         await mark(settings, self.app.clock)
 
@@ -142,6 +144,7 @@ class Application(faust.App):  # type: ignore[misc]
         bouncer_keys: one of them a bouncer has to show.
         presence: whether Kafka answers.
         pipelines: whose topics are scored, by topic.
+        labels_topics: of their labels, each once.
         modelstopic: their models.
         appointing: what their folders are to them.
         membership: whether the worker's place in the group is certain; waited for before it speaks to Kafka.
@@ -160,6 +163,7 @@ class Application(faust.App):  # type: ignore[misc]
     presence: Presence
     membership: Membership
     pipelines: Mapping[str, Pipeline]
+    labels_topics: Sequence[str]
     modelstopic: ModelsTopic
     appointing: Appointing
 
@@ -227,7 +231,7 @@ class Application(faust.App):  # type: ignore[misc]
         """Exit at once, with one sentence, where a right is missing or a setting is wrong."""
         cause = error.__cause__ if isinstance(error, ProducerSendError) else error
         if isinstance(cause, KafkaError):
-            needed = [*roles.worker(self.settings), *roles.reader(*self.pipelines)]
+            needed = [*roles.worker(self.settings), *roles.reader(*self.pipelines, *self.labels_topics)]
             why = await rights.explain(self.settings, needed, cause)
             if not isinstance(why, BrokerError):
                 end(str(why), REFUSED)
@@ -315,7 +319,8 @@ def create(settings: Settings) -> Application:
     application.companions = []
     application.pipelines = served(settings.pipeline_folders, [topic.name for topic in layout(settings)])
     application.modelstopic = ModelsTopic(settings)
-    application.growth = Growth(settings, list(application.pipelines))
+    application.labels_topics = labels_topics(application.pipelines.values())
+    application.growth = Growth(settings, list(application.pipelines), application.labels_topics)
     application.rulestopic = RulesTopic(settings)
     application.appointing = Appointing(settings, application.modelstopic, application.pipelines.values())
     application.founding = Founding(settings, application.rulestopic)

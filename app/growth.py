@@ -36,10 +36,13 @@ class Growth:
         partitions: that the clicks topic has, and every topic that goes by its number.
     """
 
-    def __init__(self, settings: Settings, scored_topics: Sequence[str] = ()) -> None:
+    def __init__(
+        self, settings: Settings, scored_topics: Sequence[str] = (), labels_topics: Sequence[str] = ()
+    ) -> None:
         self.partitions = settings.partitions
         self._settings = settings
         self._scored_topics = scored_topics
+        self._labels_topics = labels_topics
         self._told_at = -math.inf
 
     async def follow(self) -> None:
@@ -49,7 +52,7 @@ class Growth:
             BrokerError: Kafka cannot be reached, or does not add partitions.
             SettingsError: the clicks topic has fewer than the state.
         """
-        self.partitions = await follow(self._settings, self._scored_topics)
+        self.partitions = await follow(self._settings, self._scored_topics, self._labels_topics)
 
     async def watch(self, assigned: Callable[[], int], rejoin: Callable[[], Awaitable[None]]) -> None:
         """Notice new partitions until cancelled.

@@ -39,6 +39,9 @@ def describe(entry: Entry) -> Text:
     much = f"{count} {visible(unit)}, threshold {anomaly.threshold:,}"
     if scored := anomaly.scored:
         much = f"score {scored.score:.3g}, threshold {scored.threshold:.3g}, p {scored.p_value:.2g}"
+    if drift := anomaly.drift:
+        far = drift.features[0].farthest
+        much = f"{len(drift.features)} drifted, the farthest {far:.2f}, usual up to {drift.limit:.2f}"
     text.append(f"  {much}", "not bold default")
     if entry.windows > 1:
         begin, end = _span(entry.window_start, entry.window_end)

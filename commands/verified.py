@@ -18,8 +18,8 @@ from clickwarden.models.pipeline import Pipeline
 from commands.progress import read
 
 MEANINGS = {
-    "missing": "records over the threshold that were not told",
-    "invented": "records told that are not over it",
+    "missing": "records over the threshold, or days of drift, that were not told",
+    "invented": "records told that are not over it, or days without drift",
     "conflicting": "anomalies that contradict themselves, an earlier copy or the reference",
 }
 
@@ -33,6 +33,14 @@ class _Judge:
     @property
     def threshold(self) -> float:
         return float(np.float32(self._model.manifest.threshold))
+
+    @property
+    def share(self) -> float | None:
+        return self._model.manifest.share
+
+    @property
+    def bins(self) -> Sequence[tuple[Sequence[float], Sequence[int]]]:
+        return [(each.edges, each.counts) for each in self._model.manifest.expected]
 
     def score(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
         scores: list[float] = self._model.session.score(np.array(rows, np.float32)).tolist()
@@ -108,7 +116,7 @@ def show(verdict: ScoredJudgement, console: Console) -> None:
     console.print(f"records: {fates} = {sum(verdict.fates.values()):,}", soft_wrap=True)
     console.print(
         f"anomalies: {verdict.expected:,} expected, {verdict.reported:,} reported, "
-        f"{verdict.repeats:,} repeats",
+        f"{verdict.repeats:,} repeats; days of drift: {verdict.drift:,}",
         soft_wrap=True,
     )
     for partition in verdict.unjudged:

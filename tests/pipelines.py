@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from clickwarden.detection.lineup import Appointment, Lineup
 from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.models import artefact, training
+from clickwarden.models.artefact import Model
 from clickwarden.models.dataset import read
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.settings import Settings
@@ -20,6 +21,7 @@ PIPELINE = """
 name = "payments"
 version = 1
 topic = "{topic}"
+labels = "{topic}.labels"
 key = "card"
 time = "at"
 id = "id"
@@ -55,8 +57,13 @@ kind = "since_last"
 BEGIN = 1_760_000_000
 
 
-def payments(count: int, seed: int = 0, begin: float = BEGIN, cards: int = 40) -> list[bytes]:
-    """Payments a second apart, one in 100 of them far too large, and some that nobody can score."""
+def payments(
+    count: int, seed: int = 0, begin: float = BEGIN, cards: int = 40, step: float = 1, usual: float = 3
+) -> list[bytes]:
+    """Payments of e**usual, one in 100 of them far too large, and some that nobody can score.
+
+    One comes ``step`` seconds after the other, from ``begin`` on.
+    """
     random = np.random.default_rng(seed)
     values: list[bytes] = []
     for number in range(count):
@@ -64,8 +71,8 @@ def payments(count: int, seed: int = 0, begin: float = BEGIN, cards: int = 40) -
         payment: dict[str, Any] = {
             "id": f"{seed}-{number}",
             "card": f"card-{card}",
-            "at": round(begin + number + float(random.normal(0, 20)), 3),
-            "amount": round(float(random.lognormal(8 if abnormal else 3, 0.4)), 2),
+            "at": round(begin + number * step + float(random.normal(0, 20)), 3),
+            "amount": round(float(random.lognormal(8 if abnormal else usual, 0.4)), 2),
             "shop": f"shop-{int(random.integers(1000)) if abnormal else card % 7}",
         }
         odd = random.random()
@@ -77,6 +84,36 @@ def payments(count: int, seed: int = 0, begin: float = BEGIN, cards: int = 40) -
     return values
 
 
+#: Of days of payments: how many there are in one, of how many cards, and the first midnight.
+A_DAY, CARDS = 2_160, 500
+MIDNIGHT = BEGIN // 86_400 * 86_400 + 86_400
+
+
+def days(count: int, seed: int, first: int = 0, usual: float = 3) -> list[bytes]:
+    """Whole days of payments, from a midnight on."""
+    begin = MIDNIGHT + first * 86_400
+    return payments(count * A_DAY, seed, begin, CARDS, 86_400 / A_DAY, usual)
+
+
+class Judge:
+    """A model, as the oracle asks it."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.threshold = float(np.float32(model.manifest.threshold))
+        self.share = model.manifest.share
+        self.bins = [(each.edges, each.counts) for each in model.manifest.expected]
+
+    def score(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
+        """The score of each row."""
+        scores: list[float] = self._model.session.score(np.array(rows, np.float32)).tolist()
+        return scores
+
+    def p_value(self, score: float) -> float:
+        """The share of usual records that score as high."""
+        return float(self._model.manifest.calibration.p_values(np.array([score], np.float32))[0])
+
+
 def define(folder: Path, topic: str, more: str = "") -> Pipeline:
     """The pipeline in a folder, of a topic."""
     folder.mkdir(exist_ok=True)
@@ -84,10 +121,10 @@ def define(folder: Path, topic: str, more: str = "") -> Pipeline:
     return Pipeline.load(folder)
 
 
-def train(pipeline: Pipeline, seed: int = 1, detector: str = "iforest") -> str:
-    """Train a model into its folder; the version."""
+def train(pipeline: Pipeline, seed: int = 1, detector: str = "iforest", values: Sequence[bytes] = ()) -> str:
+    """Train a model into its folder, of some payments or others; the version."""
     data = pipeline.folder / "data.ndjson"
-    data.write_bytes(b"\n".join(payments(4_000, seed=100)))
+    data.write_bytes(b"\n".join(values or payments(4_000, seed=100)))
     dataset = read(data, pipeline, None, lambda count: None)
     parts, limit = training.split(dataset), training.limit(pipeline, dataset)
     found = training.train(detector, pipeline.feature_names, parts, limit, budgeted=True, seed=seed)

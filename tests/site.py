@@ -221,6 +221,10 @@ class Worker:
         return self.wait(START_SECONDS), self.log
 
 
+def _topics(pipeline: Pipeline) -> tuple[str, str]:
+    return pipeline.topic, pipeline.labels
+
+
 class Site:
     """Topics, group and data folders of a test's own; what is not given is as in production.
 
@@ -266,7 +270,7 @@ class Site:
             settings.late_topic,
             settings.anomalies_topic,
             settings.incidents_topic,
-            *(Pipeline.load(folder).topic for folder in settings.pipeline_folders),
+            *(topic for folder in settings.pipeline_folders for topic in _topics(Pipeline.load(folder))),
         }
         present = self.admin.list_topics(timeout=10).topics
         doomed = [name for name in present if name in ours or name.startswith(f"{settings.app_id}-")]

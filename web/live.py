@@ -19,6 +19,7 @@ from clickwarden.detection.activity import UserWindow
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.kafka.following import ALL, Followed
 from tables.activity import activity
+from web import labels
 from web import suspects as _suspects
 from web.stream import Stream
 from web.suspects import KnownSuspects
@@ -64,6 +65,8 @@ suspects = KnownSuspects(_progress)
 
 def _anomaly(record: ConsumerRecord, anomaly: Anomaly | None, changed: Sequence[str]) -> None:
     news = None if anomaly is None else feed.add(anomaly, record.value)
+    if anomaly is not None:
+        labels.hear(anomaly)
     stream.take(record.partition, record.offset, news and news.entry.record)
     if news and news.first:
         timeline.found(record.timestamp / 1000, aside=news.entry.kind != "attack")
@@ -109,6 +112,7 @@ def listen() -> None:
         Followed(settings.feedback_topic, _feedback, newest=ALL),
         Followed(activity.changelog_topic_name, _activity, newest=_suspects.KEEP),
         Followed(settings.status_topic, _status, seconds=SPAN),
+        *labels.followed(),
     )
 
 

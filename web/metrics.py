@@ -8,7 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorR
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from agents.status import PartitionStatus
+from agents.scoring import scored
+from agents.status import PartitionStatus, PipelineStatus
 from agents.worker import status
 from app.main import app
 from clickwarden.alerts.incidents import KINDS
@@ -16,6 +17,7 @@ from clickwarden.kafka.findings import About
 from clickwarden.release import RELEASE
 from web.bouncers import guessed_keys
 from web.guard import guesses
+from web.labels import labelled
 from web.listeners import listeners
 from web.live import feed, following, untold
 
@@ -36,6 +38,22 @@ GAUGES = {
     "open_windows": "Windows of all rules that are open",
     "suspects": "Users profiled in open windows",
     "crowded_windows": "Open windows where all places for suspects are taken",
+}
+#: The same of a pipeline's partition.
+SCORED_COUNTERS = {
+    "scored": "Records that have a score",
+    "late": "Records that came too late for features",
+    "lost": "Records that retention deleted before they were scored",
+    "alarms": "Anomalies told of records",
+}
+#: Of its last day that is over.
+DAY_GAUGES = {
+    "records": "Records scored on the last day that is over",
+    "alarms": "Anomalies told of these",
+    "budget": "So many were to be expected",
+    "unseen": "The largest share of words in no vocabulary",
+    "drifted": "Features that had drifted",
+    "limit": "The index above which a feature has drifted",
 }
 #: Where the status calls a figure otherwise.
 FIELDS = {"watermark_delay_seconds": "delay"}
@@ -98,6 +116,9 @@ class _Collector(Collector):
         build.add_metric([RELEASE], 1)
         yield build
         yield from _of_partitions(now.partitions)
+        if now.pipelines:
+            yield from _of_pipelines(now.pipelines)
+            yield from _of_labels()
 
 
 def _of_partitions(partitions: list[PartitionStatus]) -> Iterator[Metric]:
@@ -119,6 +140,79 @@ def _of_partitions(partitions: list[PartitionStatus]) -> Iterator[Metric]:
             value = getattr(partition, FIELDS.get(name, name))
             if value is not None:
                 gauge.add_metric([str(partition.partition)], value)
+        yield gauge
+
+
+def _of_pipelines(pipelines: list[PipelineStatus]) -> Iterator[Metric]:
+    scoring, labels = f"{PREFIX}pipeline_", ["pipeline", "partition"]
+    known = [
+        ([each.pipeline, str(partition.partition)], partition)
+        for each in pipelines
+        for partition in each.partitions
+    ]
+    for name, meaning in SCORED_COUNTERS.items():
+        counter = CounterMetricFamily(f"{scoring}{name}", meaning, labels=labels)
+        for where, partition in known:
+            counter.add_metric(where, getattr(partition, name))
+        yield counter
+    rejected = CounterMetricFamily(
+        f"{scoring}rejected", "Records that could not be scored", labels=[*labels, "reason"]
+    )
+    lag = GaugeMetricFamily(f"{scoring}lag", "Records not yet scored", labels=labels)
+    latency = GaugeMetricFamily(
+        f"{scoring}latency_seconds",
+        "From Kafka to score, of the newest",
+        labels=[*labels, "quantile"],
+    )
+    for where, partition in known:
+        for reason, count in partition.rejected.items():
+            rejected.add_metric([*where, reason], count)
+        if partition.lag is not None:
+            lag.add_metric(where, partition.lag)
+        if partition.latency is not None:
+            latency.add_metric([*where, "0.5"], partition.latency.median)
+            latency.add_metric([*where, "0.99"], partition.latency.p99)
+    yield from (rejected, lag, latency)
+    for name, meaning in DAY_GAUGES.items():
+        gauge = GaugeMetricFamily(f"{scoring}day_{name}", meaning, labels=labels)
+        for where, partition in known:
+            if partition.days and (value := getattr(partition.days[-1], name)) is not None:
+                gauge.add_metric(where, value)
+        yield gauge
+    yield from _of_features(f"{scoring}feature_", labels)
+
+
+def _of_labels() -> Iterator[Metric]:
+    """As this worker knows them, which reads all of them."""
+    known = labelled()
+    recall = GaugeMetricFamily(
+        f"{PREFIX}pipeline_recall", "Of the records labelled abnormal, those alarmed", labels=["pipeline"]
+    )
+    precision = GaugeMetricFamily(
+        f"{PREFIX}pipeline_precision",
+        "Of the alarms with a label, those labelled abnormal",
+        labels=["pipeline", "version"],
+    )
+    for name, said in known.items():
+        if said.recall is not None:
+            recall.add_metric([name], said.recall)
+        for model in said.models:
+            if model.precision is not None:
+                precision.add_metric([name, model.version], model.precision)
+    yield from (recall, precision)
+
+
+def _of_features(features: str, labels: list[str]) -> Iterator[Metric]:
+    for name, meaning in (
+        ("shift", "Population stability index of its values on the last day that is over"),
+        ("missing", "The same of whether it is missing"),
+    ):
+        gauge = GaugeMetricFamily(features + name, meaning, labels=[*labels, "feature"])
+        for partitions in scored.values():
+            for partition in partitions:
+                where = [partitions.pipeline.name, str(partition.tp.partition)]
+                for each in partition.days[-1].shifts if partition.days else ():
+                    gauge.add_metric([*where, each.feature], getattr(each, name))
         yield gauge
 
 

@@ -71,7 +71,8 @@ QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "status": ({"enum": list(STATUSES)}, "Only those of which this was said last"),
     "kind": (
         {"enum": list(KINDS)},
-        "Only attacks; or only of rules in shadow; or only of users who are allowed, but for those",
+        "Only attacks; or only drift of pipelines; or only of rules in shadow; or only of users who are "
+        "allowed, but for those",
     ),
     "pipeline": ({"type": "string"}, "Only of this pipeline, of its champion and of its challengers"),
     "since": (TIME, "Only windows that end after it; UTC where it names no zone"),

@@ -2,13 +2,17 @@
 
 import msgspec
 
+from agents.latency import Latency
 from agents.status import ChallengerStatus, PipelineStatus, ScoredStatus
 from app.main import app
 from clickwarden.detection.lineup import former
+from clickwarden.models.labelled import Labelled
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.served import PREFIX
 from clickwarden.times import epoch, isotime
+from web.days import DayView, add_days
 from web.fresh import Fresh
+from web.labels import labelled
 from web.live import feed, workers
 from web.models import AppointmentStatus, ModelStatus, changes, manifests, waiting
 
@@ -46,6 +50,9 @@ class PipelineView(msgspec.Struct):
             none.
         models: that are in the topic of the models: the champion, challengers, the others, the newest first.
         changes: of its models, the last first; at most 20.
+        latency: how long records wait for their score, in the partition where they wait longest.
+        days: that are over, held against what the champion has learnt, the newest first.
+        labelled: what the labels that came say of its alarms; None where it has no topic of labels.
     """
 
     pipeline: str
@@ -72,6 +79,9 @@ class PipelineView(msgspec.Struct):
     former: str = ""
     models: list[ModelStatus] = []
     changes: list[AppointmentStatus] = []
+    latency: Latency | None = None
+    days: list[DayView] = []
+    labelled: Labelled | None = None
 
 
 def pipelines() -> list[PipelineView]:
@@ -79,9 +89,11 @@ def pipelines() -> list[PipelineView]:
     found: dict[str, PipelineView] = {
         pipeline.name: _defined(pipeline) for pipeline in app.pipelines.values()
     }
+    right = labelled()
     for worker in workers.heard():
         for said in worker.pipelines:
             view = found.setdefault(said.pipeline, PipelineView(said.pipeline, said.topic))
+            view.labelled = right.get(said.pipeline)
             _add(view, said)
     for view in found.values():
         _hold_against_budget(view)
@@ -121,6 +133,9 @@ def _add(view: PipelineView, said: PipelineStatus) -> None:
         if partition.champion and partition.champion not in view.champions:
             view.champions.append(partition.champion)
         _challenge(view, partition)
+        add_days(view.days, partition)
+        if (here := partition.latency) and (view.latency is None or here.p99 > view.latency.p99):
+            view.latency = here
 
 
 def _moment(time: str) -> float:

@@ -9,7 +9,7 @@ import msgspec
 
 from app.main import app
 from clickwarden.alerts.feed import Entry
-from clickwarden.alerts.incidents import Incident, apart
+from clickwarden.alerts.incidents import TOLD, Incident, apart
 from clickwarden.alerts.words import Count, counterfactual
 from clickwarden.detection.activity import Row
 from clickwarden.detection.rules import by_name
@@ -205,6 +205,8 @@ def _seconds(window: UserWindow) -> int:
 def _known(incidents: list[Incident]) -> str:
     if not incidents:
         return "never over a threshold in what is known; came close enough to one to be counted exactly"
+    if all(incident.kind == "drift" for incident in incidents):
+        return "a pipeline, whose records were others than its model has learnt from"
     ongoing = [incident for incident in incidents if incident.status == "ongoing"]
     known = "over a threshold now" if ongoing else "was over a threshold"
     if aside := _aside(ongoing or incidents):
@@ -214,7 +216,7 @@ def _known(incidents: list[Incident]) -> str:
 
 def _aside(incidents: list[Incident]) -> str:
     """Why nobody is told of any of them, in words; empty where somebody is."""
-    if any(incident.kind == "attack" for incident in incidents):
+    if any(incident.kind in TOLD for incident in incidents):
         return ""
     allowed = next((incident.allowed for incident in incidents if incident.allowed), "")
     return f"and allowed to ({allowed})" if allowed else "of a rule in shadow"

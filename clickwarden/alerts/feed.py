@@ -88,7 +88,7 @@ class Feed:
 
     Attributes:
         live: the attacks whose window is open.
-        aside: the others whose window is: of rules in shadow, or of users who are allowed.
+        aside: the others whose window is: of rules in shadow, of users who are allowed, or of nobody.
     """
 
     def __init__(self, keep: int = KEEP) -> None:
@@ -343,6 +343,6 @@ def _entry(anomaly: Anomaly, record: msgspec.Raw) -> Entry:
         high=anomaly.count_high,
         threshold=anomaly.threshold,
         incident_id=anomaly.incident_id or anomaly.alert_id,
-        kind=kind_of(anomaly.shadow, anomaly.allowed),
+        kind=kind_of(anomaly.shadow, anomaly.allowed, anomaly.category),
         record=record,
     )

@@ -5,11 +5,16 @@ from typing import Literal, Protocol, TypeVar, get_args
 
 import msgspec
 
+from clickwarden.detection.anomaly import DRIFT
+
 VERSION = 1
 
-#: What an anomaly, or an incident, is to people: of the others nobody is told.
-Kind = Literal["attack", "shadow", "allowed"]
+#: What an anomaly, or an incident, is to people: what somebody does, or that a model of a pipeline no longer
+#: sees what it has learnt from; and what nobody is told of.
+Kind = Literal["attack", "drift", "shadow", "allowed"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+#: Of these people are told.
+TOLD: tuple[Kind, ...] = "attack", "drift"
 
 Severity = Literal["low", "medium", "high", "critical"]
 #: In the order in which an incident comes to be of them: the next at each of the
@@ -76,7 +81,8 @@ class Incident(msgspec.Struct, kw_only=True):
             empty where not.
         distinct: the field of which different values are counted; None where clicks are.
         pipeline: whose models find its records abnormal, each of its windows being a second with such a
-            record; empty where a rule counts clicks.
+            record, or a day on which they were others than what its model knows (category ``drift``, of the
+            user ``pipeline/NAME``); empty where a rule counts clicks.
         version: of this record's layout; changes are additive.
     """
 
@@ -116,14 +122,16 @@ class Incident(msgspec.Struct, kw_only=True):
     @property
     def kind(self) -> Kind:
         """What it is to people."""
-        return kind_of(self.shadow, self.allowed)
+        return kind_of(self.shadow, self.allowed, self.category)
 
 
-def kind_of(shadow: bool, allowed: str) -> Kind:
+def kind_of(shadow: bool, allowed: str, category: str) -> Kind:
     """What it is to people, by what its anomaly says."""
     if shadow:
         return "shadow"
-    return "allowed" if allowed else "attack"
+    if allowed:
+        return "allowed"
+    return "drift" if category == DRIFT else "attack"
 
 
 def joined(told: Incident, heard: Incident) -> Incident:

@@ -12,7 +12,7 @@ import msgspec
 
 from clickwarden.alerts.incidents import SEVERITIES, Incident, apart, cover
 from clickwarden.alerts.words import owasp_label
-from clickwarden.detection.anomaly import STATUSES, Anomaly
+from clickwarden.detection.anomaly import DRIFT, STATUSES, Anomaly
 from clickwarden.detection.steps import reached
 from clickwarden.times import epoch, isotime
 
@@ -317,12 +317,15 @@ class Stories:
 
         Those of one rule follow one another, so whatever begins before one that is over is over too.
         """
+        if story.newest.category == DRIFT:  # of a pipeline, and of nobody who could do more than that
+            return
         for rule in self._rules - {story.rule}:
             run = self._runs.get((story.user_id, rule), [])
             for place in reversed(range(bisect_right(run, story.window_end, key=_by_start))):
                 if run[place].window_end < story.window_start:
                     break
-                yield run[place]
+                if run[place].newest.category != DRIFT:
+                    yield run[place]
 
     def _forget(self, incident_id: str) -> None:
         self._displace(self._stories.pop(incident_id))
@@ -371,14 +374,14 @@ def _newest(anomaly: Anomaly, rank: Rank) -> _Newest:
         anomaly.shadow,
         anomaly.allowed,
         anomaly.distinct,
-        "" if anomaly.scored is None else sys.intern(anomaly.scored.pipeline),
+        "" if (of := anomaly.scored or anomaly.drift) is None else sys.intern(of.pipeline),
     )
 
 
 def _level(anomaly: Anomaly) -> int:
     """How bad it is: by how far it is over the threshold of a rule, or as a pipeline has it."""
-    if anomaly.scored is not None:
-        return SEVERITIES.index(anomaly.scored.severity)
+    if (of := anomaly.scored or anomaly.drift) is not None:
+        return SEVERITIES.index(of.severity)
     return reached(anomaly.count_high, anomaly.threshold)
 
 

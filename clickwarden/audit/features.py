@@ -47,6 +47,7 @@ class FeatureReference:
         held: what the last record holds.
         key: of the last record that was taken.
         moment: when that happened, and no later than when Kafka had it, epoch milliseconds.
+        event: event time behind the last record, epoch milliseconds; None where it is not known.
     """
 
     def __init__(self, definition: Mapping[str, Any]) -> None:
@@ -60,9 +61,11 @@ class FeatureReference:
         self._past: dict[str, list[_Past]] = {}
         self._moments: list[int] = []
         self._now: int | None = None
+        self.event: int | None = None
 
     def judge(self, record: Mapping[str, Any] | bytes | None, received: float | None = None) -> Judged:
         """The next record of the log; ``received`` is when Kafka had it, epoch seconds."""
+        self.event = None
         held = _object(record) if isinstance(record, bytes) else record
         fate, key, moment = self._placed(held, received)
         if fate != TAKEN:
@@ -113,6 +116,7 @@ class FeatureReference:
         if len(self._moments) >= 5:
             agreed = sorted(self._moments)[-5]
             self._now = agreed if self._now is None else max(self._now, agreed)
+        self.event = self._now
         late = self._now is not None and moment < self._now - self._lateness
         return (LATE if late else TAKEN), key, moment
 
@@ -218,6 +222,16 @@ class FeatureReference:
         most = _MOST_STEPS * step
         steps: int = round(min(max(number, -most), most) / step)
         return steps
+
+
+def longest(definition: Mapping[str, Any]) -> int:
+    """Milliseconds of the longest look back of a definition's features."""
+    spans = [
+        span
+        for feature in definition["features"]
+        for span in (feature.get("windows") or (feature.get("within"),))
+    ]
+    return max((span for span in spans if span), default=0)
 
 
 def _object(value: bytes) -> Mapping[str, Any] | None:

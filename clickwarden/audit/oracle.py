@@ -136,7 +136,7 @@ class _Hearing:
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             self._find("invented", record.offset, f"offset {record.offset} holds no anomaly: {error!r}")
             return
-        if said.scored:  # of a pipeline, which has an oracle of its own
+        if said.pipeline:  # which has an oracle of its own
             return
         self._compare(said)
         self._identify(said, record.key)

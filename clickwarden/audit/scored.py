@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
-from clickwarden.audit.features import TAKEN, FeatureReference, text_of
+from clickwarden.audit import drifted
+from clickwarden.audit.drifted import Days, DriftExpected, Learnt
+from clickwarden.audit.features import TAKEN, FeatureReference, longest, text_of
 from clickwarden.audit.reading import AuditRecord
 from clickwarden.audit.statement import CIRCUMSTANCES
 
@@ -19,7 +21,7 @@ APART, KEYS = 120_000, 500
 BATCH = 1000
 
 
-class Judging(Protocol):
+class Judging(Learnt, Protocol):
     """A model, as far as it is asked here."""
 
     @property
@@ -66,6 +68,7 @@ class _Seen(NamedTuple):
     key: str
     moment: int
     identity: str | None
+    event: int | None
     values: list[float]
 
 
@@ -83,6 +86,7 @@ class ScoredTruth:
 
     Attributes:
         expected: what must be told, by place.
+        drifted: days that must be told, by partition and date.
         fates: what became of the records.
         unjudged: partitions that have lost their beginning, and so what the features of the next depend on.
     """
@@ -98,6 +102,7 @@ class ScoredTruth:
         begins: Mapping[int, int],
     ) -> None:
         self.expected: dict[Place, Expected] = {}
+        self.drifted: dict[tuple[int, str], DriftExpected] = {}
         self.fates: Counter[str] = Counter()
         self.unjudged = sorted(partition for partition, offset in begins.items() if offset)
         self._pipeline = pipeline
@@ -107,6 +112,7 @@ class ScoredTruth:
         self._models = models
         self._since = since
         self._references: dict[int, FeatureReference] = {}
+        self._days: dict[int, Days] = {}
         self._changed: Counter[int] = Counter()
         self._incidents: dict[int, dict[str, dict[str, tuple[str, int]]]] = {}
 
@@ -129,7 +135,8 @@ class ScoredTruth:
                 self._score(scoring, waiting)
                 scoring, waiting = now, []
             key, moment = reference.key, reference.moment
-            waiting.append(_Seen(partition, record.offset, key, moment, identity, judged.values))
+            seen = _Seen(partition, record.offset, key, moment, identity, reference.event, judged.values)
+            waiting.append(seen)
         self._score(scoring, waiting)
 
     def _scoring(self, partition: int, offset: int) -> int:
@@ -153,8 +160,18 @@ class ScoredTruth:
             shadow = "" if version == scoring.champion else f"/{version}"
             incidents = known.setdefault(version if shadow else "", {})
             for seen, score in zip(batch, model.score([each.values for each in batch]), strict=True):
+                if not shadow:
+                    self._watch(seen, version, model, alarmed=score >= model.threshold)
                 if score >= model.threshold:
                     self._expect(seen, score, model, version, shadow, incidents)
+
+    def _watch(self, seen: _Seen, version: str, model: Judging, *, alarmed: bool) -> None:
+        if seen.partition not in self._days:
+            window = longest(self._definition)
+            self._days[seen.partition] = Days(self._pipeline, seen.partition, self._columns, window)
+        days = self._days[seen.partition]
+        if told := days.add(version, model, seen.event, seen.key, seen.values, alarmed):
+            self.drifted[seen.partition, told.content["day"]] = told
 
     def _expect(
         self,
@@ -184,11 +201,12 @@ class ScoredJudgement:
     """What was told, held against what must be.
 
     Attributes:
-        missing: records over the threshold that were not told.
-        invented: records told that are not over it, and what is no anomaly.
+        missing: records over the threshold that were not told, and days of drift.
+        invented: records told that are not over it, days without drift, and what is no anomaly.
         conflicting: anomalies that contradict themselves, an earlier copy or the reference.
         expected: records over the threshold.
         reported: records told.
+        drift: days of a partition on which it has drifted.
         repeats: records that say again what an earlier one said.
         fates: what became of the records of the topic.
         unjudged: partitions that have lost their beginning.
@@ -200,6 +218,7 @@ class ScoredJudgement:
     conflicting: int
     expected: int
     reported: int
+    drift: int
     repeats: int
     fates: dict[str, int]
     unjudged: list[int]
@@ -213,47 +232,71 @@ class ScoredJudgement:
 
 def judge_scored(truth: ScoredTruth, pipeline: str, records: Iterable[AuditRecord]) -> ScoredJudgement:
     """Hold the anomalies of a pipeline, repeats included, against what must be; others are passed over."""
-    faults: dict[str, dict[object, str]] = {"missing": {}, "invented": {}, "conflicting": {}}
-    told: dict[Place, dict[str, Any]] = {}
-    repeats = 0
+    hearing = _Hearing(truth)
     for record in records:
         anomaly = _anomaly(record.value)
-        scored = anomaly.get("scored")
-        if not isinstance(scored, dict) or scored.get("pipeline") != pipeline:
-            continue
-        place = Place(int(anomaly["partition"]), int(scored["offset"]), str(scored["version"]))
-        if place.partition in truth.unjudged:
-            continue
+        scored, drift = anomaly.get("scored"), anomaly.get("drift")
+        if isinstance(scored, dict) and scored.get("pipeline") == pipeline:
+            place = Place(int(anomaly["partition"]), int(scored["offset"]), str(scored["version"]))
+            expected = truth.expected.get(place)
+            hearing.hear(place, anomaly, expected and _wrong(anomaly, scored, expected, record.key))
+        elif isinstance(drift, dict) and drift.get("pipeline") == pipeline:
+            day = int(anomaly["partition"]), str(drift["day"])
+            known = truth.drifted.get(day)
+            hearing.hear(day, anomaly, known and drifted.wrong(anomaly, drift, known, record.key))
+    return hearing.judgement()
+
+
+class _Hearing:
+    """Anomalies, as they are heard one by one."""
+
+    def __init__(self, truth: ScoredTruth) -> None:
+        self._truth = truth
+        self._faults: dict[str, dict[object, str]] = {"missing": {}, "invented": {}, "conflicting": {}}
+        self._told: dict[Place | tuple[int, str], dict[str, Any]] = {}
+        self._repeats = 0
+
+    def hear(self, place: Place | tuple[int, str], anomaly: Mapping[str, Any], wrong: str | None) -> None:
+        """What is told of a record, or of a day; ``wrong`` is None where there is nothing to be told."""
+        if place[0] in self._truth.unjudged:
+            return
         content = {name: value for name, value in anomaly.items() if name not in CIRCUMSTANCES}
-        first = told.setdefault(place, content)
+        first = self._told.setdefault(place, content)
         if first is not content:
             if first == content:
-                repeats += 1
+                self._repeats += 1
             else:
                 changed = sorted(name for name in content if content[name] != first.get(name))
-                faults["conflicting"].setdefault(place, f"{place}: told again with another {changed}")
-        expected = truth.expected.get(place)
-        if expected is None:
-            faults["invented"].setdefault(place, f"{place}: told, and not over the threshold")
-        elif wrong := _wrong(anomaly, scored, expected, record.key):
-            faults["conflicting"].setdefault(place, f"{place}: {wrong}")
-    for place, expected in truth.expected.items():
-        if place not in told:
-            faults["missing"].setdefault(place, f"{place}: score {expected.content['score']}, not told")
-    return ScoredJudgement(
-        **{fault: len(found) for fault, found in faults.items()},
-        expected=len(truth.expected),
-        reported=len(told),
-        repeats=repeats,
-        fates=dict(truth.fates),
-        unjudged=truth.unjudged,
-        examples={fault: list(found.values())[:EXAMPLES] for fault, found in faults.items() if found},
-    )
+                self._find("conflicting", place, f"told again with another {changed}")
+        if wrong is None:
+            self._find("invented", place, "told, and there is no such anomaly")
+        elif wrong:
+            self._find("conflicting", place, wrong)
 
+    def judgement(self) -> ScoredJudgement:
+        """What was told, when all of it was."""
+        truth = self._truth
+        for place, expected in truth.expected.items():
+            if place not in self._told:
+                self._find("missing", place, f"score {expected.content['score']}, not told")
+        for day, known in truth.drifted.items():
+            if day not in self._told:
+                self._find("missing", day, f"drift of up to {known.farthest}, not told")
+        return ScoredJudgement(
+            **{fault: len(found) for fault, found in self._faults.items()},
+            expected=len(truth.expected),
+            reported=sum(isinstance(place, Place) for place in self._told),
+            drift=len(truth.drifted),
+            repeats=self._repeats,
+            fates=dict(truth.fates),
+            unjudged=truth.unjudged,
+            examples={
+                fault: list(found.values())[:EXAMPLES] for fault, found in self._faults.items() if found
+            },
+        )
 
-def is_scored(value: bytes | None) -> bool:
-    """Whether a record of the anomalies topic is of a pipeline."""
-    return isinstance(_anomaly(value).get("scored"), dict)
+    def _find(self, fault: str, place: object, words: str) -> None:
+        self._faults[fault].setdefault(place, f"{place}: {words}")
 
 
 def _anomaly(value: bytes | None) -> dict[str, Any]:

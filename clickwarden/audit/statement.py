@@ -35,7 +35,7 @@ class Statement:
     allowed: str
     threshold: int
     times: int
-    scored: bool
+    pipeline: bool
     content: dict[str, Any]
 
     @classmethod
@@ -68,7 +68,7 @@ class Statement:
             allowed=str(anomaly.get("allowed", "")),
             threshold=int(anomaly["threshold"]),
             times=int(anomaly.get("times", 0)),
-            scored=anomaly.get("scored") is not None,
+            pipeline=any(anomaly.get(name) is not None for name in ("scored", "drift")),
             content={field: value for field, value in anomaly.items() if field not in CIRCUMSTANCES},
         )
 

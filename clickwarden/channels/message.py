@@ -10,6 +10,7 @@ import msgspec
 from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.words import amount, duration, normal, owasp_label, plural
 from clickwarden.channels.inert import inert
+from clickwarden.detection.anomaly import DRIFT
 from clickwarden.detection.measure import Distinct
 from clickwarden.detection.rules import OWASP
 
@@ -76,6 +77,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         """How many times the threshold its busiest window has."""
         return self.peak / max(1, self.threshold)
 
+    @property
+    def drifts(self) -> bool:
+        """Whether it is of a pipeline whose records are others than its model knows, and of no user."""
+        return self.category == DRIFT
+
 
 class Fact(msgspec.Struct, frozen=True):
     """One line of a message; ``text`` is inert."""
@@ -131,7 +137,7 @@ def message_of(
     told = {
         "opening": f"{who}: {_how(case)}",
         "escalation": f"{who} is worse: {_how(case)}",
-        "end": f"{who} has stopped: {_count(case)} in all",
+        "end": f"{who} {'drifts no more' if case.drifts else 'has stopped'}: {_count(case)} in all",
     }
     return Message(
         key=".".join(filter(None, (case.incident_id, stage, step))),
@@ -184,9 +190,19 @@ def message_of_many(
 
 
 def crowd(cases: Sequence[Case]) -> str:
-    """How many they are, in words."""
-    users = len({case.user_id for case in cases})
-    return f"{plural(users, 'user')} in {plural(len(cases), 'incident')}"
+    """How many they are, in words.
+
+    >>> case = probe("1", "2026-03-10T14:20:00Z", "").cases[0]
+    >>> drift = msgspec.structs.replace(case, user_id="pipeline/fraud", category=DRIFT)
+    >>> crowd([case]), crowd([case, drift]), crowd([drift])
+    ('1 user in 1 incident', '1 user in 1 incident, and 1 drift of a pipeline', '1 drift of a pipeline')
+    """
+    attacks = [case for case in cases if not case.drifts]
+    users = len({case.user_id for case in attacks})
+    said = [f"{plural(users, 'user')} in {plural(len(attacks), 'incident')}"] if attacks else []
+    if drifts := len(cases) - len(attacks):
+        said.append(plural(drifts, "drift of a pipeline", "drifts of pipelines"))
+    return ", and ".join(said)
 
 
 def tally(counts: Mapping[str, int]) -> str:
@@ -279,6 +295,8 @@ def _count(case: Case) -> str:
     >>> _count(case), _count(msgspec.structs.replace(case, count_low=108))
     ('84 to 108 clicks', '108 clicks')
     """
+    if case.drifts:
+        return plural(case.windows, "day of drift", "days of drift")
     if case.pipeline:
         return plural(case.count_high, "abnormal record")
     high = _many(case, case.count_high)
@@ -304,6 +322,8 @@ def _worst(case: Case) -> str:
 
 def _what(case: Case) -> str:
     """What somebody does."""
+    if case.drifts:
+        return "drifts"
     return f"is abnormal to {case.rule}" if case.pipeline else f"breaks rule {case.rule}"
 
 
@@ -327,7 +347,7 @@ def _excess(case: Case) -> str:
 def _facts(case: Case) -> Iterator[Fact]:
     last = "last record" if case.pipeline else "last click"
     until = "goes on" if case.ongoing else f"{last} {_moment(case.last_seen)}"
-    yield Fact("Who", inert(case.user_id))
+    yield Fact("What" if case.drifts else "Who", inert(case.user_id))
     windows = f"{plural(case.windows, 'window')} of {duration(case.window)}"
     yield Fact("How many", _count(case) if case.pipeline else f"{_certain(case)}, in {windows}")
     yield Fact("When", f"since {_moment(case.since)}; {until}")
@@ -335,6 +355,11 @@ def _facts(case: Case) -> Iterator[Fact]:
         yield Fact("Severity", inert(case.severity))
     if case.reasons:
         yield Fact("Why", "; ".join(map(inert, case.reasons)))
+    if case.drifts:
+        yield Fact(
+            "Meaning", "its records are others than its model has learnt from; nobody need be attacking"
+        )
+        yield Fact("To do", "see whether what is recorded has changed, and train on newer records")
     if case.pipeline:
         return
     measure = None if case.distinct is None else Distinct(case.distinct)

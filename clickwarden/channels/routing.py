@@ -230,7 +230,7 @@ def _wanted(incident: Incident, told: Told | None, routing: Routing, began: floa
         return Decision(None, silence="told")
     if incident.ended is not None:
         return Decision("end", when)
-    if incident.kind != "attack":
+    if incident.kind == "shadow" or incident.kind == "allowed":
         return Decision(None, silence=incident.kind)
     if SEVERITIES.index(incident.severity) > told.severity:
         return Decision("escalation", when)
@@ -239,7 +239,7 @@ def _wanted(incident: Incident, told: Told | None, routing: Routing, began: floa
 
 def unwanted(incident: Incident, routing: Routing, began: float) -> Silence | None:
     """Why a channel that was told nothing of an incident is told nothing of it; None: it is told."""
-    if incident.kind != "attack":
+    if incident.kind == "shadow" or incident.kind == "allowed":
         return incident.kind
     if routing.rules and incident.rule not in routing.rules:
         return "rule"

@@ -7,6 +7,9 @@ import msgspec
 
 VERSION = 1
 
+#: What an anomaly has as its category that is of a pipeline's day and of nobody.
+DRIFT = "drift"
+
 Status = Literal["ongoing", "closed", "corrected"]
 #: In the order in which they can be said of one user in one window.
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -53,6 +56,59 @@ class ScoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float
     threshold: float
     causes: tuple[Cause, ...]
+    detector: str
+    version: str
+    severity: Literal["low", "medium", "high"]
+
+
+class Shift(msgspec.Struct, frozen=True):
+    """How far a feature of some records is from what a model has learnt.
+
+    Attributes:
+        feature: its column.
+        shift: population stability index of its values.
+        missing: that of whether there is one.
+    """
+
+    feature: str
+    shift: float
+    missing: float
+
+    @property
+    def farthest(self) -> float:
+        """The greater of the two."""
+        return max(self.shift, self.missing)
+
+
+class DriftedDay(msgspec.Struct, frozen=True, kw_only=True):
+    """A day of a partition on which a pipeline's model saw something else than it has learnt from.
+
+    Attributes:
+        pipeline: its name.
+        topic: that the records are in.
+        day: its date in UTC, by event time.
+        records: that were scored.
+        alarms: among them.
+        budget: so many were to be expected; null where the threshold is from labels.
+        worth: how many independent records they are worth: fewer, where some keys have many of them.
+        limit: a feature has drifted that is further than that.
+        unseen: the largest share of words that are in no vocabulary.
+        features: those that have drifted, the farthest first, at most ten.
+        detector: by name.
+        version: of the model.
+        severity: of the pipeline's anomalies.
+    """
+
+    pipeline: str
+    topic: str
+    day: str
+    records: int
+    alarms: int
+    budget: float | None
+    worth: float
+    limit: float
+    unseen: float
+    features: tuple[Shift, ...]
     detector: str
     version: str
     severity: Literal["low", "medium", "high"]
@@ -111,6 +167,9 @@ class Anomaly(msgspec.Struct, kw_only=True):
         scored: the record that a pipeline's model finds abnormal; null where a rule counts clicks. Its
             ``rule`` is ``pipeline/NAME``, its user the record's key, its window the second of the record,
             ``count`` and ``threshold`` are 1, and ``category`` is ``learned``.
+        drift: the day on which the records of a pipeline's partition were others than its model has learnt
+            from; null elsewhere. Its ``rule`` is ``pipeline/NAME/drift``, its user ``pipeline/NAME``, its
+            window the day, ``count`` and ``threshold`` are 1, and ``category`` is ``drift``.
     """
 
     alert_id: str
@@ -144,6 +203,7 @@ class Anomaly(msgspec.Struct, kw_only=True):
     allowed: str = ""
     times: int = 0
     scored: ScoredRecord | None = None
+    drift: DriftedDay | None = None
 
     @property
     def rank(self) -> tuple[int, int]:

@@ -6,11 +6,20 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import InvalidPartitionsError, KafkaError
 
 from clickwarden.errors import BrokerError, SettingsError
-from clickwarden.kafka.topics import administration, changelogs, declare, partitions, scored
+from clickwarden.kafka.topics import (
+    administration,
+    changelogs,
+    declare,
+    labelled,
+    partitions,
+    scored,
+)
 from clickwarden.settings import Settings
 
 
-async def follow(settings: Settings, scored_topics: Sequence[str] = ()) -> int:
+async def follow(
+    settings: Settings, scored_topics: Sequence[str] = (), labels_topics: Sequence[str] = ()
+) -> int:
     """Declare a worker's topics, with as many partitions as the clicks topic where they go by its number.
 
     These are the tables' changelogs, and the topics of what was rejected or
@@ -22,6 +31,7 @@ async def follow(settings: Settings, scored_topics: Sequence[str] = ()) -> int:
     Args:
         settings: name the topics.
         scored_topics: of the pipelines.
+        labels_topics: of their labels, with as many partitions as they like.
 
     Returns the number, when all of them can be used.
 
@@ -31,7 +41,8 @@ async def follow(settings: Settings, scored_topics: Sequence[str] = ()) -> int:
         SettingsError: the state has more partitions than the clicks topic.
     """
     logs = list(changelogs(settings))
-    numbers = await declare(settings, *logs, *(scored(settings, topic) for topic in scored_topics))
+    theirs = [scored(settings, topic) for topic in scored_topics]
+    numbers = await declare(settings, *logs, *theirs, *(labelled(settings, topic) for topic in labels_topics))
     clicks = numbers[settings.clicks_topic]
     for topic in scored_topics:
         if numbers[topic] != clicks:

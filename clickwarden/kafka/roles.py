@@ -97,6 +97,7 @@ def table() -> str:
         "`worker`": worker(settings),
         "`worker` with a `channels.toml`": teller(settings),
         "`worker` with `CLICKWARDEN_PIPELINES`, for each": scorer(settings, "TOPIC"),
+        "`worker`, for each of these with `labels`": reader("LABELS"),
         "`notify status`": reader(settings.told_topic),
         "`notify status` of a channel with `rules`": reader(settings.rules_topic),
         "`notify replay`": asker(settings),

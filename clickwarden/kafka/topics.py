@@ -62,6 +62,12 @@ def scored(settings: Settings, topic: str) -> NewTopic:
     return NewTopic(topic, settings.partitions, settings.replication, topic_configs=config)
 
 
+def labelled(settings: Settings, topic: str) -> NewTopic:
+    """The topic of a pipeline's labels, where nobody has made it yet."""
+    config = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(30 * DAY_MS)}
+    return NewTopic(topic, settings.partitions, settings.replication, topic_configs=config)
+
+
 def changelogs(settings: Settings) -> Iterator[NewTopic]:
     """The tables' changelogs, which hold the state of the application.
 

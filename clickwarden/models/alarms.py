@@ -1,4 +1,4 @@
-"""What a pipeline's models find abnormal becomes anomalies."""
+"""What a pipeline's models find abnormal becomes anomalies, and days on which they see what is new."""
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
@@ -6,11 +6,11 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from clickwarden.detection.anomaly import Anomaly, Cause, ScoredRecord
+from clickwarden.detection.anomaly import DRIFT, Anomaly, Cause, DriftedDay, ScoredRecord
 from clickwarden.models.artefact import Model
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records
-from clickwarden.models.served import PREFIX
+from clickwarden.models.served import DRIFTING, PREFIX
 from clickwarden.models.verdicts import Verdicts
 from clickwarden.times import isotime
 
@@ -92,6 +92,58 @@ def alarms(
                 severity=pipeline.severity,
             ),
         )
+
+
+def drift_of(day: DriftedDay, begin: int, partition: int, incident: str) -> Anomaly:
+    """The anomaly of a day on which a partition has drifted.
+
+    Args:
+        day: what is known of it.
+        begin: its first second, epoch seconds.
+        partition: of the topic.
+        incident: that it is part of, as :func:`drift_id` names it.
+    """
+    start, end = isotime(begin), isotime(begin + 86_400)
+    budget = "" if day.budget is None else f", where {day.budget:,.0f} were to be expected"
+    return Anomaly(
+        alert_id=drift_id(day.pipeline, partition, day.day),
+        rule=f"{PREFIX}{day.pipeline}{DRIFTING}",
+        status="closed",
+        user_id=PREFIX + day.pipeline,
+        window_start=start,
+        window_end=end,
+        count=1,
+        count_low=1,
+        count_high=1,
+        threshold=1,
+        first_seen=start,
+        last_seen=end,
+        events={},
+        distinct_products=0,
+        category=DRIFT,
+        owasp="",
+        reasons=[
+            *(
+                f"{each.feature} is {'distributed' if each.shift >= each.missing else 'missing'} otherwise "
+                f"than learnt: index {each.farthest:.2f}, usual up to {day.limit:.2f}"
+                for each in day.features[:3]
+            ),
+            f"{day.alarms:,} alarms{budget}",
+        ],
+        partition=partition,
+        incident_id=incident,
+        drift=day,
+    )
+
+
+def drift_id(pipeline: str, where: int | str, day: str) -> str:
+    """32 hex digits that name a day of a pipeline's partition, or of a model the first of some that follow.
+
+    >>> drift_id("fraud", 3, "2026-01-26")
+    '304259285f19b291a7325139b541027a'
+    """
+    name = f"{pipeline}{DRIFTING}\0{where}\0{day}".encode()
+    return blake2b(name, digest_size=16).hexdigest()
 
 
 def alert_id(pipeline: str, partition: int, offset: int, key: str, moment: int) -> str:

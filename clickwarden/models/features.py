@@ -30,10 +30,13 @@ class Rows(NamedTuple):
         values: float32[n, d], a column for each of ``pipeline.feature_names``; NaN where the record lacks
             what the column is of, and in every column of a record that was set aside.
         fates: uint8[n]; TAKEN, or why it was set aside.
+        event: int64[n], event time behind each, epoch milliseconds; NO_TIME where it is not known: before the
+            fifth record, of one without key or time, and in a pipeline without key.
     """
 
     values: NDArray[np.float32]
     fates: NDArray[np.uint8]
+    event: NDArray[np.int64]
 
     @property
     def taken(self) -> NDArray[np.bool_]:
@@ -98,13 +101,13 @@ class Features:
     def of(self, records: Records) -> Rows:
         """The features of the partition's next records, each by what came before it in the log."""
         forgotten = self.forgotten  # as the first of them may look back further than the last
-        fates = self._fates(records)
+        fates, event = self._placed(records)
         values = np.full((records.size, len(self._pipeline.feature_names)), np.nan, np.float32)
         taken = np.flatnonzero(fates == TAKEN)
         for begin in range(0, len(taken), RUN_MAX):
             part = taken[begin : begin + RUN_MAX]
             values[part] = self._values(records, part, forgotten)
-        return Rows(values, fates)
+        return Rows(values, fates, event)
 
     def segment(self) -> Segment | None:
         """What is new since the last call, for the changelog; None where there is nothing."""
@@ -154,24 +157,28 @@ class Features:
                 columns = {name: column[part] for name, column in learnt.columns.items()}
                 self._remember(learnt.keys[part], learnt.moments[part], columns, self.forgotten)
 
-    def _fates(self, records: Records) -> NDArray[np.uint8]:
-        """What becomes of each; event time goes on by those that have key and time."""
+    def _placed(self, records: Records) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """What becomes of each, and event time behind it, which goes on by those that have key and time."""
         fates = np.full(records.size, TAKEN, np.uint8)
+        event = np.full(records.size, NO_TIME, np.int64)
         if self._keyed:
             fates[records.times == NO_TIME] = TIMELESS
             if None in records.keys:
                 fates[np.array([key is None for key in records.keys], np.bool_)] = KEYLESS
         fates[~records.readable] = UNREADABLE
         if not self._keyed or not (fates == TAKEN).any():
-            return fates
+            return fates, event
         placed = np.flatnonzero(fates == TAKEN)
         moments = moments_of(records)[placed]
         # Only as Kafka's own clock bounds them: event time is what several of the records agree on.
         passage = self._clock.advance(moments / 1000, np.full(len(placed), np.nan))
-        late = moments < np.rint(passage.time[1:] * 1000) - self._pipeline.lateness
+        agreed = np.rint(passage.time[1:] * 1000)
+        late = moments < agreed - self._pipeline.lateness
         fates[placed[late]] = LATE
+        known = np.isfinite(agreed)
+        event[placed[known]] = agreed[known].astype(np.int64)
         self._moved = True
-        return fates
+        return fates, event
 
     def _values(self, records: Records, part: NDArray[np.int64], forgotten: int) -> NDArray[np.float32]:
         """float32[m, d] of records that are taken."""

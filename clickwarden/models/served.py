@@ -8,6 +8,8 @@ from clickwarden.models.pipeline import Pipeline
 
 #: What an anomaly of a pipeline has as its rule: no rule of clicks can be named so.
 PREFIX = "pipeline/"
+#: What is behind the name where the anomaly is of the pipeline's drift.
+DRIFTING = "/drift"
 
 
 def served(folders: Iterable[Path], ours: Collection[str]) -> dict[str, Pipeline]:
@@ -39,4 +41,15 @@ def served(folders: Iterable[Path], ours: Collection[str]) -> dict[str, Pipeline
             )
         found[pipeline.topic] = pipeline
         names.add(pipeline.name)
+    for pipeline in found.values():
+        if pipeline.labels in {*ours, *found}:
+            raise SettingsError(
+                f"CLICKWARDEN_PIPELINES: {pipeline.folder} has its labels in {pipeline.labels!r}, a topic "
+                "that is taken otherwise; name another"
+            )
     return found
+
+
+def labels_topics(pipelines: Iterable[Pipeline]) -> list[str]:
+    """The topics of labels of pipelines, each once. Without ids they were of no record."""
+    return list(dict.fromkeys(each.labels for each in pipelines if each.labels and each.id))

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from clickwarden import zstd
 from clickwarden.detection.lineup import Lineup, Since
 from clickwarden.errors import SnapshotError
+from clickwarden.models.monitor import Watched
 
 #: Raised when the form changes.
 VERSION = 1
@@ -39,6 +42,24 @@ class Comparison(msgspec.Struct, array_like=True):
     first: int | None = None
     last: int | None = None
 
+    def add(
+        self, moments: NDArray[np.int64], alarmed: NDArray[np.bool_], champion: NDArray[np.bool_]
+    ) -> None:
+        """Learn of records that both have scored.
+
+        Args:
+            moments: int64[n], n > 0, when they happened.
+            alarmed: bool[m], those that it alarms, among others that nobody has scored.
+            champion: bool[m], those that the champion does.
+        """
+        self.scored += len(moments)
+        self.alarms += int(alarmed.sum())
+        self.champion += int(champion.sum())
+        self.both += int((alarmed & champion).sum())
+        first, last = int(moments.min()), int(moments.max())
+        self.first = first if self.first is None else min(self.first, first)
+        self.last = last if self.last is None else max(self.last, last)
+
 
 class Standing(msgspec.Struct, array_like=True):
     """What is known of a partition at one of its offsets.
@@ -54,6 +75,7 @@ class Standing(msgspec.Struct, array_like=True):
         fates: what became of the records, by name.
         alarms: how many were told, of the models that were champions.
         compared: the challengers, by version, since they are beside this champion.
+        watched: what its days were, held against what the champion has learnt.
     """
 
     definition: str
@@ -65,6 +87,7 @@ class Standing(msgspec.Struct, array_like=True):
     fates: dict[str, int] = {}
     alarms: int = 0
     compared: dict[str, Comparison] = {}
+    watched: Watched = msgspec.field(default_factory=Watched)
 
     def plan(self, lineup: Lineup, end: int) -> bool:
         """Have other models score it from an offset on, not before its own; False if they do already.

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from clickwarden.detection.lineup import Appointment, Lineup
 from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.models import artefact
 from clickwarden.models.pipeline import Pipeline
-from tests.pipelines import BEGIN, define, payments, train
+from tests.pipelines import BEGIN, days, define, payments, train
 from tests.site import Site, Worker, clicks, minute_over
 
 Sites = Callable[..., Site]
@@ -40,6 +41,11 @@ def put(site: Site, pipeline: Pipeline, *action: str) -> str:
     done = site.run("trained", *action)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def scored_beyond(site: Site, pipeline: Pipeline, records: int) -> bool:
+    """Whether more of its records are scored for good."""
+    return sum(site.committed(pipeline.topic).values()) > records
 
 
 def challenger(worker: Worker) -> dict[str, Any]:
@@ -162,3 +168,92 @@ def test_a_pipeline_without_a_model_waits_and_says_so_while_clicks_are_counted(
     assert partition["champion"] == version
     assert partition["scored"] + partition["late"] + sum(partition["rejected"].values()) == 500
     assert verdict(made, pipeline)["ok"]
+
+
+def test_killed_on_any_day_each_day_of_drift_is_told_once_of_the_pipeline(
+    scored: tuple[Site, Pipeline],
+) -> None:
+    site, pipeline = scored
+    train(pipeline, values=days(3, 9, first=-4))
+    worker = site.start()
+    log = [[*days(3, seed), *days(2, seed + 1, 3, usual=5), *days(1, seed + 2, 5)[:60]] for seed in (1, 4)]
+    parts = [range(begin, begin + 900) for begin in range(0, len(log[0]), 900)]
+    for part in parts:
+        for partition, values in enumerate(log):
+            site.send(*values[part.start : part.stop], topic=pipeline.topic, partition=partition)
+        if part.start // 900 in (5, 9, 11):  # in a clean day, in one of drift, and where that is told
+            site.until(partial(scored_beyond, site, pipeline, part.stop), worker)
+            worker.kill()
+            worker = site.start()
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    site.until(lambda: len([each for each in site.anomalies() if each["drift"]]) >= 4, worker)
+    found = verdict(site, pipeline)
+    assert (found["missing"], found["invented"], found["conflicting"]) == (0, 0, 0), found["examples"]
+    assert found["drift"] == 4
+    drift = {each["alert_id"]: each for each in site.anomalies() if each["drift"]}
+    assert sorted((each["partition"], each["drift"]["day"]) for each in drift.values()) == [
+        (0, "2025-10-13"), (0, "2025-10-14"), (1, "2025-10-13"), (1, "2025-10-14"),
+    ]  # fmt: skip
+    site.until(lambda: any(each["category"] == "drift" for each in site.incidents().values()), worker)
+    (incident,) = [each for each in site.incidents().values() if each["category"] == "drift"]
+    assert (incident["user_id"], incident["pipeline"]) == ("pipeline/payments", "payments")
+    assert site.verdict().ok
+    view = worker.ask("/api/v1/pipelines")[1][0]
+    assert [(day["day"], day["partitions"], day["drifted"]) for day in view["days"]] == [
+        ("2025-10-14", 2, 2), ("2025-10-13", 2, 2), ("2025-10-12", 2, 0),
+    ]  # fmt: skip
+    last = view["days"][0]
+    assert last["features"][0]["feature"] == "log1p(amount)"
+    assert last["features"][0]["shift"] > 1 > last["features"][0]["limit"]
+    of_day = [each["drift"]["records"] for each in drift.values() if each["drift"]["day"] == last["day"]]
+    assert last["records"] == sum(of_day)
+    assert last["budget"] == pytest.approx(last["records"] * artefact.load(pipeline).manifest.share, abs=0.2)
+    assert 0 < view["latency"]["median"] <= view["latency"]["p99"]
+    kinds = worker.ask("/api/v1/anomalies?kind=drift")[1]
+    assert {each["alert_id"] for each in kinds["anomalies"]} == set(drift)
+    shifts = [each for each in worker.metrics() if each.startswith("clickwarden_pipeline_feature_shift{")]
+    assert len(shifts) == 2 * len(pipeline.feature_names)
+    assert 'clickwarden_pipeline_day_drifted{partition="0",pipeline="payments"}' in {
+        each.rpartition(" ")[0] for each in worker.metrics()
+    }
+
+
+def test_labels_that_come_before_or_behind_their_records_say_how_often_models_are_right(
+    scored: tuple[Site, Pipeline],
+) -> None:
+    site, pipeline = scored
+    worker = site.start()
+    values = payments(3_000, seed=7)
+    truth = {
+        payment["id"]: payment["amount"] > 1000
+        for payment in (json.loads(value) for value in values if value != b"{")
+        if "card" in payment
+    }
+
+    def label(ids: Iterable[str]) -> None:
+        for id in ids:
+            said = json.dumps({"label": "fraud" if truth[id] else ""}).encode()
+            site.send(said, topic=pipeline.labels, key=id.encode())
+
+    label(list(truth)[:1_000])
+    site.send(*values, topic=pipeline.topic)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    label(list(truth)[1_000:])
+    alarmed = {each["scored"]["record_id"] for each in site.anomalies() if each["scored"]}
+    frauds = {id for id, fraud in truth.items() if fraud}
+    expected = (len(frauds), len(frauds & alarmed), len(alarmed), len(alarmed - frauds))
+
+    def said() -> bool:
+        found = worker.ask("/api/v1/pipelines")[1][0]["labelled"]
+        models = found["models"] or [{"alarms": 0, "refuted": 0}]
+        return (found["abnormal"], found["found"], models[0]["alarms"], models[0]["refuted"]) == expected
+
+    site.until(said, worker)
+    assert expected[1] > 10
+    worker.kill()
+    worker = site.start()
+    site.until(said, worker)
+    recall = f'clickwarden_pipeline_recall{{pipeline="payments"}} {round(expected[1] / expected[0], 4)}'
+    assert recall in worker.metrics()
+    precision = 'clickwarden_pipeline_precision{pipeline="payments",version="'
+    assert any(each.startswith(precision) for each in worker.metrics())

@@ -231,19 +231,20 @@ async def test_who_tells_nobody_is_counted_apart() -> None:
         ("b", {"shadow": True, "incident_id": "x"}),
         ("c", {"allowed": "ours"}),
         ("d", {"shadow": True, "allowed": "ours", "incident_id": "x"}),
+        ("e", {"category": "drift"}),
     )
     for name, marks in given:
         feed.take(record(name, "ongoing", MINUTES[1], user_id=name, **marks))
-    assert [feed.ongoing(kind) for kind in KINDS] == [feed.kept(kind) for kind in KINDS] == [1, 2, 1]
+    assert [feed.ongoing(kind) for kind in KINDS] == [feed.kept(kind) for kind in KINDS] == [1, 1, 2, 1]
     assert [entry.alert_id for entry in feed.worst(feed.live, 9)] == ["a"]
-    assert {entry.alert_id for entry in feed.worst(feed.aside, 9)} == {"b", "c", "d"}
-    assert (len(feed.live), len(feed.aside), feed.aside.rules["bot"], feed.fired("bot")) == (1, 3, 3, 4)
+    assert {entry.alert_id for entry in feed.worst(feed.aside, 9)} == {"b", "c", "d", "e"}
+    assert (len(feed.live), len(feed.aside), feed.aside.rules["bot"], feed.fired("bot")) == (1, 4, 4, 5)
     assert (feed.shadowed("bot", MINUTES[0]), feed.shadowed("bot", MINUTES[2])) == (1, 0)
     assert [feed.told("bot", MINUTES[minute]) for minute in (0, 1, 2)] == [1, 1, 0]
     assert await known(feed, Filter(kind="allowed")) == [("c", "ongoing")]
     feed.take(record("b", "closed", MINUTES[1], user_id="b"))
-    assert [feed.ongoing(kind) for kind in KINDS] == [1, 1, 1]
-    assert [feed.kept(kind) for kind in KINDS] == [2, 1, 1]
+    assert [feed.ongoing(kind) for kind in KINDS] == [1, 1, 1, 1]
+    assert [feed.kept(kind) for kind in KINDS] == [2, 1, 1, 1]
 
 
 def test_a_feed_says_how_far_back_it_reaches() -> None:

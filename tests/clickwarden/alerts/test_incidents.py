@@ -129,6 +129,30 @@ def test_another_rule_that_was_broken_meanwhile_makes_both_worse() -> None:
         assert (incident.severity, incident.rules) == (severity, rules)
 
 
+def test_drift_is_of_a_pipeline_and_makes_nobody_worse() -> None:
+    drift = {
+        "pipeline": "fraud", "topic": "t", "day": "2026-01-01", "records": 9, "alarms": 0, "budget": None,
+        "worth": 9.0, "limit": 0.1, "unseen": 0.0, "features": [], "detector": "iforest", "version": "a",
+        "severity": "high",
+    }  # fmt: skip
+    days = [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)]
+    stories = Stories()
+    for day, partition in ((0, 0), (1, 1), (1, 0)):
+        said: dict[str, Any] = {
+            "rule": "pipeline/fraud/drift", "category": "drift", "incident_id": "drift", "high": 1,
+            "count_low": 1, "threshold": 1, "window_start": days[day], "window_end": days[day + 1],
+            "partition": partition, "drift": drift,
+        }  # fmt: skip
+        window(stories, 3 * day + partition, **said)
+    window(stories, 4)  # of somebody who bears its name
+    found, bot = stories.get("drift", T), stories.get("bot-4", T)
+    assert found is not None
+    assert bot is not None
+    assert (found.kind, found.pipeline, found.severity, found.rules) == ("drift", "fraud", "high", [])
+    assert (found.windows, found.count, found.ended) == (2, 2, None)
+    assert (bot.kind, bot.severity, bot.rules) == ("attack", "low", [])
+
+
 def test_a_rule_in_shadow_makes_no_other_worse_and_the_newest_window_says_who_is_allowed() -> None:
     stories = Stories()
     window(stories, 4)

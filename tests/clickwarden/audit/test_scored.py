@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 
 from clickwarden.audit.scored import ScoredJudgement, ScoredTruth, Scoring, judge_scored
@@ -17,23 +16,10 @@ from clickwarden.models.features import Features, moments_of
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records
 from clickwarden.models.verdicts import Verdicts
-from tests.pipelines import define, payments, train
+from tests.pipelines import Judge, define, payments, train
 from tests.site import ReadRecord
 
 RECEIVED = 1_800_000_000_000
-
-
-class Judge:
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self.threshold = float(np.float32(model.manifest.threshold))
-
-    def score(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
-        scores: list[float] = self._model.session.score(np.array(rows, np.float32)).tolist()
-        return scores
-
-    def p_value(self, score: float) -> float:
-        return float(self._model.manifest.calibration.p_values(np.array([score], np.float32))[0])
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import msgspec
 import pytest
@@ -55,6 +56,23 @@ def test_what_is_known_exactly_is_said_to_be() -> None:
     assert facts(message)["How many"] == "51 clicks, exactly, in 1 window of 1 minute"
     assert facts(message)["Severity"] == "high"
     assert message.link == ""
+
+
+def test_drift_is_told_of_a_pipeline_and_of_nobody_who_attacks() -> None:
+    given: dict[str, Any] = {
+        "user_id": "pipeline/fraud", "rule": "pipeline/fraud/drift", "category": "drift", "pipeline": "fraud",
+        "count_low": 2, "count_high": 2, "peak": 1, "threshold": 1, "windows": 2, "severity": "high",
+        "reasons": ("amount is distributed otherwise than learnt: index 1.22, usual up to 0.16",),
+    }  # fmt: skip
+    message = message_of(case(**given), "opening", PAGE)
+    assert message.title == "pipeline/fraud: 2 days of drift"
+    assert message.subject == "Clickwarden: pipeline/fraud drifts"
+    assert facts(message).keys() == {"What", "How many", "When", "Severity", "Why", "Meaning", "To do"}
+    assert "attack" not in " ".join(facts(message).values()).replace("nobody need be attacking", "")
+    end = message_of(case(**given, ongoing=False), "end", PAGE)
+    assert end.title == "pipeline/fraud drifts no more: 2 days of drift in all"
+    many = message_of_many([case(), case(**given)], "key", "2026-03-10T14:20:00Z", PAGE)
+    assert many.title == "1 user in 1 incident, and 1 drift of a pipeline"
 
 
 def test_the_stages_of_an_incident_share_thread_and_subject_and_no_key() -> None:

@@ -75,6 +75,8 @@ OVER_BEFORE = {"status": "closed", "ended": "2026-03-10T12:00:00Z"}
         ),
         ({"shadow": True}, None, Routing(), Decision(None, silence="shadow")),
         ({"allowed": "Our monitor"}, None, Routing(), Decision(None, silence="allowed")),
+        ({"category": "drift", "pipeline": "fraud"}, None, Routing(), Decision("opening")),
+        ({"category": "drift", "severity": "high"}, Told(1, False), Routing(), Decision("escalation")),
         # Whoever was told that it begins is told that it is over, and of nothing between.
         (
             {"allowed": "Our monitor", "severity": "high"},

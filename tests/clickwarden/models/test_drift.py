@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from clickwarden.errors import SnapshotError
-from clickwarden.models.drift import DAYS, Day, Drift, expected_of, lines_of
+from clickwarden.models.drift import DAYS, Day, Drift, expected_of, lines_of, place_of
 from clickwarden.models.fields import NO_TIME
 
 NAMES = ("amount", "mcc=a", "mcc=(other)", "tod_sin", "constant", "empty")
@@ -64,6 +64,31 @@ def test_values_that_are_missing_are_drift() -> None:
     assert [len(day.drifted) for day in watched(values, times)] == [0, 0, 1]
 
 
+def test_few_keys_are_worth_few_records() -> None:
+    values, times = rows(2, seed=6)
+    cards = np.random.default_rng(6).integers(20, size=len(values))
+    values[:, 1] = cards == 3  # one card in twenty pays otherwise: as far as can be told, by chance
+    usual = expected_of(np.where(np.arange(len(NAMES)) == 1, 0, values).astype(np.float32))
+    places = np.array([place_of(f"card-{card}") for card in range(20)])[cards]
+    for counted, drifted, worth in ((None, 1, 1_500), (places, 0, 20)):
+        drift = Drift(NAMES, usual, 0)
+        drift.add(values, times, np.zeros(len(values), bool), counted)
+        assert [len(day.drifted) for day in drift.days] == [drifted] * 2
+        assert [day.worth for day in drift.days] == [pytest.approx(worth, rel=0.05)] * 2
+
+
+def test_days_that_are_over_are_judged_once_and_forgotten() -> None:
+    values, times = rows(4, seed=7)
+    drift = Drift(NAMES, expected_of(values), DAY_MS)
+    drift.add(values, times, np.zeros(len(values), bool))
+    assert [day.name[-2:] for day in drift.over(3 * DAY_MS)] == ["02", "03"]
+    assert [day.name[-2:] for day in drift.days] == ["04"]
+    assert drift.over(3 * DAY_MS) == []
+    began = Drift(NAMES, expected_of(values), DAY_MS, first=0)
+    began.add(values[1_500:], times[1_500:], np.zeros(4_500, bool))
+    assert [day.name[-2:] for day in began.days] == ["02", "03", "04"]
+
+
 def test_parts_of_days_and_windows_that_fill_are_not_judged() -> None:
     values, times = rows(4, seed=4)
     assert [day.name[-2:] for day in watched(values[:4_000], times[:4_000])] == ["01", "02"]
@@ -74,16 +99,17 @@ def test_parts_of_days_and_windows_that_fill_are_not_judged() -> None:
 def test_batches_order_and_restarts_change_no_byte() -> None:
     values, times = rows(DAYS + 9, 100, seed=5)
     alarmed = np.random.default_rng(1).random(len(values)) < 0.01
+    places = np.array([place_of(f"card-{each}") for each in range(len(values))])
     expected = expected_of(values[:500])
     whole = Drift(NAMES, expected, DAY_MS)
-    whole.add(values, times, alarmed)
+    whole.add(values, times, alarmed, places)
     parts = Drift(NAMES, expected, DAY_MS)
     for place, part in enumerate(np.array_split(np.random.default_rng(2).permutation(len(values)), 29)):
         if place % 5 == 0:
             before, parts = parts, Drift(NAMES, expected, DAY_MS)
             parts.merge(before.encode())
         other = Drift(NAMES, expected, DAY_MS)
-        other.add(values[part], times[part], alarmed[part])
+        other.add(values[part], times[part], alarmed[part], places[part])
         parts.merge(other.encode())
     assert parts.encode() == whole.encode()
     assert len(whole.days) == DAYS

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from clickwarden.audit import features as reference
 from clickwarden.models import features
 from clickwarden.models.features import Features, Rows, Segment
+from clickwarden.models.fields import NO_TIME
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records
 from tests.clickwarden.models.streams import made_up_pipeline, made_up_stream
@@ -33,16 +34,18 @@ Log = Sequence[bytes | None]
 
 def by_reference(pipeline: Pipeline, log: Log) -> Rows:
     judge = reference.FeatureReference(pipeline.definition)
-    judged = [judge.judge(value) for value in log]
+    judged, event = [], []
+    for value in log:
+        judged.append(judge.judge(value))
+        event.append(NO_TIME if judge.event is None else judge.event)
     values = np.array([one.values for one in judged], np.float32)
-    return Rows(values, np.array([FATES[one.fate] for one in judged], np.uint8))
+    fates = np.array([FATES[one.fate] for one in judged], np.uint8)
+    return Rows(values, fates, np.array(event, np.int64))
 
 
 def joined(parts: Iterable[Rows]) -> Rows:
     found = list(parts)
-    return Rows(
-        np.concatenate([part.values for part in found]), np.concatenate([part.fates for part in found])
-    )
+    return Rows(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
 
 def in_runs(pipeline: Pipeline, runs: Iterable[Log]) -> Rows:
@@ -68,6 +71,7 @@ def with_restarts(pipeline: Pipeline, runs: Sequence[Log], stops: set[int]) -> R
 
 def assert_same(pipeline: Pipeline, found: Rows, wanted: Rows) -> None:
     assert found.fates.tolist() == wanted.fates.tolist()
+    assert found.event.tolist() == wanted.event.tolist()
     differing = found.values.view(np.int32) != wanted.values.view(np.int32)
     assert [
         (int(row), pipeline.feature_names[column], found.values[row, column], wanted.values[row, column])
