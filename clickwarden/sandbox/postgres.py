@@ -87,6 +87,13 @@ class Postgres:
             raise DatabaseError(f"the wheel's PostgreSQL does not run here: {said.stderr.strip()}")
         return said.stdout.split()[-1]
 
+    @classmethod
+    def running_in(cls, data: Path) -> Self | None:
+        """The one that another process of ours runs there; None where there is none."""
+        file = data / "cluster" / "postmaster.pid"
+        lines = file.read_text().split("\n") if file.exists() else []
+        return cls(data, port=int(lines[3])) if len(lines) > 3 else None
+
     def program(self, name: str) -> str:
         """Path of one of its programs: psql, pg_dump and the like.
 
