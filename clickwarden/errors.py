@@ -5,6 +5,7 @@
     │   └── RulesChanged   somebody else was first to change the rules
     ├── BrokerError        Apache Kafka cannot be reached, started or used
     │   └── TopicMissing   it answers, and has no such topic
+    ├── DatabaseError      PostgreSQL cannot be started, reached, or captured from
     ├── AccessError        Kafka refuses who we say we are, or a right that is needed
     ├── ClickError         a record cannot be counted (see clickwarden.formats.clicks)
     ├── OutboxError        the outbox cannot be used
@@ -39,6 +40,10 @@ class BrokerError(ClickwardenError):
 
 class TopicMissing(BrokerError):
     """Kafka answers, and has no such topic, so that nobody has written to it yet."""
+
+
+class DatabaseError(ClickwardenError):
+    """PostgreSQL cannot be started, reached, or captured from."""
 
 
 class AccessError(ClickwardenError):

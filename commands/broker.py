@@ -1,17 +1,14 @@
 """``faust -A app broker``: Apache Kafka for development."""
 
-import signal
-import sys
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 from faust.cli import AppCommand, option
 
 from app.main import settings
-from clickwarden.errors import BrokerError
 from clickwarden.sandbox import broker
+from commands.serving import serve
 
 
 class Broker(AppCommand):  # type: ignore[misc]
@@ -52,25 +49,15 @@ class Broker(AppCommand):  # type: ignore[misc]
 
         console = Console(highlight=False, soft_wrap=True)
         kafka = broker.Broker(self.kwargs["data"], port=self.kwargs["port"], nodes=self.kwargs["nodes"])
-        try:
-            for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(ending, _interrupt)
+
+        def start() -> None:
             broker.jars()
-            with console.status(f"Starting Apache Kafka {broker.VERSION}"):
+            with console.status(f"Starting {broker.NAME}"):
                 kafka.start()
-            console.print(f"Apache Kafka {broker.VERSION} is ready at [bold]{kafka.bootstrap}[/]")
+            console.print(f"{broker.NAME} is ready at [bold]{kafka.bootstrap}[/]")
             console.print(f"  use it   export CLICKWARDEN_BROKER=kafka://{kafka.bootstrap}")
             for node in kafka.nodes:
                 console.print(f"  log      {kafka.log(node)}")
             console.print("  stop it  Ctrl-C")
-            kafka.wait()
-        except KeyboardInterrupt:
-            console.print("Stopping Kafka")
-        except BrokerError as error:
-            sys.exit(f"clickwarden: {error}")
-        finally:
-            kafka.stop()
 
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+        serve(kafka, "Kafka", console, start)

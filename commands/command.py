@@ -51,10 +51,20 @@ class AsyncCommand(AppCommand):  # type: ignore[misc]
             runner.run(self.run(*self.args, **self.kwargs))
 
 
-def group(name: str, help: str) -> click.Group:
-    """A command that does several things, each an :class:`Action` with options and a help of its own."""
-    made = click.Group(name, help=help)
-    cli.add_command(made)
+def group(name: str, help: str, alone: type[AppCommand] | None = None) -> click.Group:
+    """A command that does several things, each an :class:`Action` with options and a help of its own.
+
+    ``alone``, an abstract command with options, is what it does where none of them is named.
+    """
+
+    def begin(context: click.Context, *args: Any, **kwargs: Any) -> None:
+        if alone is not None and context.invoked_subcommand is None:
+            alone(context, *args, **kwargs)()
+
+    decorated = click.pass_context(begin)
+    for option in reversed((alone and alone.options) or ()):
+        decorated = option(decorated)
+    made: click.Group = cli.group(name, help=help, invoke_without_command=alone is not None)(decorated)
     return made
 
 

@@ -23,6 +23,8 @@ ROOT = Path(__file__).parent.parent
 PIN = re.compile(r"([a-z0-9-]+)==(\S+)(?: ; ([^\\\n]+))?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)")
 #: A part of Python from 3.14 on, and what gives it before.
 BACKPORTED = {"compression", "backports"}
+#: The extras that users install themselves.
+OPTIONAL = ["capture", "files", "learn", "notify", "registry", "serve"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -50,7 +52,10 @@ def services() -> dict[str, Any]:
     ("file", "extras"),
     [
         ("constraints.txt", ["broker"]),
-        ("constraints-dev.txt", ["broker", "dev", "files", "learn", "notify", "registry", "serve"]),
+        (
+            "constraints-dev.txt",
+            ["broker", "capture", "dev", "files", "learn", "notify", "registry", "serve"],
+        ),
     ],
 )
 def test_the_lock_covers_what_pyproject_asks_for(file: str, extras: list[str]) -> None:
@@ -103,7 +108,7 @@ def test_users_install_all_that_is_imported() -> None:
     foreign = imported - sys.stdlib_module_names - set(ours) - BACKPORTED
     assert "rocksdict" in foreign
     provided = packages_distributions()
-    optional = {canonicalize_name(one.name) for one in asked("files", "learn", "notify", "registry", "serve")}
+    optional = {canonicalize_name(one.name) for one in asked(*OPTIONAL)}
     installed = pins("constraints.txt").keys() | optional
     assert [name for name in foreign if not {*map(canonicalize_name, provided[name])} & installed] == []
 

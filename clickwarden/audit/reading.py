@@ -106,7 +106,7 @@ class Reader:
     def read(self, record: AuditRecord) -> list[Thing]:
         """What a record holds, one thing at least."""
         value = record.value
-        if value is None:
+        if value is None or "__debezium.oldkey" in dict(record.headers):
             return [Ignored()]
         if self._schemas and value.startswith(b"\0") and len(value) >= 5:
             schema = self._schemas(int.from_bytes(value[1:5]))
@@ -156,10 +156,11 @@ class Reader:
             content = _NOTHING if whole or not layers else _content(found)
             if _is_bare(content) and self._has("event", found, record):
                 content = _NOTHING
+            known = content is _NOTHING and _is_known(found)
         except (ValueError, TypeError):  # that, for base64 that is no text
             yield Refused()
             return
-        if content is _GONE:
+        if content is _GONE or known:
             yield Ignored()
         elif content is _NOTHING:
             yield self._judge([found] if whole else [found, *around], record)
@@ -276,6 +277,19 @@ def _is_bare(content: object) -> bool:
     return not any(isinstance(one, list | dict) for one in held)
 
 
+def _is_known(found: dict[str, Any]) -> bool:
+    """Whether Debezium tells a row that was there before, unwrapped.
+
+    Raises:
+        ValueError: it says so in text that Unicode does not have.
+    """
+    operation, deleted = (
+        said if isinstance(said, str) else "" for said in map(found.get, ("__op", "__deleted"))
+    )
+    _check_text(operation + deleted)
+    return operation in ("u", "d", "t", "m", "r") or deleted == "true"
+
+
 def _content(found: dict[str, Any]) -> Any:
     """What an envelope holds.
 
@@ -290,9 +304,9 @@ def _content(found: dict[str, Any]) -> Any:
     operation = found.get("op")
     if operation is not None and ("before" in found or "after" in found):
         _check_text(operation)
-        if operation in ("u", "d", "t", "m"):
+        if operation in ("u", "d", "t", "m", "r"):
             return _GONE
-        if operation in ("c", "r"):
+        if operation == "c":
             return _NOTHING if found.get("after") is None else found["after"]
     if found.get("specversion") is not None:
         if found.get("data") is None and found.get("data_base64") is not None:

@@ -14,7 +14,7 @@ from clickwarden.formats.fields import Record, places, places_of
 from clickwarden.formats.flat import FlatClick
 from clickwarden.formats.gathered import Gathered, Piece
 from clickwarden.formats.json import DEPTH_MAX, THINGS_MAX, UNREADABLE
-from clickwarden.formats.records import Fault, Held, Unwrapping
+from clickwarden.formats.records import Fault, Held, Unwrapping, is_move
 from clickwarden.formats.scalars import Number, text_of
 from clickwarden.formats.schema import Schema
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, Click, OtherShape, Sweep, bare, sweeps
@@ -142,7 +142,12 @@ class Decoder:
         Raises:
             SchemasMissing: some are of schemas that are not known.
         """
-        return self._framing.contents(records) if self._framing else [record.value for record in records]
+        found = self._framing.contents(records) if self._framing else [record.value for record in records]
+        if any(record.headers for record in records):
+            return [
+                None if is_move(record) else content for record, content in zip(records, found, strict=True)
+            ]
+        return found
 
     def _gather(self, gathered: Gathered, values: list[Any], positions: NDArray[np.int64]) -> Iterator[int]:
         """Read the records at these positions, which follow each other: most at once, the rest one by one.

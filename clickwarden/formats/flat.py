@@ -43,10 +43,15 @@ class Flat:
         names: of their fields, by our own names.
         further: names of further fields, by what rules call them.
         envelopes: names by which an object may hold a click, and be none itself.
+        unwrapped: those of them by which one that has all fields may be none.
     """
 
     def __init__(
-        self, names: Mapping[str, str], further: Mapping[str, str], envelopes: Iterable[str]
+        self,
+        names: Mapping[str, str],
+        further: Mapping[str, str],
+        envelopes: Iterable[str],
+        unwrapped: Collection[str],
     ) -> None:
         self._further = {field: f"further_{number}" for number, field in enumerate(further)}
         others = {f"other_{number}": name for number, name in enumerate(envelopes)}
@@ -56,16 +61,21 @@ class Flat:
             msgspec.defstruct("Members", members, rename=rename, gc=False)
         ).decode
         self._others = attrgetter(*others)
+        self._unwrapped = attrgetter(*(name for name, written in others.items() if written in unwrapped))
 
     @classmethod
     def of(
-        cls, fields: Mapping[str, Places], further: Mapping[str, Places], envelopes: Collection[str]
+        cls,
+        fields: Mapping[str, Places],
+        further: Mapping[str, Places],
+        envelopes: Collection[str],
+        unwrapped: Collection[str],
     ) -> Self | None:
         """For clicks whose fields stand there; None where one may stand elsewhere."""
         names, beside = _single(fields), _single(further)
         known = {*names.values(), *beside.values(), *envelopes}
         wanted = len(fields) + len(further) + len(envelopes)
-        return cls(names, beside, envelopes) if len(known) == wanted else None
+        return cls(names, beside, envelopes, unwrapped) if len(known) == wanted else None
 
     def click(self, value: bytes, *, bare: bool) -> FlatClick | None:
         """What a value is, if it is such a click, whatever its fields are; None where it may be no such.
@@ -79,6 +89,8 @@ class Flat:
         try:
             members = self._decode(value)
         except UNREADABLE:
+            return None
+        if any(self._unwrapped(members)):
             return None
         needed = (members.user_id, members.event, members.timestamp)
         whole = None not in needed and b"null" not in map(bytes, needed)

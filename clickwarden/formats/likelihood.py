@@ -102,7 +102,7 @@ class Likelihood:
         score += 12 * (name < TELLING and _is_rising(times))
         score += 2 * one.is_near + 4 * (one.share >= ALWAYS) - 30 * (one.share < 0.5)
         if one.names == DEBEZIUM_TIME and not one.is_near:
-            doubts.append("it is when Debezium has read the row: of a first snapshot all are of one moment")
+            doubts.append("it is when Debezium has read the row: behind an outage many are of one moment")
             score -= 20
         return Judged(one, score, tuple(doubts))
 

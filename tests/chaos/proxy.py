@@ -7,7 +7,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from clickwarden.sandbox.broker import HOST, Forward
+from clickwarden.sandbox.broker import Forward
+from clickwarden.sandbox.ports import HOST
 
 CHUNK_BYTES = 1 << 16
 

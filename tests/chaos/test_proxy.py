@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from clickwarden.sandbox.broker import HOST, Forward
+from clickwarden.sandbox.broker import Forward
+from clickwarden.sandbox.ports import HOST
 from tests.chaos.proxy import CHUNK_BYTES, CUT, HALF_OPEN, STALLED, WHOLE, Condition, Proxy
 
 SECONDS = 10.0

@@ -252,7 +252,7 @@ KINDS = {
         lambda one: {
             "after": {"customer_id": one.id, "action": one.event, "created_at": int(one.time * 1e6)},
             "source": {"connector": "mysql", "ts_ms": millis(one)},
-            "op": "r",
+            "op": "c",
             "ts_ms": NOON * 1000 + 10**6 + one.number // 20,
         },
         "customer_id",

@@ -232,7 +232,8 @@ HELD: dict[str, tuple[Any, list[str]]] = {
     "text": ("x", ["not_object"]),
     "number": (5, ["not_object"]),
     "insert": (debezium("c", ROW), ["ann"]),
-    "snapshot": (debezium("r", ROW), ["ann"]),
+    "snapshot": (debezium("r", ROW), ["ignored"]),
+    "message": (debezium("m", None), ["ignored"]),
     "update": (debezium("u", ROW, ROW), ["ignored"]),
     "delete": (debezium("d", None, ROW), ["ignored"]),
     "truncation": (debezium("t", None), ["ignored"]),
@@ -243,6 +244,23 @@ HELD: dict[str, tuple[Any, list[str]]] = {
     "insert with schema": ({"schema": {"type": "struct"}, "payload": debezium("c", ROW)}, ["ann"]),
     "delete with schema": ({"schema": {}, "payload": debezium("d", None, ROW)}, ["ignored"]),
     "unwrapped": (click(__op="c", __deleted="false"), ["ann"]),
+    "unwrapped update": (click(__op="u", __deleted="false"), ["ignored"]),
+    "unwrapped delete": (click(__op="d", __deleted="true"), ["ignored"]),
+    "unwrapped delete without operation": (click(__deleted="true"), ["ignored"]),
+    "unwrapped snapshot": (click(__op="r"), ["ignored"]),
+    "unwrapped update that lacks a field": (without("event", __op="u"), ["ignored"]),
+    "unwrapped operations that are none": (
+        [click(__op="x"), click(__op=5), click(__deleted=True)],
+        ["ann"] * 3,
+    ),
+    "unwrapped operation that is a list": (click(__op=["u"]), ["ann"]),
+    "several unwrapped": (
+        [click(__op="c"), click(__op="u"), {"__op": "c"}],
+        ["ann", "ignored", "missing_field"],
+    ),
+    "heartbeat": ({"ts_ms": T * 1000}, ["missing_field"]),
+    "an infinite time": (debezium("c", click(timestamp="infinity")), ["bad_timestamp"]),
+    "a time of many years": (debezium("c", click(timestamp="+20000-01-01T00:00:00Z")), ["bad_timestamp"]),
     "unwrapped with schema": ({"schema": {"type": "struct"}, "payload": ROW}, ["ann"]),
     "no schema": ({"schema": None, "payload": ROW}, ["ann"]),
     "event": (event(data=ROW), ["ann"]),
@@ -387,6 +405,11 @@ FORMATS: dict[str, tuple[dict[str, str], Callable[[random.Random], Any]]] = {
     "records": (FIELDS, lambda draw: {draw.choice(["records", "data"]): [nested(draw) for _ in range(3)]}),
     "text": ({}, lambda draw: json.dumps(draw.choice([click(), [click(), click()]]))),
     "debezium": ({}, lambda draw: debezium(draw.choice("ccccrud"), click(), draw.choice([None, click()]))),
+    "unwrapped": (
+        {},
+        lambda draw: click(__op=draw.choice("ccccrudx"), __deleted=draw.choice(["false", "true", 5])),
+    ),
+    "nested unwrapped": (FIELDS, lambda draw: nested(draw) | {"__op": draw.choice(["c", "c", "u", None])}),
     "connect": (
         FIELDS,
         lambda draw: {"schema": {}, "payload": draw.choice([nested(draw), debezium("c", click())])},
@@ -458,7 +481,12 @@ def made_up(draw: random.Random, make: Callable[[random.Random], Any]) -> Iterat
         if draw.random() < 0.25:
             data = damaged(draw, data)
         key = draw.choice([None, b"k", b"", b"\xff"])
-        headers = draw.choice([(), (("user", b"h"),), (("ce_specversion", b"1"), ("ce_type", b"t"))])
+        headers = draw.choice(
+            [
+                *((), (), (("user", b"h"),), (("ce_specversion", b"1"), ("ce_type", b"t"))),
+                (("__debezium.oldkey", b'{"id":1}'),),
+            ]
+        )
         yield Record(data if draw.random() < 0.99 else None, offset, key=key, headers=headers)
 
 

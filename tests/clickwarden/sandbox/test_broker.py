@@ -12,10 +12,11 @@ import pytest
 from clickwarden.errors import BrokerError
 from clickwarden.sandbox import broker
 from clickwarden.sandbox.broker import Broker
+from clickwarden.sandbox.ports import HOST
 
 
 def test_taken_port_names_the_option(tmp_path: Path) -> None:
-    with socket.create_server((broker.HOST, 0)) as taken:
+    with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(BrokerError, match=rf"port {port} .* is taken.*--port"):
             Broker(tmp_path, port=port).start()
@@ -25,7 +26,7 @@ def test_taken_port_names_the_option(tmp_path: Path) -> None:
 def test_taken_controller_port_is_found_too(tmp_path: Path) -> None:
     kafka = Broker(tmp_path, port=0)
     with (
-        socket.create_server((broker.HOST, kafka.port + 1)),
+        socket.create_server((HOST, kafka.port + 1)),
         pytest.raises(BrokerError, match=f"port {kafka.port + 1} .* is taken"),
     ):
         kafka.start()
