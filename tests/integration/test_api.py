@@ -303,7 +303,6 @@ def test_answers_are_as_described(site: SiteFactory) -> None:
         @given(operation.as_strategy())
         @configured(
             max_examples=10 if "/allow" in operation.path else 60,
-            deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         )

@@ -87,7 +87,6 @@ def fuzzed() -> list[bytes | None]:
     @seed(SEED)
     @settings(
         max_examples=RECORDS,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

@@ -126,7 +126,7 @@ def judged(
     return judge(truth, said)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(0, 2**32),
     st.integers(1, 300),

@@ -115,7 +115,7 @@ def outcomes(detection: Detection) -> dict[bytes, bytes]:
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.integers(0, 2**32),
     st.integers(1, 400),

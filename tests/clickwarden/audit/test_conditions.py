@@ -37,7 +37,7 @@ WRITTEN = st.one_of(
 
 
 @given(WRITTEN, st.lists(VALUES | st.none(), min_size=1, max_size=20))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_condition_is_judged_alike(written: Any, values: list[str | None]) -> None:
     try:
         where = normal({"field": written})
@@ -82,7 +82,7 @@ def told(records: list[Record], size: int, fields: frozenset[str]) -> tuple[list
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from([0.0, 4.0, 30.0]), st.integers(1, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_said_of_clicks_with_fields_is_right_however_they_are_cut(
     random: Random, disorder: float, size: int
 ) -> None:

@@ -119,7 +119,7 @@ def counted(
     return anomalies, told
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(0, 2**32),
     st.integers(1, 300),

@@ -354,7 +354,7 @@ def test_the_wall_clock_excuses_the_windows_that_it_has_closed() -> None:
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from([0.0, 4.0, 30.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_detection_says_of_overlapping_windows_is_right(random: Random, disorder: float) -> None:
     happened = sorted(random.uniform(0, 400) for _ in range(random.randint(1, 300)))
     arriving = sorted((time + random.uniform(0, disorder), time) for time in happened)

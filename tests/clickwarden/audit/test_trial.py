@@ -107,7 +107,7 @@ def said(side: Told) -> list[bytes]:
 
 
 @given(live(), st.lists(st.integers(0, 300), max_size=5), st.integers(0, 300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_was_told_is_told_again_in_any_cut_over_silences_and_a_change(
     rows: list[Row], cuts: list[int], at: int
 ) -> None:
@@ -120,7 +120,7 @@ def test_what_was_told_is_told_again_in_any_cut_over_silences_and_a_change(
 
 
 @given(live(), st.lists(st.integers(0, 300), max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_draft_tells_what_its_rules_alone_would_whichever_of_them_were_in_force(
     rows: list[Row], cuts: list[int]
 ) -> None:

@@ -111,7 +111,7 @@ def slowly(history: list[Step], user: str, start: int) -> str:
 
 
 @given(steps, users, st.sampled_from([NOW - 60, NOW, NOW + 30, NOW + 60]))
-@examples(max_examples=400, deadline=None)
+@examples(max_examples=400)
 def test_list_recount_and_trying_every_entry_agree_of_every_edition(
     history: list[Step], user: str, start: int
 ) -> None:

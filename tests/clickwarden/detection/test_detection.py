@@ -101,9 +101,7 @@ def profiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 #: The fixtures hold for all examples of a test.
-examples = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+examples = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(streams(), st.lists(st.integers(0, 10_000), max_size=6), st.sampled_from([2, 10_000]))

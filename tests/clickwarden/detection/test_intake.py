@@ -75,7 +75,7 @@ def run(*kinds: str, stamp: float = T) -> Batch:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_recent_counts_are_a_function_of_the_records_and_not_of_the_batches(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 500))
     fates = data.draw(st.lists(st.sampled_from(FATES), min_size=size, max_size=size))
@@ -86,7 +86,6 @@ def test_recent_counts_are_a_function_of_the_records_and_not_of_the_batches(data
 
 
 @given(st.lists(st.sampled_from(FATES), min_size=1, max_size=300))
-@settings(deadline=None)
 def test_what_came_within_seconds_is_recent_to_the_record(fates: list[str]) -> None:
     assert noted(fates, [T] * len(fates)).recent() == counted(fates)
 

@@ -124,7 +124,7 @@ def counts(rows: list[Click]) -> Counter[tuple[Rule, int, str]]:
 
 
 @given(spoilt(), st.integers(1, 9))
-@settings(max_examples=STREAMS, deadline=None)
+@settings(max_examples=STREAMS)
 def test_no_adversary_hides_anybody(stream: Stream, pieces: int) -> None:
     uncounted, anomalies = told(stream, pieces)
     # A window is kept for 15 minutes: an adversary's own click may claim to be of an older one.
@@ -143,14 +143,14 @@ def test_no_adversary_hides_anybody(stream: Stream, pieces: int) -> None:
 
 
 @given(spoilt(kinds=["live"]))
-@settings(max_examples=STREAMS, deadline=None)
+@settings(max_examples=STREAMS)
 def test_live_no_honest_click_is_late_whatever_others_claim(stream: Stream) -> None:
     found = Detection(0, RULES, PARAMETERS).count(batch_of(stream.rows, stream.received))
     assert not [position for position in found.late if stream.honest[position]]
 
 
 @given(spoilt(), st.integers(2, 40))
-@settings(max_examples=STREAMS, deadline=None)
+@settings(max_examples=STREAMS)
 def test_what_is_said_of_late_clicks_does_not_depend_on_batches(stream: Stream, pieces: int) -> None:
     def words(anomalies: list[Anomaly]) -> list[bytes]:
         return sorted(map(msgspec.json.encode, anomalies))

@@ -101,9 +101,7 @@ def cut(rows: Sequence[Click], cuts: Sequence[int]) -> list[Sequence[Click]]:
     return [rows[first:end] for first, end in pairwise(edges) if end > first]
 
 
-examples = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+examples = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(streams(), st.lists(st.integers(0, 10_000), max_size=6), st.sampled_from([2, 10_000]))

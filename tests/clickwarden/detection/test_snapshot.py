@@ -58,7 +58,7 @@ def go_on(detection: Detection, rows: list[Click]) -> tuple[dict[int, list[Windo
 
 
 @given(streams, streams, st.integers(0, 200))
-@examples(max_examples=60, deadline=None)
+@examples(max_examples=60)
 def test_what_goes_on_from_a_snapshot_goes_on_as_if_there_were_none(
     before: list[Click], after: list[Click], silence: int
 ) -> None:

@@ -85,7 +85,7 @@ def cut(log: Log, chance: Random) -> list[Log]:
     return [log[begin:end] for begin, end in pairwise(bounds)]
 
 
-@settings(max_examples=STREAMS, deadline=None)
+@settings(max_examples=STREAMS)
 @given(seed=st.integers(0, 2**32), size=st.integers(1, LONGEST))
 def test_four_ways_are_one(seed: int, size: int) -> None:
     chance = Random(seed)
