@@ -12,6 +12,7 @@ from clickwarden.alerts.feed import Entry
 from clickwarden.alerts.incidents import TOLD, Incident, apart
 from clickwarden.alerts.words import Count, counterfactual
 from clickwarden.detection.activity import Row
+from clickwarden.detection.anomaly import ScoredRecord
 from clickwarden.detection.rules import by_name
 from clickwarden.models.served import PREFIX
 from web.live import feed, following, incident, incidents, stories, suspects
@@ -32,6 +33,8 @@ class UserWindow(msgspec.Struct):
         anomaly: whether it was reported.
         distinct: the field of which different values are counted; None where clicks are.
         shadow, allowed: whether of a rule in shadow, and why the user was allowed to, if it was reported.
+        alert_id: of the anomaly; empty where it was not reported.
+        scored: the record that a pipeline's model finds abnormal; None where a rule counts clicks.
     """
 
     rule: str
@@ -49,6 +52,8 @@ class UserWindow(msgspec.Struct):
     distinct: str | None = None
     shadow: bool = False
     allowed: str = ""
+    alert_id: str = ""
+    scored: ScoredRecord | None = None
 
 
 class User(msgspec.Struct):
@@ -128,13 +133,17 @@ def _windows(entries: list[Entry], row: Row | None) -> list[UserWindow]:
     windows: dict[tuple[str, str], UserWindow] = {}
     for entry in entries:
         anomaly = entry.anomaly
-        windows[entry.rule, entry.window_start] = UserWindow(
+        # A second may have several records of a pipeline.
+        place = entry.alert_id if anomaly.scored else entry.window_start
+        windows[entry.rule, place] = UserWindow(
             **_fields(anomaly),
             open=entry.ongoing,
             anomaly=True,
             distinct=anomaly.distinct,
             shadow=anomaly.shadow,
             allowed=anomaly.allowed,
+            alert_id=anomaly.alert_id,
+            scored=anomaly.scored,
         )
     rules = by_name(app.rules)
     for recent in row.windows if row else []:
@@ -145,13 +154,13 @@ def _windows(entries: list[Entry], row: Row | None) -> list[UserWindow]:
             window.distinct = rules[recent.rule].distinct if recent.rule in rules else None
             if reported is not None:
                 window.anomaly, window.shadow, window.allowed = True, reported.shadow, reported.allowed
-                window.distinct = reported.distinct
+                window.distinct, window.alert_id = reported.distinct, reported.alert_id
     return sorted(windows.values(), key=lambda window: (window.window_start, window.rule), reverse=True)
 
 
 def _fields(counted: Any) -> dict[str, Any]:
-    shared = set(UserWindow.__struct_fields__) - {"open", "anomaly", "distinct", "shadow", "allowed"}
-    return {name: getattr(counted, name) for name in shared}
+    own = {"open", "anomaly", "distinct", "shadow", "allowed", "alert_id", "scored"}
+    return {name: getattr(counted, name) for name in set(UserWindow.__struct_fields__) - own}
 
 
 def _events(windows: list[UserWindow]) -> dict[str, int]:

@@ -83,7 +83,8 @@ def test_a_record_says_how_abnormal_it_is_and_which_features_did_it(site: Site, 
 def test_what_is_no_record_of_a_pipeline_is_told_so(site: Site, page: Page) -> None:
     worker = site.start()
     challenged = scored("card-9", rule="pipeline/payments/633e38d1053b", shadow=True)
-    show(site, worker, challenged, anomaly("somebody", "closed"))
+    second = scored("card-7", alert_id="of the same second")
+    show(site, worker, challenged, scored("card-7"), second, anomaly("somebody", "closed"))
     assert worker.ask(f"/api/v1/anomalies/{challenged.alert_id}")[1]["scored"]["score"] == 0.7
     assert worker.ask("/api/v1/anomalies/no/such") == (
         404,
@@ -98,8 +99,11 @@ def test_what_is_no_record_of_a_pipeline_is_told_so(site: Site, page: Page) -> N
     expect(page.locator("#story")).to_contain_text("No anomaly of this id is known", timeout=RECORDS)
     page.goto(address(worker, "record"))
     expect(page.locator("#headline")).to_have_text("Which?")
+    page.goto(address(worker, "user?id=card-7"))
+    expect(page.locator("#windows > li")).to_have_count(2, timeout=RECORDS)
     # The incident of a pipeline leads to its first record.
     page.goto(address(worker, "user?id=card-9"))
+    expect(page.locator("#windows > li")).to_contain_text("threshold 0.6, p 0.00025", timeout=RECORDS)
     incident = page.locator("#incidents > li")
     expect(incident).to_contain_text("1record", timeout=RECORDS)
     incident.get_by_role("link", name="Why this record").click()

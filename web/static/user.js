@@ -3,7 +3,7 @@
 import { poll } from "./connection.js";
 import { byId, element, fill, Rows, write } from "./element.js";
 import { say, stands } from "./feedback.js";
-import { count, head, incident, isAside, marks } from "./incident.js";
+import { count, head, incident, isAside, marks, score } from "./incident.js";
 import { parts } from "./picture.js";
 import { number, ruleLink, userId, visible } from "./text.js";
 import { at, duration, since, span } from "./time.js";
@@ -27,11 +27,13 @@ const windows = new Rows(byId("windows"), "li", "key", (each) => [
     element(
       "small",
       {},
-      each.open ? "still open" : "closed",
-      `, ${products(each.distinct_products)} ${each.distinct_products === 1 ? "product" : "products"}`,
+      each.scored ? "learned" : each.open ? "still open" : "closed",
+      each.scored
+        ? ""
+        : `, ${products(each.distinct_products)} ${each.distinct_products === 1 ? "product" : "products"}`,
     ),
   ),
-  ...count(each.count_low, each.count_high, each.threshold, each.distinct),
+  ...(each.scored ? score(each) : count(each.count_low, each.count_high, each.threshold, each.distinct)),
   element(
     "div",
     {},
@@ -85,7 +87,7 @@ function show(user) {
     byId("windows-shown"),
     user.windows.length > ROWS ? `the newest ${ROWS} of ${number(user.windows.length)}` : number(user.windows.length),
   );
-  windows.show(user.windows.slice(0, ROWS).map((each) => ({ ...each, key: `${each.rule} ${each.window_start}` })));
+  windows.show(user.windows.slice(0, ROWS).map((each) => ({ ...each, key: `${each.rule} ${each.scored ? each.alert_id : each.window_start}` })));
   byId("events-section").hidden = !Object.keys(user.events).length;
   fill(byId("events"), user.events, parts);
   byId("incidents-section").hidden = !user.incidents.length;
