@@ -1,4 +1,4 @@
-"""``faust -A app train PIPELINE --data FILE``: a model for a pipeline, of a file."""
+"""``faust -A app train PIPELINE``: a model for a pipeline, of a file, or of its topic."""
 
 import time
 from pathlib import Path
@@ -9,14 +9,19 @@ from faust.cli import argument, option
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from clickwarden.alerts.words import plural
 from clickwarden.errors import SettingsError
 from clickwarden.models.dataset import Dataset
 from clickwarden.models.drift import Day, Drift
+from clickwarden.models.kinds import span
 from clickwarden.models.manifest import Manifest
 from clickwarden.models.online import ONLINE
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.training import Split, Trained
+from commands.appointed import in_shadow, incharge
+from commands.changing import console
 from commands.command import AsyncCommand
+from commands.relearnt import relearnt
 from commands.terminal import whole_table
 
 
@@ -29,6 +34,11 @@ class Train(AsyncCommand):
     on the last 20 % it is judged. The model and its report are put into PIPELINE/model, in place of those
     that are there.
 
+    With --since in place of --data the records are those of the pipeline's topic, as far as Kafka has them,
+    with the labels of its labels topic. The model goes into the models topic, in shadow: beside the one in
+    charge, telling nobody. By --with-feedback counts what people said of incidents, too: a human's records
+    are usual, a bot's are abnormal. No detector learns what is usual from records known to be abnormal.
+
     Needs the extra "learn".
     """
 
@@ -37,8 +47,18 @@ class Train(AsyncCommand):
         option(
             "--data",
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            required=True,
             help="File of records to learn from.",
+        ),
+        option(
+            "--since",
+            metavar="SPAN",
+            help="Learn from the topic: what is not further behind its newest record than 12h, 7d, 30d, "
+            "by the records' own time. In shadow from then on.",
+        ),
+        option(
+            "--with-feedback",
+            is_flag=True,
+            help="With --since: by what people said of incidents, too.",
         ),
         option(
             "--labels",
@@ -62,13 +82,22 @@ class Train(AsyncCommand):
     ]
 
     async def run(
-        self, pipeline: Path, data: Path, labels: Path | None, detector: str | None, compare: bool, seed: int
+        self,
+        pipeline: Path,
+        data: Path | None,
+        since: str | None,
+        with_feedback: bool,
+        labels: Path | None,
+        detector: str | None,
+        compare: bool,
+        seed: int,
     ) -> None:
         """Train, print how it did, and where it is."""
         defined = Pipeline.load(pipeline)
+        wanted = _wanted(defined, data, since, labels, feedback=with_feedback)
         # What is heavy is imported when it is known that there is something to do.
         from clickwarden.models import training
-        from clickwarden.models.artefact import save
+        from clickwarden.models.artefact import piece, save
         from clickwarden.models.dataset import read
         from clickwarden.models.detectors import choice
 
@@ -78,14 +107,21 @@ class Train(AsyncCommand):
                 f"{pipeline}: detector {ONLINE!r} learns while it scores; name what is to replace it, "
                 "as --detector iforest"
             )
-        choice.detector_of(name, seed, defined.feature_names)
-        console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        supervised = choice.detector_of(name, seed, defined.feature_names).supervised
+        if data is None:
+            await incharge(pipeline)
+        told = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        with Progress(*columns, console=told, transient=True, disable=not told.is_terminal) as progress:
             task = progress.add_task("reading", total=None)
-            dataset = read(
-                data, defined, labels, lambda count: progress.update(task, description=f"read {count:,}")
-            )
+            if data is None:
+                dataset, known = await relearnt(defined, wanted, with_feedback, progress)
+                if not supervised:
+                    dataset = dataset._replace(apart=dataset.abnormal)
+            else:
+                dataset = read(
+                    data, defined, labels, lambda count: progress.update(task, description=f"read {count:,}")
+                )
             parts = training.split(dataset)
             limit = training.limit(defined, dataset)
             labelled = parts.learnt.abnormal is not None and bool(parts.learnt.abnormal.any())
@@ -102,11 +138,47 @@ class Train(AsyncCommand):
             )
             progress.update(task, description="report")
             manifest = training.manifest_of(found[0], defined, dataset, limit, seed, time.time())
-            days = _days(manifest, defined, parts)
-            folder = save(
-                defined, found[0].model, manifest, _reports(manifest, found, parts.judged, days, seed)
+            if data is not None:
+                days = _days(manifest, defined, parts)
+                folder = save(
+                    defined, found[0].model, manifest, _reports(manifest, found, parts.judged, days, seed)
+                )
+        _show(manifest, found)
+        if data is None:
+            console.print(
+                f"{plural(known.labels, 'label')}, and {plural(known.incidents, 'incident')} of which people "
+                "said what they were"
             )
-        _show(manifest, found, folder)
+            await in_shadow(pipeline, manifest.version, piece(manifest, found[0].model))
+        else:
+            report = folder / "report.html"
+            console.print(f"{manifest.detector} {manifest.version} is in {folder}; {report} has the report")
+
+
+def _wanted(
+    pipeline: Pipeline, data: Path | None, since: str | None, labels: Path | None, *, feedback: bool
+) -> int:
+    """Of which span of the topic it is to be, milliseconds; 0 where it is to be of a file.
+
+    Raises:
+        SettingsError: that is not to be known.
+    """
+    if data is not None:
+        if since is not None or feedback:
+            raise SettingsError("--data FILE is read whole; leave out --since and --with-feedback, or FILE")
+        return 0
+    if since is None:
+        raise SettingsError("name what is to be learnt from: --data FILE, or --since 30d of the topic")
+    if labels is not None:
+        raise SettingsError(
+            "--labels are of a file; those of the topic are in the topic that labels of pipeline.toml names"
+        )
+    if not pipeline.topic:
+        raise SettingsError(f"{pipeline.folder}: has no topic to learn from; give --data FILE")
+    try:
+        return span(since)
+    except ValueError as error:
+        raise SettingsError(f"--since: {error}") from None
 
 
 def _names(name: str, compare: bool, *, labelled: bool) -> list[str]:
@@ -145,19 +217,14 @@ def _reports(
         ) from None
 
 
-def _show(manifest: Manifest, found: list[Trained], folder: Path) -> None:
+def _show(manifest: Manifest, found: list[Trained]) -> None:
     from clickwarden.models.report import HEADINGS, lines_of, row_of
 
-    console = Console(highlight=False, markup=False)
     for line in lines_of(manifest):
-        console.print(line, soft_wrap=True)
+        console.print(line)
     table = whole_table(*HEADINGS)
     for column in table.columns[1:]:
         column.justify = "right"
     for each in found:
         table.add_row(*row_of(each))
     console.print(table)
-    console.print(
-        f"{manifest.detector} {manifest.version} is in {folder}; {folder / 'report.html'} has the report",
-        soft_wrap=True,
-    )

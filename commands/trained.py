@@ -1,8 +1,6 @@
 """``faust -A app trained``: the models of a pipeline that workers score by, and who of them is in charge."""
 
-from collections.abc import Callable
 from pathlib import Path
-from time import monotonic, time
 
 import click
 import msgspec
@@ -12,11 +10,9 @@ from app import succession
 from app.main import settings
 from clickwarden.detection.lineup import Lineup, promoted, released, shadowed
 from clickwarden.errors import ModelError
-from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.models import artefact
-from clickwarden.models.artefact import Model
-from clickwarden.models.pipeline import Pipeline
-from commands.changing import console, holds, who
+from commands.appointed import appoint, model_of, models_of
+from commands.changing import console
 from commands.command import Action, group
 from commands.terminal import whole_table
 
@@ -53,11 +49,11 @@ class TrainedList(Trained):
 
     async def run(self, pipeline: Path, as_json: bool) -> None:
         """Print them, those that came first at the top."""
-        defined, topic = await _read(pipeline)
+        defined, topic = await models_of(pipeline)
         lineup, rows = topic.lineup(defined.name), []
         for version in topic.versions(defined.name):
             try:
-                manifest = _model(topic, defined, version).manifest
+                manifest = model_of(topic, defined, version).manifest
                 about, fault = (manifest.detector, manifest.trained, manifest.threshold), ""
             except ModelError as error:
                 about, fault = ("", "", 0.0), str(error)
@@ -88,8 +84,8 @@ class TrainedShow(Trained):
 
     async def run(self, pipeline: Path, version: str) -> None:
         """Print it."""
-        defined, topic = await _read(pipeline)
-        print(msgspec.json.format(msgspec.json.encode(_model(topic, defined, version).manifest)).decode())
+        defined, topic = await models_of(pipeline)
+        print(msgspec.json.format(msgspec.json.encode(model_of(topic, defined, version).manifest)).decode())
 
 
 class TrainedPut(Trained):
@@ -100,7 +96,7 @@ class TrainedPut(Trained):
 
     async def run(self, pipeline: Path) -> None:
         """Verify it, and put it there."""
-        defined, topic = await _read(pipeline)
+        defined, topic = await models_of(pipeline)
         version = artefact.load(defined).manifest.version
         await topic.put(defined.name, version, artefact.packed(defined))
         console.print(
@@ -116,7 +112,7 @@ class TrainedPromote(Trained):
 
     async def run(self, pipeline: Path, version: str, why: str) -> None:
         """Appoint it, and say when it scores everywhere."""
-        await _appoint(pipeline, version, lambda lineup: promoted(lineup, version), f"promote {version}", why)
+        await appoint(pipeline, version, lambda lineup: promoted(lineup, version), f"promote {version}", why)
 
 
 class TrainedShadow(Trained):
@@ -129,9 +125,9 @@ class TrainedShadow(Trained):
         """Appoint it, and say when it scores everywhere."""
         if off:
             what = f"release {version}"
-            await _appoint(pipeline, version, lambda lineup: released(lineup, version), what, why)
+            await appoint(pipeline, version, lambda lineup: released(lineup, version), what, why)
         else:
-            await _appoint(
+            await appoint(
                 pipeline, version, lambda lineup: shadowed(lineup, version), f"shadow {version}", why
             )
 
@@ -144,56 +140,13 @@ class TrainedRollback(Trained):
 
     async def run(self, pipeline: Path, why: str) -> None:
         """Appoint it, and say when it scores everywhere."""
-        defined, topic = await _read(pipeline)
+        defined, topic = await models_of(pipeline)
         version = succession.predecessor(topic, defined)
         what = f"roll back to {version}"
-        await _appoint(pipeline, version, lambda lineup: promoted(lineup, version), what, why)
-
-
-async def _read(folder: Path) -> tuple[Pipeline, ModelsTopic]:
-    """The pipeline, and the topic of the models."""
-    defined, topic = Pipeline.load(folder), ModelsTopic(settings)
-    await topic.read()
-    return defined, topic
-
-
-def _model(topic: ModelsTopic, pipeline: Pipeline, version: str) -> Model:
-    return succession.verified(pipeline, version, succession.content(topic, pipeline, version))
+        await appoint(pipeline, version, lambda lineup: promoted(lineup, version), what, why)
 
 
 def _role(lineup: Lineup, version: str) -> str:
     if version == lineup.champion:
         return "champion"
     return "challenger" if version in lineup.challengers else ""
-
-
-async def _appoint(
-    folder: Path, version: str, change: Callable[[Lineup], Lineup], what: str, why: str
-) -> None:
-    """Change who is in charge, once the model has shown that it is what it says."""
-    pipeline, topic = await _read(folder)
-    _model(topic, pipeline, version)
-    known = topic.lineup(pipeline.name)
-    about = {"what": what, "who": who(), "why": why}
-    appointment = succession.appointment(topic, pipeline, version, change, now=time(), **about)
-    if appointment is None:
-        console.print(f"nothing is to be changed: {_shown(known)}")
-        return
-    lineup = appointment.lineup
-    await topic.appoint(pipeline.name, appointment)
-    began = monotonic()
-    console.print(f"change {appointment.number}: {what}; {_shown(lineup)}")
-    if await holds(topic.read, lambda: _taken_up(topic, pipeline.name, lineup)):
-        console.print(f"taken up in all partitions after {monotonic() - began:.1f} s")
-    else:
-        console.print("not taken up everywhere yet: see 'faust -A app trained list' when workers run")
-
-
-def _taken_up(topic: ModelsTopic, name: str, lineup: Lineup) -> bool:
-    adopted = topic.adopted(name).values()
-    return bool(adopted) and all(told[-1].lineup == lineup for told in adopted)
-
-
-def _shown(lineup: Lineup) -> str:
-    beside = f", beside it {', '.join(lineup.challengers)}" if lineup.challengers else ""
-    return f"{lineup.champion} is in charge{beside}"

@@ -112,6 +112,10 @@ def table() -> str:
         "`rules list` with a rule in shadow": reader(settings.anomalies_topic),
         "`trained list`, `trained show`": reader(settings.models_topic),
         "`trained put`, `trained promote`, `trained shadow`, `trained rollback`": trainer(settings),
+        "`train PIPELINE --since`, beside these": reader("TOPIC", "LABELS"),
+        "`train PIPELINE --since … --with-feedback`": reader(
+            settings.feedback_topic, settings.anomalies_topic
+        ),
         "`verify PIPELINE`": reader("TOPIC", settings.models_topic, settings.anomalies_topic),
         "`rules try`": reader(settings.clicks_topic, settings.rules_topic, settings.late_topic),
         "`rules put`, `rules disable`, `allow add`, `allow remove`": author(settings),

@@ -70,7 +70,16 @@ def packed(pipeline: Pipeline) -> bytes:
         ModelError: there is none.
     """
     folder = pipeline.folder / FOLDER
-    return zstd.compress(msgspec.msgpack.encode((_read(folder / MANIFEST), _read(folder / MODEL))), 3)
+    return _piece(_read(folder / MANIFEST), _read(folder / MODEL))
+
+
+def piece(manifest: Manifest, model: bytes) -> bytes:
+    """A model as one piece, which is in no folder."""
+    return _piece(manifests.encoded(manifest), model)
+
+
+def _piece(manifest: bytes, model: bytes) -> bytes:
+    return zstd.compress(msgspec.msgpack.encode((manifest, model)), 3)
 
 
 def unpacked(pipeline: Pipeline, content: bytes) -> Model:

@@ -1,7 +1,7 @@
 """The rows that a model is trained with: the features of a file's records."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from clickwarden.errors import SettingsError
 from clickwarden.models import datafile
-from clickwarden.models.features import KEYLESS, LATE, TAKEN, TIMELESS, UNREADABLE, Features
+from clickwarden.models.features import KEYLESS, LATE, TAKEN, TIMELESS, UNREADABLE, Features, moments_of
 from clickwarden.models.fields import NO_TIME
 from clickwarden.models.labels import Labels, abnormal
 from clickwarden.models.pipeline import Pipeline
+from clickwarden.models.records import Records
 
 #: Why a record has no features, for people.
 FATES = {
@@ -34,6 +35,7 @@ class Dataset(NamedTuple):
         records: of the file.
         aside: how many records have no features, by why.
         sha256: of the file.
+        apart: bool[n], rows of known incidents, from which nothing is to be learnt; None: there are none.
     """
 
     values: NDArray[np.float32]
@@ -42,6 +44,7 @@ class Dataset(NamedTuple):
     records: int
     aside: dict[str, int]
     sha256: str
+    apart: NDArray[np.bool_] | None = None
 
     def part(self, first: int, last: int) -> "Dataset":
         """The rows from one to before another."""
@@ -49,6 +52,20 @@ class Dataset(NamedTuple):
             values=self.values[first:last],
             times=None if self.times is None else self.times[first:last],
             abnormal=None if self.abnormal is None else self.abnormal[first:last],
+            apart=None if self.apart is None else self.apart[first:last],
+        )
+
+    @property
+    def learnable(self) -> "Dataset":
+        """It without what nothing is to be learnt from."""
+        if self.apart is None:
+            return self
+        kept = ~self.apart
+        return self._replace(
+            values=self.values[kept],
+            times=None if self.times is None else self.times[kept],
+            abnormal=None if self.abnormal is None else self.abnormal[kept],
+            apart=None,
         )
 
     @property
@@ -69,52 +86,109 @@ def read(path: Path, pipeline: Pipeline, labels: Path | None, told: Callable[[in
     Raises:
         SettingsError: a file cannot be read, a label is a feature, or nothing has features.
     """
-    _check_label(pipeline)
+    check_label(pipeline)
     given = Labels(labels, pipeline) if labels else None
-    features = Features(pipeline)
-    values: list[NDArray[np.float32]] = []
-    times: list[NDArray[np.int64]] = []
-    said: list[NDArray[np.bool_]] = []
-    fates = np.zeros(256, int)
-    count = 0
+    reading = Reading(pipeline)
     for records in datafile.read(path, pipeline):
-        rows = features.of(records)
+        found = abnormal(given.of(records.ids, reading.count) if given else records.labels)
+        reading.add(records, found)
+        told(reading.count)
+    return dataset(pipeline, [reading], str(path), _sha256(path), labelled=bool(given or pipeline.label))
+
+
+class Reading:
+    """The rows of one log, as its records are read.
+
+    Attributes:
+        count: of the records so far.
+        fates: int[256], what became of them.
+        values: float32[n, d] of some each.
+        times: int64[n] of some each.
+        abnormal: bool[n] of some each.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.count = 0
+        self.fates = np.zeros(256, int)
+        self.values: list[NDArray[np.float32]] = []
+        self.times: list[NDArray[np.int64]] = []
+        self.abnormal: list[NDArray[np.bool_]] = []
+        self._features = Features(pipeline)
+
+    def add(self, records: Records, abnormal: NDArray[np.bool_]) -> None:
+        """Read on; ``abnormal`` is bool[n], which of the next records are."""
+        rows = self._features.of(records)
         taken = rows.taken
-        fates += np.bincount(rows.fates, minlength=256)
-        values.append(rows.values[taken])
-        times.append(records.times[taken])
-        said.append(abnormal(given.of(records.ids, count) if given else records.labels)[taken])
-        count += records.size
-        told(count)
+        self.fates += np.bincount(rows.fates, minlength=256)
+        self.values.append(rows.values[taken])
+        self.times.append(moments_of(records)[taken])
+        self.abnormal.append(abnormal[taken])
+        self.count += records.size
+
+
+def dataset(
+    pipeline: Pipeline,
+    readings: Sequence[Reading],
+    what: str,
+    sha256: str,
+    *,
+    labelled: bool,
+    span: int | None = None,
+) -> Dataset:
+    """The rows of logs, in the order of time.
+
+    Args:
+        pipeline: of the records.
+        readings: of each log.
+        what: they were read of, for people.
+        sha256: of that.
+        labelled: whether it is known which records are abnormal.
+        span: only the newest of so many milliseconds; None: all.
+
+    Raises:
+        SettingsError: nothing has features.
+    """
+    fates = np.sum([reading.fates for reading in readings], axis=0) if readings else np.zeros(256, int)
+    count = sum(reading.count for reading in readings)
     if not fates[TAKEN]:
-        raise SettingsError(f"{path}: none of its {count:,} records has features; does pipeline.toml fit it?")
-    matrix, moments = np.concatenate(values), np.concatenate(times)
+        raise SettingsError(f"{what}: none of its {count:,} records has features; does pipeline.toml fit it?")
+    matrix, moments, said = (
+        np.concatenate([part for reading in readings for part in getattr(reading, name)])
+        for name in ("values", "times", "abnormal")
+    )
     if pipeline.time:
         order = np.argsort(moments, kind="stable")
         order = order[moments[order] != NO_TIME]
         fates[TIMELESS] += len(moments) - len(order)
         if not len(order):
             raise SettingsError(
-                f"{path}: none of its {count:,} records says when in {pipeline.time!r}; name another time in "
+                f"{what}: none of its {count:,} records says when in {pipeline.time!r}; name another time in "
                 "pipeline.toml, or none"
             )
+        if span is not None:
+            order = order[moments[order] > moments[order[-1]] - span]
     else:
         order = np.random.default_rng(0).permutation(len(moments))
     if not np.isfinite(matrix).any():
         raise SettingsError(
-            f"{path}: no feature has a value in any of its {count:,} records; are they numbers, as 1234.5?"
+            f"{what}: no feature has a value in any of its {count:,} records; are they numbers, as 1234.5?"
         )
     return Dataset(
         matrix[order],
         moments[order] if pipeline.time else None,
-        np.concatenate(said)[order] if given or pipeline.label else None,
+        said[order] if labelled else None,
         count,
         {why: int(fates[fate]) for fate, why in FATES.items() if fates[fate]},
-        _sha256(path),
+        sha256,
     )
 
 
-def _check_label(pipeline: Pipeline) -> None:
+def check_label(pipeline: Pipeline) -> None:
+    """Refuse a label that a model would be shown.
+
+    Raises:
+        SettingsError: it is a field of a feature.
+    """
     used = {feature.field for feature in pipeline.features}
     if pipeline.label and pipeline.label in used:
         raise SettingsError(

@@ -74,7 +74,8 @@ def split(dataset: Dataset) -> Split:
             f"{count:,} records with features are too few to learn from; give {LEAST} or more"
         )
     first, second = int(count * LEARNT), int(count * CALIBRATED)
-    return Split(dataset.part(0, first), dataset.part(first, second), dataset.part(second, count))
+    learnt = dataset.part(0, first).learnable
+    return Split(learnt, dataset.part(first, second), dataset.part(second, count))
 
 
 def train(

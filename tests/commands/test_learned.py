@@ -134,3 +134,21 @@ def test_an_extra_that_is_missing_is_named(
     assert f"{package} is missing" in done.stderr
     assert f"clickwarden[{extra}]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "name what is to be learnt from: --data FILE, or --since 30d of the topic"),
+        (("--data", "data.csv", "--since", "7d"), "--data FILE is read whole; leave out --since"),
+        (("--data", "data.csv", "--with-feedback"), "--data FILE is read whole; leave out --since"),
+        (("--since", "7d", "--labels", "data.csv"), "--labels are of a file"),
+        (("--since", "7d"), "has no topic to learn from; give --data FILE"),
+    ],
+)
+def test_training_that_cannot_be_meant_is_refused(folder: Path, options: tuple[str, ...], said: str) -> None:
+    named = (str(folder / each) if each == "data.csv" else each for each in options)
+    done = faust("train", str(folder), *named)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

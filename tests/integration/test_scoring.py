@@ -14,6 +14,7 @@ from clickwarden.detection.lineup import Appointment, Lineup
 from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.models import artefact
 from clickwarden.models.pipeline import Pipeline
+from clickwarden.times import epoch
 from tests.pipelines import BEGIN, days, define, payments, train
 from tests.site import Site, Worker, clicks, minute_over
 
@@ -257,3 +258,61 @@ def test_labels_that_come_before_or_behind_their_records_say_how_often_models_ar
     assert recall in worker.metrics()
     precision = 'clickwarden_pipeline_precision{pipeline="payments",version="'
     assert any(each.startswith(precision) for each in worker.metrics())
+
+
+def test_trained_anew_by_labels_and_feedback_it_scores_in_shadow(scored: tuple[Site, Pipeline]) -> None:
+    site, pipeline = scored
+    folder = str(pipeline.folder)
+    worker = site.start()
+    values = payments(3_000, seed=8)
+    site.send(*values[:2_000], topic=pipeline.topic, partition=0)
+    site.send(*values[2_000:], topic=pipeline.topic, partition=1)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    first, second = [each for each in site.anomalies() if each["scored"] and each["partition"] == 0][:2]
+    site.send(b'{"label": ""}', topic=pipeline.labels, key=second["scored"]["record_id"].encode())
+    site.until(lambda: first["incident_id"] in site.incidents(), worker)
+    path = f"/api/v1/feedback/{first['incident_id']}"
+    site.until(lambda: worker.send("POST", path, {"verdict": "bot"})[0] == 200, worker)
+    model = (pipeline.folder / "model" / "manifest.json").read_bytes()
+    champion = artefact.load(pipeline).manifest.version
+
+    done = site.run("train", folder, "--since", "30d", "--with-feedback", "--seed", "5")
+    assert done.returncode == 0, done.stderr
+    assert "1 label, and 1 incident of which people said what they were" in done.stdout
+    assert f"{champion} is in charge, beside it " in done.stdout
+    assert (pipeline.folder / "model" / "manifest.json").read_bytes() == model
+    listed = {
+        each["version"]: each["role"] for each in json.loads(put(site, pipeline, "list", folder, "--json"))
+    }
+    (fresh,) = listed.keys() - {champion}
+    assert listed == {champion: "champion", fresh: "challenger"}
+    data = json.loads(put(site, pipeline, "show", folder, fresh))["data"]
+    taken = worker.ask("/api/v1/pipelines")[1][0]["scored"]
+    incident = site.incidents()[first["incident_id"]]
+    apart = sum(
+        payment.get("card") == first["user_id"]
+        and epoch(incident["since"]) <= payment["at"] <= epoch(incident["last_seen"])
+        for payment in (json.loads(value) for value in values[:2_000] if value != b"{")
+    )
+    assert apart > 0
+    assert (data["records"], data["learnt"]) == (3_000, int(taken * 0.6) - apart)
+
+    site.send(*payments(1_000, seed=9, begin=BEGIN + 3_000), topic=pipeline.topic, partition=0)
+    site.until(lambda: challenger(worker).get("version") == fresh, worker)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    assert verdict(site, pipeline)["ok"]
+    again = site.run("train", folder, "--since", "30d", "--detector", "logreg")
+    assert again.returncode == 1
+    assert "learns from labels of both kinds" in again.stderr
+
+
+def test_what_cannot_be_trained_anew_is_said_in_one_sentence(site: Sites, tmp_path: Path) -> None:
+    folder = tmp_path / "payments"
+    made = site(pipelines=str(folder))
+    define(folder, made.settings.clicks_topic.replace("clicks", "payments"))
+    worker = made.launch()
+    made.until(lambda: "Pipeline payments has no model" in worker.log, worker)
+    done = made.run("train", str(folder), "--since", "7d")
+    assert done.returncode == 1
+    assert "has no model in charge, beside which another could be in shadow" in done.stderr
+    assert "Traceback" not in done.stderr
