@@ -22,6 +22,7 @@ from clickwarden.alerts.sight import Sight
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.intake import ACCEPTED, UNCOUNTED, Counts, Intake
+from clickwarden.formats import debezium
 from clickwarden.formats.fields import Record
 from clickwarden.kafka.runs import RUN_RECORDS, Run
 from clickwarden.models import standing as standings
@@ -78,12 +79,14 @@ class _Scored(NamedTuple):
     """What was made of some records.
 
     Attributes:
+        records: those that say that something happened.
         moments: int64[n], when each happened, epoch milliseconds.
         rows: their features.
         verdicts: of each model, the champion first.
         found: anomalies, of all models, and of days on which records have drifted.
     """
 
+    records: Sequence[Record]
     moments: NDArray[np.int64]
     rows: Rows
     verdicts: list[Verdicts]
@@ -176,17 +179,17 @@ class ScoredPartition(OwnedPartition[_Packed]):
         records = list(run.between(begin, end).unpack())
         for first in range(0, len(records), RUN_RECORDS):
             part = records[first : first + RUN_RECORDS]
-            scored = await asyncio.to_thread(self._score, part)
-            await self._report(part, scored)
+            if scored := await asyncio.to_thread(self._score, part):
+                await self._report(scored)
             self._advance(part[-1].offset + 1)
         self._advance(end)
         return end
 
-    def _score(self, records: Sequence[Record]) -> _Scored:
-        received = [
-            record.timestamp / 1000 if record.timestamp_type == BY_BROKER else np.nan for record in records
-        ]
-        read = Records.of_json(self._pipeline, [record.value for record in records], received)
+    def _score(self, records: Sequence[Record]) -> _Scored | None:
+        """What becomes of some records; None where none of them says that something happened."""
+        records, read = self._read(records)
+        if not records:
+            return None
         rows, moments = self.features.of(read), moments_of(read)
         offsets = [record.offset for record in records]
         said: list[Verdicts] = []
@@ -199,18 +202,29 @@ class ScoredPartition(OwnedPartition[_Packed]):
             found += alarms(self._pipeline, model, verdicts, *beside, shadow=shadow)
             said.append(verdicts)
         found += self._monitor.add(rows, read.keys, said[0].alarmed)
-        return _Scored(moments, rows, said, found)
+        return _Scored(records, moments, rows, said, found)
 
-    async def _report(self, records: Sequence[Record], scored: _Scored) -> None:
+    def _read(self, records: Sequence[Record]) -> tuple[Sequence[Record], Records]:
+        """Those of some records that say that something happened, and what they hold."""
+        if self._pipeline.format == "json":
+            return records, Records.of_json(
+                self._pipeline, [record.value for record in records], _received(records)
+            )
+        changes = [(record, debezium.change_of(record, self._pipeline.numbers)) for record in records]
+        records = [record for record, change in changes if change.new]
+        rows = (change.row for _, change in changes if change.new)
+        return records, Records.of(self._pipeline, rows, _received(records))
+
+    async def _report(self, scored: _Scored) -> None:
         self.standing.alarms += int(scored.verdicts[0].alarmed.sum())
         self._compare(scored)
-        self._count(records, scored.rows.fates)
+        self._count(scored.records, scored.rows.fates)
         if scored.found:
             await anomalies.emit(scored.found, self._settings, self._deliveries, self._app.clock.now())
         for place in np.flatnonzero(scored.rows.fates != TAKEN).tolist():
             fate = int(scored.rows.fates[place])
-            await self._aside.put_unscored(records[place], _reason(fate), late=fate == LATE)
-        self.delays.note(stamps_of(records), self._app.clock.now())
+            await self._aside.put_unscored(scored.records[place], _reason(fate), late=fate == LATE)
+        self.delays.note(stamps_of(scored.records), self._app.clock.now())
 
     def _compare(self, scored: _Scored) -> None:
         """Hold the challengers against the champion."""
@@ -384,6 +398,11 @@ class ScoredPartitions(Assigned[ScoredPartition]):
 def stamps_of(records: Sequence[Record]) -> NDArray[np.float64]:
     """float64[n], the time stamps of records, epoch seconds."""
     return np.array([record.timestamp / 1000 for record in records])
+
+
+def _received(records: Sequence[Record]) -> list[float]:
+    """When Kafka received each, epoch seconds; NaN where it does not say."""
+    return [record.timestamp / 1000 if record.timestamp_type == BY_BROKER else np.nan for record in records]
 
 
 def _reason(fate: int) -> str:

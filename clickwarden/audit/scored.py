@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
 from clickwarden.audit import drifted
+from clickwarden.audit.changes import new_row
 from clickwarden.audit.drifted import Days, DriftExpected, Learnt
 from clickwarden.audit.features import TAKEN, FeatureReference, longest, text_of
 from clickwarden.audit.reading import AuditRecord
@@ -107,6 +108,7 @@ class ScoredTruth:
         self.unjudged = sorted(partition for partition, offset in begins.items() if offset)
         self._pipeline = pipeline
         self._definition = definition
+        self._changes = definition.get("format") == "debezium"
         self._identity = identity
         self._columns = columns
         self._models = models
@@ -125,7 +127,15 @@ class ScoredTruth:
         scoring = -1
         for record in records:
             received = record.timestamp / 1000 if record.timestamp_type == 1 else None
-            judged = reference.judge(record.value, received)
+            value: Mapping[str, Any] | bytes | None = record.value
+            if self._changes:
+                try:
+                    value = new_row(record, self._definition)
+                except ValueError:
+                    value = b""
+                if value is None:
+                    continue
+            judged = reference.judge(value, received)
             self.fates[judged.fate] += 1
             if judged.fate != TAKEN:
                 continue

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from clickwarden.detection.clauses import OWN
 from clickwarden.detection.clicks import Clicks, Rejected
 from clickwarden.errors import ClickError
+from clickwarden.formats.debezium import is_move
 from clickwarden.formats.fields import Record, places, places_of
 from clickwarden.formats.flat import FlatClick
 from clickwarden.formats.gathered import Gathered, Piece
 from clickwarden.formats.json import DEPTH_MAX, THINGS_MAX, UNREADABLE
-from clickwarden.formats.records import Fault, Held, Unwrapping, is_move
+from clickwarden.formats.records import Fault, Held, Unwrapping
 from clickwarden.formats.scalars import Number, text_of
 from clickwarden.formats.schema import Schema
 from clickwarden.formats.shapes import EVENT_MAX, USER_ID_MAX, Click, OtherShape, Sweep, bare, sweeps

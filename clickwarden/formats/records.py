@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clickwarden.errors import ClickError
+from clickwarden.formats.debezium import BORN, KNOWN, UNWRAPPED
 from clickwarden.formats.fields import Header, Key, Path, Places, Record, Stamp, is_place
 from clickwarden.formats.flat import Flat, FlatClick
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
@@ -43,11 +44,6 @@ Members = Mapping[str, bytes]
 #: What others call the list of clicks in a record, as it is looked for.
 LISTS = ("records", "events", "batch", "clicks", "data")
 
-#: What a row says that Debezium's ``ExtractNewRecordState`` has unwrapped, where an insert says it.
-UNWRAPPED = {"__op": "c", "__deleted": "false"}
-#: The header of an insert that is a row whose key has changed: there was one of it before.
-MOVED = "__debezium.oldkey"
-
 _ENVELOPES = frozenset(
     {
         *(*LISTS, *UNWRAPPED),
@@ -56,10 +52,6 @@ _ENVELOPES = frozenset(
 )
 #: That many columns at least, the fourth of which is a time: no JSON is like that.
 _SNOWPLOW = re.compile(rb"(?:[^\t]*\t){3}\d{4}-\d\d-\d\d [^\t]*\t(?:[^\t]*\t){8}")
-
-#: How Debezium names what became of a row; the others are no clicks: a row changed is one counted before, a
-#: click cannot be taken back, and what a snapshot reads is history, which may be told twice.
-_BORN, _GONE = "c", frozenset({"u", "d", "t", "m", "r"})
 
 
 class Fault(NamedTuple):
@@ -278,9 +270,9 @@ def _content(members: Members) -> bytes | None:
         return held["payload"]
     if "op" in held and members.keys() & {"before", "after"}:
         operation = scalar(held["op"])
-        if operation in _GONE:
+        if operation in KNOWN:
             return None
-        if operation == _BORN:
+        if operation == BORN:
             return held.get("after", b"")
     if "specversion" in held and held.keys() & {"data", "data_base64"}:
         return held.get("data") or _based(held["data_base64"])
@@ -290,16 +282,11 @@ def _content(members: Members) -> bytes | None:
 def _is_known(members: Members) -> bool:
     """Whether an object is an unwrapped row that was there before."""
     operation, deleted = (_word(members.get(name, b"")) for name in UNWRAPPED)
-    return operation in _GONE or deleted == "true"
+    return operation in KNOWN or deleted == "true"
 
 
 def _word(value: bytes) -> Any:
     return scalar(value) if kind_of(value) == "text" else None
-
-
-def is_move(record: Record) -> bool:
-    """Whether a record is a row whose key has changed, as Debezium tells it, and nothing new."""
-    return any(name == MOVED for name, _ in record.headers)
 
 
 def _walk(value: bytes, names: tuple[str, ...]) -> bytes | None:

@@ -14,9 +14,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from clickwarden.formats.debezium import UNWRAPPED
 from clickwarden.formats.fields import Path, Places, Record, is_place
 from clickwarden.formats.json import DEPTH_MAX, FRAME, THINGS_MAX, UNREADABLE, is_deep, is_framed
-from clickwarden.formats.records import LISTS, UNWRAPPED
+from clickwarden.formats.records import LISTS
 from clickwarden.formats.scalars import texts_of
 from clickwarden.formats.timestamps import scale, seconds
 from clickwarden.formats.tree import ANYTHING, NOTHING, Column, Leaf, Sizes, Tree, first_of, text_around

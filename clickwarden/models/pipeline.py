@@ -121,7 +121,15 @@ class Pipeline:
             },
             "features": [_plain(feature) for feature in self.features],
         }
+        if self.format != "json":
+            definition["format"] = self.format
         return definition
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """The fields that features take for numbers."""
+        fields = self.definition["fields"].items()
+        return frozenset(name for name, field in fields if field["type"] in ("number", "integer"))
 
     @cached_property
     def definition_hash(self) -> str:

@@ -56,7 +56,7 @@ class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time: str = ""
     id: str = ""
     topic: str = ""
-    format: Literal["json"] = "json"
+    format: Literal["json", "debezium"] = "json"
     lateness: str = "1h"
     keep: int = 256
     detector: Detector = "iforest"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ import psycopg
 import pytest
 from aiokafka import ConsumerRecord
 
+from clickwarden.models.pipeline import Pipeline
 from clickwarden.sandbox import shop
 from clickwarden.sandbox.connect import Connect
 from clickwarden.sandbox.postgres import Postgres
 from clickwarden.sources import captured
 from clickwarden.sources.captured import connected
 from tests.capturing import Stack, reading, told
+from tests.pipelines import BEGIN, define, payments, train
+from tests.site import Site
 
 pytestmark = pytest.mark.alone
 
@@ -153,6 +156,60 @@ async def test_a_lost_slot_and_a_foreign_table_are_said(stack: Stack, owner: psy
     assert stack.command("remove", "--name", "lost").returncode == 0
     refused = stack.command("remove", "--name", "lost")
     assert (refused.returncode, "Connect has no connector lost" in refused.stderr) == (1, True)
+
+
+def test_a_fraud_in_a_table_is_found_once_and_history_wakes_nobody(
+    stack: Stack, owner: psycopg.Connection, site: Callable[..., Site], tmp_path: Path
+) -> None:
+    """Inserts are scored; what was there before, is corrected, deleted, moved or cannot be, is not."""
+    made = site(pipelines=str(tmp_path / "payments"), partitions=2)
+    define(tmp_path / "payments", "shop.public.payments")
+    file = tmp_path / "payments" / "pipeline.toml"
+    file.write_text(file.read_text().replace("version = 1", 'version = 1\nformat = "debezium"'))
+    pipeline = Pipeline.load(file.parent)
+    train(pipeline)
+    owner.execute("CREATE TABLE payments (id text, card text, at float8, amount numeric, shop text)")
+    owner.execute("ALTER TABLE payments REPLICA IDENTITY FULL")
+    insert(owner, payments(600, seed=1))
+    registered = stack.command(
+        *("register", "public.payments", "--key", "card", "--name", "payments", "--prefix", "shop"),
+        CLICKWARDEN_PARTITIONS="2",
+    )
+    assert registered.returncode == 0, registered.stderr
+    worker = made.start()
+    news = payments(1500, seed=2, begin=BEGIN + 600)
+    insert(owner, news)
+    owner.execute("UPDATE payments SET amount = 1000000 WHERE id LIKE '%-1_'")
+    owner.execute("UPDATE payments SET card = 'card-moved' WHERE id LIKE '%-2_'")
+    owner.execute("DELETE FROM payments WHERE id LIKE '%-3_'")
+    owner.execute("TRUNCATE payments")
+    odd = "INSERT INTO payments VALUES ('odd', 'card-1', %s, %s, 's')"
+    owner.execute(odd, [BEGIN + 2100, "NaN"])
+    owner.execute(odd, ["Infinity", 1])
+    made.until(lambda: len(unscored(made)) >= 2 and not made.behind(pipeline.topic), worker)
+    done = made.run("verify", str(file.parent), "--json")
+    found = json.loads(done.stdout)
+    assert (found["missing"], found["invented"], found["conflicting"]) == (0, 0, 0), found["examples"]
+    assert found["expected"] == found["reported"] > 5
+    readable = [value for value in news if value != b"{"]
+    assert sum(found["fates"].values()) == len(readable) + 2
+    assert (found["fates"]["unreadable"], found["fates"]["timeless"]) == (1, 1)
+    told = {anomaly["scored"]["record_id"] for anomaly in made.anomalies() if anomaly["scored"]}
+    assert told <= {json.loads(value)["id"] for value in readable}
+    assert stack.command("remove", "--name", "payments").returncode == 0
+
+
+def insert(owner: psycopg.Connection, values: list[bytes]) -> None:
+    """Payments, those that are some, as one commit."""
+    rows = [json.loads(value) for value in values if value != b"{"]
+    with owner.cursor().copy("COPY payments FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row([row.get(name) for name in ("id", "card", "at", "amount", "shop")])
+
+
+def unscored(made: Site) -> list[bytes]:
+    """The odd rows among those that could not be scored."""
+    return [value for record in made.rejected() if (value := record.value or b"") and b'"odd"' in value]
 
 
 def test_the_command_ends_in_order_and_leaves_no_java(kafka: str, tmp_path: Path) -> None:
