@@ -1,5 +1,6 @@
 """What models score beside the clicks, on the page, and who of them is in charge."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.browser.look import (
     nothing_wrong,
     scrolls_sideways,
 )
-from tests.pipelines import appoint, define, payments, put, train
+from tests.pipelines import appoint, days, define, payments, put, train
 from tests.site import Site
 
 #: A change is asked of the worker, which asks Kafka; then the page asks again.
@@ -184,3 +185,47 @@ def test_a_model_is_promoted_by_keyboard_and_rolled_back_and_who_is_second_decid
     dialog.get_by_role("button", name="Promote").click()
     expect(fault).to_contain_text("No connection to the worker", timeout=RECORDS)
     expect(dialog.get_by_role("button", name="Promote")).to_be_enabled()
+
+
+def test_days_that_drift_and_what_labels_say_are_on_the_card(
+    site: Site, pipeline: Pipeline, browser: Browser
+) -> None:
+    train(pipeline, values=days(3, 9, first=-4))
+    worker = site.start()
+    for partition, seed in enumerate((1, 4)):
+        log = [*days(3, seed), *days(1, seed + 1, 3, usual=5), *days(1, seed + 2, 4)[:60]]
+        site.send(*log, topic=pipeline.topic, partition=partition)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    site.until(lambda: len(worker.ask("/api/v1/pipelines")[1][0]["days"]) == 2, worker)
+    found = worker.ask("/api/v1/anomalies?pipeline=payments&limit=50")[1]["anomalies"]
+    told = [each["scored"]["record_id"] for each in found if each["scored"]][:8]
+    for place, name in enumerate(told):
+        value = json.dumps({"label": int(place < 6)}).encode()
+        site.send(value, topic=str(pipeline.labels), key=name.encode())
+    site.until(lambda: (worker.ask("/api/v1/pipelines")[1][0]["labelled"] or {}).get("abnormal") == 6, worker)
+    for width, scheme in LOOKS:
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        with nothing_wrong(page):
+            page.goto(address(worker, "pipelines"))
+            card = page.locator("#pipeline-payments")
+            rows = card.get_by_role("region", name="Days of").locator("tbody tr")
+            expect(rows).to_have_count(2, timeout=RECORDS)
+            last, first = rows.all()
+            expect(last).to_contain_text("drifted")
+            expect(last).to_contain_text("in 2 of 2 partitions")
+            expect(last.locator("strong").first).to_contain_text("amount")
+            expect(first).to_contain_text("as learnt")
+            expect(first).to_contain_text("expected")
+            expect(card).to_contain_text(re.compile(r"Right alarms\s*75 %\s*of 8 alarms with a label"))
+            expect(card).to_contain_text(re.compile(r"Found\s*100 %\s*of 6 records labelled abnormal"))
+            expect(card).to_contain_text("99 of 100 records within")
+            assert not scrolls_sideways(page), width
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+        with nothing_wrong(page):
+            page.goto(address(worker, "history?kind=drift"))
+            told = page.locator("#anomalies > li")
+            expect(told).to_have_count(2, timeout=RECORDS)
+            expect(told.first).to_contain_text("features drifted")
+            expect(told.first.locator(".aside")).to_have_text("drift")
+        page.close()

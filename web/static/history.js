@@ -2,7 +2,7 @@
 
 import { load } from "./connection.js";
 import { byId, element, Rows, write } from "./element.js";
-import { count, crossing, head, marks, origin, score, status, threat } from "./incident.js";
+import { count, crossing, drift, head, marks, origin, score, status, threat } from "./incident.js";
 import { number, plural, ruleLink, userLink, visible } from "./text.js";
 import { span } from "./time.js";
 
@@ -47,6 +47,11 @@ form.addEventListener("submit", (event) => {
   location.assign(`/history?${new URLSearchParams(given)}`);
 });
 
+function figures(each) {
+  if (each.scored) return score(each);
+  return each.drift ? drift(each.drift) : count(each.count_low, each.count_high, each.threshold, each.distinct);
+}
+
 const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
   element(
     "div",
@@ -62,7 +67,7 @@ const rows = new Rows(byId("anomalies"), "li", "alert_id", (each) => [
     element("small", {}, ...visible(each.reasons.join("; "))),
   ),
   element("div", {}, ruleLink(each.rule), element("small", {}, threat(each))),
-  ...(each.scored ? score(each) : count(each.count_low, each.count_high, each.threshold, each.distinct)),
+  ...figures(each),
   element("div", {}, status(each), element("small", {}, [crossing(each), origin(each)].filter(Boolean).join(" "))),
 ]);
 

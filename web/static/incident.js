@@ -49,6 +49,16 @@ const records = ({ incident_id, count }) => [
   cell("chart", recordLink(incident_id, count === 1 ? "Why this record" : "Why the first record")),
 ];
 
+// Of a day of a pipeline: how many features are no longer what was learnt.
+export const drift = ({ features, records }) => [
+  cell(
+    "count",
+    element("strong", { className: "number" }, number(features.length)),
+    small(`${features.length === 1 ? "feature" : "features"} drifted, of ${plural(records, "record")}`),
+  ),
+  cell("chart"),
+];
+
 // Category and OWASP automated threat, where there is one.
 export const threat = (each) =>
   each.owasp ? `${category(each.category)}, ${each.owasp} ${each.owasp_label ?? ""}`.trim() : category(each.category);
@@ -57,9 +67,13 @@ export const status = (record) =>
   element("span", { className: `status ${isAside(record) ? "aside-from" : record.status}` }, record.status);
 
 // What nobody is told of, in words and with a shape of its own.
-export const isAside = (record) => Boolean(record.shadow || record.allowed);
+export const isAside = (record) => Boolean(record.shadow || record.allowed || isDrift(record));
+
+// That a pipeline's records are no longer what its model knows: told, and no attack.
+const isDrift = (record) => record.category === "drift";
 
 export const marks = (record) => [
+  ...(isDrift(record) ? [element("span", { className: "aside" }, "drift")] : []),
   ...(record.shadow ? [element("span", { className: "aside" }, "shadow")] : []),
   ...(record.allowed ? [element("span", { className: "aside" }, "allowed: ", ...visible(record.allowed))] : []),
   ...(record.muted ? [element("span", { className: "aside" }, record.muted)] : []), // human, or snoozed

@@ -2,6 +2,7 @@
 
 import { appoint, promotion, rollback } from "./appointment.js";
 import { poll } from "./connection.js";
+import { days } from "./days.js";
 import { byId, element, fill, Rows } from "./element.js";
 import { spent } from "./picture.js";
 import { figure, number, plural, sum, visible } from "./text.js";
@@ -11,13 +12,7 @@ import { at, moment } from "./time.js";
 const SOON = 500;
 
 const fact = (name, value, ...notes) =>
-  element(
-    "div",
-    {},
-    element("dt", {}, name),
-    element("dd", {}, value),
-    element("dd", { className: "note" }, ...notes),
-  );
+  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, ...notes));
 
 function watched({ topic, key, features, severity }) {
   const records = ["Records of the topic ", element("code", {}, topic)];
@@ -50,6 +45,24 @@ function alarms({ pipeline, alarms_of_day, day_is_kept, budget, event_time }) {
   return fact("Alarms a day", count, spent(alarms_of_day, budget), `${day}; the budget is ${number(budget)}`);
 }
 
+const milliseconds = (seconds) => `${number(Math.round(1000 * seconds))} ms`;
+
+const latency = ({ latency: waited }) =>
+  waited
+    ? [fact("Until the score", milliseconds(waited.median), `99 of 100 records within ${milliseconds(waited.p99)}`)]
+    : [];
+
+// How often the champions were right, as labels say that come later.
+function labels({ labelled, champions }) {
+  if (!labelled) return [];
+  const known = labelled.models.find(({ version }) => champions.includes(version));
+  const alarmed = known ? known.confirmed + known.refuted : 0;
+  return [
+    fact("Right alarms", percent(known?.precision ?? null), `of ${plural(alarmed, "alarm")} with a label`),
+    fact("Found", percent(labelled.recall), `of ${plural(labelled.abnormal, "record")} labelled abnormal`),
+  ];
+}
+
 const ROLES = {
   champion: () => element("span", { className: "status ready" }, "champion"),
   challenger: () => element("span", { className: "aside" }, "challenger"),
@@ -62,7 +75,10 @@ const percent = (part) => (part === null ? "–" : `${Math.round(100 * part)} %`
 function beside(each) {
   if (!each?.scored) return ["", ""];
   const told = `${number(each.both)} of the ${number(each.alarms)} it alarms, and of the ${number(each.champion_alarms)} that the champion does`;
-  return [each.alarms_a_day === null ? "–" : number(each.alarms_a_day), [percent(each.agreement), element("small", {}, told)]];
+  return [
+    each.alarms_a_day === null ? "–" : number(each.alarms_a_day),
+    [percent(each.agreement), element("small", {}, told)],
+  ];
 }
 
 // The newest answer: what a button is about may be older than what is known by now.
@@ -92,7 +108,13 @@ function model(pipeline, { version, role, detector, trained, threshold, fault, p
     {},
     element("th", { scope: "row" }, element("code", {}, version), " ", ROLES[role]()),
     ...(fault
-      ? [element("td", { colSpan: 6, className: "refused" }, element("span", { className: "warning" }, ...visible(fault)))]
+      ? [
+          element(
+            "td",
+            { colSpan: 6, className: "refused" },
+            element("span", { className: "warning" }, ...visible(fault)),
+          ),
+        ]
       : [
           element("td", {}, detector, element("small", {}, "trained ", at(trained))),
           element("td", { className: "number" }, figure(threshold)),
@@ -126,7 +148,13 @@ const models = ({ pipeline, models, challengers }) =>
       element(
         "tbody",
         {},
-        ...models.map((each) => model(pipeline, each, challengers.find(({ version }) => version === each.version))),
+        ...models.map((each) =>
+          model(
+            pipeline,
+            each,
+            challengers.find(({ version }) => version === each.version),
+          ),
+        ),
       ),
     ),
   );
@@ -158,7 +186,10 @@ const rows = new Rows(byId("pipelines"), "li", "pipeline", (each) => [
     fact("Set aside", number(each.late + sum(Object.values(each.rejected))), ...aside(each)),
     alarms(each),
     fact("Told", number(each.alarms), "alarms since the topic began"),
+    ...latency(each),
+    ...labels(each),
   ),
+  ...(each.days.length ? [element("h3", {}, "Days, by the time of the records"), days(each)] : []),
   ...(each.models.length ? [element("h3", {}, "Models"), models(each)] : []),
   ...(each.former
     ? [
