@@ -1,6 +1,7 @@
 """``faust -A app connect``: tables of PostgreSQL into topics, by Debezium in Kafka Connect."""
 
 import asyncio
+import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from app.main import settings
 from clickwarden.errors import BrokerError, DatabaseError, SettingsError
+from clickwarden.kafka import topics
 from clickwarden.sandbox import connect as server
 from clickwarden.sandbox import shop
 from clickwarden.sandbox.postgres import Postgres
@@ -89,6 +91,7 @@ class Serve(AppCommand):  # type: ignore[misc]
         )
 
         def start() -> None:
+            asyncio.run(_reach_kafka())
             server.jars()
             with console.status(f"Starting {server.NAME}"):
                 worker.start()
@@ -254,6 +257,13 @@ class Remove(Action):
             ) from error
         _secret(data, name).unlink(missing_ok=True)
         console.print(f"{name} is removed, and its slot and publication; its topics stay")
+
+
+async def _reach_kafka() -> None:
+    """See that Kafka is there: Connect takes a minute to say that it is not."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # we say it once
+    async with topics.administration(settings):
+        pass
 
 
 def _check_names(tables: Sequence[str], name: str) -> None:

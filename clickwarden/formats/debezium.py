@@ -43,7 +43,7 @@ _UNREADABLE = Change(new=True)
 
 def is_move(record: Record) -> bool:
     """Whether a record is a row whose key has changed, and nothing new."""
-    return any(name == MOVED for name, _ in record.headers)
+    return MOVED in dict(record.headers)
 
 
 def change_of(record: Record, numbers: Collection[str]) -> Change:

@@ -102,6 +102,7 @@ async def test_a_table_is_captured_from_its_first_row_to_the_removal(
         assert not await topic.rest()
 
     check_no_secret(stack)
+    await check_no_secret_in_topics(stack, kafka)
     assert stack.command("remove").returncode == 0
     left = "SELECT slot_name::text FROM pg_replication_slots UNION SELECT pubname::text FROM pg_publication"
     assert owner.execute(left).fetchall() == []
@@ -127,8 +128,8 @@ def check_no_secret(stack: Stack) -> None:
     assert [path for path in logged if password in path.read_text()] == []
 
 
-async def test_no_topic_of_connect_has_the_password(stack: Stack, kafka: str) -> None:
-    """Of all that the test before has left there: the settings, and how far was read."""
+async def check_no_secret_in_topics(stack: Stack, kafka: str) -> None:
+    """In those that Connect keeps its settings in, and how far it has read."""
     for name in ("configs", "offsets", "status"):
         async with reading(kafka, f"captured-{name}") as topic:
             first = await topic.take(1)
@@ -236,13 +237,20 @@ def test_the_command_ends_in_order_and_leaves_no_java(kafka: str, tmp_path: Path
         assert not psutil.wait_procs([java], timeout=30)[1]
 
 
-def test_what_it_cannot_be_started_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("setting", "value", "cure"),
+    [
+        ("CLICKWARDEN_SECURITY_PROTOCOL", "SSL", "docs/capture.md"),
+        ("CLICKWARDEN_BROKER", "kafka://127.0.0.1:1", "faust -A app broker"),
+    ],
+)
+def test_what_it_cannot_be_started_with(tmp_path: Path, setting: str, value: str, cure: str) -> None:
     done = subprocess.run(
         [*FAUST, "connect", "--data", str(tmp_path)],
-        env=os.environ | {"CLICKWARDEN_SECURITY_PROTOCOL": "SSL"},
+        env=os.environ | {setting: value},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 1
-    assert "CLICKWARDEN_SECURITY_PROTOCOL=SSL" in done.stderr
-    assert "docs/capture.md" in done.stderr
+    assert setting in done.stderr
+    assert cure in done.stderr
