@@ -21,6 +21,10 @@ export function svg(name, attributes = {}, ...children) {
   return node;
 }
 
+// One of a list of figures: what it is, its value, and what there is to say of it.
+export const fact = (name, value, ...notes) =>
+  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, ...notes));
+
 export const byId = (id) => document.getElementById(id);
 
 const shows = (node, shown) => node.shown === JSON.stringify(shown);

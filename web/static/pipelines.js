@@ -3,16 +3,13 @@
 import { appoint, promotion, rollback } from "./appointment.js";
 import { poll } from "./connection.js";
 import { days } from "./days.js";
-import { byId, element, fill, Rows } from "./element.js";
+import { byId, element, fact, fill, Rows } from "./element.js";
 import { spent } from "./picture.js";
 import { figure, number, plural, sum, visible } from "./text.js";
 import { at, moment } from "./time.js";
 
 // Until a change is in force everywhere, it is asked for so often.
 const SOON = 500;
-
-const fact = (name, value, ...notes) =>
-  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, ...notes));
 
 function watched({ topic, key, features, severity }) {
   const records = ["Records of the topic ", element("code", {}, topic)];

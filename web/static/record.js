@@ -1,16 +1,13 @@
 // One record of a pipeline that a model found abnormal: how much so, and which of its features did it.
 
 import { load, Refused } from "./connection.js";
-import { byId, element, fill, write } from "./element.js";
+import { byId, element, fact, fill, write } from "./element.js";
 import { marks } from "./incident.js";
 import { beside } from "./picture.js";
 import { figure, number, ruleLink, userId, userLink, visible } from "./text.js";
 import { at, since } from "./time.js";
 
 const id = new URLSearchParams(location.search).get("id") ?? "";
-
-const fact = (name, value, ...notes) =>
-  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, ...notes));
 
 // How many of the usual records score as high.
 function rarity(p) {

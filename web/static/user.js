@@ -1,7 +1,7 @@
 // Everything known about one user, and why there is nothing where there is nothing.
 
 import { poll } from "./connection.js";
-import { byId, element, fill, Rows, write } from "./element.js";
+import { byId, element, fact, fill, Rows, write } from "./element.js";
 import { say, stands } from "./feedback.js";
 import { count, head, incident, isAside, marks, score } from "./incident.js";
 import { parts } from "./picture.js";
@@ -51,9 +51,6 @@ const incidents = new Rows(byId("incidents"), "li", "incident_id", (each) => {
   who.append(...stands(each.said), element("div", {}, element("button", button, "Say what it was")));
   return [who, ...cells];
 });
-
-const fact = (name, value, note = "") =>
-  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, note));
 
 // They are counted up to 256.
 const products = (count) => (count < 256 ? number(count) : `${number(count)} or more`);
