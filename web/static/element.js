@@ -21,6 +21,10 @@ export function svg(name, attributes = {}, ...children) {
   return node;
 }
 
+// One of the figures of a list: its name, what it is, and what is to be said of it.
+export const fact = (name, value, ...notes) =>
+  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, ...notes));
+
 export const byId = (id) => document.getElementById(id);
 
 const shows = (node, shown) => node.shown === JSON.stringify(shown);

@@ -1,7 +1,7 @@
 // Is anyone attacking now, who, how sure, since when; and is the watcher itself healthy?
 
 import { follow, get, notice } from "./connection.js";
-import { byId, element, fill, Rows, write } from "./element.js";
+import { byId, element, fact, fill, Rows, write } from "./element.js";
 import { allowed, crossing, head, incident, isAside, marks, rank, status, threat } from "./incident.js";
 import { interval, lamp } from "./picture.js";
 import { offer } from "./survey.js";
@@ -115,9 +115,6 @@ function story(state) {
       : "Likely: the highest count possible is over the threshold, the lowest is not.";
   return [`${sure} When it was crossed: ${reasons.join("; ")}.`];
 }
-
-const fact = (name, value, ...notes) =>
-  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, ...notes));
 
 function facts({ state, incident: each, last, trouble, duty: busy, clicks, isHeard }) {
   if (!isHeard) return [fact("The watcher", "Unknown", "no connection to this worker")];

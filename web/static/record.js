@@ -1,22 +1,13 @@
 // One record of a pipeline that a model found abnormal: how much so, and which of its features did it.
 
 import { load, Refused } from "./connection.js";
-import { byId, element, fill, write } from "./element.js";
+import { byId, element, fact, fill, write } from "./element.js";
 import { marks } from "./incident.js";
 import { beside } from "./picture.js";
 import { figure, number, ruleLink, userId, userLink, visible } from "./text.js";
 import { at, since } from "./time.js";
 
 const id = new URLSearchParams(location.search).get("id") ?? "";
-
-const fact = (name, value, ...notes) =>
-  element(
-    "div",
-    {},
-    element("dt", {}, name),
-    element("dd", {}, value),
-    element("dd", { className: "note" }, ...notes),
-  );
 
 // How many of the usual records score as high.
 function rarity(p) {
@@ -64,7 +55,13 @@ function show(anomaly) {
   byId("headline").replaceChildren(userId(user_id));
   document.title = `${byId("headline").textContent} · Clickwarden`;
   if (!scored) {
-    byId("story").replaceChildren("This anomaly is of rule ", ruleLink(rule), ", which counts clicks. What they did stands at ", userLink(user_id), ".");
+    byId("story").replaceChildren(
+      "This anomaly is of rule ",
+      ruleLink(rule),
+      ", which counts clicks. What they did stands at ",
+      userLink(user_id),
+      ".",
+    );
     return;
   }
   byId("story").replaceChildren(
@@ -99,7 +96,10 @@ if (id) {
   const error = await load(byId("json").href, show);
   if (error instanceof Refused && error.status === 404) {
     write(byId("headline"), "Not kept");
-    write(byId("story"), "No anomaly of this id is known: a worker keeps the newest 20,000, and the topic those of thirty days.");
+    write(
+      byId("story"),
+      "No anomaly of this id is known: a worker keeps the newest 20,000, and the topic those of thirty days.",
+    );
   }
 } else {
   write(byId("headline"), "Which?");

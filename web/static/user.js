@@ -1,7 +1,7 @@
 // Everything known about one user, and why there is nothing where there is nothing.
 
 import { poll } from "./connection.js";
-import { byId, element, fill, Rows, write } from "./element.js";
+import { byId, element, fact, fill, Rows, write } from "./element.js";
 import { say, stands } from "./feedback.js";
 import { count, head, incident, isAside, marks, score } from "./incident.js";
 import { parts } from "./picture.js";
@@ -52,9 +52,6 @@ const incidents = new Rows(byId("incidents"), "li", "incident_id", (each) => {
   return [who, ...cells];
 });
 
-const fact = (name, value, note = "") =>
-  element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, note));
-
 // They are counted up to 256.
 const products = (count) => (count < 256 ? number(count) : `${number(count)} or more`);
 
@@ -87,7 +84,8 @@ function show(user) {
     byId("windows-shown"),
     user.windows.length > ROWS ? `the newest ${ROWS} of ${number(user.windows.length)}` : number(user.windows.length),
   );
-  windows.show(user.windows.slice(0, ROWS).map((each) => ({ ...each, key: `${each.rule} ${each.scored ? each.alert_id : each.window_start}` })));
+  const place = (each) => (each.scored ? each.alert_id : each.window_start);
+  windows.show(user.windows.slice(0, ROWS).map((each) => ({ ...each, key: `${each.rule} ${place(each)}` })));
   byId("events-section").hidden = !Object.keys(user.events).length;
   fill(byId("events"), user.events, parts);
   byId("incidents-section").hidden = !user.incidents.length;
