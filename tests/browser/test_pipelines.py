@@ -51,6 +51,7 @@ def test_a_pipeline_says_what_it_watches_what_it_alarms_and_who_is_in_charge(
     worker = site.start()
     second = train(pipeline, seed=2)
     put(site.settings, pipeline, second)
+    put(site.settings, pipeline, "0123456789ab", artefact.packed(pipeline)[:-100])
     appoint(site.settings, pipeline, Lineup(first, (second,)), what=HOSTILE, who=HOSTILE, why=HOSTILE)
     site.until(lambda: not worker.ask("/api/v1/pipelines")[1][0]["waiting"], worker)
     part = payments(3_000)
@@ -67,6 +68,7 @@ def test_a_pipeline_says_what_it_watches_what_it_alarms_and_who_is_in_charge(
     assert [(model["version"], model["role"]) for model in found["models"]] == [
         (first, "champion"),
         (second, "challenger"),
+        ("0123456789ab", ""),
     ]
     for width, scheme in LOOKS:
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
@@ -79,7 +81,9 @@ def test_a_pipeline_says_what_it_watches_what_it_alarms_and_who_is_in_charge(
             expect(card.get_by_role("link", name=f"{found['alarms']} alarms")).to_be_visible()
             expect(card).to_contain_text("the budget is 2,000")
             expect(card.get_by_role("img", name="of the budget 2,000")).to_be_visible()
-            champion, challenger = card.locator("tbody tr").all()
+            champion, challenger, refused = card.locator("tbody tr").all()
+            expect(refused).to_contain_text("is refused: is cut off, or none of ours")
+            expect(refused.get_by_role("button")).to_have_count(0)
             expect(champion).to_contain_text(re.compile(f"{first}.*champion.*iforest"))
             expect(challenger).to_contain_text(re.compile(f"{second}.*challenger.*%.*that the champion does"))
             expect(card.locator(".changes li")).to_have_count(2)

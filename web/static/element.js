@@ -21,7 +21,7 @@ export function svg(name, attributes = {}, ...children) {
   return node;
 }
 
-// One of a list of figures: what it is, its value, and what there is to say of it.
+// One of the figures of a list: its name, what it is, and what is to be said of it.
 export const fact = (name, value, ...notes) =>
   element("div", {}, element("dt", {}, name), element("dd", {}, value), element("dd", { className: "note" }, ...notes));
 

@@ -23,10 +23,10 @@ function watched({ topic, key, features, severity }) {
 }
 
 function aside({ late, rejected, lost }) {
-  const others = Object.entries(rejected).map(([reason, count]) => `${number(count)} ${reason}`);
+  const counts = Object.entries({ ...(late && { late }), ...rejected });
+  const why = counts.map(([reason, count]) => `${number(count)} ${reason}`);
   return [
-    "without a score",
-    late ? `: ${[`${number(late)} late`, ...others].join(", ")}` : others.length ? `: ${others.join(", ")}` : "",
+    why.length ? `without a score: ${why.join(", ")}` : "nothing so far",
     lost ? `; ${number(lost)} lost to retention` : "",
   ];
 }
@@ -71,11 +71,9 @@ const percent = (part) => (part === null ? "–" : `${Math.round(100 * part)} %`
 // How a challenger does beside the champion, on the same records.
 function beside(each) {
   if (!each?.scored) return ["", ""];
-  const told = `${number(each.both)} of the ${number(each.alarms)} it alarms, and of the ${number(each.champion_alarms)} that the champion does`;
-  return [
-    each.alarms_a_day === null ? "–" : number(each.alarms_a_day),
-    [percent(each.agreement), element("small", {}, told)],
-  ];
+  const [own, both, champion] = [each.alarms, each.both, each.champion_alarms].map(number);
+  const told = `${both} of the ${own} it alarms, and of the ${champion} that the champion does`;
+  return [number(each.alarms_a_day), [percent(each.agreement), element("small", {}, told)]];
 }
 
 // The newest answer: what a button is about may be older than what is known by now.
@@ -105,13 +103,7 @@ function model(pipeline, { version, role, detector, trained, threshold, fault, p
     {},
     element("th", { scope: "row" }, element("code", {}, version), " ", ROLES[role]()),
     ...(fault
-      ? [
-          element(
-            "td",
-            { colSpan: 6, className: "refused" },
-            element("span", { className: "warning" }, ...visible(fault)),
-          ),
-        ]
+      ? [element("td", { colSpan: 6, className: "refused warning" }, ...visible(fault))]
       : [
           element("td", {}, detector, element("small", {}, "trained ", at(trained))),
           element("td", { className: "number" }, figure(threshold)),
@@ -168,7 +160,8 @@ const change = (each) =>
 // Where the newest change is in force.
 function taken({ waiting, partitions }) {
   if (!waiting.length) return `In force in all ${plural(partitions, "partition")}.`;
-  return `Taken up by workers now; ${waiting.length === 1 ? "partition" : "partitions"} ${waiting.join(", ")} to follow.`;
+  const places = waiting.length === 1 ? "partition" : "partitions";
+  return `Taken up by workers now; ${places} ${waiting.join(", ")} to follow.`;
 }
 
 const rows = new Rows(byId("pipelines"), "li", "pipeline", (each) => [

@@ -84,11 +84,8 @@ function show(user) {
     byId("windows-shown"),
     user.windows.length > ROWS ? `the newest ${ROWS} of ${number(user.windows.length)}` : number(user.windows.length),
   );
-  windows.show(
-    user.windows
-      .slice(0, ROWS)
-      .map((each) => ({ ...each, key: `${each.rule} ${each.scored ? each.alert_id : each.window_start}` })),
-  );
+  const place = (each) => (each.scored ? each.alert_id : each.window_start);
+  windows.show(user.windows.slice(0, ROWS).map((each) => ({ ...each, key: `${each.rule} ${place(each)}` })));
   byId("events-section").hidden = !Object.keys(user.events).length;
   fill(byId("events"), user.events, parts);
   byId("incidents-section").hidden = !user.incidents.length;
