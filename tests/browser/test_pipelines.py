@@ -228,8 +228,8 @@ def test_days_that_drift_and_what_labels_say_are_on_the_card(
         assert results.violations_count == 0, results.generate_report()
         with nothing_wrong(page):
             page.goto(address(worker, "history?kind=drift"))
-            told = page.locator("#anomalies > li")
-            expect(told).to_have_count(2, timeout=RECORDS)
-            expect(told.first).to_contain_text("features drifted")
-            expect(told.first.locator(".aside")).to_have_text("drift")
+            drifts = page.locator("#anomalies > li")
+            expect(drifts).to_have_count(2, timeout=RECORDS)
+            expect(drifts.first).to_contain_text("features drifted")
+            expect(drifts.first.locator(".aside")).to_have_text("drift")
         page.close()
