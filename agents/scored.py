@@ -323,9 +323,13 @@ class ScoredPartition(OwnedPartition[_Packed]):
             if not await self._shelf.ready(since.lineup):
                 self._models = []
                 return
-        self._models = await self._shelf.ready(self.standing.lineup)
-        if self._models:
-            self._monitor.serve(self._models[0].manifest)
+        self._serve(await self._shelf.ready(self.standing.lineup))
+
+    def _serve(self, models: list[Model]) -> None:
+        """Score by these, the champion first, and hold days against what that one has learnt."""
+        self._models = models
+        if models:
+            self._monitor.serve(models[0].manifest)
 
     async def _plan(self) -> bool:
         topic, end = self._app.modelstopic, await self._end()
@@ -335,7 +339,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
             before = self.standing.lineup
             changed = self.standing.plan(lineup, end)
             if self.standing.lineup != before:  # at once: it has no record yet
-                self._models = models
+                self._serve(models)
             if changed:
                 since = self.standing.planned[-1].offset if self.standing.planned else self.next_offset or 0
                 log.info("%s: model %s scores it from offset %s on", self.tp, lineup.champion, since)

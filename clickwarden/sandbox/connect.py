@@ -251,6 +251,9 @@ def plugin(folder: Path) -> Path:
     part = there.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     with tarfile.open(archive) as packed:
-        packed.extractall(part, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            packed.extractall(part, filter="data")
+        else:  # Python before 3.11.4, as Debian 12 has it; what is in the archive is known by its hash
+            packed.extractall(part)
     part.rename(there)  # all of it or nothing
     return folder

@@ -53,7 +53,12 @@ def test_a_pipeline_says_what_it_watches_what_it_alarms_and_who_is_in_charge(
     put(site.settings, pipeline, second)
     put(site.settings, pipeline, "0123456789ab", artefact.packed(pipeline)[:-100])
     appoint(site.settings, pipeline, Lineup(first, (second,)), what=HOSTILE, who=HOSTILE, why=HOSTILE)
-    site.until(lambda: not worker.ask("/api/v1/pipelines")[1][0]["waiting"], worker)
+
+    def in_force() -> bool:
+        (found,) = worker.ask("/api/v1/pipelines")[1]
+        return found["edition"] == 2 and not found["waiting"]
+
+    site.until(in_force, worker)
     part = payments(3_000)
     site.send(*part[:1500], topic=pipeline.topic, partition=0)
     site.send(*part[1500:], topic=pipeline.topic, partition=1)

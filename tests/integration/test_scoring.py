@@ -145,6 +145,24 @@ def test_models_that_are_changed_before_the_first_record_score_it(scored: tuple[
     assert verdict(site, pipeline)["ok"]
 
 
+def test_days_are_held_against_the_model_that_was_put_in_charge_before_the_first_record(
+    scored: tuple[Site, Pipeline],
+) -> None:
+    site, pipeline = scored
+    folder = str(pipeline.folder)
+    train(pipeline, values=days(3, 9, first=-4))
+    worker = site.start()
+    second = train(pipeline, values=days(3, 9, first=-4, usual=5))
+    put(site, pipeline, "put", folder)
+    assert "taken up in all partitions" in put(site, pipeline, "promote", folder, second)
+    site.send(
+        *days(3, 1), *days(1, 2, 3)[:60], topic=pipeline.topic
+    )  # as the first has learnt, not the second
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    found = verdict(site, pipeline)
+    assert (found["ok"], found["drift"]) == (True, 1), found["examples"]
+
+
 def test_a_pipeline_without_a_model_waits_and_says_so_while_clicks_are_counted(
     site: Sites, tmp_path: Path
 ) -> None:
