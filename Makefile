@@ -10,10 +10,10 @@ export PYTHONDONTWRITEBYTECODE :=
 export OMP_WAIT_POLICY := passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint adversary fuzz features chaos growth changes telling upgrade bench scorecard performance constraints
+.PHONY: help setup demo demo-capture test lint adversary fuzz features chaos growth changes telling upgrade bench scorecard performance constraints
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: .venv/.installed ## make .venv with what running needs, pinned in constraints.txt (Python 3.11 or newer; PYTHON=... names one)
 
@@ -43,6 +43,9 @@ test lint adversary fuzz features chaos growth changes telling upgrade bench sco
 
 demo: setup ## broker, worker, shoppers and an attack on this machine; Ctrl-C ends it all
 	@$(BIN)/faust -A app demo || test $$? = 130 # Ctrl-C is how it ends
+
+demo-capture: .venv/.installed-dev ## the same with orders in PostgreSQL, captured by Debezium and scored by a model, and a stolen card
+	@$(BIN)/faust -A app demo --capture || test $$? = 130
 
 # What waits for Kafka, workers and Chromium leaves the cores to what computes: three files at a time, each with a Kafka
 # of its own, and then the tests that are marked to run alone. No Kafka of theirs lives long enough for Java's better compiler.

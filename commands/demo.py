@@ -22,11 +22,14 @@ from clickwarden.errors import BrokerError, ClickwardenError
 from clickwarden.kafka import topics
 from clickwarden.sandbox import broker
 from clickwarden.settings import PREFIX, WILDCARDS
+from commands import captured
 from commands.command import AsyncCommand
 
 #: Seconds a part has to end before it is killed.
 STOP_SECONDS = 20.0
 LOG_TAIL = 15
+#: Parts that may end by themselves, and those whose words are for the log.
+ENDING, QUIET = ("simulate", "train", "connect"), ("worker", "train")
 
 
 class Demo(AsyncCommand):
@@ -45,9 +48,15 @@ class Demo(AsyncCommand):
             show_default=True,
             help="Seconds of traffic after which to stop. 0: Ctrl-C stops it.",
         ),
+        option(
+            "--capture",
+            is_flag=True,
+            help="In place of clicks, orders in PostgreSQL: captured by Debezium, and scored by a model that "
+            "learns first what is usual. Needs the extras capture, learn and serve.",
+        ),
     ]
 
-    async def run(self, duration: float) -> None:
+    async def run(self, duration: float, capture: bool) -> None:
         """Run all of it until the time is over or a part ends."""
         console = Console(markup=False, highlight=False, soft_wrap=True)
         with TemporaryDirectory(prefix="clickwarden-demo-") as name, _kafka(Path(name), console) as kafka:
@@ -66,7 +75,11 @@ class Demo(AsyncCommand):
             try:
                 parts.start("kafka", _watch(kafka))
                 host = "127.0.0.1" if settings.web_bind in WILDCARDS else settings.web_bind
-                await self._show(parts, f"http://{host}:{overrides['web_port']}/", duration, console)
+                page = f"http://{host}:{overrides['web_port']}/"
+                if capture:
+                    await self._show_captured(parts, page, duration, kafka, overrides["data_dir"], console)
+                else:
+                    await self._show(parts, page, duration, console)
             except ClickwardenError:
                 kafka.check_alive()  # without it the others fall too, and perhaps first
                 raise
@@ -77,12 +90,35 @@ class Demo(AsyncCommand):
                 await parts.stop()
         console.print("Everything is stopped, and its data removed")
 
-    async def _show(self, parts: "_Parts", page: str, duration: float, console: Console) -> None:
+    async def _show_captured(
+        self,
+        parts: "_Parts",
+        page: str,
+        duration: float,
+        kafka: broker.Broker,
+        data: Path,
+        console: Console,
+    ) -> None:
+        pipeline, sample = captured.pipeline(data.parent)
+        parts.environment[f"{PREFIX}PIPELINES"] = str(pipeline)
+        learning = parts.command("train", str(pipeline), "--data", str(sample))
+        async with captured.running(data, kafka.bootstrap, learning, console) as (database, connect):
+            register = ("register", captured.TABLE, "--key", "card_id", "--url", connect.url)
+            await parts.first(parts.command("connect", *register))
+            await self._open(parts, page, console)
+            console.print("What is found shows there and here; Ctrl-C ends it all")
+            await parts.first(captured.trade(database, captured.orders(sample), duration, console))
+
+    async def _open(self, parts: "_Parts", page: str, console: Console) -> None:
+        """Start the worker, and show what it finds."""
         console.print("Starting the worker")
         parts.start("worker", parts.command("worker", "-l", "info"))
         await parts.first(_answers(f"{page}health"))
         console.print(f"The page is at {page}")
         parts.start("alerts", parts.command("alerts", "--follow"))
+
+    async def _show(self, parts: "_Parts", page: str, duration: float, console: Console) -> None:
+        await self._open(parts, page, console)
         traffic = parts.command("simulate", "--duration", str(duration))
         console.print("What is found shows there and here: ongoing at once, closed with the minute's end")
         console.print("Ctrl-C ends it all")
@@ -94,7 +130,7 @@ class _Parts:
 
     def __init__(self, folder: Path, environment: dict[str, str], console: Console) -> None:
         self._folder = folder
-        self._environment = os.environ | environment
+        self.environment = os.environ | environment
         self._console = console
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -129,9 +165,9 @@ class _Parts:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "faust", "-A", "app", name, *options),
                 stdin=DEVNULL,
-                stdout=log if name == "worker" else PIPE,
+                stdout=log if name in QUIET else PIPE,
                 stderr=log,
-                env=self._environment,
+                env=self.environment,
                 start_new_session=True,  # the terminal's Ctrl-C is ours to pass on
             )
         try:
@@ -147,7 +183,7 @@ class _Parts:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        if code or name != "simulate":
+        if code or name not in ENDING:
             lines = path.read_text(errors="replace").splitlines()
             raise ClickwardenError(
                 "\n  ".join([f"{name} ended with exit code {code}; its log ends:", *lines[-LOG_TAIL:]])

@@ -1,6 +1,7 @@
 """The demo: an alert within a minute of nothing running, and nothing left behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,9 +14,9 @@ import pytest
 pytestmark = pytest.mark.alone
 
 
-def start(folder: Path, **more: str) -> subprocess.Popen[str]:
+def start(folder: Path, *options: str, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "faust", "-A", "app", "demo"],
+        [sys.executable, "-m", "faust", "-A", "app", "demo", *options],
         env=os.environ | {"TMPDIR": str(folder)} | more,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -49,6 +50,25 @@ def test_an_alert_within_a_minute_and_ctrl_c_leaves_nothing(tmp_path: Path) -> N
     assert "The page is at http://127.0.0.1:" in output
     assert "Traceback" not in output
     assert left(tmp_path) == []
+
+
+def test_a_stolen_card_in_a_captured_table_is_told_within_a_minute(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with start(tmp_path, "--capture") as demo:
+        assert demo.stdout
+        output, victim, told = "", "", False
+        for line in demo.stdout:
+            output += line
+            if found := re.search(r"somebody shops with (\S+),", line):
+                victim = found[1]
+            if not told and victim and "pipeline/fraud" in line and victim in line:
+                told = True
+                assert time.monotonic() - began < 60
+                demo.send_signal(signal.SIGINT)
+    assert told, output
+    assert demo.returncode == 130
+    assert "Traceback" not in output
+    assert left(tmp_path) == [".ses"]  # onnxruntime's own
 
 
 @pytest.mark.parametrize("part", ["worker", "kafka"])
