@@ -97,6 +97,8 @@ class Aside:
             origin[HEADER_ELEMENT] = str(element)
         told = carried(record.headers, whole=element is None)
         told += [(name, text.encode()) for name, text in (origin | headers).items()]
+        if record.key is None and value is None:
+            value = b""  # aiokafka sends no record without both
         await self._deliveries.send(Outgoing(topic, record.key, value, self._tp.partition, told))
 
 

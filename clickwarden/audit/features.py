@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import xxhash
 
+#: Half a surrogate pair, which is no text.
+_HALF = re.compile("[\ud800-\udfff]")
 TAKEN, LATE, KEYLESS, TIMELESS, UNREADABLE = ("taken", "late", "keyless", "timeless", "unreadable")
 
 _LONGEST_TEXT = 256
@@ -239,7 +241,10 @@ def _object(value: bytes) -> Mapping[str, Any] | None:
         found = json.loads(value.decode(errors="replace"), strict=False)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    held = found.items()
+    return {name: _HALF.sub("\ufffd", said) if isinstance(said, str) else said for name, said in held}
 
 
 def _number(value: Any) -> float:

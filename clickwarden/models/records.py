@@ -204,7 +204,14 @@ def _read(value: bytes | None) -> Mapping[str, Any] | None:
         found = json.loads(value.decode(errors="replace"), strict=False)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return {name: _whole(held) for name, held in found.items()} if isinstance(found, dict) else None
+
+
+def _whole(held: Any) -> Any:
+    """Text with U+FFFD for each half of a surrogate pair: of one nothing could be told."""
+    if not isinstance(held, str):
+        return held
+    return held.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _column(kind: str, raw: Sequence[Any]) -> Values:

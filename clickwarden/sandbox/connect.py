@@ -197,6 +197,8 @@ class Connect:
     def _await_started(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not self._is_healthy():
+            if self._running is None:
+                raise BrokerError("Kafka Connect was stopped while it started")
             self.check_alive()
             if time.monotonic() > deadline:
                 raise BrokerError(f"Kafka Connect is not ready after {START_SECONDS:.0f} s; {self._tail()}")

@@ -285,9 +285,12 @@ class Postgres:
             )
 
     def _await_started(self) -> None:
-        assert self._running is not None
         deadline = time.monotonic() + START_SECONDS
-        while not (self._pid() == self._running.pid and self._says_ready()):
+        while True:
+            if (running := self._running) is None:
+                raise DatabaseError("PostgreSQL was stopped while it started")
+            if self._pid() == running.pid and self._says_ready():
+                return
             self.check_alive()
             if time.monotonic() > deadline:
                 raise DatabaseError(f"PostgreSQL is not ready after {START_SECONDS:.0f} s; {self._tail()}")

@@ -334,3 +334,21 @@ def test_what_cannot_be_trained_anew_is_said_in_one_sentence(site: Sites, tmp_pa
     assert done.returncode == 1
     assert "has no model in charge, beside which another could be in shadow" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_records_that_say_nothing_or_no_text_stop_no_worker(scored: tuple[Site, Pipeline]) -> None:
+    site, pipeline = scored
+    worker = site.start()
+    site.send(None, topic=pipeline.topic)
+    for number, field in enumerate(("id", "card", "shop")):
+        for value in payments(200, seed=5 + number, begin=BEGIN + 200 * number):
+            broken = (
+                value
+                if value == b"{"
+                else value.replace(f'"{field}": "'.encode(), f'"{field}": "\\ud800'.encode())
+            )
+            site.send(broken, topic=pipeline.topic)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    found = verdict(site, pipeline)
+    assert (found["ok"], found["missing"], found["invented"]) == (True, 0, 0), found["examples"]
+    assert any("\ufffd" in each["user_id"] for each in site.anomalies() if each["scored"])
