@@ -259,7 +259,9 @@ class Stories:
         figures = story.figures
         newest, ending = story.newest, self.ending(story.incident_id)
         covering = list(cover(figures))
-        high = sum(figure.high for figure in covering)
+        # Of an open window it is known what it had when that was told: of some that is longer ago.
+        high = max(sum(figure.high for figure in covering), *(figure.high for figure in figures))
+        low = max(sum(figure.low for figure in apart(figures)), *(figure.low for figure in figures))
         rules = sorted({other.rule for other in self._meanwhile(story) if not other.newest.shadow})
         first_told = [figure for figure in figures if not figure.corrected] or figures
         return Incident(
@@ -274,7 +276,7 @@ class Stories:
             until=None if ending is None else story.last_seen,
             windows=len(covering),
             count=high,
-            count_low=sum(figure.low for figure in apart(figures)),
+            count_low=low,
             count_high=high,
             threshold=newest.threshold,
             window=story.window,

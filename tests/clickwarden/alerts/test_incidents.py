@@ -207,6 +207,16 @@ def sliding(stories: Stories, start: int, high: int, incident_id: str) -> None:
     )  # fmt: skip
 
 
+def test_of_open_windows_that_overlap_the_incident_has_no_fewer_than_any_of_them() -> None:
+    stories = Stories()
+    for begin, high in (0, 475), (10, 1_024), (20, 255):  # as each was told last
+        start, end = isotime(T + 240 + begin), isotime(T + 300 + begin)
+        about = {"window_start": start, "window_end": end, "incident_id": "bot-4"}
+        stories.hear(anomaly(f"bot-{begin}", "ongoing", count_low=high - 24, count_high=high, **about))
+    incident = only(stories)
+    assert (incident.count_low, incident.count_high, incident.peak) == (1_000, 1_024, 1_024)
+
+
 def test_no_click_is_counted_in_two_windows_that_overlap() -> None:
     stories = Stories()
     for start in range(10):  # from 0 s to 150 s
