@@ -278,8 +278,9 @@ def probe(key: str, at: str, page: str) -> Message:
     )
     message = message_of(case, "opening", page)
     subject = "Clickwarden: a test message"
+    title = f"Test: {message.title}"
     return msgspec.structs.replace(
-        message, key=f"{key}.test", stage="test", subject=subject, link=page, mark=TEST
+        message, key=f"{key}.test", stage="test", subject=subject, title=title, link=page, mark=TEST
     )
 
 
@@ -346,7 +347,7 @@ def _excess(case: Case) -> str:
 
 def _facts(case: Case) -> Iterator[Fact]:
     last = "last record" if case.pipeline else "last click"
-    until = "goes on" if case.ongoing else f"{last} {_moment(case.last_seen)}"
+    until = f"{'goes on, ' if case.ongoing else ''}{last} {_moment(case.last_seen)}"
     yield Fact("What" if case.drifts else "Who", inert(case.user_id))
     windows = f"{plural(case.windows, 'window')} of {duration(case.window)}"
     yield Fact("How many", _count(case) if case.pipeline else f"{_certain(case)}, in {windows}")

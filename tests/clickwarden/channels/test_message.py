@@ -37,7 +37,7 @@ def test_it_says_who_how_many_since_when_why_and_what_is_normal() -> None:
     assert facts(message) == {
         "Who": "203.0.113.9",
         "How many": "at least 8,400, at most 10,000 clicks, both for certain, in 2 windows of 1 minute",
-        "When": "since 2026-03-10 14:20:00 UTC; goes on",
+        "When": "since 2026-03-10 14:20:00 UTC; goes on, last click 2026-03-10 14:20:59 UTC",
         "Why": "nothing but 203.0.113.9; 8,400 of them counted one by one",
         "Normal": "at most 50 clicks in 1 minute, one every 1.2 s: below rule bot",
         "Threat": "OAT-003 Ad Fraud, the closest of OWASP's automated threats to the category bot",
