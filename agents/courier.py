@@ -271,8 +271,9 @@ class Courier:
             case "opening" | "escalation" | "end":
                 message = message_of(cases[0], entry.stage, self._desk.page)
                 links = self._desk.links
-                asked = links is not None and not cases[0].drifts
-                feedback = links.link(cases[0].incident_id, entry.at) if links and asked else ""
+                feedback = ""
+                if links and not cases[0].drifts:
+                    feedback = links.link(cases[0].incident_id, entry.at)
                 return msgspec.structs.replace(message, key=entry.key, feedback=feedback)
             case "group" | "digest" | "backlog":
                 return message_of_many(cases, entry.key, isotime(entry.at), self._desk.page, entry.stage)

@@ -22,7 +22,6 @@ from clickwarden.alerts.sight import Sight
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.intake import ACCEPTED, UNCOUNTED, Counts, Intake
-from clickwarden.formats import debezium
 from clickwarden.formats.fields import Record
 from clickwarden.kafka.runs import RUN_RECORDS, Run
 from clickwarden.models import standing as standings
@@ -40,9 +39,9 @@ from clickwarden.models.features import (
     Segment,
     moments_of,
 )
+from clickwarden.models.happened import happened
 from clickwarden.models.monitor import JudgedDay, Monitor
 from clickwarden.models.pipeline import Pipeline
-from clickwarden.models.records import Records
 from clickwarden.models.standing import Comparison, Standing
 from clickwarden.models.verdicts import Verdicts
 from tables.partitioned import PartitionedTable
@@ -62,8 +61,6 @@ WAITING = 8
 #: So many segments that follow one another become one, where each is smaller than this: or a quiet topic had
 #: one for each checkpoint of its longest window.
 MERGED, SMALL_BYTES = 32, 16 * 1024
-#: Received by the broker's own clock (KIP-32).
-BY_BROKER = 1
 
 
 class _Packed(NamedTuple):
@@ -187,7 +184,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
 
     def _score(self, records: Sequence[Record]) -> _Scored | None:
         """What becomes of some records; None where none of them says that something happened."""
-        records, read = self._read(records)
+        records, read = happened(self._pipeline, records)
         if not records:
             return None
         rows, moments = self.features.of(read), moments_of(read)
@@ -203,17 +200,6 @@ class ScoredPartition(OwnedPartition[_Packed]):
             said.append(verdicts)
         found += self._monitor.add(rows, read.keys, said[0].alarmed)
         return _Scored(records, moments, rows, said, found)
-
-    def _read(self, records: Sequence[Record]) -> tuple[Sequence[Record], Records]:
-        """Those of some records that say that something happened, and what they hold."""
-        if self._pipeline.format == "json":
-            return records, Records.of_json(
-                self._pipeline, [record.value for record in records], _received(records)
-            )
-        changes = [(record, debezium.change_of(record, self._pipeline.numbers)) for record in records]
-        records = [record for record, change in changes if change.new]
-        rows = (change.row for _, change in changes if change.new)
-        return records, Records.of(self._pipeline, rows, _received(records))
 
     async def _report(self, scored: _Scored) -> None:
         self.standing.alarms += int(scored.verdicts[0].alarmed.sum())
@@ -402,11 +388,6 @@ class ScoredPartitions(Assigned[ScoredPartition]):
 def stamps_of(records: Sequence[Record]) -> NDArray[np.float64]:
     """float64[n], the time stamps of records, epoch seconds."""
     return np.array([record.timestamp / 1000 for record in records])
-
-
-def _received(records: Sequence[Record]) -> list[float]:
-    """When Kafka received each, epoch seconds; NaN where it does not say."""
-    return [record.timestamp / 1000 if record.timestamp_type == BY_BROKER else np.nan for record in records]
 
 
 def _reason(fate: int) -> str:

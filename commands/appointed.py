@@ -43,7 +43,10 @@ async def incharge(folder: Path) -> str:
         ModelError: there is none, beside which another could be in shadow.
         BrokerError, AccessError: the topic cannot be read.
     """
-    pipeline, topic = await models_of(folder)
+    return _champion(folder, *await models_of(folder))
+
+
+def _champion(folder: Path, pipeline: Pipeline, topic: ModelsTopic) -> str:
     if not (version := topic.lineup(pipeline.name).champion):
         raise ModelError(
             f"pipeline {pipeline.name} has no model in charge, beside which another could be in shadow: "
@@ -64,10 +67,10 @@ async def in_shadow(folder: Path, version: str, content: bytes) -> None:
         ModelError: it is too large, another one has its version, or none is in charge.
         BrokerError, AccessError: Kafka cannot be reached, or denies it.
     """
-    if await incharge(folder) == version:
+    pipeline, topic = await models_of(folder)
+    if _champion(folder, pipeline, topic) == version:
         console.print(f"model {version} is in charge already: what was learnt from is the same")
         return
-    pipeline, topic = await models_of(folder)
     await topic.put(pipeline.name, version, content)
     console.print(f"model {version} of {pipeline.name} is in {settings.models_topic}")
     await appoint(folder, version, lambda lineup: shadowed(lineup, version), f"shadow {version}", "retrained")

@@ -14,15 +14,13 @@ from clickwarden.errors import TopicMissing
 from clickwarden.formats.json import UNREADABLE
 from clickwarden.kafka.reader import reader
 from clickwarden.models.dataset import Dataset, Reading, check_label, dataset
+from clickwarden.models.happened import happened
 from clickwarden.models.hindsight import Hindsight
 from clickwarden.models.labelled import label_of
 from clickwarden.models.pipeline import Pipeline
-from clickwarden.models.records import Records
 from commands.progress import read
 
 _anomaly = msgspec.json.Decoder(Anomaly).decode
-#: Received by the broker's own clock (KIP-32).
-BY_BROKER = 1
 
 
 async def relearnt(
@@ -55,7 +53,7 @@ async def relearnt(
             digest = hashes.setdefault(partition, hashlib.sha256())
             for record in run:
                 digest.update((record.value or b"") + b"\n")
-            records = _records(pipeline, run)
+            _, records = happened(pipeline, run)
             reading.add(records, known.of(records.ids, records.keys, records.times))
     digests = b"".join(hashes[partition].digest() for partition in sorted(hashes))
     found = dataset(
@@ -103,10 +101,3 @@ def _told(pipeline: Pipeline, record: ConsumerRecord) -> Anomaly | None:
         return None
     ours = anomaly.scored is not None and anomaly.scored.pipeline == pipeline.name
     return anomaly if ours and not anomaly.shadow else None
-
-
-def _records(pipeline: Pipeline, run: list[ConsumerRecord]) -> Records:
-    received = [
-        record.timestamp / 1000 if record.timestamp_type == BY_BROKER else float("nan") for record in run
-    ]
-    return Records.of_json(pipeline, [record.value for record in run], received)
