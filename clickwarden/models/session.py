@@ -1,5 +1,6 @@
 """Scores of an ONNX model."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ class Session:
             ModelError: it is no ONNX model that the runtime can run.
             SettingsError: onnxruntime is not installed.
         """
+        # Before it is loaded: else it tells Microsoft what it runs, and keeps an id of the device.
+        # https://github.com/microsoft/onnxruntime/pull/27379
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         try:
             import onnxruntime
         except ModuleNotFoundError:
