@@ -61,7 +61,7 @@ class Incident(msgspec.Struct, kw_only=True):
         threshold: of the rule, for one window.
         window: of the rule, seconds.
         peak: most clicks in one window.
-        reasons: of its newest window, in words.
+        reasons: of the window with the most clicks, in words.
         spark: clicks in its windows, oldest first; the newest 30.
         partition: of the clicks topic.
         caught_up: all of it was counted from a backlog, or from clicks that came late, long after it

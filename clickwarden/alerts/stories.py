@@ -73,12 +73,20 @@ class _Newest(NamedTuple):
     category: str
     owasp: str
     threshold: int
-    reasons: list[str]
     partition: int
     shadow: bool
     allowed: str
     distinct: str | None
     pipeline: str
+
+
+class _Worst(NamedTuple):
+    """What an incident takes of the statement with the most clicks, of several the last."""
+
+    high: int
+    window_start: str
+    rank: Rank
+    reasons: list[str]
 
 
 class _Story(msgspec.Struct, gc=False, eq=False):
@@ -98,6 +106,7 @@ class _Story(msgspec.Struct, gc=False, eq=False):
     peak: int
     level: int
     newest: _Newest
+    worst: _Worst
     figures: list[_Figure]
     progress: dict[str, Progress]
 
@@ -131,6 +140,8 @@ class _Story(msgspec.Struct, gc=False, eq=False):
         newest = self.newest
         if (anomaly.window_start, rank) > (newest.window_start, newest.rank):
             self.newest = _newest(anomaly, rank)
+        if (anomaly.count_high, anomaly.window_start, rank) > self.worst[:3]:
+            self.worst = _worst(anomaly, rank)
 
     def further(self) -> "_Story":
         """The story, as far as it has come since the anomalies."""
@@ -281,7 +292,7 @@ class Stories:
             threshold=newest.threshold,
             window=story.window,
             peak=story.peak,
-            reasons=newest.reasons,
+            reasons=story.worst.reasons,
             spark=[figure.high for figure in figures[-SPARK:]],
             partition=newest.partition,
             caught_up=all(figure.caught_up for figure in first_told),
@@ -337,6 +348,7 @@ _by_start = attrgetter("window_start")
 
 
 def _begin(incident_id: str, anomaly: Anomaly) -> _Story:
+    rank = *anomaly.rank, anomaly.emitted_at
     return _Story(
         incident_id=incident_id,
         rule=sys.intern(anomaly.rule),
@@ -347,7 +359,8 @@ def _begin(incident_id: str, anomaly: Anomaly) -> _Story:
         last_seen=anomaly.last_seen,
         peak=0,
         level=0,
-        newest=_newest(anomaly, (*anomaly.rank, anomaly.emitted_at)),
+        newest=_newest(anomaly, rank),
+        worst=_worst(anomaly, rank),
         figures=[],
         progress={},
     )
@@ -371,13 +384,16 @@ def _newest(anomaly: Anomaly, rank: Rank) -> _Newest:
         sys.intern(anomaly.category),
         sys.intern(anomaly.owasp),
         anomaly.threshold,
-        anomaly.reasons,
         anomaly.partition,
         anomaly.shadow,
         anomaly.allowed,
         anomaly.distinct,
         "" if (of := anomaly.scored or anomaly.drift) is None else sys.intern(of.pipeline),
     )
+
+
+def _worst(anomaly: Anomaly, rank: Rank) -> _Worst:
+    return _Worst(anomaly.count_high, sys.intern(anomaly.window_start), rank, anomaly.reasons)
 
 
 def _level(anomaly: Anomaly) -> int:

@@ -60,7 +60,7 @@ def test_one_story_for_windows_of_one_incident() -> None:
     assert (incident.window_start, incident.window_end) == (MINUTES[4], MINUTES[7])
     assert (incident.count_low, incident.count, incident.count_high) == (549, 621, 621)
     assert (incident.threshold, incident.peak, incident.spark) == (50, 500, [70, 500, 51])
-    assert (incident.reasons, incident.caught_up, incident.ended) == (["minute 6"], False, None)
+    assert (incident.reasons, incident.caught_up, incident.ended) == (["minute 5"], False, None)
     assert (incident.owasp, incident.owasp_label) == ("OAT-003", "Ad Fraud")
     window(stories, 6, "closed", high=80)
     incident = only(stories)
@@ -368,7 +368,9 @@ def recounted(said: list[Anomaly], incident_id: str, now: float) -> dict[str, An
         "count": sum(word.count_high for word in windows),
         "count_low": sum(word.count_low for word in windows),
         "peak": max(word.count_high for word in ours),
-        "reasons": windows[-1].reasons,
+        "reasons": max(
+            ours, key=lambda word: (word.count_high, word.window_start, word.rank, word.emitted_at)
+        ).reasons,
         "spark": [word.count_high for word in windows],
         "caught_up": all(word.caught_up for word in first_told),
         "corrected": any(word.status == "corrected" for word in windows),
