@@ -20,6 +20,7 @@ from clickwarden.channels.links import Links
 from clickwarden.channels.message import Message, Stage, case_of, message_of, message_of_many, repeated
 from clickwarden.channels.routing import Decision, Pending, Silence, When, day_due, day_of, decide, unwanted
 from clickwarden.channels.summary import Day, message_of_day
+from clickwarden.detection.rules import Rule
 from clickwarden.errors import ChannelError
 from clickwarden.times import epoch, isotime
 
@@ -50,7 +51,7 @@ class Desk(NamedTuple):
         page: where people reach the page.
         links: by which they say what an incident was; None: there are none.
         get: what is known of an incident now.
-        events: which events a rule counts.
+        rule: the rule of a name; None: it is not in force.
         now: by Kafka's clock, epoch seconds.
         ledger: what was told.
         feedback: what people said.
@@ -62,7 +63,7 @@ class Desk(NamedTuple):
     page: str
     links: Links | None
     get: Callable[[str], Incident | None]
-    events: Callable[[str], tuple[str, ...]]
+    rule: Callable[[str], Rule | None]
     now: Callable[[], float]
     ledger: Ledger
     feedback: KnownFeedback
@@ -192,7 +193,7 @@ class Courier:
             if told is None and silence is not None:
                 silenced[silence] += 1
             else:
-                cases.append(case_of(incident, self._desk.events(incident.rule)))
+                cases.append(case_of(incident, self._desk.rule(incident.rule)))
         entries = self._desk.ledger.entries.values()
         given_up = sum(each.channel == self._channel.name and each.state == "failed" for each in entries)
         return Day(day, cases, silenced, given_up, self._desk.blind())
@@ -264,7 +265,7 @@ class Courier:
             day = await self._day(entry.day)
             return message_of_day(day, entry.key, isotime(entry.at), self._desk.page)
         known = [incident for incident in map(self._desk.get, entry.incidents) if incident is not None]
-        cases = [case_of(incident, self._desk.events(incident.rule)) for incident in known]
+        cases = [case_of(incident, self._desk.rule(incident.rule)) for incident in known]
         if not cases:
             return None
         match entry.stage:
@@ -287,9 +288,7 @@ class Courier:
             return
         self._repeated = now
         known = map(self._desk.get, self._desk.ledger.going_on(self._channel.name))
-        cases = [
-            case_of(each, self._desk.events(each.rule)) for each in known if each and self._goes_on(each)
-        ]
+        cases = [case_of(each, self._desk.rule(each.rule)) for each in known if each and self._goes_on(each)]
         if not cases:
             return
         message = message_of_many(cases, uuid4().hex, isotime(self._desk.now()), self._desk.page)

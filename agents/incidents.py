@@ -19,7 +19,7 @@ from app.main import app, settings
 from clickwarden.alerts.incidents import Incident
 from clickwarden.channels.channelsfile import Channels
 from clickwarden.detection.anomaly import Anomaly
-from clickwarden.detection.rules import by_name
+from clickwarden.detection.rules import Rule, by_name
 from clickwarden.errors import ClickwardenError
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.following import end
@@ -107,7 +107,7 @@ class _Keeping:
         while self.lasts:
             if is_keeper():
                 self._messenger = Messenger(
-                    settings, channels, self._get, _events, app.clock.now, self._known, _blind
+                    settings, channels, self._get, _rule, app.clock.now, self._known, _blind
                 )
                 async with _told("Nobody is told of incidents"):
                     await _while_keeper(self._messenger.run())
@@ -134,9 +134,8 @@ async def _while_keeper(telling: Coroutine[Any, Any, None]) -> None:
         raise error
 
 
-def _events(rule: str) -> tuple[str, ...]:
-    known = by_name(app.rules)
-    return known[rule].events if rule in known else ()
+def _rule(name: str) -> Rule | None:
+    return by_name(app.rules).get(name)
 
 
 def _blind() -> str:

@@ -12,6 +12,7 @@ from clickwarden.alerts.feedback import KnownFeedback
 from clickwarden.alerts.incidents import Incident
 from clickwarden.channels.channelsfile import Channels
 from clickwarden.channels.ledger import Entry, Ledger
+from clickwarden.detection.rules import Rule
 from clickwarden.kafka import rights, roles
 from clickwarden.kafka.following import ALL, Followed, Following
 from clickwarden.settings import Settings
@@ -29,7 +30,7 @@ class Messenger:
         settings: name the topics.
         channels: where people are told.
         get: what is known of an incident now.
-        events: which events a rule counts.
+        rule: the rule of a name; None: it is not in force.
         now: by Kafka's clock, epoch seconds.
         known: ids of all incidents that are known now.
         blind: that clicks cannot be counted now, in words; empty where they can.
@@ -40,7 +41,7 @@ class Messenger:
         settings: Settings,
         channels: Channels,
         get: Callable[[str], Incident | None],
-        events: Callable[[str], tuple[str, ...]],
+        rule: Callable[[str], Rule | None],
         now: Callable[[], float],
         known: Callable[[], Iterable[str]],
         blind: Callable[[], str] = str,
@@ -51,7 +52,7 @@ class Messenger:
             channels.page,
             channels.links,
             get,
-            events,
+            rule,
             now,
             Ledger(),
             KnownFeedback(),

@@ -9,6 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
+
+from clickwarden.alerts.incidents import Incident
 from clickwarden.channels.channel import Channel
 from clickwarden.channels.message import Case
 from clickwarden.channels.secret import Secret
@@ -76,6 +79,7 @@ def case(user_id: str = "203.0.113.9", **more: Any) -> Case:
         "owasp": "OAT-003",
         "threshold": 50,
         "window": 60,
+        "usual": "at most 50 clicks in 1 minute, one every 1.2 s",
         "count_low": 8_400,
         "count_high": 10_000,
         "peak": 10_000,
@@ -84,6 +88,18 @@ def case(user_id: str = "203.0.113.9", **more: Any) -> Case:
         "reasons": (f"nothing but {user_id}"[:400], "8,400 of them counted one by one"),
     }
     return Case(**given | more)
+
+
+def incident(**more: Any) -> Incident:
+    given: dict[str, Any] = {
+        "incident_id": "a", "rule": "bot", "user_id": "u", "category": "bot", "owasp": "OAT-003",
+        "owasp_label": "", "status": "ongoing", "since": "2026-03-10T14:20:00Z", "until": None, "windows": 1,
+        "count": 60, "count_low": 60, "count_high": 60, "threshold": 50, "window": 60, "peak": 60,
+        "reasons": [], "spark": [60], "partition": 0, "caught_up": False, "corrected": False,
+        "window_start": "2026-03-10T14:20:00Z", "window_end": "2026-03-10T14:21:00Z",
+        "last_seen": "2026-03-10T14:20:30Z", "severity": "medium", "rules": [], "ended": None,
+    }  # fmt: skip
+    return msgspec.convert(given | more, Incident)
 
 
 def channel(url: str, secret: str = "") -> Channel:

@@ -120,9 +120,7 @@ async def _said(request: web.Request) -> tuple[Statement, float | None, str]:
 
 def _shown(incident: Incident, said: str = "", status: int = 200) -> web.Response:
     now = app.clock.now()
-    rules = by_name(app.rules)
-    events = rules[incident.rule].events if incident.rule in rules else ()
-    case = case_of(incident, events)
+    case = case_of(incident, by_name(app.rules).get(incident.rule))
     message = message_of(case, "opening" if case.ongoing else "end", "")
     stands = "\n".join(_stands(status_of(incident, incidents_of(incident.user_id))))
     facts = (

@@ -86,7 +86,15 @@ def _counted(count: int, events: Sequence[str], measure: Measure, clauses: Seque
 
 
 def _share(share: Portion) -> str:
-    return f"at least {100 * float(share.at_least):g} % of them {spelled(share.part, ' or ')}"
+    return f"at least {_part(share)}"
+
+
+def _below(share: Portion) -> str:
+    return f"less than {_part(share)}"
+
+
+def _part(share: Portion) -> str:
+    return f"{100 * float(share.at_least):g} % of them {spelled(share.part, ' or ')}"
 
 
 def normal(threshold: int, events: Sequence[str], window: int, measure: Measure = None) -> str:
@@ -94,9 +102,13 @@ def normal(threshold: int, events: Sequence[str], window: int, measure: Measure 
 
     >>> normal(50, ("view",), 60)
     'at most 50 clicks (view) in 1 minute, one every 1.2 s'
+    >>> share = Rule(name="a", window=60, threshold=9, share="failed of login, failed", at_least=0.9).measure
+    >>> normal(9, ("login", "failed"), 60, share)
+    'at most 9 clicks (login or failed) in 1 minute, one every 6.7 s, or less than 90 % of them failed'
     """
     pace = f"one every {window / threshold:,.1f} s"
-    return f"at most {_counted(threshold, events, measure)} in {duration(window)}, {pace}"
+    words = f"at most {_counted(threshold, events, measure)} in {duration(window)}, {pace}"
+    return f"{words}, or {_below(measure)}" if isinstance(measure, Portion) else words
 
 
 class Count(NamedTuple):
@@ -121,7 +133,7 @@ def counterfactual(count: Count) -> str:
     At most 1 click (view) fewer in the minute from 2015-05-18 08:05:00 UTC: at most 50 clicks (view) in 1 minute, one every 1.2 s, stay below rule bot; with 27 clicks counted for certain, it may have stayed below
     >>> share = Rule(name="a", window=60, threshold=9, share="failed of login, failed", at_least=0.9).measure
     >>> print(counterfactual(Count("a", 60, "2015-05-18T08:05:00Z", 9, 20, 20, ("login", "failed"), share)))
-    11 clicks (login or failed) fewer in the minute from 2015-05-18 08:05:00 UTC: at most 9 clicks (login or failed) in 1 minute, one every 6.7 s, stay below rule a, and so does a share below 90 % of failed
+    11 clicks (login or failed) fewer in the minute from 2015-05-18 08:05:00 UTC: at most 9 clicks (login or failed) in 1 minute, one every 6.7 s, or less than 90 % of them failed, stay below rule a
     """  # noqa: E501
     upper = count.high - count.threshold
     lower = max(1, count.low - count.threshold)
@@ -135,9 +147,6 @@ def counterfactual(count: Count) -> str:
     start = f"{count.start[:10]} {count.start[11:19]} UTC"
     fewer += f" fewer in the {duration(count.window).removeprefix('1 ')} from {start}"
     words = f"{fewer}: {kept} stay below rule {count.rule}"
-    if isinstance(count.measure, Portion):
-        share, part = 100 * float(count.measure.at_least), spelled(count.measure.part, " or ")
-        words += f", and so does a share below {share:g} % of {part}"
     if certain:
         return words
     counted = _counted(count.low, (), count.measure)

@@ -11,8 +11,8 @@ from clickwarden.alerts.incidents import Incident
 from clickwarden.alerts.words import amount, duration, normal, owasp_label, plural
 from clickwarden.channels.inert import inert
 from clickwarden.detection.anomaly import DRIFT
-from clickwarden.detection.measure import Distinct
-from clickwarden.detection.rules import OWASP
+from clickwarden.detection.measure import Distinct, Measure, Portion
+from clickwarden.detection.rules import OWASP, Rule
 
 #: Of an incident: it begins; it became worse; it is over. Of many: a burst of them, those of a quiet time, or
 #: those that a backlog brought. And a day.
@@ -40,6 +40,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         window: of the rule, seconds.
         events: which events the rule counts; empty is all.
         distinct: the field of which it counts different values; None where it counts clicks.
+        usual: what the rule lets pass, in words; empty where a pipeline finds it abnormal.
         count_low: clicks in all of its windows, certainly at least as many.
         count_high: certainly at most as many.
         peak: most clicks in one window.
@@ -61,6 +62,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     window: int
     events: tuple[str, ...] = ()
     distinct: str | None = None
+    usual: str = ""
     count_low: int
     count_high: int
     peak: int
@@ -228,8 +230,15 @@ def ranking(worst: Sequence[Case], page: str) -> Iterator[Fact]:
         yield Fact("And", f"{rest:,} more" + (", all of them on the page" if page else ""))
 
 
-def case_of(incident: Incident, events: tuple[str, ...]) -> Case:
-    """An incident as people are told of it; ``events``: which the rule counts."""
+def case_of(incident: Incident, rule: Rule | None) -> Case:
+    """An incident as people are told of it, and its rule, where that is in force."""
+    events = rule.events if rule else ()
+    measure: Measure = None
+    if incident.distinct is not None:
+        measure = Distinct(incident.distinct)
+    elif rule and isinstance(rule.measure, Portion):
+        measure = rule.measure
+    usual = "" if incident.pipeline else normal(incident.threshold, events, incident.window, measure)
     return Case(
         incident_id=incident.incident_id,
         user_id=incident.user_id,
@@ -240,6 +249,7 @@ def case_of(incident: Incident, events: tuple[str, ...]) -> Case:
         window=incident.window,
         events=events,
         distinct=incident.distinct,
+        usual=usual,
         count_low=incident.count_low,
         count_high=incident.count_high,
         peak=incident.peak,
@@ -269,6 +279,7 @@ def probe(key: str, at: str, page: str) -> Message:
         owasp="OAT-003",
         threshold=50,
         window=60,
+        usual=normal(50, (), 60),
         count_low=84,
         count_high=108,
         peak=108,
@@ -363,9 +374,7 @@ def _facts(case: Case) -> Iterator[Fact]:
         yield Fact("To do", "see whether what is recorded has changed, and train on newer records")
     if case.pipeline:
         return
-    measure = None if case.distinct is None else Distinct(case.distinct)
-    usual = normal(case.threshold, case.events, case.window, measure)
-    yield Fact("Normal", f"{inert(usual)}: below rule {case.rule}")
+    yield Fact("Normal", f"{inert(case.usual)}: below rule {case.rule}")
     yield Fact("Threat", _threat(case))
 
 

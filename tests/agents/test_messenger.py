@@ -57,7 +57,7 @@ class Office:
             settings,
             channels,
             get,
-            lambda rule: (),
+            lambda rule: None,
             lambda: self.now,
             lambda: self.stories,
             lambda: self.blind,

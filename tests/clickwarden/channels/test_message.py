@@ -11,13 +11,15 @@ from clickwarden.channels.message import (
     PERHAPS_TOLD,
     TEST,
     Message,
+    case_of,
     message_of,
     message_of_many,
     probe,
     repeated,
 )
 from clickwarden.channels.rendering import ASKED, html, text
-from tests.channels import NASTY, UNSEEN, case
+from clickwarden.detection.rules import Rule
+from tests.channels import NASTY, UNSEEN, case, incident
 
 PAGE = "https://clickwarden.shop.example/"
 #: What clients of mail and chat make a link or a mention of.
@@ -186,7 +188,16 @@ def test_html_has_our_tags_and_no_others(user_id: str) -> None:
 def test_different_values_are_called_so() -> None:
     message = message_of(case(count_low=61, count_high=61, peak=61, distinct="product_id"), "opening", PAGE)
     assert message.title == "203.0.113.9: 61 different values of product_id, 1.2 times the limit"
-    assert facts(message)["Normal"].startswith("at most 50 different values of product_id in 1 minute")
+
+
+def test_what_is_normal_is_what_the_rule_lets_pass() -> None:
+    share = Rule(name="a", window=60, threshold=9, share="failed of login, failed", at_least=0.9)
+    assert case_of(incident(threshold=9), share).usual == (
+        "at most 9 clicks (login or failed) in 1 minute, one every 6.7 s, or less than 90 % of them failed"
+    )
+    assert case_of(incident(distinct="product_id"), None).usual == (
+        "at most 50 different values of product_id in 1 minute, one every 1.2 s"
+    )
 
 
 def test_the_link_by_which_people_say_what_it_was_stands_before_the_one_to_the_page() -> None:

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from clickwarden.alerts.feedback import Muted
-from clickwarden.alerts.incidents import Incident
 from clickwarden.channels.routing import (
     BACKLOG_MOST,
     BACKLOG_SECONDS,
@@ -18,22 +16,11 @@ from clickwarden.channels.routing import (
     decide,
 )
 from clickwarden.times import epoch
+from tests.channels import incident
 
 BEGAN = epoch("2026-03-10T12:00:00Z")
 NOW = epoch("2026-03-10T14:30:00Z")
 NIGHT = Routing(quiet="14:00-15:00")
-
-
-def incident(**more: Any) -> Incident:
-    given: dict[str, Any] = {
-        "incident_id": "a", "rule": "bot", "user_id": "u", "category": "bot", "owasp": "OAT-003",
-        "owasp_label": "", "status": "ongoing", "since": "2026-03-10T14:20:00Z", "until": None, "windows": 1,
-        "count": 60, "count_low": 60, "count_high": 60, "threshold": 50, "window": 60, "peak": 60,
-        "reasons": [], "spark": [60], "partition": 0, "caught_up": False, "corrected": False,
-        "window_start": "2026-03-10T14:20:00Z", "window_end": "2026-03-10T14:21:00Z",
-        "last_seen": "2026-03-10T14:20:30Z", "severity": "medium", "rules": [], "ended": None,
-    }  # fmt: skip
-    return msgspec.convert(given | more, Incident)
 
 
 ENDED = {"status": "closed", "ended": "2026-03-10T14:25:00Z"}
