@@ -13,7 +13,7 @@ from rich.console import Console
 
 from app.main import settings
 from clickwarden import zstd
-from clickwarden.errors import SettingsError
+from clickwarden.errors import DatabaseError, SettingsError
 from clickwarden.sandbox import connect, shop
 from clickwarden.sandbox.connect import Connect
 from clickwarden.sandbox.orders import COLUMNS, Orders
@@ -71,7 +71,21 @@ def orders(sample: Path) -> Orders:
 
 
 async def trade(database: Postgres, ordered: Orders, duration: float, console: Console) -> None:
-    """Write what was ordered before, and then what is ordered now, for so long; 0: for ever."""
+    """Write what was ordered before, and then what is ordered now, for so long; 0: for ever.
+
+    Raises:
+        DatabaseError: PostgreSQL does not take it.
+    """
+    import psycopg
+
+    try:
+        await _write(database, ordered, duration, console)
+    except psycopg.Error as error:
+        database.check_alive()
+        raise DatabaseError(f"PostgreSQL takes no orders any more: {str(error).strip()}") from error
+
+
+async def _write(database: Postgres, ordered: Orders, duration: float, console: Console) -> None:
     import psycopg
 
     columns = ", ".join(COLUMNS)

@@ -21,6 +21,8 @@ from app.main import settings
 from clickwarden.errors import BrokerError, ClickwardenError
 from clickwarden.kafka import topics
 from clickwarden.sandbox import broker
+from clickwarden.sandbox.connect import Connect
+from clickwarden.sandbox.postgres import Postgres
 from clickwarden.settings import PREFIX, WILDCARDS
 from commands import captured
 from commands.command import AsyncCommand
@@ -104,6 +106,8 @@ class Demo(AsyncCommand):
         learning = parts.command("train", str(pipeline), "--data", str(sample))
         async with captured.running(data, kafka.bootstrap, learning, console) as (database, connect):
             register = ("register", captured.TABLE, "--key", "card_id", "--url", connect.url)
+            parts.start("postgres", _watch(database))
+            parts.start("connect", _watch(connect))
             await parts.first(parts.command("connect", *register))
             await self._open(parts, page, console)
             console.print("What is found shows there and here; Ctrl-C ends it all")
@@ -209,9 +213,9 @@ def _kafka(folder: Path, console: Console) -> Iterator[broker.Broker]:
         kafka.stop()
 
 
-async def _watch(kafka: broker.Broker) -> None:
+async def _watch(server: broker.Broker | Postgres | Connect) -> None:
     while True:
-        kafka.check_alive()
+        server.check_alive()
         await asyncio.sleep(0.5)
 
 

@@ -235,6 +235,7 @@ class Broker:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            start_new_session=True,  # Ctrl-C in a terminal is for us
         )
         if done.returncode:
             raise BrokerError(f"{self._folder(node)} cannot be formatted: {done.stdout}{done.stderr}")

@@ -71,22 +71,28 @@ def test_a_stolen_card_in_a_captured_table_is_told_within_a_minute(tmp_path: Pat
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("part", ["worker", "kafka"])
+MARKS = {"kafka": "kafka.Kafka", "connect": "org.apache.kafka.connect.cli.ConnectDistributed"}
+NAMES = {"kafka": "Kafka's node 1 died", "connect": "Kafka Connect died", "postgres": "PostgreSQL died"}
+
+
+@pytest.mark.parametrize("part", ["worker", "kafka", "connect", "postgres"])
 def test_a_part_that_dies_is_named_and_ends_it(tmp_path: Path, part: str) -> None:
     guarded = {"CLICKWARDEN_WEB_BIND": "0.0.0.0", "CLICKWARDEN_WEB_TOKEN": "let me in"}
-    with start(tmp_path, **(guarded if part == "worker" else {})) as demo:
+    options = ["--capture"] if part in ("connect", "postgres") else []
+    with start(tmp_path, *options, **(guarded if part == "worker" else {})) as demo:
         assert demo.stdout
         output = ""
         for line in demo.stdout:
             output += line
-            if "shoppers click" in line:
-                mark = {"kafka": "kafka.Kafka"}.get(part, part)
+            if "shoppers click" in line or "customers order on" in line:
+                mark = MARKS.get(part, part)
                 (victim,) = (
                     child
                     for child in psutil.Process(demo.pid).children(recursive=True)
-                    if mark in child.cmdline()
+                    if mark in child.cmdline() or (child.name() == mark != child.parent().name())
                 )
                 victim.kill()
     assert demo.returncode == 1, output
-    assert f"clickwarden: {part}" in output.replace("Kafka's node 1 died", "kafka")
+    assert f"clickwarden: {NAMES.get(part, part)}" in output
+    assert "Traceback" not in output
     assert left(tmp_path) == []
