@@ -21,7 +21,7 @@ from app.application import Application
 from clickwarden.alerts.sight import Sight
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.clicks import Rejected
-from clickwarden.detection.intake import ACCEPTED, UNCOUNTED, Counts, Intake
+from clickwarden.detection.intake import ACCEPTED, Counts, Intake
 from clickwarden.formats.fields import Record
 from clickwarden.kafka.runs import RUN_RECORDS, Run
 from clickwarden.models import standing as standings
@@ -48,10 +48,11 @@ from tables.partitioned import PartitionedTable
 
 log = logging.getLogger(__name__)
 
+BEHIND = "behind"
 #: What becomes of a record, as the worker counts it.
 FATES = {
     TAKEN: ACCEPTED,
-    LATE: UNCOUNTED,
+    LATE: BEHIND,
     KEYLESS: "keyless",
     TIMELESS: "timeless",
     UNREADABLE: "unreadable",
@@ -164,8 +165,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
     def sight(self) -> Sight:
         """What can be seen of its records."""
         fates = dict(self.standing.fates)
-        late = fates.pop(UNCOUNTED, 0)
-        return Sight.of(self.intake, Counts(fates.pop(ACCEPTED, 0), late, late, fates), {})
+        return Sight.of(self.intake, Counts(fates.pop(ACCEPTED, 0), rejected=fates), {})
 
     async def _step(self, run: Run, begin: int) -> int:
         lineup = self.standing.lineup

@@ -9,7 +9,7 @@ import msgspec
 from agents.latency import Latency
 from agents.owned import OwnedPartition
 from agents.partitions import Partition
-from agents.scored import ScoredPartition, ScoredPartitions
+from agents.scored import BEHIND, ScoredPartition, ScoredPartitions
 from app.clock import wrong
 from clickwarden.alerts.sight import Blindness, Sight
 from clickwarden.detection.anomaly import Shift
@@ -263,14 +263,16 @@ def _end_and_lag(partition: OwnedPartition[Any], consumer: Any) -> tuple[int | N
 def _scored_status(partition: ScoredPartition, consumer: Any) -> ScoredStatus:
     end, lag = _end_and_lag(partition, consumer)
     total, lineup = partition.sight.total, partition.standing.lineup
+    rejected = dict(total.rejected)
+    late = rejected.pop(BEHIND, 0)
     return ScoredStatus(
         partition=partition.tp.partition,
         next_offset=partition.next_offset,
         end_offset=end,
         lag=lag,
         scored=total.accepted,
-        late=total.late,
-        rejected=total.rejected,
+        late=late,
+        rejected=rejected,
         lost=partition.lost,
         alarms=partition.standing.alarms,
         memory=partition.features.memory,

@@ -25,7 +25,13 @@ COMMON_CLICKS = 1000
 #: Events that a warning names.
 NAMED = 6
 #: Why a record cannot be counted, in words.
-MEANINGS = REASONS | {UNCOUNTED: "the click came too late to be counted"}
+MEANINGS = REASONS | {
+    UNCOUNTED: "the click came too late to be counted",
+    "behind": "the record came too late for features",
+    "keyless": "the record does not say whose it is",
+    "timeless": "the record does not say when it was",
+    "unreadable": "the record cannot be read",
+}
 
 
 class Complaint(msgspec.Struct):

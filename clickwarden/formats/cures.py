@@ -225,6 +225,25 @@ def _uncounted(_: bytes, __: Names) -> str:
     )
 
 
+def _behind(_: bytes, __: Names) -> str:
+    return (
+        "They are further behind event time than lateness in pipeline.toml: send them sooner, or raise it "
+        "and train anew."
+    )
+
+
+def _keyless(_: bytes, __: Names) -> str:
+    return "key in pipeline.toml names the field; it must be there, and have 1 to 256 characters."
+
+
+def _timeless(_: bytes, __: Names) -> str:
+    return "time in pipeline.toml names the field: epoch seconds or smaller units, or ISO-8601."
+
+
+def _unreadable(_: bytes, __: Names) -> str:
+    return "Each must be a JSON object; of a captured table, format in pipeline.toml is 'debezium'."
+
+
 def _no_request(_: bytes, __: Names) -> str:
     return (
         "Each line must be in the format that most of the first lines are in. Where that is neither the "
@@ -254,6 +273,10 @@ _CURES: dict[str, Callable[[bytes, Names], str]] = {
     "bad_timestamp": _bad_timestamp,
     "future": _future,
     "uncounted": _uncounted,
+    "behind": _behind,
+    "keyless": _keyless,
+    "timeless": _timeless,
+    "unreadable": _unreadable,
     NO_REQUEST: _no_request,
     NO_CLIENT: _no_client,
 }
