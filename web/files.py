@@ -8,6 +8,8 @@ from typing import NamedTuple
 from aiohttp import ETag, web
 
 STATIC = Path(__file__).parent / "static"
+#: What stands above the content of each page, in place of an empty header.
+HEADER = (Path(__file__).parent / "header.html").read_bytes().rstrip()
 
 
 class File(NamedTuple):
@@ -25,8 +27,10 @@ class File(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> "File":
-        """Read a file."""
-        body = path.read_bytes()
+        """Read a file; of a page, with the header, in which the link to it is marked."""
+        own = b'<a href="/%s"' % (b"" if path.stem == "now" else path.stem.encode())
+        header = HEADER.replace(own + b">", own + b' aria-current="page">')
+        body = path.read_bytes().replace(b"<header></header>", header)
         content_type, _ = mimetypes.guess_type(path.name)
         return cls(body, content_type or "application/octet-stream", hashlib.sha256(body).hexdigest()[:16])
 

