@@ -139,6 +139,11 @@ def _rows(path: Path, lines: Sequence[str], names: Sequence[str]) -> Iterator[tu
         user = _place(header, names)
         if user is not None:
             label = _place(header, LABEL)
+            if label is None and len(header) > 1:
+                raise SettingsError(
+                    f"{path}, line {numbered[0][0]}: no column is called {' or '.join(LABEL)}; call the one "
+                    "with the labels so, or leave all but the users out of a list of bots"
+                )
             rows = csv.reader((line for _, line in numbered[1:]), delimiter=delimiter)
             for (number, _), row in zip(numbered[1:], rows, strict=False):
                 said = "bot" if label is None else row[label] if label < len(row) else ""
@@ -164,10 +169,15 @@ def _objects(
         try:
             found = json.loads(line)
             user = next(found[name] for name in names if name in found)
-            said = next((found[name] for name in LABEL if name in found), "bot")
         except (ValueError, RecursionError, TypeError, StopIteration):
             raise SettingsError(
                 f"{path}, line {number}: is no JSON object with {' or '.join(dict.fromkeys(names))}; in "
                 "NDJSON each line is one"
             ) from None
+        said = next((found[name] for name in LABEL if name in found), "bot" if len(found) == 1 else None)
+        if said is None and not set(LABEL).intersection(found):
+            raise SettingsError(
+                f"{path}, line {number}: has no field called {' or '.join(LABEL)}; call the one with the "
+                "label so, or leave all but the user out of a list of bots"
+            )
         yield number, "" if user is None else str(user), "" if said is None else str(said)

@@ -35,7 +35,6 @@ def test_bots_and_others_with_a_label(tmp_path: Path, content: str) -> None:
     [
         "eve\n203.0.113.9\n",
         "user_id\neve\n 203.0.113.9 \neve\n",
-        "user,since\neve,2026\n203.0.113.9,2025\n",
         '{"uid": "eve"}\n\n{"uid": "203.0.113.9"}\n',
     ],
 )
@@ -54,6 +53,8 @@ def test_a_list_of_bots(tmp_path: Path, content: str) -> None:
         ("user_id,label\neve,bot\n,bot\n", "line 3: names no user; write one, or remove the line"),
         ("uid,label\neve,1\nann,0\neve,0\n", "line 4: 'eve' is labelled otherwise than on line 2; leave one"),
         ("name,label\neve,1\n", "line 1: has several columns, and none is called uid or user_id or user or"),
+        ("uid,verdict\neve,0\n", "line 1: no column is called label or is_bot or bot or class; call the one"),
+        ('{"uid": "eve", "verdict": 0}\n', "line 1: has no field called label or is_bot or bot or class"),
         ('{"uid": "eve"}\n{"name": 1}\n', "line 2: is no JSON object with uid or user_id"),
         ("", "labels nobody as a bot; a list of bots has one a line"),
         (b"\xff\xfe", "is not UTF-8; write it as that"),
