@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from faust.cli import option
 from numpy.typing import NDArray
 from rich.console import Console
@@ -18,7 +19,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from app.main import settings
 from clickwarden.alerts.words import plural
 from clickwarden.detection.clicks import Clicks
+from clickwarden.errors import SettingsError
 from clickwarden.formats.lines import Block
+from clickwarden.models.pipeline import Pipeline
 from clickwarden.sandbox.disorder import delayed
 from clickwarden.sources import files as sources
 from clickwarden.sources import tail
@@ -26,6 +29,7 @@ from clickwarden.sources.producer import ClickProducer
 from clickwarden.times import isotime
 from commands import reading
 from commands.command import AsyncCommand
+from commands.replayed import replayed
 
 #: Bad lines that are shown; the others are only counted.
 SHOWN = 5
@@ -44,6 +48,10 @@ class Replay(AsyncCommand):
 
     It ends when Kafka has every click. Broken off before, it leaves what it had
     read on disk, in CLICKWARDEN_DATA_DIR, for the next replay or simulate.
+
+    With --pipeline they are the records of a pipeline in place of clicks:
+    NDJSON, CSV with a header, Parquet or Avro, one after the other into its
+    topic, keyed by its key.
     """
 
     options = [  # noqa: RUF012
@@ -55,6 +63,12 @@ class Replay(AsyncCommand):
             "[default: as fast as Kafka takes them]",
         ),
         reading.FOLLOW,
+        option(
+            "--pipeline",
+            metavar="FOLDER",
+            type=click.Path(path_type=Path),
+            help="Records of this pipeline, into its topic; of the other options --speed alone goes with it.",
+        ),
         option(
             "--shuffle-within",
             metavar="SECONDS",
@@ -73,12 +87,20 @@ class Replay(AsyncCommand):
         files: tuple[Path, ...],
         speed: float | None,
         follow: bool,
+        pipeline: Path | None,
         shuffle_within: float,
         seed: int,
         **how: Any,
     ) -> None:
         """Send the clicks, and say at the end what became of them."""
         console = Console(markup=False, highlight=False, soft_wrap=True)
+        if pipeline is not None:
+            if others := [name for name in ("follow", "shuffle_within", *how) if _is_given(name)]:
+                raise SettingsError(
+                    f"--pipeline: {', '.join(others)} is said of clicks; --speed alone goes with it"
+                )
+            await replayed(Pipeline.load(pipeline), files, speed, console)
+            return
         columns = (
             TextColumn("{task.fields[clicks]} clicks"),
             BarColumn(),
@@ -118,6 +140,10 @@ class Replay(AsyncCommand):
                 )
                 if file.first <= file.last:
                     console.print(f"Their times are {isotime(file.first)} to {isotime(file.last)}")
+
+
+def _is_given(parameter: str) -> bool:
+    return click.get_current_context().get_parameter_source(parameter) == ParameterSource.COMMANDLINE
 
 
 class _File:

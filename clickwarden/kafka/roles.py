@@ -49,6 +49,11 @@ def producer(settings: Settings, outbox: str) -> list[Right]:
     ]
 
 
+def feeder(topic: str) -> list[Right]:
+    """What ``replay --pipeline`` needs."""
+    return _on_topics("Write", topic)
+
+
 def teller(settings: Settings) -> list[Right]:
     """What ``faust -A app worker`` needs besides, where people are told."""
     return [Right("Write", "transactional-id", settings.told_topic)]
@@ -102,6 +107,7 @@ def table() -> str:
         "`notify status` of a channel with `rules`": reader(settings.rules_topic),
         "`notify replay`": asker(settings),
         "`simulate`, `replay`, `collect`, a `ClickProducer`": producer(settings, ""),
+        "`replay --pipeline`": feeder("TOPIC"),
         "`verify`": reader(
             settings.clicks_topic, settings.rules_topic, settings.late_topic, settings.anomalies_topic
         ),

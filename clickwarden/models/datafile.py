@@ -43,6 +43,17 @@ def read(path: Path, pipeline: Pipeline) -> Iterator[Records]:
     Raises:
         SettingsError: it cannot be read, is no such file, or has no column for a field.
     """
+    found = lines(path, pipeline)
+    while piece := list(islice(found, PIECE)):
+        yield Records.of_json(pipeline, piece)
+
+
+def lines(path: Path, pipeline: Pipeline) -> Iterator[bytes]:
+    """The records of a file in their order, each as a line of NDJSON; of a table what the pipeline reads.
+
+    Raises:
+        SettingsError: it cannot be read, is no such file, or has no column for a field.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(4)
@@ -51,16 +62,16 @@ def read(path: Path, pipeline: Pipeline) -> Iterator[Records]:
                 table: Table = Parquet(file) if head == PARQUET else Avro(file)
                 yield from _rows(table, path, pipeline)
                 return
-            lines = _lines(_unpacked(file, head))
-            first = next(lines, b"").removeprefix(codecs.BOM_UTF8)
+            read = _lines(_unpacked(file, head))
+            first = next(read, b"").removeprefix(codecs.BOM_UTF8)
             for begin, what in _OTHERS.items():
                 if first.startswith(begin):
                     raise SettingsError(f"{path}: is {what}")
             if first.lstrip()[:1] == b"{":
-                yield from _records(chain([first], lines), pipeline)
+                yield from _some(chain([first], read))
             elif first.strip():
                 delimiter = max(DELIMITERS, key=first.decode(errors="replace").count)
-                yield from _rows(CSV(chain([first], lines), delimiter), path, pipeline)
+                yield from _rows(CSV(chain([first], read), delimiter), path, pipeline)
             else:
                 raise SettingsError(f"{path}: begins with nothing; name a file of NDJSON, CSV or Parquet")
     except OSError as error:
@@ -82,7 +93,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _rows(table: Table, path: Path, pipeline: Pipeline) -> Iterator[Records]:
+def _rows(table: Table, path: Path, pipeline: Pipeline) -> Iterator[bytes]:
     wanted = read_of(pipeline)
     optional = {pipeline.id, pipeline.label}
     for name in wanted:
@@ -93,11 +104,9 @@ def _rows(table: Table, path: Path, pipeline: Pipeline) -> Iterator[Records]:
                 f"{path}: has no column {name!r}; there are {spelled(table.columns)}; call the field as "
                 "one of them"
             )
-    yield from _records((line for piece in table.lines(wanted) for line in piece.splitlines()), pipeline)
+    yield from _some(line for piece in table.lines(wanted) for line in piece.splitlines())
 
 
-def _records(lines: Iterable[bytes], pipeline: Pipeline) -> Iterator[Records]:
-    """Records of lines of NDJSON; one that is blank is none."""
-    some = (line for line in lines if not line.isspace() and line)
-    while piece := list(islice(some, PIECE)):
-        yield Records.of_json(pipeline, piece)
+def _some(read: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines but for those that are blank."""
+    return (line for line in read if not line.isspace() and line)

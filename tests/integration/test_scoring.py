@@ -352,3 +352,22 @@ def test_records_that_say_nothing_or_no_text_stop_no_worker(scored: tuple[Site, 
     found = verdict(site, pipeline)
     assert (found["ok"], found["missing"], found["invented"]) == (True, 0, 0), found["examples"]
     assert any("\ufffd" in each["user_id"] for each in site.anomalies() if each["scored"])
+
+
+def test_a_file_replayed_into_the_topic_is_scored(scored: tuple[Site, Pipeline]) -> None:
+    site, pipeline = scored
+    train(pipeline)
+    worker = site.start()
+    values = payments(500, seed=9)
+    file = site.write("payments.ndjson", "\n".join(value.decode() for value in values))
+    replay = ("replay", "--pipeline", str(pipeline.folder))
+    done = site.run(*replay, str(file))
+    assert f"500 records into the topic {pipeline.topic};" in done.stdout, done.stderr
+    assert {record.value for record in site.read(pipeline.topic)} == set(values)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    found = verdict(site, pipeline)
+    assert (found["ok"], found["missing"], found["invented"]) == (True, 0, 0), found["examples"]
+    assert any(each["scored"] for each in site.anomalies())
+    refused = site.run(*replay, str(file), "--shuffle-within", "5")
+    assert refused.returncode == 1
+    assert "--pipeline: shuffle_within is said of clicks; --speed alone goes with it" in refused.stderr
