@@ -24,6 +24,9 @@ from commands.command import AsyncCommand
 from commands.relearnt import relearnt
 from commands.terminal import whole_table
 
+#: Columns of the terminal that a heading takes, and a detector.
+HEADING_WIDTH, DETECTOR_WIDTH = 13, 22
+
 
 class Train(AsyncCommand):
     """Train a model for PIPELINE, a folder with pipeline.toml. Nothing need be running.
@@ -222,9 +225,12 @@ def _show(manifest: Manifest, found: list[Trained]) -> None:
 
     for line in lines_of(manifest):
         console.print(line)
-    table = whole_table(*HEADINGS)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for each in found:
-        table.add_row(*row_of(each))
-    console.print(table)
+    rows = [row_of(each) for each in found]
+    beside = max(1, (console.width - HEADING_WIDTH) // DETECTOR_WIDTH)
+    for first in range(0, len(rows), beside):
+        table = whole_table(*HEADINGS[:1], *(row[0] for row in rows[first : first + beside]))
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for heading, *cells in list(zip(HEADINGS, *rows[first : first + beside], strict=True))[1:]:
+            table.add_row(heading, *cells)
+        console.print(table)
