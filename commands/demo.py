@@ -105,6 +105,7 @@ class Demo(AsyncCommand):
         async with captured.running(data, kafka.bootstrap, learning, console) as (database, connect):
             register = ("register", captured.TABLE, "--key", "card_id", "--url", connect.url)
             await parts.first(parts.command("connect", *register))
+            parts.environment |= captured.watching(database, connect)
             await self._open(parts, page, console)
             console.print("What is found shows there and here; Ctrl-C ends it all")
             await parts.first(captured.trade(database, captured.orders(sample), duration, console))
