@@ -17,6 +17,7 @@ from clickwarden.kafka.findings import Finding
 from clickwarden.models.calibration import DAY_MS
 from clickwarden.models.monitor import JudgedDay
 from clickwarden.models.standing import Comparison
+from clickwarden.sources.watch import Capture
 from clickwarden.times import isotime
 
 #: Silence after which a worker is taken for gone, seconds.
@@ -215,7 +216,8 @@ class Status(msgspec.Struct):
         partitions: those assigned to this worker.
         sight: what it can see of their records.
         blindness: why it is blind.
-        findings: what is wrong with the clicks topic.
+        findings: what is wrong with the clicks topic, and with what is captured from tables.
+        captures: connectors that capture what this worker reads.
         pipelines: that this worker scores.
         rules, seed: digests of those it counts with; workers of a group have the same.
     """
@@ -235,6 +237,7 @@ class Status(msgspec.Struct):
     rules: str = ""
     seed: str = ""
     pipelines: list[PipelineStatus] = []
+    captures: list[Capture] = []
 
 
 def pipeline_status(partitions: ScoredPartitions, consumer: Any, share: float) -> PipelineStatus:
@@ -350,8 +353,14 @@ def blindness_of(workers: Sequence[Status], share: float) -> Blindness | None:
 
 
 def findings_of(workers: Iterable[Status]) -> list[Finding]:
-    """What some workers have found about the topic, each thing once."""
-    return list({finding.about: finding for worker in workers for finding in worker.findings}.values())
+    """What some workers have found about the topic and what fills it, each thing once."""
+    found = (finding for worker in workers for finding in worker.findings)
+    return list({(finding.about, finding.summary): finding for finding in found}.values())
+
+
+def captures_of(workers: Iterable[Status]) -> list[Capture]:
+    """What some workers know of connectors, each once."""
+    return list({capture.connector: capture for worker in workers for capture in worker.captures}.values())
 
 
 def clocks_of(workers: Iterable[Status]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from agents import garbage
+from agents import capture, garbage
 from agents.clicks import partitions, registry
 from agents.scoring import scored
 from agents.status import PartitionStatus, PipelineStatus, State, Status, partition_status, pipeline_status
@@ -180,13 +180,22 @@ def _condition(blindness: Blindness | None, pipelines: Sequence[PipelineStatus])
         return Condition("away", registry.trouble)
     if app.in_recovery or not app.tables.recovery.completed.is_set() or not app.pulse.begun:
         return Condition("recovering", "")
+    if not capture.asked():
+        return Condition("recovering", "")
+    if why := next(_blind(blindness, pipelines), ""):
+        return Condition("blind", why)
+    return Condition("ready", "")
+
+
+def _blind(blindness: Blindness | None, pipelines: Sequence[PipelineStatus]) -> Iterator[str]:
+    """Why quiet would mean nothing, the gravest first."""
     if blindness is not None:
-        return Condition("blind", blindness.summary)
+        yield blindness.summary
+    yield from (finding.summary for finding in capture.watch.findings if finding.blinds)
     for pipeline in pipelines:
         if pipeline.trouble or pipeline.blindness is not None:
             why = pipeline.trouble or (pipeline.blindness.summary if pipeline.blindness else "")
-            return Condition("blind", f"Pipeline {pipeline.pipeline}: {why}")
-    return Condition("ready", "")
+            yield f"Pipeline {pipeline.pipeline}: {why}"
 
 
 def _partitions() -> list[PartitionStatus]:
@@ -220,6 +229,7 @@ def status() -> Status:
         partitions=_partitions(),
         sight=seen,
         blindness=blindness,
-        findings=_inspection.findings,
+        findings=[*capture.watch.findings, *_inspection.findings],
+        captures=capture.watch.captures,
         pipelines=pipelines,
     )

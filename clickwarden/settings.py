@@ -276,6 +276,19 @@ class Settings(BaseSettings):
     registry_password: SecretStr = Field(
         SecretStr(""), description="Password at the schema registry; Confluent Cloud's API secret"
     )
+    connect_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/@?#]+(/[^?#]*)?)?$",
+        description="REST of the Kafka Connect whose Debezium captures what the worker reads "
+        "(docs/capture.md#watched): http://127.0.0.1:8083; empty: nobody watches whether that comes",
+    )
+    capture_database: str = Field(
+        "",
+        pattern=r"^(postgres(ql)?://.+)?$",
+        description="The PostgreSQL that it captures from, as who may ask for its slots: "
+        "postgresql://ROLE@HOST:PORT/NAME; the password is in the file that PGPASSFILE names (~/.pgpass). "
+        "Needs psycopg: pip install 'psycopg[binary]'",
+    )
 
     @classmethod
     def load(cls) -> Self:
@@ -364,6 +377,7 @@ class Settings(BaseSettings):
             )
         if self.registry_password.get_secret_value() and not self.registry_username:
             raise ValueError(f"registry_username: is needed with a password; set {PREFIX}REGISTRY_USERNAME")
+        self._check_capture()
         if self._is_by_token and not self.sasl_token_url:
             raise ValueError("sasl_token_url: is needed with sasl_mechanism OAUTHBEARER; set it")
         if "SSL" in self.security_protocol:
@@ -372,6 +386,23 @@ class Settings(BaseSettings):
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         return self
+
+    def _check_capture(self) -> None:
+        for name, other in (("connect_url", "capture_database"), ("capture_database", "connect_url")):
+            if getattr(self, name) and not getattr(self, other):
+                raise ValueError(
+                    f"{name}: one alone does not say whether changes come; set {PREFIX}{other.upper()}, too"
+                )
+        if re.search(r"//[^/@?]*:[^/@?]*@|[?&](ssl)?password=", self.capture_database):
+            raise ValueError(
+                "capture_database: an address has no password in it; put it into the file that PGPASSFILE "
+                "names (~/.pgpass), as HOST:PORT:NAME:ROLE:PASSWORD"
+            )
+        if self.capture_database and find_spec("psycopg") is None:
+            raise ValueError(
+                "capture_database: what asks PostgreSQL is not installed: pip install 'psycopg[binary]' (the "
+                "extra clickwarden[capture])"
+            )
 
     @property
     def broker_urls(self) -> list[str]:

@@ -9,9 +9,8 @@ from aiokafka.errors import KafkaError
 from faust.cli import option
 from rich.console import Console
 
-from agents.status import GONE_SECONDS, Status, blindness_of
+from agents.status import GONE_SECONDS, Status, blindness_of, findings_of
 from app.main import settings
-from clickwarden.alerts.sight import Blindness
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.errors import BrokerError, TopicMissing
 from clickwarden.kafka import rights, roles
@@ -47,16 +46,17 @@ class Alerts(AsyncCommand):
             entries = Entries()
             for entry in entries.hear(_news(sorted(records, key=lambda record: record.timestamp), latest)):
                 console.print(describe(entry), soft_wrap=True)
-            if blindness := await _blindness():
-                console.print(f"BLIND: {blindness.text}", style="bold red", markup=False, soft_wrap=True)
-            elif not latest:
+            blind = await _blind()
+            for why in blind:
+                console.print(f"BLIND: {why}", style="bold red", markup=False, soft_wrap=True)
+            if not blind and not latest:
                 console.print("no anomalies yet")
             if follow:
                 await _follow(consumer, latest, entries, console)
 
 
-async def _blindness() -> Blindness | None:
-    """Why the workers can count too little of what comes, by what they said of themselves last."""
+async def _blind() -> list[str]:
+    """Why quiet would mean nothing, by what the workers said of themselves last."""
     try:
         async with reader(settings, settings.status_topic) as consumer:
             for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
@@ -64,7 +64,7 @@ async def _blindness() -> Blindness | None:
                 consumer.seek(partition, max(begin, end - WORDS))
             records = [record async for _, run in to_end(consumer) for record in run]
     except TopicMissing:
-        return None  # no worker has said anything yet
+        return []  # no worker has said anything yet
     newest = max((record.timestamp for record in records), default=0)
     said: dict[str, Status] = {}
     for record in records:
@@ -72,7 +72,9 @@ async def _blindness() -> Blindness | None:
             with suppress(msgspec.MsgspecError):
                 status = msgspec.json.decode(record.value or b"", type=Status)
                 said[status.worker] = status
-    return blindness_of(list(said.values()), settings.blind_share)
+    blindness = blindness_of(list(said.values()), settings.blind_share)
+    found = [blindness.text] if blindness is not None else []
+    return found + [finding.text for finding in findings_of(said.values()) if finding.blinds]
 
 
 async def _follow(

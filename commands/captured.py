@@ -18,6 +18,7 @@ from clickwarden.sandbox import connect, shop
 from clickwarden.sandbox.connect import Connect
 from clickwarden.sandbox.orders import COLUMNS, Orders
 from clickwarden.sandbox.postgres import Postgres
+from clickwarden.settings import PREFIX
 
 PIPELINE = Path("pipelines", "fraud")
 TOPIC = "debezium.public.transactions"
@@ -62,6 +63,15 @@ async def running(
         await asyncio.gather(*starting, learning)
         await shop.open_at(database)
         yield database, worker
+
+
+def watching(database: Postgres, worker: Connect) -> dict[str, str]:
+    """What has the worker watch over them, as who reads the table."""
+    return {
+        f"{PREFIX}CONNECT_URL": worker.url,
+        f"{PREFIX}CAPTURE_DATABASE": database.address(shop.READER, shop.DATABASE),
+        "PGPASSFILE": str(database.passwords),
+    }
 
 
 def orders(sample: Path) -> Orders:

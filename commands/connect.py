@@ -45,7 +45,7 @@ DATA = option(
 )
 URL = option(
     "--url",
-    default=f"http://127.0.0.1:{server.PORT}",
+    default=settings.connect_url or f"http://127.0.0.1:{server.PORT}",
     show_default=True,
     help="Where Connect's REST answers.",
 )
@@ -183,9 +183,8 @@ class Register(Action):
                 if "FAILED" in (await connectors.state(name)).tasks:
                     await connectors.restart(name)
                 state, slot = await _settled(connectors, reader, name)
-        wrong = faults(state, slot)
-        if wrong:
-            raise BrokerError(f"{name} is registered, but {'; '.join(wrong)}")
+        if wrong := faults(name, state, slot):
+            raise BrokerError(f"{name} is registered, but: {' '.join(fault.text for fault in wrong)}")
         for table in tables:
             console.print(f"{table} is captured into {prefix}.{table}: what is there first, then each change")
 
@@ -208,7 +207,7 @@ class Status(Action):
             names = await connectors.names()
             for name in names:
                 config, state = await connectors.settings(name), await connectors.state(name)
-                slot, faulty = await _judged(config, state, data)
+                slot, faulty = await _judged(name, config, state, data)
                 wrong = wrong or bool(faulty)
                 if as_json or self.json:
                     _write(name, config, state, slot, faulty)
@@ -296,18 +295,20 @@ async def _settled(connectors: Connectors, reader: Any, name: str) -> tuple[Stat
     while True:
         state = await connectors.await_settled(name, SETTLED_SECONDS)
         slot = await captured.slot_of(reader, name)
-        if not faults(state, slot) or not state.runs or monotonic() > deadline:
+        if not faults(name, state, slot) or not state.runs or monotonic() > deadline:
             return state, slot
         await asyncio.sleep(0.2)
 
 
-async def _judged(config: dict[str, str], state: State, data: Path) -> tuple[Slot | None, list[str]]:
+async def _judged(
+    name: str, config: dict[str, str], state: State, data: Path
+) -> tuple[Slot | None, list[str]]:
     try:
         async with connected(_address(config), **_login(config, data)) as reader:
             slot = await captured.slot_of(reader, config["slot.name"])
     except DatabaseError as error:
         return None, [str(error)]
-    return slot, faults(state, slot)
+    return slot, [fault.text for fault in faults(name, state, slot)]
 
 
 def _development() -> str:

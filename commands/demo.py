@@ -109,6 +109,7 @@ class Demo(AsyncCommand):
             parts.start("postgres", _watch(database))
             parts.start("connect", _watch(connect))
             await parts.first(parts.command("connect", *register))
+            parts.environment |= captured.watching(database, connect)
             await self._open(parts, page, console)
             console.print("What is found shows there and here; Ctrl-C ends it all")
             await parts.first(captured.trade(database, captured.orders(sample), duration, console))

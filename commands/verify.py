@@ -60,21 +60,42 @@ class Verify(AsyncCommand):
     anew, one by one, by code that shares nothing with the worker's, and scored by the models that were in
     charge.
 
+    With --table, a table of PostgreSQL that is captured: its rows, at one moment, against those of which the
+    topic tells: missing, extra, and told twice.
+
     Exit code: 0 all is well; 1 a fault was found; 2 it could not be done; 3 no
     fault was found, but that says little: too much of what comes cannot be
     counted (CLICKWARDEN_BLIND_SHARE); the topic is compacted and clicks are gone;
     or a user is over a threshold with clicks in several partitions, each of
-    which is counted by itself.
+    which is counted by itself; or a table's slot is lost.
     """
 
     options = [  # noqa: RUF012
         argument("pipeline", type=click.Path(path_type=Path), required=False),
         option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        option(
+            "--table", default="", metavar="SCHEMA.TABLE", help="Verify what is captured from this table."
+        ),
+        option("--topic", default="", help="That it is captured into.  [default: debezium.SCHEMA.TABLE]"),
+        option(
+            "--database",
+            default="",
+            metavar="URL",
+            help="postgresql://ROLE@HOST:PORT/NAME, of a role that may read it.  [default: "
+            "CLICKWARDEN_CAPTURE_DATABASE, or what 'faust -A app postgres' runs]",
+        ),
+        option("--slot", default="clickwarden", show_default=True, help="By which it is captured."),
     ]
 
-    async def run(self, pipeline: Path | None, as_json: bool) -> None:
+    async def run(
+        self, pipeline: Path | None, as_json: bool, table: str, topic: str, database: str, slot: str
+    ) -> None:
         """Print the verdict, and exit with its code."""
         console = Console(stderr=True)
+        if table:
+            await self._verify_table(
+                (table, topic or f"debezium.{table}", database, slot), console, as_json=as_json or self.json
+            )
         if pipeline is not None:
             await self._verify_pipeline(pipeline, console, as_json=as_json or self.json)
         try:
@@ -115,6 +136,29 @@ class Verify(AsyncCommand):
         if not verdict.ok:
             sys.exit(FAULTY)
         sys.exit(BLIND if verdict.unjudged else 0)
+
+    async def _verify_table(
+        self, asked: tuple[str, str, str, str], console: Console, *, as_json: bool
+    ) -> NoReturn:
+        """Print the verdict on a table, and exit with its code."""
+        from commands.tabled import show, verify
+
+        table, topic, _, _ = asked
+        try:
+            with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+                verdict = await verify(*asked, progress)
+        except ClickwardenError as error:
+            print(f"clickwarden: {error}", file=sys.stderr)
+            sys.exit(COULD_NOT)
+        found = verdict.judgement
+        if as_json:
+            said = {"ok": found.ok, "slot": verdict.slot, "table": table, "topic": topic}
+            print(msgspec.json.encode(said | asdict(found)).decode())
+        else:
+            show(table, topic, verdict, Console(highlight=False, markup=False))
+        if not found.ok:
+            sys.exit(FAULTY)
+        sys.exit(0 if verdict.conclusive else BLIND)
 
 
 class _Topic:

@@ -27,15 +27,26 @@ class Stack:
         database = (
             [] if action == "status" else ["--database", self.postgres.address(shop.OWNER, shop.DATABASE)]
         )
+        where = ("--url", self.connect.url, "--data", str(self.connect.data))
+        return self.run("connect", action, *where, *database, *options, **environment)
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """``faust -A app …``, which finds the passwords."""
         return subprocess.run(
-            [
-                *(sys.executable, "-m", "faust", "-A", "app", "connect", action),
-                *("--url", self.connect.url, "--data", str(self.connect.data), *database, *options),
-            ],
+            [sys.executable, "-m", "faust", "-A", "app", *arguments],
             env=os.environ | {"PGPASSFILE": str(self.postgres.passwords)} | environment,
             capture_output=True,
             text=True,
         )
+
+    def verify(self, *options: str) -> tuple[int, dict[str, Any]]:
+        """Exit code and verdict of ``verify --table public.transactions``."""
+        reader = self.postgres.address(shop.READER, shop.DATABASE)
+        table = ("--table", "public.transactions", "--database", reader)
+        broker = f"kafka://{self.connect.bootstrap}"
+        done = self.run("verify", *table, "--json", *options, CLICKWARDEN_BROKER=broker)
+        sys.stderr.write(done.stderr)  # which pytest shows for a test that failed
+        return done.returncode, json.loads(done.stdout or "{}")
 
     def status(self) -> tuple[int, list[dict[str, Any]]]:
         """Exit code and lines of ``status --json``."""

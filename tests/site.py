@@ -236,14 +236,14 @@ class Site:
         name = uuid4().hex[:12]
         self.folder = folder
         (folder / "rules.toml").write_text(rules)
+        usual: dict[str, Any] = {"partitions": 1, "clicks_topic": f"clicks-{name}"}
         self.settings = Settings(
             _env_file=None,
             broker=f"kafka://{kafka}",
             app_id=f"app-{name}",
-            clicks_topic=f"clicks-{name}",
             anomalies_topic=f"anomalies-{name}",
             rules=folder / "rules.toml",
-            **{"partitions": 1} | given,
+            **usual | given,
         )
         self._kafka: dict[str, Any] = {"bootstrap.servers": kafka, "log_level": 0}
         self.admin = AdminClient(self._kafka)

@@ -11,10 +11,11 @@ from prometheus_client.registry import Collector
 from agents.scoring import scored
 from agents.status import PartitionStatus, PipelineStatus
 from agents.worker import status
-from app.main import app
+from app.main import app, settings
 from clickwarden.alerts.incidents import KINDS
 from clickwarden.kafka.findings import About
 from clickwarden.release import RELEASE
+from clickwarden.sources.watch import Capture
 from web.bouncers import guessed_keys
 from web.guard import guesses
 from web.labels import labelled
@@ -55,6 +56,21 @@ DAY_GAUGES = {
     "drifted": "Features that had drifted",
     "limit": "The index above which a feature has drifted",
 }
+#: Of a connector that captures tables.
+CAPTURE_GAUGES = {
+    "slot_active": "Whether somebody reads its slot",
+    "slot_lag_bytes": "Bytes of PostgreSQL's log that it has not read",
+    "wal_kept_bytes": "Bytes of the log that are kept for its slot",
+    "slot_room_bytes": "Bytes that may still be written until its slot is lost",
+    "heartbeat_age_seconds": "Since its last heartbeat came",
+}
+CAPTURE_FIELDS = {
+    "slot_active": "active",
+    "slot_lag_bytes": "lag_bytes",
+    "wal_kept_bytes": "kept_bytes",
+    "slot_room_bytes": "room_bytes",
+    "heartbeat_age_seconds": "heartbeat_age",
+}
 #: Where the status calls a figure otherwise.
 FIELDS = {"watermark_delay_seconds": "delay"}
 
@@ -66,7 +82,9 @@ class _Collector(Collector):
         now = status()
         yield GaugeMetricFamily(f"{PREFIX}ready", "Whether clicks are counted", now.state == "ready")
         yield GaugeMetricFamily(
-            f"{PREFIX}blind", "Whether too much of what comes cannot be counted", now.blindness is not None
+            f"{PREFIX}blind",
+            "Whether too much of what comes cannot be counted, or what is captured does not come",
+            now.blindness is not None or any(finding.blinds for finding in now.findings),
         )
         yield GaugeMetricFamily(
             f"{PREFIX}clicks_per_second", "Records counted, over five seconds", now.clicks_per_second or 0
@@ -96,7 +114,7 @@ class _Collector(Collector):
         yield unheard
         yield GaugeMetricFamily(f"{PREFIX}listeners", "Open live connections", len(listeners))
         found = GaugeMetricFamily(
-            f"{PREFIX}finding", "Something is wrong with the clicks topic", labels=["about"]
+            f"{PREFIX}finding", "Something is wrong with the clicks topic, or a capture", labels=["about"]
         )
         for about in get_args(About):
             found.add_metric([about], any(finding.about == about for finding in now.findings))
@@ -116,6 +134,8 @@ class _Collector(Collector):
         build.add_metric([RELEASE], 1)
         yield build
         yield from _of_partitions(now.partitions)
+        if settings.connect_url:
+            yield from _of_captures(now.captures)
         if now.pipelines:
             yield from _of_pipelines(now.pipelines)
             yield from _of_labels()
@@ -141,6 +161,26 @@ def _of_partitions(partitions: list[PartitionStatus]) -> Iterator[Metric]:
             if value is not None:
                 gauge.add_metric([str(partition.partition)], value)
         yield gauge
+
+
+def _of_captures(captures: list[Capture]) -> Iterator[Metric]:
+    for name, meaning in CAPTURE_GAUGES.items():
+        gauge = GaugeMetricFamily(f"{PREFIX}capture_{name}", meaning, labels=["connector"])
+        for capture in captures:
+            value = getattr(capture, CAPTURE_FIELDS.get(name, name))
+            if value is not None:
+                gauge.add_metric([capture.connector], value)
+        yield gauge
+    runs = GaugeMetricFamily(
+        f"{PREFIX}capture_connector_running", "Whether Connect says that it runs", labels=["connector"]
+    )
+    tasks = GaugeMetricFamily(
+        f"{PREFIX}capture_task_running", "Whether Connect says that its tasks run", labels=["connector"]
+    )
+    for capture in captures:
+        runs.add_metric([capture.connector], capture.state == "RUNNING")
+        tasks.add_metric([capture.connector], set(capture.tasks) == {"RUNNING"})
+    yield from (runs, tasks)
 
 
 def _of_pipelines(pipelines: list[PipelineStatus]) -> Iterator[Metric]:

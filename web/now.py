@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from agents.status import blindness_of, clocks_of, discord_of, findings_of, sight_of
+from agents.status import blindness_of, captures_of, clocks_of, discord_of, findings_of, sight_of
 from app.main import app, settings
 from clickwarden.alerts.feed import Live
 from clickwarden.alerts.feedback import Muted
@@ -15,6 +15,7 @@ from clickwarden.alerts.sight import Blindness
 from clickwarden.alerts.words import amount, plural
 from clickwarden.kafka.findings import Finding
 from clickwarden.release import RELEASE
+from clickwarden.sources.watch import Capture
 from clickwarden.times import isotime
 from web.fresh import Fresh
 from web.live import feed, feedback, following, incident, stories, stream, timeline, untold, workers
@@ -34,11 +35,12 @@ class Verdict(msgspec.Struct):
 
     Attributes:
         state: ``quiet``, ``attack`` while a user is over a threshold, or
-            ``unknown`` while the anomalies cannot be read, nobody counts, or
-            too much of what comes cannot be counted.
+            ``unknown`` while the anomalies cannot be read, nobody counts, too much of what comes cannot be
+            counted, or what is captured from tables does not come.
         text: in words; holds a user's id, an attacker's text.
         worst: incident_id of the worst; None where there is none.
-        blind: it is ``unknown`` because too much of what comes cannot be counted.
+        blind: it is ``unknown`` because too much of what comes cannot be counted, or what is captured from
+            tables does not come.
     """
 
     state: Literal["quiet", "attack", "unknown"]
@@ -80,7 +82,9 @@ class Health(msgspec.Struct):
         warnings: what makes a rule, or all of them, count something else than is meant, and workers whose
             rules, seed or clock are not those of the others or of Kafka; and what people could not be told,
             in words.
-        findings: what is wrong with the clicks topic, what follows from it, and what to do.
+        findings: what is wrong with the clicks topic, and with what is captured from tables; what follows
+            from it, and what to do.
+        captures: connectors that capture what is read.
     """
 
     kafka: Literal["ok", "away"]
@@ -100,6 +104,7 @@ class Health(msgspec.Struct):
     blindness: Blindness | None
     warnings: list[str]
     findings: list[Finding]
+    captures: list[Capture]
 
 
 class Now(msgspec.Struct):
@@ -186,15 +191,14 @@ def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
         first = live[0]
         much = amount(first.count, first.distinct)
         text = f"{plural(total, 'attack')}; the worst: {first.user_id}, {much}, rule {first.rule}"
-        if health.blindness is not None:
-            text += f". {health.blindness.summary}"
+        text += "".join(f". {summary}" for summary, _ in _blind(health))
         return Verdict("attack", text, worst)
     if waiting := next(_waiting(health), ""):
         return Verdict("unknown", waiting, None)
     if not any(worker.state in COUNTING for worker in health.workers):
         return Verdict("unknown", "No worker counts clicks", None)
-    if health.blindness is not None:
-        return Verdict("unknown", health.blindness.text, None, blind=True)
+    if blind := _blind(health):
+        return Verdict("unknown", " ".join(text for _, text in blind), None, blind=True)
     if hiding := [finding.summary for finding in health.findings if finding.hides]:
         return Verdict("quiet", f"Quiet, as far as can be seen: {'; '.join(hiding)}", None)
     if feed.aside:
@@ -236,9 +240,16 @@ def _health() -> Health:
             *untold.warnings(),
         ],
         findings=findings_of(heard),
+        captures=captures_of(heard),
     )
     health.impaired = list(_impaired(health))
     return health
+
+
+def _blind(health: Health) -> list[tuple[str, str]]:
+    """Why quiet would mean nothing, each in short and in full."""
+    found = [] if health.blindness is None else [(health.blindness.summary, health.blindness.text)]
+    return found + [(each.summary, each.text) for each in health.findings if each.blinds]
 
 
 def _waiting(health: Health) -> Iterator[str]:
@@ -266,7 +277,7 @@ def _impaired(health: Health) -> Iterator[str]:
         yield f"{plural(health.lag, 'click')} behind"
     if health.lost:
         yield f"{plural(health.lost, 'click')} lost"
-    yield from (finding.summary for finding in health.findings if finding.hides)
+    yield from (finding.summary for finding in health.findings if finding.hides or finding.blinds)
 
 
 encoded = Fresh(look, seconds=0.2)

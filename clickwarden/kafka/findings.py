@@ -1,4 +1,4 @@
-"""What is wrong with the clicks topic: what follows from it, and what to do about it."""
+"""What is wrong with a topic, or with its capture: what follows from it, and what to do about it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-About: TypeAlias = Literal["config", "key", "partitions", "compaction", "retention", "timestamps"]
+About: TypeAlias = Literal["config", "key", "partitions", "compaction", "retention", "timestamps", "capture"]
 #: How a topic is set up, as far as it matters here.
 CONFIGS = ("cleanup.policy", "message.timestamp.type", "retention.ms")
 #: What a topic that Clickwarden creates has.
@@ -71,7 +71,7 @@ def is_compacted(config: Mapping[str, str] | None) -> bool:
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something about the topic that makes Clickwarden say less than is expected of it.
+    """Something about the topic, or what fills it, that makes Clickwarden say less than is expected.
 
     Attributes:
         about: what it concerns.
@@ -80,6 +80,7 @@ class Finding(msgspec.Struct, frozen=True):
         cure: what to do about it.
         hides: somebody over a threshold may go unseen because of it.
         command: that does it; empty where there is none.
+        blinds: what happens does not come while it is so, and nobody can be said to be quiet.
     """
 
     about: About
@@ -88,6 +89,7 @@ class Finding(msgspec.Struct, frozen=True):
     cure: str
     hides: bool
     command: str = ""
+    blinds: bool = False
 
     @property
     def text(self) -> str:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clickwarden.errors import DatabaseError
+from clickwarden.kafka.findings import Finding
 from clickwarden.sources.connectors import State
 
 if TYPE_CHECKING:
@@ -38,40 +39,89 @@ class Slot(NamedTuple):
         status: reserved, extended, unreserved, or lost: then what is missing is gone for good.
         behind: bytes of the log that have not been read, None where it is lost.
         kept: bytes of the log that are kept for it, None where it is lost.
-        snapshot: whether who asks is reading tables by Debezium, as it does before it first reads the slot.
+        room: bytes that may still be written until it is lost, None where that has no bound.
+        confirmed: position in the log up to which all is in Kafka; None before the first.
+        snapshot: whether its reader is reading tables by Debezium, as it does before it first reads the slot.
     """
 
     active: bool
     status: str
     behind: int | None
     kept: int | None
+    room: int | None = None
+    confirmed: int | None = None
     snapshot: bool = False
 
 
-def faults(state: State, slot: Slot | None) -> list[str]:
+def faults(name: str, state: State | None, slot: Slot | None, silence: float = 0.0) -> list[Finding]:
     """Why changes do not come, or will not; each with what to do. Empty where they do.
 
-    Connect's word is not enough: it says RUNNING while PostgreSQL is away, and when the slot is lost.
+    Connect's word is not enough: it says RUNNING while PostgreSQL is away, when the slot is lost, and for a
+    while when its task is dead. Nor is PostgreSQL's: the slot of such a task is read on for as long.
+
+    Args:
+        name: of the connector.
+        state: what Connect says of it; None where it does not answer, which is no fault by itself.
+        slot: what PostgreSQL says of its slot; None where there is none.
+        silence: seconds without a heartbeat, if there should have been one.
     """
     found = []
-    if "FAILED" in (state.connector, *state.tasks):
+    if state is not None and "FAILED" in (state.connector, *state.tasks):
         found.append(
-            f"Connect gave it up: {state.trace or 'it says no reason'}; mend that, and register again"
+            _fault(
+                f"connector {name} has failed",
+                f"Connect gave {name} up: {state.trace or 'it says no reason'}.",
+                "Mend that, and register again",
+            )
         )
-    elif not state.runs:
+    elif state is not None and not state.runs:
+        tasks = ", ".join(state.tasks) or "none"
         found.append(
-            f"Connect does not run it: it is {state.connector}, its tasks {', '.join(state.tasks) or 'none'}"
+            _fault(
+                f"connector {name} does not run",
+                f"Connect does not run {name}: it is {state.connector}, its tasks {tasks}.",
+                "Wait, if it has just been started, or register again",
+            )
         )
     if slot is None:
-        found.append("there is no slot, so that nothing is kept of what changes: register again, or remove")
+        found.append(
+            _fault(
+                f"connector {name} has no slot",
+                f"In PostgreSQL there is no slot of {name}, so that nothing is kept of what changes.",
+                "Register again, or remove it",
+            )
+        )
     elif slot.status == "lost":
         found.append(
-            "the slot is lost: it was not read for too long (max_slot_wal_keep_size), and what changed since "
-            "is gone; remove and register read the table anew, but what was deleted meanwhile is never told"
+            _fault(
+                f"the slot of connector {name} is lost",
+                f"The slot of {name} is lost: it was not read for too long (max_slot_wal_keep_size), and "
+                "what changed since is gone.",
+                "Remove and register read the table anew, but what was deleted meanwhile is never told",
+            )
         )
     elif not slot.active and not slot.snapshot:
-        found.append("nobody reads the slot just now; PostgreSQL keeps its log until somebody does")
+        found.append(
+            _fault(
+                f"nobody reads the slot of connector {name}",
+                f"In PostgreSQL nobody reads the slot of {name} now; the log is kept until somebody does.",
+                "Start Kafka Connect, if it does not run; its log says why, if it does",
+            )
+        )
+    elif silence and not slot.snapshot and not found:
+        found.append(
+            _fault(
+                f"connector {name} sends no heartbeats",
+                f"Connector {name} has sent no heartbeat for {silence:.0f} s, though its slot is read: its "
+                "task may be dead of a row that is too large.",
+                "Look into the log of Kafka Connect, mend what it says, and register again",
+            )
+        )
     return found
+
+
+def _fault(summary: str, consequence: str, cure: str) -> Finding:
+    return Finding("capture", summary, consequence, cure, hides=False, blinds=True)
 
 
 @asynccontextmanager
@@ -97,8 +147,8 @@ async def connected(address: str, **given: Any) -> AsyncIterator["AsyncConnectio
     except psycopg.OperationalError as error:
         raise DatabaseError(
             f"PostgreSQL at {_plain(address)}: {_said(error)}; start it with 'faust -A app postgres', or "
-            "name another with --database postgresql://OWNER@HOST:PORT/NAME, and passwords in the file that "
-            "PGPASSFILE names (~/.pgpass)"
+            "name another (--database postgresql://OWNER@HOST:PORT/NAME, CLICKWARDEN_CAPTURE_DATABASE), and "
+            "passwords in the file that PGPASSFILE names (~/.pgpass)"
         ) from error
     except psycopg.Error as error:
         raise DatabaseError(f"PostgreSQL at {_plain(address)}: {_said(error)}") from error
@@ -227,22 +277,32 @@ async def unpublish(owner: "AsyncConnection", name: str) -> None:
     await owner.execute(sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(name)))
 
 
-async def slot_of(reader: "AsyncConnection", name: str) -> Slot | None:
-    """How far the slot has read; None where there is none."""
-    found = await reader.execute(
+async def slot_of(asking: "AsyncConnection", name: str, role: str | None = None) -> Slot | None:
+    """How far a slot has been read; None where there is none.
+
+    Any role may ask. Whether tables are being read it learns of itself, of roles that it is a member of, and
+    as a member of pg_read_all_stats.
+
+    Args:
+        asking: to any database of the server.
+        name: of the slot.
+        role: who reads it; who asks, where it is none.
+    """
+    found = await asking.execute(
         "SELECT active, wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint, "
-        "pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint, EXISTS (SELECT FROM pg_stat_activity "
-        "WHERE usename = current_user AND datname = current_database() AND xact_start IS NOT NULL "
-        "AND application_name LIKE 'Debezium %%') "
+        "pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint, safe_wal_size, "
+        "(confirmed_flush_lsn - '0/0')::bigint, "
+        "EXISTS (SELECT FROM pg_stat_activity WHERE usename = coalesce(%s, current_user) "
+        "AND datname = database AND xact_start IS NOT NULL AND application_name LIKE 'Debezium %%') "
         "FROM pg_replication_slots WHERE slot_name = %s",
-        [name],
+        [role, name],
     )
     row = await found.fetchone()
     if row is None:
         return None
-    active, status, behind, kept, snapshot = row
+    active, status, behind, kept, room, confirmed, snapshot = row
     lost = status == "lost"
-    return Slot(active, status, None if lost else behind, None if lost else kept, snapshot)
+    return Slot(active, status, None if lost else behind, None if lost else kept, room, confirmed, snapshot)
 
 
 async def drop_slot(reader: "AsyncConnection", name: str) -> None:

@@ -39,18 +39,23 @@ class State(NamedTuple):
 class Connectors:
     """A client of its REST, as an asynchronous context manager.
 
+    Args:
+        url: where it answers.
+        patience: how long it may take to answer, seconds.
+
     Raises:
         BrokerError: by all methods: Connect does not answer, or refuses.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = BUSY_SECONDS) -> None:
         self.url = url.rstrip("/")
+        self._patience = patience
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         """Be ready to ask."""
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=BUSY_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=self._patience),
             headers={"Content-Type": "application/json"},  # which it wants of a PUT without a body, too
         )
         return self
@@ -114,7 +119,7 @@ class Connectors:
     async def _ask(self, method: str, path: str, body: object = None, *, missing: Any = None) -> Any:
         """What it answers; ``missing`` where that does not exist."""
         assert self._session is not None
-        deadline = monotonic() + BUSY_SECONDS
+        deadline = monotonic() + self._patience
         while True:
             try:
                 async with self._session.request(method, f"{self.url}{path}", json=body) as response:
@@ -127,7 +132,7 @@ class Connectors:
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 raise BrokerError(
                     f"Kafka Connect does not answer at {self.url} ({type(error).__name__}); start it with "
-                    "'faust -A app connect', or name it with --url"
+                    "'faust -A app connect', or say where it is: --url, CLICKWARDEN_CONNECT_URL"
                 ) from error
             if status not in BUSY or monotonic() > deadline:
                 raise BrokerError(f"Kafka Connect refuses {method} {path}: {status} {_first_line(text)}")

@@ -105,6 +105,24 @@ def test_what_cannot_be_counted_is_said_in_words_shape_and_colour(site: Site, pa
         expect(page.locator("#facts .well")).to_be_visible()
 
 
+def test_a_captured_table_that_does_not_come_is_said(site: Site, page: Page) -> None:
+    nowhere = "127.0.0.1:9"
+    worker = site.launch(
+        connect_url=f"http://{nowhere}", capture_database=f"postgresql://watcher@{nowhere}/shop"
+    )
+    site.until(lambda: "Worker ready" in worker.log and worker.state == "blind", worker)
+    with nothing_wrong(page):
+        page.goto(address(worker))
+        expect(page.locator("#headline")).to_have_text(
+            "Blind: Kafka Connect does not answer; PostgreSQL does not answer"
+        )
+        expect(page.locator("#lamp .lamp.blind")).to_be_visible()
+        expect(page.locator("#blindness")).to_be_hidden()
+        expect(page.locator("#warnings .cure").first).to_contain_text("Start it")
+        expect(page.locator("#facts .impaired")).to_contain_text("PostgreSQL does not answer")
+        expect(page.locator("#captures")).to_be_hidden()
+
+
 def test_a_worker_that_cannot_read_its_topic_offers_the_settings_that_do(site: Site, page: Page) -> None:
     worker = site.start()
     offered = page.locator("#survey")

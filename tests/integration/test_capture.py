@@ -15,6 +15,7 @@ import psutil
 import psycopg
 import pytest
 from aiokafka import ConsumerRecord
+from confluent_kafka.admin import NewTopic
 
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.sandbox import shop
@@ -157,6 +158,59 @@ async def test_a_lost_slot_and_a_foreign_table_are_said(stack: Stack, owner: psy
     assert stack.command("remove", "--name", "lost").returncode == 0
     refused = stack.command("remove", "--name", "lost")
     assert (refused.returncode, "Connect has no connector lost" in refused.stderr) == (1, True)
+
+
+async def test_a_topic_is_held_against_its_table(
+    stack: Stack, kafka: str, owner: psycopg.Connection, site: Callable[..., Site]
+) -> None:
+    """While somebody writes; and what is left out of a copy of the topic, or told again, is seen."""
+    owner.execute("TRUNCATE transactions")
+    fill = "INSERT INTO transactions (card_id, amount) SELECT 'c' || i % 5, i FROM generate_series(1, 100) i"
+    owner.execute(fill)
+    assert stack.command("register", *CAPTURE, "--prefix", "held").returncode == 0
+    owner.execute(fill)
+    (first,) = owner.execute("SELECT min(tx_id) FROM transactions").fetchone() or (0,)
+    owner.execute("UPDATE transactions SET amount = 5 WHERE tx_id = %s", [first])
+    owner.execute("UPDATE transactions SET card_id = 'moved' WHERE tx_id <= %s", [first + 10])
+    owner.execute("UPDATE transactions SET tx_id = -1 WHERE tx_id = %s", [first + 20])
+    owner.execute("DELETE FROM transactions WHERE tx_id BETWEEN %s AND %s", [first + 50, first + 59])
+    with psycopg.connect(stack.postgres.url(shop.OWNER, shop.DATABASE)) as open_one:
+        open_one.execute(fill)  # which is not over yet
+        code, said = await asyncio.to_thread(stack.verify, "--topic", "held.public.transactions")
+    assert code == 0, said
+    assert (said["ok"], said["missing"], said["extra"], said["twice"]) == (True, 0, 0, 0)
+    assert (said["rows"], said["told"]) == (190, 190)
+    assert said["records"]["snapshot"] == 100
+    async with reading(kafka, "held.public.transactions") as topic:
+        records = await topic.take(3 * 100 + 1 + 3 * 11 + 1 + 20)
+    changes = {}
+    for record in records:
+        if change := told(record):
+            row = change["after"] or change["before"]
+            changes[change["op"], row["tx_id"] - first] = record
+    here = site(partitions=1)
+    for left_out, again, fault in (
+        (changes["r", 30], None, "missing"),
+        (changes["r", 55], None, "unborn"),
+        (changes["d", 55], None, "extra"),
+        (None, changes["c", 130], "twice"),
+        (None, changes["r", 30], ""),
+    ):
+        copy = f"{here.settings.app_id}-copy-{fault}"
+        here.admin.create_topics([NewTopic(copy, 1, 1)])[copy].result()
+        kept = [record for record in records if record is not left_out] + ([again] if again else [])
+        await asyncio.to_thread(here.send, *(record.value for record in kept), topic=copy)
+        code, said = await asyncio.to_thread(stack.verify, "--topic", copy)
+        assert (code, said["ok"]) == (int(bool(fault)), not fault), said
+        assert {name: len(rows) for name, rows in said["examples"].items()} == ({fault: 1} if fault else {})
+    async with connected(stack.postgres.url(shop.READER, shop.DATABASE)) as asking:
+        await captured.drop_slot(asking, "clickwarden")
+    code, said = await asyncio.to_thread(stack.verify, "--topic", "held.public.transactions")
+    assert (code, said["missing"], "there is no slot" in said["slot"]) == (3, 0, True)
+    assert stack.command("remove").returncode == 0
+    owner.execute("TRUNCATE transactions")
+    code, said = await asyncio.to_thread(stack.verify, "--topic", "nowhere")
+    assert (code, said) == (2, {})
 
 
 def test_a_fraud_in_a_table_is_found_once_and_history_wakes_nobody(

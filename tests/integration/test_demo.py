@@ -1,12 +1,15 @@
 """The demo: an alert within a minute of nothing running, and nothing left behind."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -22,6 +25,15 @@ def start(folder: Path, *options: str, **more: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def first_look(output: str) -> dict[str, Any]:
+    """What the page says now whose address the demo has said."""
+    address = re.search(r"The page is at (\S+)", output)
+    assert address
+    with urllib.request.urlopen(f"{address[1]}api/v1/now") as answer:
+        said: dict[str, Any] = json.load(answer)
+    return said
 
 
 def left(folder: Path) -> list[str]:
@@ -64,10 +76,14 @@ def test_a_stolen_card_in_a_captured_table_is_told_within_a_minute(tmp_path: Pat
             if not told and victim and "pipeline/fraud" in line and victim in line:
                 told = True
                 assert time.monotonic() - began < 60
+                now = first_look(output)
                 demo.send_signal(signal.SIGINT)
     assert told, output
     assert demo.returncode == 130
     assert "Traceback" not in output
+    assert (now["verdict"]["state"], now["health"]["impaired"]) == ("attack", [])
+    (capture,) = now["health"]["captures"]
+    assert (capture["state"], capture["slot"], capture["active"]) == ("RUNNING", "reserved", True)
     assert left(tmp_path) == []
 
 

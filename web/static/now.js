@@ -84,6 +84,13 @@ const blindTo = ({ records, uncountable }) =>
 
 const worst = () => answer.live.find((each) => each.incident_id === answer.verdict.worst) ?? answer.live[0];
 
+// What keeps from coming what happens.
+const lost = () =>
+  answer.health.findings
+    .filter((each) => each.blinds)
+    .map((each) => each.summary)
+    .join("; ");
+
 // Why somebody who is over a threshold may not be seen.
 const hidden = () =>
   answer.health.findings
@@ -95,7 +102,7 @@ function headline(state) {
   if (!connected) return ["No connection to the worker"];
   if (state === "unknown") return ["No verdict right now"];
   if (state === "quiet") return [hidden() ? "Quiet, as far as can be seen" : "All quiet"];
-  if (state === "blind") return [blindTo(answer.health.blindness)];
+  if (state === "blind") return [answer.health.blindness ? blindTo(answer.health.blindness) : `Blind: ${lost()}`];
   const user = userLink(worst().user_id);
   return answer.live_total === 1 ? ["Attack by ", user] : [`${attacks()}, the worst by `, user];
 }
@@ -156,8 +163,10 @@ function showVerdict() {
   byId("verdict").dataset.state = state;
   byId("verdict").setAttribute("aria-busy", "false");
   fill(byId("lamp"), state, lamp);
-  fill(byId("headline"), [state, connected, live_total, worst()?.user_id, health.blindness?.share, hidden()], () =>
-    headline(state),
+  fill(
+    byId("headline"),
+    [state, connected, live_total, worst()?.user_id, health.blindness?.share, hidden(), lost()],
+    () => headline(state),
   );
   fill(byId("story"), [state, connected, worst(), verdict.text, hidden(), answer.aside_total], () => story(state));
   fill(
@@ -262,7 +271,7 @@ function showLog() {
   byId("empty").hidden = !looked || found.size > 0;
   write(
     byId("empty"),
-    answer.health.blindness || hidden()
+    answer.health.blindness || hidden() || lost()
       ? "Nobody who can be seen has gone over a threshold yet."
       : "Nobody has gone over a threshold yet. Whoever does shows here within a second.",
   );

@@ -49,7 +49,26 @@ function figures(health) {
   ].flat();
 }
 
-let workers, partitions;
+const bytes = (count) => (count === null ? "–" : `${(count / 1e6).toFixed(1)} MB`);
+
+// A connector that captures tables: what Connect says, how far PostgreSQL's log is read, when it was heard last.
+const capture = (each) => [
+  element("bdi", { className: "name" }, each.connector),
+  element("span", { className: `status ${each.active ? "ready" : "away"}` }, each.slot || "unknown"),
+  element(
+    "small",
+    {},
+    [
+      each.topics.join(", "),
+      `Connect says ${[each.state || "nothing", ...each.tasks].join(", ")}`,
+      `${bytes(each.lag_bytes)} to read`,
+      `${bytes(each.kept_bytes)} of the log kept`,
+      ...(each.heartbeat_age === null ? [] : [`last heartbeat ${duration(each.heartbeat_age)} ago`]),
+    ].join(" · "),
+  ),
+];
+
+let workers, partitions, captures;
 
 export function showWatcher({ health, version }) {
   workers ??= new Rows(byId("workers"), "li", "worker", (worker) => [
@@ -78,6 +97,9 @@ export function showWatcher({ health, version }) {
       number(each.suspects),
     ].map((text) => element("td", { className: "number" }, text)),
   ]);
+  captures ??= new Rows(byId("captures"), "li", "connector", capture);
+  byId("captures-title").hidden = byId("captures").hidden = !health.captures.length;
+  captures.show(health.captures);
   write(byId("version"), `version ${version}`);
   fill(byId("figures"), health, figures);
   workers.show(

@@ -116,20 +116,29 @@ async def test_no_answer_names_the_cure_and_no_password() -> None:
 
 
 READ = Slot(active=True, status="reserved", behind=0, kept=0)
+LOST = READ._replace(active=False, status="lost")
+RUNS = State("RUNNING", ("RUNNING",), "")
 
 
 @pytest.mark.parametrize(
-    ("state", "slot", "said"),
+    ("state", "slot", "silence", "said"),
     [
-        (State("RUNNING", ("RUNNING",), ""), READ, []),
-        (State("RUNNING", ("FAILED",), "too large"), READ, ["too large"]),
-        (State("RUNNING", (), ""), READ, ["its tasks none"]),
-        (State("RUNNING", ("RUNNING",), ""), None, ["no slot"]),
-        (State("RUNNING", ("RUNNING",), ""), READ._replace(active=False, status="lost"), ["is lost"]),
-        (State("RUNNING", ("RUNNING",), ""), READ._replace(active=False), ["nobody reads"]),
-        (State("FAILED", (), "no host"), None, ["no host", "no slot"]),
+        (RUNS, READ, 0, []),
+        (None, READ, 0, []),
+        (State("RUNNING", ("FAILED",), "too large"), READ, 0, ["too large"]),
+        (State("RUNNING", ("FAILED",), "too large"), READ, 12, ["too large"]),
+        (State("RUNNING", (), ""), READ, 0, ["its tasks none"]),
+        (RUNS, None, 0, ["no slot"]),
+        (RUNS, LOST, 12, ["is lost"]),
+        (RUNS, READ._replace(active=False), 12, ["nobody reads"]),
+        (RUNS, READ._replace(active=False, snapshot=True), 12, []),
+        (RUNS, READ, 12, ["no heartbeat for 12 s"]),
+        (State("FAILED", (), "no host"), None, 0, ["no host", "no slot"]),
     ],
 )
-def test_running_is_not_enough(state: State, slot: Slot | None, said: list[str]) -> None:
-    found = captured.faults(state, slot)
-    assert [part in fault for part, fault in zip(said, found, strict=True)] == [True] * len(said)
+def test_running_is_not_enough(
+    state: State | None, slot: Slot | None, silence: float, said: list[str]
+) -> None:
+    found = captured.faults("shop", state, slot, silence)
+    assert [part in fault.text for part, fault in zip(said, found, strict=True)] == [True] * len(said)
+    assert all(fault.blinds and fault.cure and "shop" in fault.summary for fault in found)
