@@ -39,6 +39,9 @@ class Train(AsyncCommand):
     charge, telling nobody. By --with-feedback counts what people said of incidents, too: a human's records
     are usual, a bot's are abnormal. No detector learns what is usual from records known to be abnormal.
 
+    With --spark the features are made by Spark, on the cluster that its configuration names, or on this
+    machine: the same features, for records that are too many for one machine. Needs the extra "spark".
+
     Needs the extra "learn".
     """
 
@@ -66,6 +69,11 @@ class Train(AsyncCommand):
             help="CSV or NDJSON that says which of them are abnormal, by the pipeline's id or a row each. "
             "They may also stand in the records (label in pipeline.toml).",
         ),
+        option(
+            "--spark",
+            is_flag=True,
+            help="With --data: make the features by Spark, all of whose workers see FILE under that name.",
+        ),
         option("--detector", help="Other than the one of pipeline.toml."),
         option(
             "--compare",
@@ -88,17 +96,19 @@ class Train(AsyncCommand):
         since: str | None,
         with_feedback: bool,
         labels: Path | None,
+        spark: bool,
         detector: str | None,
         compare: bool,
         seed: int,
     ) -> None:
         """Train, print how it did, and where it is."""
         defined = Pipeline.load(pipeline)
-        wanted = _wanted(defined, data, since, labels, feedback=with_feedback)
+        wanted = _wanted(defined, data, since, labels, feedback=with_feedback, spark=spark)
         # What is heavy is imported when it is known that there is something to do.
+        from clickwarden.models import dataset as single
+        from clickwarden.models import spark as cluster
         from clickwarden.models import training
         from clickwarden.models.artefact import piece, save
-        from clickwarden.models.dataset import read
         from clickwarden.models.detectors import choice
 
         name = detector or defined.detector
@@ -119,7 +129,7 @@ class Train(AsyncCommand):
                 if not supervised:
                     dataset = dataset._replace(apart=dataset.abnormal)
             else:
-                dataset = read(
+                dataset = (cluster if spark else single).read(
                     data, defined, labels, lambda count: progress.update(task, description=f"read {count:,}")
                 )
             parts = training.split(dataset)
@@ -156,7 +166,13 @@ class Train(AsyncCommand):
 
 
 def _wanted(
-    pipeline: Pipeline, data: Path | None, since: str | None, labels: Path | None, *, feedback: bool
+    pipeline: Pipeline,
+    data: Path | None,
+    since: str | None,
+    labels: Path | None,
+    *,
+    feedback: bool,
+    spark: bool,
 ) -> int:
     """Of which span of the topic it is to be, milliseconds; 0 where it is to be of a file.
 
@@ -167,6 +183,8 @@ def _wanted(
         if since is not None or feedback:
             raise SettingsError("--data FILE is read whole; leave out --since and --with-feedback, or FILE")
         return 0
+    if spark:
+        raise SettingsError("--spark reads a file; give --data FILE, or leave it out")
     if since is None:
         raise SettingsError("name what is to be learnt from: --data FILE, or --since 30d of the topic")
     if labels is not None:

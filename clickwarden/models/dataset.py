@@ -36,6 +36,7 @@ class Dataset(NamedTuple):
         aside: how many records have no features, by why.
         sha256: of the file.
         apart: bool[n], rows of known incidents, from which nothing is to be learnt; None: there are none.
+        share: of all rows that are these; 1 but for a sample.
     """
 
     values: NDArray[np.float32]
@@ -45,6 +46,7 @@ class Dataset(NamedTuple):
     aside: dict[str, int]
     sha256: str
     apart: NDArray[np.bool_] | None = None
+    share: float = 1.0
 
     def part(self, first: int, last: int) -> "Dataset":
         """The rows from one to before another."""
@@ -93,7 +95,7 @@ def read(path: Path, pipeline: Pipeline, labels: Path | None, told: Callable[[in
         found = abnormal(given.of(records.ids, reading.count) if given else records.labels)
         reading.add(records, found)
         told(reading.count)
-    return dataset(pipeline, [reading], str(path), _sha256(path), labelled=bool(given or pipeline.label))
+    return dataset(pipeline, [reading], str(path), sha256_of(path), labelled=bool(given or pipeline.label))
 
 
 class Reading:
@@ -197,6 +199,7 @@ def check_label(pipeline: Pipeline) -> None:
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -110,6 +110,7 @@ def lines_of(manifest: Manifest) -> list[str]:
         + (f" from {data.first} to {data.last}" if data.first else " in random order, as they have no time")
         + f"; the first {data.learnt:,} were learnt from, the fifth behind them gives the threshold, and the "
         "last fifth the figures below",
+        *_sampled(manifest),
         *(f"{count:,} have no features: {why}" for why, count in data.aside.items()),
         f"threshold {manifest.threshold:.6g}, from {'the alarm budget' if share else 'labels'}{share}",
         *_gaps(manifest),
@@ -123,6 +124,15 @@ def lines_of(manifest: Manifest) -> list[str]:
             "only how often it alarms"
         )
     return lines
+
+
+def _sampled(manifest: Manifest) -> list[str]:
+    share = manifest.metrics.get("sampled")
+    return (
+        []
+        if share is None
+        else [f"too many to hold: features are of all, and {share:.2%} were drawn of them"]
+    )
 
 
 def _gaps(manifest: Manifest) -> list[str]:

@@ -122,7 +122,7 @@ def train(
         threshold,
         by,
         scores[1],
-        Alarms.of(scores[1], threshold, judged.span),
+        Alarms.of(scores[1], threshold, judged.span, judged.share),
         None if judged.abnormal is None else judge(scores[1], judged.abnormal, threshold, seed),
     )
 
@@ -143,7 +143,7 @@ def _halves(name: str, columns: Sequence[str], learnt: Dataset, seed: int) -> ND
 
 def limit(pipeline: Pipeline, dataset: Dataset) -> Limit:
     """The alarm budget of a pipeline as a share of these records."""
-    return limit_of(pipeline.budget, len(dataset.values), dataset.span)
+    return limit_of(pipeline.budget, round(len(dataset.values) / dataset.share), dataset.span)
 
 
 def compared(
@@ -203,7 +203,7 @@ def manifest_of(
             "" if times is None else isotime(times[-1] / 1000),
         ),
         libraries={name: version(name) for name in LIBRARIES},
-        metrics=metrics_of(trained),
+        metrics=metrics_of(trained) | ({"sampled": dataset.share} if dataset.share < 1 else {}),
     )
 
 
