@@ -72,14 +72,14 @@ def read(path: Path, pipeline: Pipeline, labels: Path | None, told: Callable[[in
     check_label(pipeline)
     log = _Log(path.resolve(), pipeline, Labels(labels, pipeline) if labels else None)
     next(datafile.read(path, pipeline), None)  # what is wrong with it is better said here
-    session = _session()
+    found = session()
     try:
-        reading, share = _read(session, log, told)
+        reading, share = _read(found, log, told)
     finally:
-        session.stop()
+        found.stop()
     labelled = bool(log.labels or pipeline.label)
-    found = dataset(pipeline, [reading], str(path), sha256_of(path), labelled=labelled)
-    return found._replace(share=share)
+    rows = dataset(pipeline, [reading], str(path), sha256_of(path), labelled=labelled)
+    return rows._replace(share=share)
 
 
 def _read(session: "SparkSession", log: "_Log", told: Callable[[int], None]) -> tuple[Reading, float]:
@@ -114,8 +114,12 @@ def _read(session: "SparkSession", log: "_Log", told: Callable[[int], None]) -> 
     return reading, share
 
 
-def _session() -> "SparkSession":
-    """Spark, as it is configured."""
+def session() -> "SparkSession":
+    """Spark, as it is configured, or as it runs already.
+
+    Raises:
+        SettingsError: pyspark is missing, or a Java.
+    """
     try:
         from pyspark.sql import SparkSession
     except ModuleNotFoundError as error:
@@ -131,9 +135,9 @@ def _session() -> "SparkSession":
         builder = builder.config(name, value)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with _java():
-        session: SparkSession = builder.getOrCreate()
-    session.sparkContext.setLogLevel("OFF")
-    return session
+        found: SparkSession = builder.getOrCreate()
+    found.sparkContext.setLogLevel("OFF")
+    return found
 
 
 @contextmanager
