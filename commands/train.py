@@ -146,14 +146,20 @@ class Train(AsyncCommand):
                 seed=seed,
                 told=lambda each: progress.update(task, description=each, advance=1),
             )
+            checks = _checks(name, defined, parts)
+            if checks and compare:
+                found.append(training.tested(parts, defined.feature_names, seed))
             progress.update(task, description="report")
             manifest = training.manifest_of(found[0], defined, dataset, limit, seed, time.time())
             if data is not None:
                 days = _days(manifest, defined, parts)
                 folder = save(
-                    defined, found[0].model, manifest, _reports(manifest, found, parts.judged, days, seed)
+                    defined,
+                    found[0].model,
+                    manifest,
+                    _reports(manifest, found, parts.judged, days, seed, checks),
                 )
-        _show(manifest, found)
+        _show(manifest, found, checks)
         if data is None:
             console.print(
                 f"{plural(known.labels, 'label')}, and {plural(known.incidents, 'incident')} of which people "
@@ -211,6 +217,17 @@ def _names(name: str, compare: bool, *, labelled: bool) -> list[str]:
     return list(dict.fromkeys([name, *others]))
 
 
+def _checks(name: str, pipeline: Pipeline, parts: Split) -> list[str]:
+    """Of a detector of time series: what of that which it took for usual is not, by Grubbs' test."""
+    from clickwarden.models import grubbs, training
+    from clickwarden.models.detectors.choice import SERIES
+
+    if name not in SERIES or not pipeline.key:
+        return []
+    learnt = training.full(parts.learnt, pipeline)
+    return [grubbs.check(learnt, learnt, pipeline.feature_names).line]
+
+
 def _days(manifest: Manifest, pipeline: Pipeline, parts: Split) -> list[Day]:
     """The days behind those that were learnt from, held against them."""
     drift = Drift(manifest.features, manifest.expected, pipeline.longest)
@@ -221,24 +238,24 @@ def _days(manifest: Manifest, pipeline: Pipeline, parts: Split) -> list[Day]:
 
 
 def _reports(
-    manifest: Manifest, found: list[Trained], judged: Dataset, days: list[Day], seed: int
+    manifest: Manifest, found: list[Trained], judged: Dataset, days: list[Day], seed: int, checks: list[str]
 ) -> dict[str, bytes]:
     """The reports and their plots, by the file's name."""
     from clickwarden.models.plots import plots_of
     from clickwarden.models.report import reports_of
 
     try:
-        return reports_of(manifest, found, plots_of(found[0], found, judged, days, seed), days)
+        return reports_of(manifest, found, plots_of(found[0], found, judged, days, seed), days, checks)
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"{error.name} is missing, which the report needs: pip install 'clickwarden[learn]'"
         ) from None
 
 
-def _show(manifest: Manifest, found: list[Trained]) -> None:
+def _show(manifest: Manifest, found: list[Trained], checks: list[str]) -> None:
     from clickwarden.models.report import HEADINGS, lines_of, row_of
 
-    for line in lines_of(manifest):
+    for line in (*lines_of(manifest), *checks):
         console.print(line)
     table = whole_table(*HEADINGS)
     for column in table.columns[1:]:

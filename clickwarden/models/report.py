@@ -69,11 +69,23 @@ def row_of(trained: Trained) -> tuple[str, ...]:
 
 
 def reports_of(
-    manifest: Manifest, found: Sequence[Trained], plots: dict[str, bytes], days: Sequence[Day] = ()
+    manifest: Manifest,
+    found: Sequence[Trained],
+    plots: dict[str, bytes],
+    days: Sequence[Day] = (),
+    checks: Sequence[str] = (),
 ) -> dict[str, bytes]:
-    """Both reports and the plots, by the file's name; ``days`` are those that drift was looked for in."""
+    """Both reports and the plots, by the file's name.
+
+    Args:
+        manifest: of the model.
+        found: all that were trained, the model's first.
+        plots: by the file's name.
+        days: those that drift was looked for in.
+        checks: what else was found, a sentence each.
+    """
     title = f"{manifest.pipeline}: {manifest.detector} {manifest.version}"
-    lines = [*lines_of(manifest), *drift.lines_of(days, manifest.features, None)]
+    lines = [*lines_of(manifest), *checks, *drift.lines_of(days, manifest.features, None)]
     rows = [row_of(each) for each in found]
     shown = {name: what for name, what in PLOTS.items() if name in plots}
     markdown = [

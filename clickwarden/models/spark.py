@@ -50,7 +50,7 @@ _BESIDE = {
     "event": "long",
     "abnormal": "boolean",
 }
-_MADE = "offsets binary, times binary, abnormal binary, values binary"
+_MADE = "offsets binary, times binary, abnormal binary, values binary, keys array<string>"
 
 
 def read(path: Path, pipeline: Pipeline, labels: Path | None, told: Callable[[int], None]) -> Dataset:
@@ -111,6 +111,8 @@ def _read(session: "SparkSession", log: "_Log", told: Callable[[int], None]) -> 
     reading.values = [_joined(made, "values", np.float32).reshape(len(order), -1)[order]]
     reading.times = [_joined(made, "times", np.int64)[order]]
     reading.abnormal = [_joined(made, "abnormal", np.bool_)[order]]
+    keys = [key for row in made for key in row["keys"]]
+    reading.series = [reading.numbered([keys[place] for place in order.tolist()])]
     return reading, share
 
 
@@ -234,7 +236,8 @@ class _Making:
                 "abnormal": part["abnormal"].to_numpy(np.bool_)[drawn],
                 "values": rows.values[drawn],
             }
-            yield DataFrame({name: [column.tobytes()] for name, column in columns.items()})
+            made = {name: [column.tobytes()] for name, column in columns.items()}
+            yield DataFrame(made | {"keys": [part["key"].to_numpy(object)[drawn]]})
 
     def _records(self, part: "DataFrame") -> Records:
         size = len(part)
@@ -270,5 +273,5 @@ def _drawn(offsets: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
     return drawn
 
 
-def _joined(made: list[Mapping[str, bytes]], name: str, kind: type[np.generic]) -> NDArray[Any]:
+def _joined(made: list[Mapping[str, Any]], name: str, kind: type[np.generic]) -> NDArray[Any]:
     return np.frombuffer(b"".join(row[name] for row in made), kind)

@@ -141,6 +141,25 @@ def _halves(name: str, columns: Sequence[str], learnt: Dataset, seed: int) -> ND
     return scores
 
 
+def tested(parts: Split, columns: Sequence[str], seed: int) -> Trained:
+    """Grubbs' test of the last part, to hold detectors against; it looks at all of that at once."""
+    from clickwarden.models import grubbs
+
+    judged = parts.judged
+    scores = grubbs.check(judged, parts.learnt, columns).distance.astype(np.float32)
+    threshold = float(np.nextafter(np.float32(1), np.float32(2)))
+    return Trained(
+        grubbs.NAME,
+        b"",
+        Calibration.of(scores),
+        threshold,
+        "budget",
+        scores,
+        Alarms.of(scores, threshold, judged.span, judged.share),
+        None if judged.abnormal is None else judge(scores, judged.abnormal, threshold, seed),
+    )
+
+
 def limit(pipeline: Pipeline, dataset: Dataset) -> Limit:
     """The alarm budget of a pipeline as a share of these records."""
     return limit_of(pipeline.budget, round(len(dataset.values) / dataset.share), dataset.span)
@@ -189,7 +208,7 @@ def manifest_of(
         share=limit.share if trained.by == "budget" else None,
         calibration=trained.calibration,
         usual=usual_of(learnt),
-        expected=expected_of(_full(split(dataset).learnt, pipeline)),
+        expected=expected_of(full(split(dataset).learnt, pipeline).values),
         golden=tuple(
             Golden(tuple(float(each) if np.isfinite(each) else None for each in row), float(score))
             for row, score in zip(chosen, scores, strict=True)
@@ -207,12 +226,12 @@ def manifest_of(
     )
 
 
-def _full(learnt: Dataset, pipeline: Pipeline) -> NDArray[np.float32]:
-    """float32[n, d] of what is learnt from; without the time in which windows fill, if more is left."""
+def full(learnt: Dataset, pipeline: Pipeline) -> Dataset:
+    """What is learnt from, without the time in which windows fill, if more is left."""
     if learnt.times is None:
-        return learnt.values
-    full = learnt.times >= learnt.times[0] + pipeline.longest
-    return learnt.values[full] if full.sum() >= LEAST else learnt.values
+        return learnt
+    rows = learnt.times >= learnt.times[0] + pipeline.longest
+    return learnt.those(rows) if rows.sum() >= LEAST else learnt
 
 
 def usual_of(values: NDArray[np.float32]) -> tuple[Usual, ...]:

@@ -14,6 +14,8 @@ from clickwarden.models.dataset import Dataset
 from clickwarden.models.pipeline import Pipeline
 from tests.clickwarden.models.streams import made_up_pipeline, made_up_stream
 
+pytestmark = pytest.mark.alone  # Spark takes every core
+
 SAMPLES = Path("pipelines")
 TABLE = """
 name = "table"
@@ -54,9 +56,12 @@ def assert_same(found: Dataset, wanted: Dataset) -> None:
     assert (found.abnormal is None) == (wanted.abnormal is None)
     if found.abnormal is not None and wanted.abnormal is not None:
         assert found.abnormal.tolist() == wanted.abnormal.tolist()
-    assert found._replace(values=wanted.values, times=None, abnormal=None) == wanted._replace(
-        times=None, abnormal=None
-    )
+    assert named(found) == named(wanted)
+    assert found[3:7] == wanted[3:7]
+
+
+def named(rows: Dataset) -> list[str]:
+    return [] if rows.series is None else [rows.names[number] for number in rows.series.tolist()]
 
 
 def by_both(path: Path, pipeline: Pipeline, labels: Path | None = None) -> tuple[Dataset, Dataset]:
