@@ -309,6 +309,21 @@ def drift(data: Path) -> None:
 
 
 @main.command()
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="Card transactions as those of pipelines/fraud.",
+)
+def spark(data: Path) -> None:
+    """The features of a file by Spark, beside the same without it; no Kafka needed."""
+    from bench import spark
+
+    with _folder() as folder:
+        _exit(spark.measure(data, folder))
+
+
+@main.command()
 @click.option("--records", type=number, default=200_000, help="Records of each load.")
 @click.option("--runs", type=number, default=3, help="Runs of each load.")
 def features(records: int, runs: int) -> None:

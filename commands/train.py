@@ -42,6 +42,9 @@ class Train(AsyncCommand):
     charge, telling nobody. By --with-feedback counts what people said of incidents, too: a human's records
     are usual, a bot's are abnormal. No detector learns what is usual from records known to be abnormal.
 
+    With --spark the features are made by Spark, on the cluster that its configuration names, or on this
+    machine: the same features, for records that are too many for one machine. Needs the extra "spark".
+
     Needs the extra "learn".
     """
 
@@ -69,6 +72,11 @@ class Train(AsyncCommand):
             help="CSV or NDJSON that says which of them are abnormal, by the pipeline's id or a row each. "
             "They may also stand in the records (label in pipeline.toml).",
         ),
+        option(
+            "--spark",
+            is_flag=True,
+            help="With --data: make the features by Spark, all of whose workers see FILE under that name.",
+        ),
         option("--detector", help="Other than the one of pipeline.toml."),
         option(
             "--compare",
@@ -91,17 +99,19 @@ class Train(AsyncCommand):
         since: str | None,
         with_feedback: bool,
         labels: Path | None,
+        spark: bool,
         detector: str | None,
         compare: bool,
         seed: int,
     ) -> None:
         """Train, print how it did, and where it is."""
         defined = Pipeline.load(pipeline)
-        wanted = _wanted(defined, data, since, labels, feedback=with_feedback)
+        wanted = _wanted(defined, data, since, labels, feedback=with_feedback, spark=spark)
         # What is heavy is imported when it is known that there is something to do.
+        from clickwarden.models import dataset as single
+        from clickwarden.models import spark as cluster
         from clickwarden.models import training
         from clickwarden.models.artefact import piece, save
-        from clickwarden.models.dataset import read
         from clickwarden.models.detectors import choice
 
         name = detector or defined.detector
@@ -122,7 +132,7 @@ class Train(AsyncCommand):
                 if not supervised:
                     dataset = dataset._replace(apart=dataset.abnormal)
             else:
-                dataset = read(
+                dataset = (cluster if spark else single).read(
                     data, defined, labels, lambda count: progress.update(task, description=f"read {count:,}")
                 )
             parts = training.split(dataset)
@@ -139,14 +149,20 @@ class Train(AsyncCommand):
                 seed=seed,
                 told=lambda each: progress.update(task, description=each, advance=1),
             )
+            checks = _checks(name, defined, parts)
+            if checks and compare:
+                found.append(training.tested(parts, defined.feature_names, seed))
             progress.update(task, description="report")
             manifest = training.manifest_of(found[0], defined, dataset, limit, seed, time.time())
             if data is not None:
                 days = _days(manifest, defined, parts)
                 folder = save(
-                    defined, found[0].model, manifest, _reports(manifest, found, parts.judged, days, seed)
+                    defined,
+                    found[0].model,
+                    manifest,
+                    _reports(manifest, found, parts.judged, days, seed, checks),
                 )
-        _show(manifest, found)
+        _show(manifest, found, checks)
         if data is None:
             console.print(
                 f"{plural(known.labels, 'label')}, and {plural(known.incidents, 'incident')} of which people "
@@ -159,7 +175,13 @@ class Train(AsyncCommand):
 
 
 def _wanted(
-    pipeline: Pipeline, data: Path | None, since: str | None, labels: Path | None, *, feedback: bool
+    pipeline: Pipeline,
+    data: Path | None,
+    since: str | None,
+    labels: Path | None,
+    *,
+    feedback: bool,
+    spark: bool,
 ) -> int:
     """Of which span of the topic it is to be, milliseconds; 0 where it is to be of a file.
 
@@ -170,6 +192,8 @@ def _wanted(
         if since is not None or feedback:
             raise SettingsError("--data FILE is read whole; leave out --since and --with-feedback, or FILE")
         return 0
+    if spark:
+        raise SettingsError("--spark reads a file; give --data FILE, or leave it out")
     if since is None:
         raise SettingsError("name what is to be learnt from: --data FILE, or --since 30d of the topic")
     if labels is not None:
@@ -196,6 +220,17 @@ def _names(name: str, compare: bool, *, labelled: bool) -> list[str]:
     return list(dict.fromkeys([name, *others]))
 
 
+def _checks(name: str, pipeline: Pipeline, parts: Split) -> list[str]:
+    """Of a detector of time series: what of that which it took for usual is not, by Grubbs' test."""
+    from clickwarden.models import grubbs, training
+    from clickwarden.models.detectors.choice import SERIES
+
+    if name not in SERIES or not pipeline.key:
+        return []
+    learnt = training.full(parts.learnt, pipeline)
+    return [grubbs.check(learnt, learnt, pipeline.feature_names).line]
+
+
 def _days(manifest: Manifest, pipeline: Pipeline, parts: Split) -> list[Day]:
     """The days behind those that were learnt from, held against them."""
     drift = Drift(manifest.features, manifest.expected, pipeline.longest)
@@ -206,24 +241,24 @@ def _days(manifest: Manifest, pipeline: Pipeline, parts: Split) -> list[Day]:
 
 
 def _reports(
-    manifest: Manifest, found: list[Trained], judged: Dataset, days: list[Day], seed: int
+    manifest: Manifest, found: list[Trained], judged: Dataset, days: list[Day], seed: int, checks: list[str]
 ) -> dict[str, bytes]:
     """The reports and their plots, by the file's name."""
     from clickwarden.models.plots import plots_of
     from clickwarden.models.report import reports_of
 
     try:
-        return reports_of(manifest, found, plots_of(found[0], found, judged, days, seed), days)
+        return reports_of(manifest, found, plots_of(found[0], found, judged, days, seed), days, checks)
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"{error.name} is missing, which the report needs: pip install 'clickwarden[learn]'"
         ) from None
 
 
-def _show(manifest: Manifest, found: list[Trained]) -> None:
+def _show(manifest: Manifest, found: list[Trained], checks: list[str]) -> None:
     from clickwarden.models.report import HEADINGS, lines_of, row_of
 
-    for line in lines_of(manifest):
+    for line in (*lines_of(manifest), *checks):
         console.print(line)
     rows = [row_of(each) for each in found]
     beside = max(1, (console.width - HEADING_WIDTH) // DETECTOR_WIDTH)

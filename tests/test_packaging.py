@@ -24,7 +24,7 @@ PIN = re.compile(r"([a-z0-9-]+)==(\S+)(?: ; ([^\\\n]+))?((?: \\\n    --hash=sha2
 #: A part of Python from 3.14 on, and what gives it before.
 BACKPORTED = {"compression", "backports"}
 #: The extras that users install themselves.
-OPTIONAL = ["capture", "files", "learn", "notify", "registry", "serve"]
+OPTIONAL = ["capture", "files", "learn", "notify", "registry", "serve", "spark"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -54,7 +54,7 @@ def services() -> dict[str, Any]:
         ("constraints.txt", ["broker"]),
         (
             "constraints-dev.txt",
-            ["broker", "capture", "dev", "files", "learn", "notify", "registry", "serve"],
+            ["broker", "capture", "dev", "files", "learn", "notify", "registry", "serve", "spark"],
         ),
     ],
 )

@@ -36,6 +36,9 @@ class Dataset(NamedTuple):
         aside: how many records have no features, by why.
         sha256: of the file.
         apart: bool[n], rows of known incidents, from which nothing is to be learnt; None: there are none.
+        share: of all rows that are these; 1 but for a sample.
+        series: int32[n], the place of each row's key among ``names``; None where the pipeline has no key.
+        names: of the keys.
     """
 
     values: NDArray[np.float32]
@@ -45,27 +48,27 @@ class Dataset(NamedTuple):
     aside: dict[str, int]
     sha256: str
     apart: NDArray[np.bool_] | None = None
+    share: float = 1.0
+    series: NDArray[np.int32] | None = None
+    names: tuple[str, ...] = ()
 
     def part(self, first: int, last: int) -> "Dataset":
         """The rows from one to before another."""
-        return self._replace(
-            values=self.values[first:last],
-            times=None if self.times is None else self.times[first:last],
-            abnormal=None if self.abnormal is None else self.abnormal[first:last],
-            apart=None if self.apart is None else self.apart[first:last],
-        )
+        return self.those(slice(first, last))
 
     @property
     def learnable(self) -> "Dataset":
         """It without what nothing is to be learnt from."""
-        if self.apart is None:
-            return self
-        kept = ~self.apart
+        return self if self.apart is None else self.those(~self.apart)._replace(apart=None)
+
+    def those(self, which: slice | NDArray[np.bool_]) -> "Dataset":
+        """Some of the rows."""
         return self._replace(
-            values=self.values[kept],
-            times=None if self.times is None else self.times[kept],
-            abnormal=None if self.abnormal is None else self.abnormal[kept],
-            apart=None,
+            values=self.values[which],
+            times=None if self.times is None else self.times[which],
+            abnormal=None if self.abnormal is None else self.abnormal[which],
+            apart=None if self.apart is None else self.apart[which],
+            series=None if self.series is None else self.series[which],
         )
 
     @property
@@ -93,7 +96,7 @@ def read(path: Path, pipeline: Pipeline, labels: Path | None, told: Callable[[in
         found = abnormal(given.of(records.ids, reading.count) if given else records.labels)
         reading.add(records, found)
         told(reading.count)
-    return dataset(pipeline, [reading], str(path), _sha256(path), labelled=bool(given or pipeline.label))
+    return dataset(pipeline, [reading], str(path), sha256_of(path), labelled=bool(given or pipeline.label))
 
 
 class Reading:
@@ -105,6 +108,8 @@ class Reading:
         values: float32[n, d] of some each.
         times: int64[n] of some each.
         abnormal: bool[n] of some each.
+        series: int32[n] of some each, the number of each row's key.
+        numbers: of the keys.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -113,6 +118,8 @@ class Reading:
         self.values: list[NDArray[np.float32]] = []
         self.times: list[NDArray[np.int64]] = []
         self.abnormal: list[NDArray[np.bool_]] = []
+        self.series: list[NDArray[np.int32]] = []
+        self.numbers: dict[str | None, int] = {}
         self._features = Features(pipeline)
 
     def add(self, records: Records, abnormal: NDArray[np.bool_]) -> None:
@@ -123,7 +130,13 @@ class Reading:
         self.values.append(rows.values[taken])
         self.times.append(moments_of(records)[taken])
         self.abnormal.append(abnormal[taken])
+        self.series.append(self.numbered(records.keys)[taken])
         self.count += records.size
+
+    def numbered(self, keys: Sequence[str | None]) -> NDArray[np.int32]:
+        """int32[n], the number of each key."""
+        numbers = self.numbers
+        return np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.int32, len(keys))
 
 
 def dataset(
@@ -169,6 +182,7 @@ def dataset(
             order = order[moments[order] > moments[order[-1]] - span]
     else:
         order = np.random.default_rng(0).permutation(len(moments))
+    series, names = _series(readings)
     if not np.isfinite(matrix).any():
         raise SettingsError(
             f"{what}: no feature has a value in any of its {count:,} records; are they numbers, as 1234.5?"
@@ -180,7 +194,19 @@ def dataset(
         count,
         {why: int(fates[fate]) for fate, why in FATES.items() if fates[fate]},
         sha256,
+        series=series[order] if pipeline.key else None,
+        names=names if pipeline.key else (),
     )
+
+
+def _series(readings: Sequence[Reading]) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """The key of each row of logs by its number, and the names of the numbers; no key is in two logs."""
+    names: list[str] = []
+    series = []
+    for reading in readings:
+        series += [part + np.int32(len(names)) for part in reading.series]
+        names += [key or "" for key in reading.numbers]
+    return np.concatenate(series), tuple(names)
 
 
 def check_label(pipeline: Pipeline) -> None:
@@ -197,6 +223,7 @@ def check_label(pipeline: Pipeline) -> None:
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

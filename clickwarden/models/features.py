@@ -45,6 +45,18 @@ class Rows(NamedTuple):
         return taken
 
 
+class Placed(NamedTuple):
+    """What becomes of some records, before anything is made of them.
+
+    Attributes:
+        fates: uint8[n]; TAKEN, or why one is set aside.
+        event: int64[n], event time behind each, as :class:`Rows` have it.
+    """
+
+    fates: NDArray[np.uint8]
+    event: NDArray[np.int64]
+
+
 class Segment(NamedTuple):
     """What was learnt of records between two checkpoints: a row of the changelog.
 
@@ -79,6 +91,7 @@ class Features:
         self._learnt: list[tuple[list[str], NDArray[np.int64], dict[str, NDArray[Any]]]] = []
         self._newest = NO_TIME
         self._moved = False
+        self._event = NO_TIME  # behind the last record that features were made of
 
     @property
     def time(self) -> float:
@@ -89,9 +102,7 @@ class Features:
     def forgotten(self) -> int:
         """Epoch milliseconds; a segment whose ``newest`` is not above it may go, but never the last one."""
         time = self._clock.time
-        if not np.isfinite(time):
-            return NO_TIME
-        return round(time * 1000) - self._pipeline.lateness - self._longest
+        return self._forgotten(round(time * 1000) if np.isfinite(time) else NO_TIME)
 
     @property
     def memory(self) -> int:
@@ -100,8 +111,40 @@ class Features:
 
     def of(self, records: Records) -> Rows:
         """The features of the partition's next records, each by what came before it in the log."""
-        forgotten = self.forgotten  # as the first of them may look back further than the last
-        fates, event = self._placed(records)
+        return self.of_placed(records, self.placed(records))
+
+    def placed(self, records: Records) -> Placed:
+        """What becomes of the partition's next records; event time goes on by those with key and time."""
+        fates = np.full(records.size, TAKEN, np.uint8)
+        event = np.full(records.size, NO_TIME, np.int64)
+        if self._keyed:
+            fates[records.times == NO_TIME] = TIMELESS
+            if None in records.keys:
+                fates[np.array([key is None for key in records.keys], np.bool_)] = KEYLESS
+        fates[~records.readable] = UNREADABLE
+        if not self._keyed or not (fates == TAKEN).any():
+            return Placed(fates, event)
+        placed = np.flatnonzero(fates == TAKEN)
+        moments = moments_of(records)[placed]
+        # Only as Kafka's own clock bounds them: event time is what several of the records agree on.
+        passage = self._clock.advance(moments / 1000, np.full(len(placed), np.nan))
+        agreed = np.rint(passage.time[1:] * 1000)
+        late = moments < agreed - self._pipeline.lateness
+        fates[placed[late]] = LATE
+        known = np.isfinite(agreed)
+        event[placed[known]] = agreed[known].astype(np.int64)
+        self._moved = True
+        return Placed(fates, event)
+
+    def of_placed(self, records: Records, placed: Placed) -> Rows:
+        """The features of records that :meth:`placed` has seen, here or where all of the log was read.
+
+        These may be of some of the log's keys alone, as long as they are all of theirs, in the log's order:
+        no feature is made of another key's records.
+        """
+        fates, event = placed
+        forgotten = self._forgotten(self._event)  # the first of them may look back further than the last
+        self._event = max(self._event, int(event.max(initial=NO_TIME)))
         values = np.full((records.size, len(self._pipeline.feature_names)), np.nan, np.float32)
         taken = np.flatnonzero(fates == TAKEN)
         for begin in range(0, len(taken), RUN_MAX):
@@ -152,33 +195,14 @@ class Features:
             self._clock.time = learnt.time
             self._clock.moments = learnt.latest
             self._clock.live = [False] * len(learnt.latest)
+            self._event = round(learnt.time * 1000) if np.isfinite(learnt.time) else NO_TIME
             for begin in range(0, len(learnt.keys), RUN_MAX):
                 part = slice(begin, begin + RUN_MAX)
                 columns = {name: column[part] for name, column in learnt.columns.items()}
                 self._remember(learnt.keys[part], learnt.moments[part], columns, self.forgotten)
 
-    def _placed(self, records: Records) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """What becomes of each, and event time behind it, which goes on by those that have key and time."""
-        fates = np.full(records.size, TAKEN, np.uint8)
-        event = np.full(records.size, NO_TIME, np.int64)
-        if self._keyed:
-            fates[records.times == NO_TIME] = TIMELESS
-            if None in records.keys:
-                fates[np.array([key is None for key in records.keys], np.bool_)] = KEYLESS
-        fates[~records.readable] = UNREADABLE
-        if not self._keyed or not (fates == TAKEN).any():
-            return fates, event
-        placed = np.flatnonzero(fates == TAKEN)
-        moments = moments_of(records)[placed]
-        # Only as Kafka's own clock bounds them: event time is what several of the records agree on.
-        passage = self._clock.advance(moments / 1000, np.full(len(placed), np.nan))
-        agreed = np.rint(passage.time[1:] * 1000)
-        late = moments < agreed - self._pipeline.lateness
-        fates[placed[late]] = LATE
-        known = np.isfinite(agreed)
-        event[placed[known]] = agreed[known].astype(np.int64)
-        self._moved = True
-        return fates, event
+    def _forgotten(self, event: int) -> int:
+        return NO_TIME if event == NO_TIME else event - self._pipeline.lateness - self._longest
 
     def _values(self, records: Records, part: NDArray[np.int64], forgotten: int) -> NDArray[np.float32]:
         """float32[m, d] of records that are taken."""

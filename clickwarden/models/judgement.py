@@ -33,10 +33,17 @@ class Alarms(NamedTuple):
     a_day: float | None
 
     @classmethod
-    def of(cls, scores: NDArray[np.float32], threshold: float, span: int) -> "Alarms":
-        """Count them; ``span`` is in milliseconds, 0 without time."""
+    def of(cls, scores: NDArray[np.float32], threshold: float, span: int, share: float = 1.0) -> "Alarms":
+        """Count them.
+
+        Args:
+            scores: float32[n].
+            threshold: of an alarm.
+            span: the milliseconds in which the records were; 0 without time.
+            share: of the records there are, those that have these scores.
+        """
         alarmed = int((scores >= np.float32(threshold)).sum())
-        return cls(len(scores), alarmed, alarmed * DAY_MS / span if span else None)
+        return cls(len(scores), alarmed, alarmed * DAY_MS / span / share if span else None)
 
 
 class Judgement(NamedTuple):

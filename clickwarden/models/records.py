@@ -44,6 +44,12 @@ class Words(NamedTuple):
         """Of each record, its own."""
         return [self.words[place] for place in self.which.tolist()]
 
+    @classmethod
+    def of_each(cls, raw: Sequence[str | None]) -> "Words":
+        """Of what each record has."""
+        places = {value: place for place, value in enumerate(dict.fromkeys(raw))}
+        return cls(list(places), np.fromiter(map(places.__getitem__, raw), np.int32, len(raw)))
+
     def of(self, places: NDArray[np.int64] | slice) -> "Words":
         """Those of some records."""
         return Words(self.words, self.which[places])
@@ -244,9 +250,8 @@ def _numbers(raw: Sequence[Any]) -> NDArray[np.float64]:
 def _texts(raw: Sequence[Any]) -> Words:
     if not set(map(type, raw)) <= _TEXTS:
         raw = list(map(text, raw))
-    places = {value: place for place, value in enumerate(dict.fromkeys(raw))}
-    which = np.fromiter(map(places.__getitem__, raw), np.int32, len(raw))
-    return Words(list(map(text, places)), which)
+    words, which = Words.of_each(raw)
+    return Words(list(map(text, words)), which)
 
 
 def _keys(raw: Sequence[Any]) -> list[str | None]:

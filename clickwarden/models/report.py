@@ -69,11 +69,23 @@ def row_of(trained: Trained) -> tuple[str, ...]:
 
 
 def reports_of(
-    manifest: Manifest, found: Sequence[Trained], plots: dict[str, bytes], days: Sequence[Day] = ()
+    manifest: Manifest,
+    found: Sequence[Trained],
+    plots: dict[str, bytes],
+    days: Sequence[Day] = (),
+    checks: Sequence[str] = (),
 ) -> dict[str, bytes]:
-    """Both reports and the plots, by the file's name; ``days`` are those that drift was looked for in."""
+    """Both reports and the plots, by the file's name.
+
+    Args:
+        manifest: of the model.
+        found: all that were trained, the model's first.
+        plots: by the file's name.
+        days: those that drift was looked for in.
+        checks: what else was found, a sentence each.
+    """
     title = f"{manifest.pipeline}: {manifest.detector} {manifest.version}"
-    lines = [*lines_of(manifest), *drift.lines_of(days, manifest.features, None)]
+    lines = [*lines_of(manifest), *checks, *drift.lines_of(days, manifest.features, None)]
     rows = [row_of(each) for each in found]
     shown = {name: what for name, what in PLOTS.items() if name in plots}
     markdown = [
@@ -110,6 +122,7 @@ def lines_of(manifest: Manifest) -> list[str]:
         + (f" from {data.first} to {data.last}" if data.first else " in random order, as they have no time")
         + f"; the first {data.learnt:,} were learnt from, the fifth behind them gives the threshold, and the "
         "last fifth the figures below",
+        *_sampled(manifest),
         *(f"{count:,} have no features: {why}" for why, count in data.aside.items()),
         f"threshold {manifest.threshold:.6g}, from {'the alarm budget' if share else 'labels'}{share}",
         *_gaps(manifest),
@@ -123,6 +136,15 @@ def lines_of(manifest: Manifest) -> list[str]:
             "only how often it alarms"
         )
     return lines
+
+
+def _sampled(manifest: Manifest) -> list[str]:
+    share = manifest.metrics.get("sampled")
+    return (
+        []
+        if share is None
+        else [f"too many to hold: features are of all, and {share:.2%} were drawn of them"]
+    )
 
 
 def _gaps(manifest: Manifest) -> list[str]:

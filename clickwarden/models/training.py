@@ -122,7 +122,7 @@ def train(
         threshold,
         by,
         scores[1],
-        Alarms.of(scores[1], threshold, judged.span),
+        Alarms.of(scores[1], threshold, judged.span, judged.share),
         None if judged.abnormal is None else judge(scores[1], judged.abnormal, threshold, seed),
     )
 
@@ -141,9 +141,28 @@ def _halves(name: str, columns: Sequence[str], learnt: Dataset, seed: int) -> ND
     return scores
 
 
+def tested(parts: Split, columns: Sequence[str], seed: int) -> Trained:
+    """Grubbs' test of the last part, to hold detectors against; it looks at all of that at once."""
+    from clickwarden.models import grubbs
+
+    judged = parts.judged
+    scores = grubbs.check(judged, parts.learnt, columns).distance.astype(np.float32)
+    threshold = float(np.nextafter(np.float32(1), np.float32(2)))
+    return Trained(
+        grubbs.NAME,
+        b"",
+        Calibration.of(scores),
+        threshold,
+        "budget",
+        scores,
+        Alarms.of(scores, threshold, judged.span, judged.share),
+        None if judged.abnormal is None else judge(scores, judged.abnormal, threshold, seed),
+    )
+
+
 def limit(pipeline: Pipeline, dataset: Dataset) -> Limit:
     """The alarm budget of a pipeline as a share of these records."""
-    return limit_of(pipeline.budget, len(dataset.values), dataset.span)
+    return limit_of(pipeline.budget, round(len(dataset.values) / dataset.share), dataset.span)
 
 
 def compared(
@@ -189,7 +208,7 @@ def manifest_of(
         share=limit.share if trained.by == "budget" else None,
         calibration=trained.calibration,
         usual=usual_of(learnt),
-        expected=expected_of(_full(split(dataset).learnt, pipeline)),
+        expected=expected_of(full(split(dataset).learnt, pipeline).values),
         golden=tuple(
             Golden(tuple(float(each) if np.isfinite(each) else None for each in row), float(score))
             for row, score in zip(chosen, scores, strict=True)
@@ -203,16 +222,16 @@ def manifest_of(
             "" if times is None else isotime(times[-1] / 1000),
         ),
         libraries={name: version(name) for name in LIBRARIES},
-        metrics=metrics_of(trained),
+        metrics=metrics_of(trained) | ({"sampled": dataset.share} if dataset.share < 1 else {}),
     )
 
 
-def _full(learnt: Dataset, pipeline: Pipeline) -> NDArray[np.float32]:
-    """float32[n, d] of what is learnt from; without the time in which windows fill, if more is left."""
+def full(learnt: Dataset, pipeline: Pipeline) -> Dataset:
+    """What is learnt from, without the time in which windows fill, if more is left."""
     if learnt.times is None:
-        return learnt.values
-    full = learnt.times >= learnt.times[0] + pipeline.longest
-    return learnt.values[full] if full.sum() >= LEAST else learnt.values
+        return learnt
+    rows = learnt.times >= learnt.times[0] + pipeline.longest
+    return learnt.those(rows) if rows.sum() >= LEAST else learnt
 
 
 def usual_of(values: NDArray[np.float32]) -> tuple[Usual, ...]:

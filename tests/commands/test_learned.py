@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +155,29 @@ def test_training_that_cannot_be_meant_is_refused(folder: Path, options: tuple[s
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.alone  # Spark takes every core
+def test_by_spark_it_is_the_same_model_and_says_the_same_of_what_it_learnt(tmp_path: Path) -> None:
+    folder = tmp_path / "maintenance"
+    shutil.copytree("pipelines/maintenance", folder)
+    sample = str(folder / "sample.ndjson.zst")
+    versions = []
+    for more in ((), ("--spark",)):
+        done = faust("train", str(folder), "--data", sample, *more)
+        assert done.returncode == 0, done.stderr
+        assert "Grubbs' test (α 0.05 for all 12 series together): no record" in done.stdout
+        assert "Grubbs' test" in (folder / "model" / "report.md").read_text()
+        versions.append(
+            json.loads((folder / "model" / "manifest.json").read_bytes())["manifest"]["model_sha256"]
+        )
+    assert versions[0] == versions[1]
+    scored = faust("score", str(folder), sample)
+    assert scored.returncode == 0, scored.stderr
+    assert "17,280 records" in scored.stderr
+
+
+def test_spark_wants_a_file(folder: Path) -> None:
+    done = faust("train", str(folder), "--since", "30d", "--spark")
+    assert done.returncode == 1
+    assert "--spark reads a file; give --data FILE" in done.stderr

@@ -26,6 +26,8 @@ _CLASSES: Mapping[str, str] = MappingProxyType(
 )
 _MODULES = {"gradient_boosting": "boosting"}
 NAMES = tuple(_CLASSES)
+#: Those that look at time series.
+SERIES = ("residual", "autoencoder_window")
 
 
 def detector_of(name: str, seed: int, columns: Sequence[str]) -> Detector:
