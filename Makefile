@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export OMP_WAIT_POLICY := passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-capture test lint adversary fuzz features chaos growth changes telling upgrade bench scorecard performance constraints
+.PHONY: help setup demo demo-capture test lint adversary fuzz features chaos growth changes models telling upgrade bench scorecard performance constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,7 +32,7 @@ setup: .venv/.installed ## make .venv with what running needs, pinned in constra
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-test lint adversary fuzz features chaos growth changes telling upgrade bench scorecard performance constraints: .venv/.installed-dev
+test lint adversary fuzz features chaos growth changes models telling upgrade bench scorecard performance constraints: .venv/.installed-dev
 
 # Compiled at once, on all cores: a test run starts Python hundreds of times.
 .venv/.installed-dev: .venv/.installed constraints-dev.txt
@@ -88,6 +88,9 @@ growth: ## partitions 4, 8, 12 under load and 10 SIGKILLs, then the exact oracle
 
 changes: ## the rules change 100 times under load and 20 SIGKILLs, then the exact oracle: SEED= CHANGES= KILLS= WORKERS= RATE=
 	$(BIN)/python -m tests.chaos.changes $(foreach given,SEED CHANGES KILLS WORKERS RATE,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
+
+models: ## models of a pipeline beside the clicks change 10 times under load and 20 SIGKILLs, then both exact oracles: SEED= KILLS= SWAPS= WORKERS= RATE=
+	$(BIN)/python -m tests.chaos.models $(foreach given,SEED KILLS SWAPS WORKERS RATE,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
 
 telling: ## 50 SIGKILLs of workers that tell people, sinks away for 10 minutes or failing, then all messages against the ledger: SEED= KILLS= WORKERS= AWAY= SPELL=
 	$(BIN)/python -m tests.chaos.telling $(foreach given,SEED KILLS WORKERS AWAY SPELL,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))

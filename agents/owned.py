@@ -49,6 +49,8 @@ class OwnedPartition(ABC, Generic[P]):
         self._settings = app.settings
         self._deliveries = Deliveries(app)
         self._taken_up = 0
+        # Whether the state is taken up: before, nothing is planned by it or written.
+        self._resumed = False
         self._counting = asyncio.Lock()
         self._saving = asyncio.Lock()
         self._changed = False
@@ -183,16 +185,17 @@ class OwnedPartition(ABC, Generic[P]):
             await self._save(await self._pack())
             await self._tell()
             await self._go_on()
+            self._resumed = True
 
     async def _go_on(self) -> None:
         """Say what was decided before a crash."""
 
     async def take_up(self) -> None:
-        """Plan what has changed.
+        """Plan what has changed, once the state is taken up.
 
         Nothing is taken or told by it before the plan is part of the state, and is told of.
         """
-        if self._in_force == self._taken_up:
+        if not self._resumed or self._in_force == self._taken_up:
             return
         async with self._saving, self._counting:
             if not self._whole:

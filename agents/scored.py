@@ -296,7 +296,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
 
     async def take_up(self) -> None:
         """Plan models that have changed, and look again for those that are missing."""
-        if self.trouble:
+        if not self._resumed:
             return
         await super().take_up()
         if not self._models:

@@ -46,7 +46,8 @@ class SegmentRows:
         self._state = f"{begin}/{self.owner}".encode()
         self._rows = rows
         self._number = 0
-        self._stale: dict[bytes, bytes | None] = dict.fromkeys(rows)
+        # What no state names: known when those of the state are read.
+        self._stale: dict[bytes, bytes | None] = {}
         self._dropped: dict[bytes, bytes | None] = {}
         self.newest = rows.get(newest, b"")
 
@@ -58,7 +59,6 @@ class SegmentRows:
         """
         for owner, number in standing.names:
             key = self._key(owner, number)
-            self._stale.pop(key, None)
             row = self._rows.pop(key, None)
             if row is None:
                 raise SnapshotError(
@@ -66,7 +66,7 @@ class SegmentRows:
                     "lost records; begin anew with another CLICKWARDEN_APP_ID"
                 )
             yield Segment(row[_NEWEST:], int.from_bytes(row[:_NEWEST], signed=True))
-        self._rows = {}
+        self._stale, self._rows = dict.fromkeys(self._rows), {}
 
     async def add(self, segment: Segment) -> int:
         """Make a segment durable; its number. No standing names it yet."""

@@ -315,14 +315,14 @@ class Site:
             time.sleep(0.05)
         return met
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
         """``faust -A app …`` beside the workers, to its end."""
         return subprocess.run(
             [sys.executable, "-m", "faust", "-A", "app", *arguments],
             env=inherited() | environment_of(self.settings) | {"COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=seconds,
         )
 
     def launch_command(self, *arguments: str) -> subprocess.Popen[bytes]:

@@ -46,3 +46,11 @@ async def test_another_pipeline_of_the_same_table_is_left_alone() -> None:
     await learn(rows_of(table, 1, "flows"), b"of flows")
     await learn(rows_of(table, 2, "flows"), b"more")
     assert held(table) == [b"of cards"]
+
+
+async def test_what_is_made_durable_before_the_segments_are_read_removes_none() -> None:
+    table = Table()
+    await learn(rows_of(table, 1), b"first")
+    rows = rows_of(table, 2)
+    await rows.save(rows.newest, [])
+    assert held(table) == [b"first"]

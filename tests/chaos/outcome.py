@@ -32,6 +32,11 @@ class Outcome:
         """Whether every promise was kept."""
         return self.verdict.ok and self.verdict.accounted and not self.deaths and self.verdict.expected > 0
 
+    @property
+    def examples(self) -> dict[str, list[str]]:
+        """The first few of each fault."""
+        return self.verdict.examples
+
     def table(self) -> Table:
         """The outcome in one table."""
         table = Table("what", "figure")

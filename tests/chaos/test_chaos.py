@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.chaos import sabotage
 from tests.chaos.changes import change
 from tests.chaos.faults import network
+from tests.chaos.models import swap
 from tests.chaos.siege import siege
 from tests.chaos.telling import tell
 
@@ -32,6 +33,15 @@ def test_rules_that_change_under_load_and_kills(tmp_path: Path) -> None:
     Console().print(outcome.table())
     assert outcome.ok, outcome.verdict.examples
     assert outcome.figures["changes of the rules"] == 8
+
+
+def test_models_that_change_under_load_and_kills(tmp_path: Path) -> None:
+    seed = int(os.environ.get("SEED") or randrange(10**6))
+    print(f"again: make models SEED={seed} KILLS=2 SWAPS=3 WORKERS=2 RATE=1000")
+    outcome = swap(tmp_path, seed=seed, kills=2, swaps=3, workers=2, rate=1000)
+    Console().print(outcome.table())
+    assert outcome.ok, outcome.examples
+    assert outcome.figures["champions' alarms"] > 50
 
 
 def test_workers_killed_while_they_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

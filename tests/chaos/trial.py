@@ -28,7 +28,7 @@ def hold(name: str, seed: int, again: str, trial: Callable[[Path], Outcome]) -> 
     try:
         outcome = trial(folder)
         Console().print(outcome.table())
-        for fault, examples in outcome.verdict.examples.items():
+        for fault, examples in outcome.examples.items():
             print(f"{fault}:", *examples, sep="\n  ")
         ok = outcome.ok
     except Broken as error:
