@@ -13,7 +13,6 @@ from clickwarden.alerts.words import plural
 from clickwarden.errors import SettingsError
 from clickwarden.models.dataset import Dataset
 from clickwarden.models.drift import Day, Drift
-from clickwarden.models.kinds import span
 from clickwarden.models.manifest import Manifest
 from clickwarden.models.online import ONLINE
 from clickwarden.models.pipeline import Pipeline
@@ -21,7 +20,7 @@ from clickwarden.models.training import Split, Trained
 from commands.appointed import in_shadow, incharge
 from commands.changing import console
 from commands.command import AsyncCommand
-from commands.relearnt import relearnt
+from commands.material import beside, relearnt, source_of
 from commands.terminal import whole_table
 
 #: Columns of the terminal that a heading takes, and a detector.
@@ -37,10 +36,14 @@ class Train(AsyncCommand):
     on the last 20 % it is judged. The model and its report are put into PIPELINE/model, in place of those
     that are there.
 
-    With --since in place of --data the records are those of the pipeline's topic, as far as Kafka has them,
-    with the labels of its labels topic. The model goes into the models topic, in shadow: beside the one in
-    charge, telling nobody. By --with-feedback counts what people said of incidents, too: a human's records
-    are usual, a bot's are abnormal. No detector learns what is usual from records known to be abnormal.
+    --data and --labels may be topics in place of files: the records as far as Kafka has them, each
+    partition in its order, and labels keyed by the record's id. Without --labels those are looked for in the
+    labels topic of pipeline.toml, or in the records.
+
+    With --since in place of --data the records are the newest of the pipeline's topic. The model goes into
+    the models topic, in shadow: beside the one in charge, telling nobody. By --with-feedback counts what
+    people said of incidents, too: a human's records are usual, a bot's are abnormal. No detector learns what
+    is usual from records known to be abnormal.
 
     With --spark the features are made by Spark, on the cluster that its configuration names, or on this
     machine: the same features, for records that are too many for one machine. Needs the extra "spark".
@@ -52,8 +55,8 @@ class Train(AsyncCommand):
         argument("pipeline", type=click.Path(path_type=Path)),
         option(
             "--data",
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            help="File of records to learn from.",
+            metavar="FILE|TOPIC",
+            help="Records to learn from.",
         ),
         option(
             "--since",
@@ -68,9 +71,9 @@ class Train(AsyncCommand):
         ),
         option(
             "--labels",
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            help="CSV or NDJSON that says which of them are abnormal, by the pipeline's id or a row each. "
-            "They may also stand in the records (label in pipeline.toml).",
+            metavar="FILE|TOPIC",
+            help="Which of them are abnormal: CSV or NDJSON, by the pipeline's id or a row each, or a topic "
+            "keyed by the id. They may also stand in the records (label in pipeline.toml).",
         ),
         option(
             "--spark",
@@ -95,10 +98,10 @@ class Train(AsyncCommand):
     async def run(
         self,
         pipeline: Path,
-        data: Path | None,
+        data: str | None,
         since: str | None,
         with_feedback: bool,
-        labels: Path | None,
+        labels: str | None,
         spark: bool,
         detector: str | None,
         compare: bool,
@@ -106,7 +109,7 @@ class Train(AsyncCommand):
     ) -> None:
         """Train, print how it did, and where it is."""
         defined = Pipeline.load(pipeline)
-        wanted = _wanted(defined, data, since, labels, feedback=with_feedback, spark=spark)
+        source = source_of(defined, data, since, labels, feedback=with_feedback, spark=spark)
         # What is heavy is imported when it is known that there is something to do.
         from clickwarden.models import dataset as single
         from clickwarden.models import spark as cluster
@@ -127,13 +130,17 @@ class Train(AsyncCommand):
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=told, transient=True, disable=not told.is_terminal) as progress:
             task = progress.add_task("reading", total=None)
-            if data is None:
-                dataset, known = await relearnt(defined, wanted, with_feedback, progress)
+            labelled_by = await beside(defined, source, progress)
+            if source.file is None:
+                dataset, known = await relearnt(defined, source, labelled_by, with_feedback, progress)
                 if not supervised:
                     dataset = dataset._replace(apart=dataset.abnormal)
             else:
                 dataset = (cluster if spark else single).read(
-                    data, defined, labels, lambda count: progress.update(task, description=f"read {count:,}")
+                    source.file,
+                    defined,
+                    labelled_by,
+                    lambda count: progress.update(task, description=f"read {count:,}"),
                 )
             parts = training.split(dataset)
             limit = training.limit(defined, dataset)
@@ -172,40 +179,6 @@ class Train(AsyncCommand):
         else:
             report = folder / "report.html"
             console.print(f"{manifest.detector} {manifest.version} is in {folder}; {report} has the report")
-
-
-def _wanted(
-    pipeline: Pipeline,
-    data: Path | None,
-    since: str | None,
-    labels: Path | None,
-    *,
-    feedback: bool,
-    spark: bool,
-) -> int:
-    """Of which span of the topic it is to be, milliseconds; 0 where it is to be of a file.
-
-    Raises:
-        SettingsError: that is not to be known.
-    """
-    if data is not None:
-        if since is not None or feedback:
-            raise SettingsError("--data FILE is read whole; leave out --since and --with-feedback, or FILE")
-        return 0
-    if spark:
-        raise SettingsError("--spark reads a file; give --data FILE, or leave it out")
-    if since is None:
-        raise SettingsError("name what is to be learnt from: --data FILE, or --since 30d of the topic")
-    if labels is not None:
-        raise SettingsError(
-            "--labels are of a file; those of the topic are in the topic that labels of pipeline.toml names"
-        )
-    if not pipeline.topic:
-        raise SettingsError(f"{pipeline.folder}: has no topic to learn from; give --data FILE")
-    try:
-        return span(since)
-    except ValueError as error:
-        raise SettingsError(f"--since: {error}") from None
 
 
 def _names(name: str, compare: bool, *, labelled: bool) -> list[str]:

@@ -118,7 +118,7 @@ def table() -> str:
         "`rules list` with a rule in shadow": reader(settings.anomalies_topic),
         "`trained list`, `trained show`": reader(settings.models_topic),
         "`trained put`, `trained promote`, `trained shadow`, `trained rollback`": trainer(settings),
-        "`train PIPELINE --since`, beside these": reader("TOPIC", "LABELS"),
+        "`train PIPELINE` of a topic, of labels": reader("TOPIC", "LABELS"),
         "`train PIPELINE --since … --with-feedback`": reader(
             settings.feedback_topic, settings.anomalies_topic
         ),

@@ -77,26 +77,25 @@ class Dataset(NamedTuple):
         return 0 if self.times is None or not len(self.times) else int(self.times[-1] - self.times[0])
 
 
-def read(path: Path, pipeline: Pipeline, labels: Path | None, told: Callable[[int], None]) -> Dataset:
+def read(path: Path, pipeline: Pipeline, labels: Labels | None, told: Callable[[int], None]) -> Dataset:
     """Read a file of records.
 
     Args:
         path: of NDJSON, CSV or Parquet.
         pipeline: that says what is read.
-        labels: a file of labels; None: they are in the records, or nowhere.
+        labels: beside the file; None: they are in the records, or nowhere.
         told: is called with the number of records that were read, now and then.
 
     Raises:
         SettingsError: a file cannot be read, a label is a feature, or nothing has features.
     """
     check_label(pipeline)
-    given = Labels(labels, pipeline) if labels else None
     reading = Reading(pipeline)
     for records in datafile.read(path, pipeline):
-        found = abnormal(given.of(records.ids, reading.count) if given else records.labels)
+        found = abnormal(labels.of(records.ids, reading.count) if labels else records.labels)
         reading.add(records, found)
         told(reading.count)
-    return dataset(pipeline, [reading], str(path), sha256_of(path), labelled=bool(given or pipeline.label))
+    return dataset(pipeline, [reading], str(path), sha256_of(path), labelled=bool(labels or pipeline.label))
 
 
 class Reading:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -30,19 +31,31 @@ def abnormal(labels: Iterable[str | None]) -> NDArray[np.bool_]:
 
 
 class Labels:
-    """The labels of a file of their own: CSV with a header, or NDJSON.
+    """Labels that do not stand in the records.
 
-    With an id in the pipeline, a row says of the record with that id; of a record that no row is of, it says
-    that it is usual. Without one, there is a row for each record, in their order.
+    With an id in the pipeline, one is of the record with that id; of a record that none is of, they say
+    that it is usual. Without one, there is a label for each record, in their order.
+
+    Args:
+        what: they stand in, for people.
+        rows: the labels in their order.
+        by_id: the same by id; None where the pipeline has none.
     """
 
-    def __init__(self, path: Path, pipeline: Pipeline) -> None:
-        """Read it.
+    def __init__(
+        self, what: str, rows: Sequence[str | None], by_id: Mapping[str | None, str | None] | None
+    ) -> None:
+        self.what = what
+        self.by_id = by_id
+        self._rows = rows
+
+    @classmethod
+    def read(cls, path: Path, pipeline: Pipeline) -> Self:
+        """Those of a file: CSV with a header, or NDJSON.
 
         Raises:
             SettingsError: it cannot be read, or has no column of labels or of ids.
         """
-        self._path = path
         columns, rows = _read(path)
         own = [name for name in columns if name != pipeline.id]
         wanted = (pipeline.label, *COLUMNS, *(own if len(own) == 1 else ()))
@@ -57,12 +70,9 @@ class Labels:
                 f"{path}: has no column {pipeline.id!r}, the id of pipeline.toml, among "
                 f"{', '.join(columns)}; add it"
             )
-        self._labels = [text(row.get(label)) for row in rows]
-        self._by_id = (
-            dict(zip((text(row.get(pipeline.id)) for row in rows), self._labels, strict=True))
-            if pipeline.id
-            else None
-        )
+        labels = [text(row.get(label)) for row in rows]
+        ids = (text(row.get(pipeline.id)) for row in rows)
+        return cls(str(path), labels, dict(zip(ids, labels, strict=True)) if pipeline.id else None)
 
     def of(self, ids: Sequence[str | None], first: int) -> list[str | None]:
         """The labels of records with these ids, the first of which has this number in its file, from 0.
@@ -70,12 +80,12 @@ class Labels:
         Raises:
             SettingsError: there are fewer labels than records.
         """
-        if self._by_id is not None:
-            return [self._by_id.get(id) for id in ids]
-        found = self._labels[first : first + len(ids)]
+        if self.by_id is not None:
+            return [self.by_id.get(id) for id in ids]
+        found = list(self._rows[first : first + len(ids)])
         if len(found) < len(ids):
             raise SettingsError(
-                f"{self._path}: has {len(self._labels):,} labels, and there are more records; give each "
+                f"{self.what}: has {len(self._rows):,} labels, and there are more records; give each "
                 "one, or an id in pipeline.toml"
             )
         return found

@@ -53,7 +53,7 @@ _BESIDE = {
 _MADE = "offsets binary, times binary, abnormal binary, values binary, keys array<string>"
 
 
-def read(path: Path, pipeline: Pipeline, labels: Path | None, told: Callable[[int], None]) -> Dataset:
+def read(path: Path, pipeline: Pipeline, labels: Labels | None, told: Callable[[int], None]) -> Dataset:
     """Read a file of records as :func:`clickwarden.models.dataset.read` does, on Spark.
 
     Where that is, is Spark's configuration to say; without any, it is on this machine, on all its cores. Of
@@ -62,7 +62,7 @@ def read(path: Path, pipeline: Pipeline, labels: Path | None, told: Callable[[in
     Args:
         path: of NDJSON, CSV or Parquet; the same for all of Spark's workers.
         pipeline: that says what is read.
-        labels: a file of labels; None: they are in the records, or nowhere.
+        labels: beside the file; None: they are in the records, or nowhere.
         told: is called with the number of records once they were read.
 
     Raises:
@@ -70,7 +70,7 @@ def read(path: Path, pipeline: Pipeline, labels: Path | None, told: Callable[[in
             features.
     """
     check_label(pipeline)
-    log = _Log(path.resolve(), pipeline, Labels(labels, pipeline) if labels else None)
+    log = _Log(path.resolve(), pipeline, labels)
     next(datafile.read(path, pipeline), None)  # what is wrong with it is better said here
     found = session()
     try:
@@ -170,7 +170,7 @@ class _Log:
 
     Attributes:
         pipeline: of the log.
-        labels: of a file; None: those of the records.
+        labels: beside the file; None: those of the records.
     """
 
     def __init__(self, path: Path, pipeline: Pipeline, labels: Labels | None) -> None:

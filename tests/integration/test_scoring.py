@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from clickwarden.detection.lineup import Appointment, Lineup
+from clickwarden.kafka import topics
 from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.models import artefact
 from clickwarden.models.pipeline import Pipeline
@@ -371,3 +372,33 @@ def test_a_file_replayed_into_the_topic_is_scored(scored: tuple[Site, Pipeline])
     refused = site.run(*replay, str(file), "--shuffle-within", "5")
     assert refused.returncode == 1
     assert "--pipeline: shuffle_within is said of clicks; --speed alone goes with it" in refused.stderr
+
+
+def test_a_topic_teaches_what_a_file_of_its_records_does(site: Sites, tmp_path: Path) -> None:
+    folder = tmp_path / "payments"
+    made = site()
+    pipeline = define(folder, made.settings.clicks_topic.replace("clicks", "payments"))
+    values = [value for value in payments(2_000, seed=3) if value != b"{"]
+    data = made.write("payments.ndjson", "\n".join(value.decode() for value in values))
+    large = {each["id"]: each["amount"] > 100 for each in map(json.loads, values)}
+    rows = "".join(f"{name},{int(abnormal)}\n" for name, abnormal in large.items())
+    labels = made.write("labels.csv", f"id,label\n{rows}")
+    assert made.run("replay", "--pipeline", str(folder), str(data)).returncode == 0
+    asyncio.run(topics.declare(made.settings, topics.labelled(made.settings, pipeline.labels)))
+    for name, abnormal in large.items():
+        made.send(json.dumps({"label": int(abnormal)}).encode(), topic=pipeline.labels, key=name.encode())
+
+    def learnt(*options: str) -> dict[str, Any]:
+        done = made.run("train", str(folder), "--detector", "logreg", *options)
+        assert done.returncode == 0, done.stderr
+        manifest = artefact.load(pipeline).manifest
+        return {"threshold": manifest.threshold, "metrics": manifest.metrics}
+
+    of_file = learnt("--data", str(data), "--labels", str(labels))
+    assert of_file["metrics"]["pr_auc"] > 0.5
+    for given in ((), ("--labels", pipeline.labels), ("--labels", str(labels))):
+        assert learnt("--data", pipeline.topic, *given) == of_file
+    assert learnt("--data", str(data), "--labels", pipeline.labels) == of_file
+    wrong = made.run("train", str(folder), "--data", "paymnets.ndjson")
+    assert wrong.returncode == 1
+    assert "--data: there is no file paymnets.ndjson; and as a topic: " in wrong.stderr

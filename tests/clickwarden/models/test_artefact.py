@@ -12,6 +12,7 @@ import pytest
 from clickwarden.errors import ModelError, SettingsError
 from clickwarden.models import artefact, training
 from clickwarden.models.dataset import read
+from clickwarden.models.labels import Labels
 from clickwarden.models.manifest import LAYOUT, Manifest
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.scoring import Scored, score
@@ -55,7 +56,8 @@ def write(path: Path, count: int = 1_000, seed: int = 0, *, label: bool = True) 
 
 
 def trained(pipeline: Pipeline, data: Path, name: str = "iforest", labels: Path | None = None) -> Manifest:
-    dataset = read(data, pipeline, labels, lambda count: None)
+    given = Labels.read(labels, pipeline) if labels else None
+    dataset = read(data, pipeline, given, lambda count: None)
     parts = training.split(dataset)
     limit = training.limit(pipeline, dataset)
     found = training.train(
@@ -136,7 +138,7 @@ def test_labels_may_be_in_a_file_of_their_own(tmp_path: Path) -> None:
     assert manifest.threshold_by == "labels"
     (tmp_path / "labels.csv").write_text("\n".join(["anomaly", *labels[:-1]]))
     with pytest.raises(SettingsError, match="has 999 labels, and there are more records"):
-        read(data, pipeline, tmp_path / "labels.csv", lambda count: None)
+        read(data, pipeline, Labels.read(tmp_path / "labels.csv", pipeline), lambda count: None)
 
 
 def test_a_detector_that_needs_labels_says_so(tmp_path: Path) -> None:

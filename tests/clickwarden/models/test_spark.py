@@ -11,6 +11,7 @@ import pytest
 from clickwarden.errors import SettingsError
 from clickwarden.models import dataset, spark
 from clickwarden.models.dataset import Dataset
+from clickwarden.models.labels import Labels
 from clickwarden.models.pipeline import Pipeline
 from tests.clickwarden.models.streams import made_up_pipeline, made_up_stream
 
@@ -66,8 +67,9 @@ def named(rows: Dataset) -> list[str]:
 
 def by_both(path: Path, pipeline: Pipeline, labels: Path | None = None) -> tuple[Dataset, Dataset]:
     counted: list[int] = []
-    found = spark.read(path, pipeline, labels, counted.append)
-    wanted = dataset.read(path, pipeline, labels, lambda count: None)
+    given = Labels.read(labels, pipeline) if labels else None
+    found = spark.read(path, pipeline, given, counted.append)
+    wanted = dataset.read(path, pipeline, given, lambda count: None)
     assert counted == [wanted.records]
     return found, wanted
 
@@ -120,9 +122,9 @@ def test_what_is_wrong_with_labels_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "pipeline.toml").write_text(TABLE)
     (tmp_path / "data.csv").write_text("f0,f1\n" + "1,a\n" * 100)
     (tmp_path / "labels.csv").write_text("label\n1\n0\n")
+    pipeline = Pipeline.load(tmp_path)
+    labels = Labels.read(tmp_path / "labels.csv", pipeline)
     with pytest.raises(
         SettingsError, match=r"^[^\n]*has 2 labels, and there are more records; give each[^\n]*$"
     ):
-        spark.read(
-            tmp_path / "data.csv", Pipeline.load(tmp_path), tmp_path / "labels.csv", lambda count: None
-        )
+        spark.read(tmp_path / "data.csv", pipeline, labels, lambda count: None)
