@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args, get_type_hints
 
 import msgspec
 from aiohttp import web
@@ -20,6 +20,7 @@ BROKEN = (TimeoutError, ConnectionError, web.RequestPayloadError, HttpProcessing
 
 _AT = re.compile(r" - at `\$\.?(?P<field>\w*).*`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_NONE_OF = re.compile(r"Invalid enum value (.*)")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 Asked = TypeVar("Asked", bound=msgspec.Struct)
@@ -88,4 +89,7 @@ def _explained(said: str, wanted: type[msgspec.Struct], cure: str) -> Refusal:
         return Refusal(400, f"{unknown[1]}: there is no such field{fields}", unknown[1])
     if missing := _MISSING.fullmatch(why):
         return Refusal(400, f"{missing[1]}: is missing; {cure}", missing[1])
-    return Refusal(400, f"{field or 'the body'}: {why[0].lower()}{why[1:]}; see docs/api.md", field)
+    if (other := _NONE_OF.fullmatch(why)) and (words := get_args(get_type_hints(wanted).get(field))):
+        return Refusal(400, f"{field}: {other[1]} is none of {', '.join(map(repr, words))}", field)
+    begin = why if why[1].isupper() else f"{why[0].lower()}{why[1:]}"
+    return Refusal(400, f"{field or 'the body'}: {begin}; see docs/api.md", field)
