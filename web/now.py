@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from agents.status import blindness_of, clocks_of, discord_of, findings_of, sight_of
+from agents.status import blindness_of, clocks_of, discord_of, findings_of, learning_of, sight_of
 from app.main import app, settings
 from clickwarden.alerts.feed import Live
 from clickwarden.alerts.feedback import Muted
@@ -81,6 +81,7 @@ class Health(msgspec.Struct):
             rules, seed or clock are not those of the others or of Kafka; and what people could not be told,
             in words.
         findings: what is wrong with the clicks topic, what follows from it, and what to do.
+        learning: pipelines of which some records have no verdict, since what scores them begins to learn.
     """
 
     kafka: Literal["ok", "away"]
@@ -100,6 +101,7 @@ class Health(msgspec.Struct):
     blindness: Blindness | None
     warnings: list[str]
     findings: list[Finding]
+    learning: list[str] = []
 
 
 class Now(msgspec.Struct):
@@ -195,7 +197,7 @@ def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
         return Verdict("unknown", "No worker counts clicks", None)
     if health.blindness is not None:
         return Verdict("unknown", health.blindness.text, None, blind=True)
-    if hiding := [finding.summary for finding in health.findings if finding.hides]:
+    if hiding := [*(each.summary for each in health.findings if each.hides), *health.learning]:
         return Verdict("quiet", f"Quiet, as far as can be seen: {'; '.join(hiding)}", None)
     if feed.aside:
         users = plural(len(feed.aside), "user")
@@ -236,6 +238,7 @@ def _health() -> Health:
             *untold.warnings(),
         ],
         findings=findings_of(heard),
+        learning=learning_of(heard),
     )
     health.impaired = list(_impaired(health))
     return health

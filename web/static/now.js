@@ -86,10 +86,9 @@ const worst = () => answer.live.find((each) => each.incident_id === answer.verdi
 
 // Why somebody who is over a threshold may not be seen.
 const hidden = () =>
-  answer.health.findings
-    .filter((each) => each.hides)
-    .map((each) => each.summary)
-    .join("; ");
+  [...answer.health.findings.filter((each) => each.hides).map((each) => each.summary), ...answer.health.learning].join(
+    "; ",
+  );
 
 function headline(state) {
   if (!connected) return ["No connection to the worker"];

@@ -69,6 +69,9 @@ function show(anomaly) {
     element("a", { href: `/pipelines#pipeline-${scored.pipeline}` }, scored.pipeline),
     " that its model finds abnormal: ",
     `${rarity(scored.p_value)}.`,
+    ...(scored.detector === "online"
+      ? [" It learns while it scores: usual is what came just before, and it names no features."]
+      : []),
     ...(shadow ? [" The model is a challenger: nobody is told. ", ...marks(anomaly)] : []),
   );
   byId("facts").hidden = false;
