@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
-from clickwarden.audit import drifted
+from clickwarden.audit import drifted, habits
 from clickwarden.audit.changes import new_row
 from clickwarden.audit.drifted import Days, DriftExpected, Learnt
 from clickwarden.audit.features import TAKEN, FeatureReference, longest, text_of
@@ -65,6 +65,7 @@ class Expected(NamedTuple):
     shadow: str
     content: Mapping[str, Any]
     values: Mapping[str, float]
+    own: Mapping[str, Sequence[str]]
 
 
 class _Seen(NamedTuple):
@@ -115,6 +116,7 @@ class ScoredTruth:
         self._changes = definition.get("format") == "debezium"
         self._identity = identity
         self._columns = columns
+        self._own = habits.own_of(definition, columns)
         self._models = models
         self._since = since
         self._learning: dict[int, tuple[str, HalfSpaceReference]] = {}
@@ -231,7 +233,7 @@ class ScoredTruth:
         content = {**said, "record_id": seen.identity}
         values = dict(zip(self._columns, seen.values, strict=True))
         place = Place(seen.partition, seen.offset, version)
-        self.expected[place] = Expected(name, seen.key, incident, shadow, content, values)
+        self.expected[place] = Expected(name, seen.key, incident, shadow, content, values, self._own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,4 +370,6 @@ def _wrong(
         value = expected.values.get(cause["feature"])
         if value is None or (cause["value"] != value and (cause["value"], value == value) != (None, False)):
             return f"expected {cause['feature']} {value!r}, found {cause['value']!r}"
+        if "key_mean" in cause and (why := habits.wrong(cause, expected.own, expected.values)):
+            return why
     return ""

@@ -125,6 +125,17 @@ def test_what_contradicts_the_reference_is_seen(
     assert faults(judged(lambda said: [changed(said[0], **wrong), *said[1:]])) == (0, 0, 1)
 
 
+@pytest.mark.parametrize("name", ["key_mean", "key_count", "key_std", "key_window"])
+def test_what_a_key_has_not_done_before_is_seen(judged: Callable[..., ScoredJudgement], name: str) -> None:
+    def change(said: list[ReadRecord]) -> list[ReadRecord]:
+        found = [json.loads(each.value or b"")["scored"]["causes"] for each in said]
+        place = next(place for place, causes in enumerate(found) if any(each["key_mean"] for each in causes))
+        wrong = [cause | {name: "2h" if name == "key_window" else 17.5} for cause in found[place]]
+        return [*said[:place], changed(said[place], causes=wrong), *said[place + 1 :]]
+
+    assert faults(judged(change)) == (0, 0, 1)
+
+
 def test_what_contradicts_an_earlier_copy_is_seen(judged: Callable[..., ScoredJudgement]) -> None:
     assert faults(judged(lambda said: [*said, changed(said[0], reasons=[])])) == (0, 0, 1)
 
