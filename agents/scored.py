@@ -22,6 +22,7 @@ from clickwarden.alerts.sight import Sight
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.detection.clicks import Rejected
 from clickwarden.detection.intake import ACCEPTED, Counts, Intake
+from clickwarden.detection.lineup import ONLINE, learning
 from clickwarden.formats.fields import Record
 from clickwarden.kafka.runs import RUN_RECORDS, Run
 from clickwarden.models import standing as standings
@@ -40,6 +41,7 @@ from clickwarden.models.features import (
     moments_of,
 )
 from clickwarden.models.happened import happened
+from clickwarden.models.judges import Judges
 from clickwarden.models.monitor import JudgedDay, Monitor
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.standing import Comparison, Standing
@@ -98,6 +100,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         features: of its next record.
         intake: what becomes of its records.
         standing: all that is known of it besides.
+        judges: the models that score it.
         delays: how long its newest records waited.
         trouble: why nothing of it can be scored; empty where all can.
     """
@@ -114,7 +117,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         self.trouble = ""
         self._pipeline = pipeline
         self._shelf = shelf
-        self._models: list[Model] = []
+        self.judges = Judges(pipeline, partition)
         self._rows = SegmentRows(table, pipeline.name, partition, app.consumer_generation_id)
         self.standing = (
             standings.load(self._rows.newest) if self._rows.newest else Standing(pipeline.definition_hash)
@@ -154,7 +157,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
     @property
     def is_waiting(self) -> bool:
         """Whether nothing of it can be scored now."""
-        return bool(self.trouble) or not self._models
+        return bool(self.trouble) or self.judges.waiting
 
     @property
     def days(self) -> Sequence[JudgedDay]:
@@ -189,16 +192,14 @@ class ScoredPartition(OwnedPartition[_Packed]):
             return None
         rows, moments = self.features.of(read), moments_of(read)
         offsets = [record.offset for record in records]
-        said: list[Verdicts] = []
+        said = self.judges.judge(rows)
         found: list[Anomaly] = []
-        for model in self._models:
-            shadow = bool(said)
-            verdicts = Verdicts.of(model, rows)
-            incidents = self.standing.incidents.setdefault(model.manifest.version if shadow else "", {})
+        for place, verdicts in enumerate(said):
+            incidents = self.standing.incidents.setdefault(verdicts.version if place else "", {})
             beside = read, moments, offsets, self.tp.partition, incidents
-            found += alarms(self._pipeline, model, verdicts, *beside, shadow=shadow)
-            said.append(verdicts)
-        found += self._monitor.add(rows, read.keys, said[0].alarmed)
+            found += alarms(self._pipeline, verdicts, *beside, shadow=bool(place))
+        if self.judges.trained is not None:
+            found += self._monitor.add(rows, read.keys, said[0].alarmed)
         return _Scored(records, moments, rows, said, found)
 
     async def _report(self, scored: _Scored) -> None:
@@ -218,8 +219,8 @@ class ScoredPartition(OwnedPartition[_Packed]):
         if not taken.any():
             return
         moments, champion = scored.moments[taken], scored.verdicts[0].alarmed
-        for model, verdicts in zip(self._models[1:], scored.verdicts[1:], strict=True):
-            known = self.standing.compared.setdefault(model.manifest.version, Comparison())
+        for verdicts in scored.verdicts[1:]:
+            known = self.standing.compared.setdefault(verdicts.version, Comparison())
             known.add(moments, verdicts.alarmed, champion)
 
     def _count(self, records: Sequence[Record], fates: NDArray[np.uint8]) -> None:
@@ -251,6 +252,8 @@ class ScoredPartition(OwnedPartition[_Packed]):
             del self._newest[0]
             dropped.append(self.standing.drop())
         self.standing.watched = await asyncio.to_thread(self._monitor.pack)
+        # None of it was made before those that score are chosen, behind the first time that all is packed.
+        self.standing.learnt = self.judges.learnt() or self.standing.learnt
         sent = self._deliveries.sent
         return _Packed(self.standing.next_offset, standings.dump(self.standing), dropped, sent)
 
@@ -299,29 +302,31 @@ class ScoredPartition(OwnedPartition[_Packed]):
         if not self._resumed:
             return
         await super().take_up()
-        if not self._models:
+        if self.judges.waiting:
             async with self._counting:
                 await self._choose()
 
     async def _choose(self) -> None:
         """Have the models that score it ready, and those that are planned to."""
         for since in self.standing.planned:
-            if not await self._shelf.ready(since.lineup):
-                self._models = []
+            if await self._shelf.ready(since.lineup) is None:
+                self._serve(None)
                 return
         self._serve(await self._shelf.ready(self.standing.lineup))
 
-    def _serve(self, models: list[Model]) -> None:
-        """Score by these, the champion first, and hold days against what that one has learnt."""
-        self._models = models
-        if models:
-            self._monitor.serve(models[0].manifest)
+    def _serve(self, models: list[Model] | None) -> None:
+        """Score by these, the champion first, and hold days against what one that was trained has learnt."""
+        self.judges.serve(self.standing.lineup, models, self.standing.learnt)
+        if champion := self.judges.trained:
+            self._monitor.serve(champion.manifest)
 
     async def _plan(self) -> bool:
         topic, end = self._app.modelstopic, await self._end()
         number, lineup = topic.number, topic.lineup(self._pipeline.name)
+        if not lineup.champion and self._pipeline.detector == ONLINE:
+            lineup = learning(lineup, self._pipeline.budget, self._app.assignor.partitions)
         changed = False
-        if lineup.champion and (models := await self._shelf.ready(lineup)):
+        if lineup.champion and (models := await self._shelf.ready(lineup)) is not None:
             before = self.standing.lineup
             changed = self.standing.plan(lineup, end)
             if self.standing.lineup != before:  # at once: it has no record yet

@@ -28,21 +28,21 @@ class Shelf:
         self._refused: dict[str, str] = {}
         self._loading = asyncio.Lock()
 
-    async def ready(self, lineup: Lineup) -> list[Model]:
-        """The models of a lineup, the champion first; none of them where one cannot serve."""
+    async def ready(self, lineup: Lineup) -> list[Model] | None:
+        """Those of a lineup that were trained, in its order; None where one cannot serve, or none is to."""
         if not lineup.champion:
             self.trouble = (
                 f"pipeline {self._pipeline.name} has no model, and its records wait for one: 'faust -A app "
                 f"train {self._pipeline.folder} --data FILE', then 'faust -A app trained put "
                 f"{self._pipeline.folder}'"
             )
-            return []
+            return None
         async with self._loading:
-            for version in lineup.versions:
+            for version in lineup.trained:
                 if version not in self._models and not await self._load(version):
-                    return []
+                    return None
         self.trouble = ""
-        return [self._models[version] for version in lineup.versions]
+        return [self._models[version] for version in lineup.trained]
 
     async def _load(self, version: str) -> bool:
         if version not in self._refused:

@@ -153,12 +153,14 @@ class ScoredStatus(msgspec.Struct):
         lost: records that retention deleted before they were scored, since the worker started.
         alarms: anomalies told, since the topic began.
         memory: bytes of what its features remember.
-        champion: the version of the model whose alarms are told; empty where there is none.
+        champion: the version of the model whose alarms are told; empty where there is none, and ``online-``
+            with the alarms a day that it may tell of where one learns while it scores.
         challengers: those that score beside it.
         event_time: how far the time of its records has come, ISO-8601 UTC; None before the first.
         latency: how long its newest records waited for their score; None before the first, since the worker
             started.
         days: that were judged, the newest ones, in their order.
+        learning: records that the champion has yet to learn from before it scores one; 0 where it does.
     """
 
     partition: int
@@ -176,6 +178,7 @@ class ScoredStatus(msgspec.Struct):
     event_time: str | None = None
     latency: Latency | None = None
     days: list[DayStatus] = []
+    learning: int = 0
 
 
 class PipelineStatus(msgspec.Struct):
@@ -287,6 +290,7 @@ def _scored_status(partition: ScoredPartition, consumer: Any) -> ScoredStatus:
         event_time=isotime(partition.features.time) if math.isfinite(partition.features.time) else None,
         latency=partition.delays.latency,
         days=[_day(day) for day in partition.days[-DAYS:]],
+        learning=partition.judges.learning,
     )
 
 
@@ -361,6 +365,19 @@ def findings_of(workers: Iterable[Status]) -> list[Finding]:
 def captures_of(workers: Iterable[Status]) -> list[Capture]:
     """What some workers know of connectors, each once."""
     return list({capture.connector: capture for worker in workers for capture in worker.captures}.values())
+
+
+def learning_of(workers: Iterable[Status]) -> list[str]:
+    """What some workers take records from with no verdict on them, as they learn from them; in words."""
+    return [
+        f"pipeline {name} learns what is usual"
+        for name in dict.fromkeys(
+            pipeline.pipeline
+            for worker in workers
+            for pipeline in worker.pipelines
+            if any(partition.learning and partition.scored for partition in pipeline.partitions)
+        )
+    ]
 
 
 def clocks_of(workers: Iterable[Status]) -> Iterator[str]:

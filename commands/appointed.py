@@ -105,7 +105,7 @@ async def appoint(
 
 def _taken_up(topic: ModelsTopic, name: str, lineup: Lineup) -> bool:
     adopted = topic.adopted(name).values()
-    return bool(adopted) and all(told[-1].lineup == lineup for told in adopted)
+    return bool(adopted) and all(told[-1].lineup.meets(lineup) for told in adopted)
 
 
 def _shown(lineup: Lineup) -> str:

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from clickwarden.alerts.words import plural, visible
+from clickwarden.detection.lineup import ONLINE
 from clickwarden.models.drift import Drift, lines_of
-from clickwarden.models.online import ONLINE
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.scoring import Scored, score
 from commands.command import AsyncCommand

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from clickwarden.alerts.words import plural
+from clickwarden.detection.lineup import ONLINE
 from clickwarden.errors import SettingsError
 from clickwarden.models.dataset import Dataset
 from clickwarden.models.drift import Day, Drift
 from clickwarden.models.manifest import Manifest
-from clickwarden.models.online import ONLINE
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.training import Split, Trained
 from commands.appointed import in_shadow, incharge

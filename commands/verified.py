@@ -72,7 +72,7 @@ async def verify(pipeline: Pipeline, progress: Progress) -> ScoredJudgement:
     models = {
         version: _Judge(_model(topic, pipeline, version))
         for version in dict.fromkeys(
-            version for told in adopted.values() for each in told for version in each.lineup.versions
+            version for told in adopted.values() for each in told for version in each.lineup.trained
         )
     }
     async with reader(settings, pipeline.topic) as consumer:

@@ -27,6 +27,7 @@ time = "at"
 id = "id"
 lateness = "5m"
 budget = 2000
+detector = "{detector}"
 severity = "high"
 
 [fields]
@@ -114,10 +115,10 @@ class Judge:
         return float(self._model.manifest.calibration.p_values(np.array([score], np.float32))[0])
 
 
-def define(folder: Path, topic: str, more: str = "") -> Pipeline:
+def define(folder: Path, topic: str, more: str = "", detector: str = "iforest") -> Pipeline:
     """The pipeline in a folder, of a topic."""
     folder.mkdir(exist_ok=True)
-    (folder / "pipeline.toml").write_text(PIPELINE.format(topic=topic) + more)
+    (folder / "pipeline.toml").write_text(PIPELINE.format(topic=topic, detector=detector) + more)
     return Pipeline.load(folder)
 
 

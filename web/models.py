@@ -152,7 +152,7 @@ def waiting(pipeline: str) -> list[int]:
     return [
         number
         for number in range(app.growth.partitions)
-        if number not in adopted or adopted[number][-1].lineup != lineup
+        if number not in adopted or not adopted[number][-1].lineup.meets(lineup)
     ]
 
 

@@ -6,7 +6,15 @@ from typing import Literal
 
 import msgspec
 
-from agents.status import blindness_of, captures_of, clocks_of, discord_of, findings_of, sight_of
+from agents.status import (
+    blindness_of,
+    captures_of,
+    clocks_of,
+    discord_of,
+    findings_of,
+    learning_of,
+    sight_of,
+)
 from app.main import app, settings
 from clickwarden.alerts.feed import Live
 from clickwarden.alerts.feedback import Muted
@@ -85,6 +93,7 @@ class Health(msgspec.Struct):
         findings: what is wrong with the clicks topic, and with what is captured from tables; what follows
             from it, and what to do.
         captures: connectors that capture what is read.
+        learning: pipelines of which some records have no verdict, since what scores them begins to learn.
     """
 
     kafka: Literal["ok", "away"]
@@ -105,6 +114,7 @@ class Health(msgspec.Struct):
     warnings: list[str]
     findings: list[Finding]
     captures: list[Capture]
+    learning: list[str] = []
 
 
 class Now(msgspec.Struct):
@@ -199,7 +209,7 @@ def _verdict(live: list[Incident], total: int, health: Health) -> Verdict:
         return Verdict("unknown", "No worker counts clicks", None)
     if blind := _blind(health):
         return Verdict("unknown", " ".join(text for _, text in blind), None, blind=True)
-    if hiding := [finding.summary for finding in health.findings if finding.hides]:
+    if hiding := [*(each.summary for each in health.findings if each.hides), *health.learning]:
         return Verdict("quiet", f"Quiet, as far as can be seen: {'; '.join(hiding)}", None)
     if feed.aside:
         users = plural(len(feed.aside), "user")
@@ -241,6 +251,7 @@ def _health() -> Health:
         ],
         findings=findings_of(heard),
         captures=captures_of(heard),
+        learning=learning_of(heard),
     )
     health.impaired = list(_impaired(health))
     return health

@@ -35,6 +35,9 @@ class PipelineView(msgspec.Struct):
         lost: records that retention deleted before they were scored, since the workers started.
         alarms: anomalies told, since the topic began.
         champions: versions of the models whose alarms are told; one, unless a change is being taken up.
+            ``online``, or ``online-`` and its alarms a day in each partition, is one that learns while it
+            scores, where no model was trained.
+        learning: by partition, how many records more it learns from before it scores one; of none that does.
         challengers: models that score beside, by version.
         key: the field by which its records belong together; this and all that follows is empty where this
             worker does not score the pipeline.
@@ -66,6 +69,7 @@ class PipelineView(msgspec.Struct):
     lost: int = 0
     alarms: int = 0
     champions: list[str] = []
+    learning: dict[int, int] = {}
     challengers: list[ChallengerStatus] = []
     key: str = ""
     features: int = 0
@@ -132,6 +136,8 @@ def _add(view: PipelineView, said: PipelineStatus) -> None:
             view.rejected[reason] = view.rejected.get(reason, 0) + count
         if partition.champion and partition.champion not in view.champions:
             view.champions.append(partition.champion)
+        if partition.learning:
+            view.learning[partition.partition] = partition.learning
         _challenge(view, partition)
         add_days(view.days, partition)
         if (here := partition.latency) and (view.latency is None or here.p99 > view.latency.p99):

@@ -1,16 +1,18 @@
 """What a pipeline's models must have found in its topic, record by record, and what was told of it."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
-from clickwarden.audit import drifted
+from clickwarden.audit import drifted, habits
 from clickwarden.audit.changes import new_row
 from clickwarden.audit.drifted import Days, DriftExpected, Learnt
 from clickwarden.audit.features import TAKEN, FeatureReference, longest, text_of
+from clickwarden.audit.halfspace import HalfSpaceReference
 from clickwarden.audit.reading import AuditRecord
 from clickwarden.audit.statement import CIRCUMSTANCES
 
@@ -18,6 +20,8 @@ from clickwarden.audit.statement import CIRCUMSTANCES
 EXAMPLES = 5
 #: Alarms of a key that are no further apart are one incident, milliseconds; and keys that are remembered.
 APART, KEYS = 120_000, 500
+#: The version of a champion that learns while it scores: with its alarms a day in each partition.
+LEARNING = re.compile(r"online(?:-([0-9.e+-]+))?")
 #: Records that are scored at once.
 BATCH = 1000
 
@@ -61,6 +65,7 @@ class Expected(NamedTuple):
     shadow: str
     content: Mapping[str, Any]
     values: Mapping[str, float]
+    own: Mapping[str, Sequence[str]]
 
 
 class _Seen(NamedTuple):
@@ -81,7 +86,7 @@ class ScoredTruth:
         definition: of its features, as plain data, with the names of fields for key, time and id.
         identity: the field that names a record; empty where none does.
         columns: names of the features.
-        models: by version.
+        models: those that were trained, by version.
         since: of each partition, by which versions it is scored, from which offset on.
         begins: first offset of each partition.
 
@@ -111,8 +116,10 @@ class ScoredTruth:
         self._changes = definition.get("format") == "debezium"
         self._identity = identity
         self._columns = columns
+        self._own = habits.own_of(definition, columns)
         self._models = models
         self._since = since
+        self._learning: dict[int, tuple[str, HalfSpaceReference]] = {}
         self._references: dict[int, FeatureReference] = {}
         self._days: dict[int, Days] = {}
         self._changed: Counter[int] = Counter()
@@ -165,7 +172,11 @@ class ScoredTruth:
         scoring = changes[number]
         if not scoring.champion:
             return
-        for version in (scoring.champion, *scoring.challengers):
+        learns = LEARNING.fullmatch(scoring.champion)
+        if learns:
+            budget = float(learns[1]) if learns[1] else None
+            self._learn(batch, scoring.champion, budget, known.setdefault("", {}))
+        for version in scoring.challengers if learns else (scoring.champion, *scoring.challengers):
             model = self._models[version]
             shadow = "" if version == scoring.champion else f"/{version}"
             incidents = known.setdefault(version if shadow else "", {})
@@ -173,7 +184,27 @@ class ScoredTruth:
                 if not shadow:
                     self._watch(seen, version, model, alarmed=score >= model.threshold)
                 if score >= model.threshold:
-                    self._expect(seen, score, model, version, shadow, incidents)
+                    content = {"score": score, "p_value": model.p_value(score)}
+                    self._expect(seen, content, version, shadow, incidents)
+
+    def _learn(
+        self,
+        batch: Sequence[_Seen],
+        version: str,
+        budget: float | None,
+        incidents: dict[str, tuple[str, int]],
+    ) -> None:
+        """Have records scored by a champion that learns from them."""
+        partition = batch[0].partition
+        began, trees = self._learning.get(partition, ("", None))
+        if trees is None or began != version:
+            trees = HalfSpaceReference(self._pipeline, partition, len(self._columns), budget)
+            self._learning[partition] = version, trees
+        for seen in batch:
+            said = trees.judge(seen.values, seen.event)
+            if said is not None and said.score >= said.threshold:
+                content = said._asdict() | {"detector": "online"}
+                self._expect(seen, content, version, "", incidents)
 
     def _watch(self, seen: _Seen, version: str, model: Judging, *, alarmed: bool) -> None:
         if seen.partition not in self._days:
@@ -186,8 +217,7 @@ class ScoredTruth:
     def _expect(
         self,
         seen: _Seen,
-        score: float,
-        model: Judging,
+        said: Mapping[str, Any],
         version: str,
         shadow: str,
         incidents: dict[str, tuple[str, int]],
@@ -200,10 +230,10 @@ class ScoredTruth:
         incidents[seen.key] = incident, max(last, seen.moment)
         if len(incidents) > KEYS:
             incidents.pop(next(iter(incidents)))
-        content = {"score": score, "p_value": model.p_value(score), "record_id": seen.identity}
+        content = {**said, "record_id": seen.identity}
         values = dict(zip(self._columns, seen.values, strict=True))
         place = Place(seen.partition, seen.offset, version)
-        self.expected[place] = Expected(name, seen.key, incident, shadow, content, values)
+        self.expected[place] = Expected(name, seen.key, incident, shadow, content, values, self._own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,4 +370,6 @@ def _wrong(
         value = expected.values.get(cause["feature"])
         if value is None or (cause["value"] != value and (cause["value"], value == value) != (None, False)):
             return f"expected {cause['feature']} {value!r}, found {cause['value']!r}"
+        if "key_mean" in cause and (why := habits.wrong(cause, expected.own, expected.values)):
+            return why
     return ""

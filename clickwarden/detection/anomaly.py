@@ -23,12 +23,21 @@ class Cause(msgspec.Struct, frozen=True):
         value: of the record; None where missing.
         usual: where the middle 90 % of the values are, and their median between: low, median, high.
         effect: how much lower the score would be with the median in its place.
+        key_mean: of the field that it is of, among earlier records of the same key, in the field's own unit;
+            None where no feature has it, or there was none.
+        key_std: their standard deviation; None where no feature has it, or there was none.
+        key_count: how many they were; None where no feature has it.
+        key_window: how far back they go; empty where no feature has their mean.
     """
 
     feature: str
     value: float | None
     usual: tuple[float, float, float]
     effect: float
+    key_mean: float | None = None
+    key_std: float | None = None
+    key_count: float | None = None
+    key_window: str = ""
 
 
 class ScoredRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,11 +1,15 @@
 """Which models score the records of a pipeline, and since which offset of a partition."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
 
 #: Changes of models that are told of a partition; of older ones its records are long gone.
 KEPT = 1000
+#: The detector that learns while it scores, where no model was trained.
+ONLINE = "online"
+_LEARNING = re.compile(ONLINE + r"(?:-([0-9.e+-]+))?")
 
 
 class Lineup(msgspec.Struct, frozen=True, array_like=True):
@@ -23,6 +27,26 @@ class Lineup(msgspec.Struct, frozen=True, array_like=True):
     def versions(self) -> tuple[str, ...]:
         """All of them, the champion first."""
         return (*filter(None, [self.champion]), *self.challengers)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the champion learns while it scores."""
+        return _LEARNING.fullmatch(self.champion) is not None
+
+    @property
+    def budget(self) -> float | None:
+        """Alarms a day that a champion which learns has in each partition; None where nobody said."""
+        found = _LEARNING.fullmatch(self.champion)
+        return float(found[1]) if found and found[1] else None
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Versions of those that were trained, the champion first."""
+        return self.challengers if self.learns else self.versions
+
+    def meets(self, wanted: "Lineup") -> bool:
+        """Whether these are the ones that somebody wants; who wants no champion takes one that learns."""
+        return self == wanted or (not wanted.champion and wanted == Lineup("", self.trained))
 
 
 class Appointment(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +93,23 @@ def told(known: Sequence[Since], position: int, current: Lineup, planned: Sequen
     if not adopted or adopted[-1].lineup != current:
         adopted.append(Since(position, current))
     return [*adopted, *planned][-KEPT:]
+
+
+def learning(lineup: Lineup, budget: float | None, partitions: int) -> Lineup:
+    """With a champion that learns while it scores.
+
+    All that it depends on, but for the records, is in its version: alarms a day in each partition.
+
+    Args:
+        lineup: of no champion.
+        budget: alarms a day in all partitions; None where nobody said.
+        partitions: how many there are.
+
+    >>> learning(Lineup("", ("a",)), 50, 4), learning(Lineup(), None, 4).champion
+    (Lineup(champion='online-12.5', challengers=('a',)), 'online')
+    """
+    version = ONLINE if budget is None else f"{ONLINE}-{budget / partitions:.6g}"
+    return Lineup(version, lineup.challengers)
 
 
 def promoted(lineup: Lineup, version: str) -> Lineup:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.anomaly import DRIFT, Anomaly, Cause, DriftedDay, ScoredRecord
-from clickwarden.models.artefact import Model
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records
 from clickwarden.models.served import DRIFTING, PREFIX
@@ -26,7 +25,6 @@ Incidents = dict[str, tuple[str, int]]
 
 def alarms(
     pipeline: Pipeline,
-    model: Model,
     verdicts: Verdicts,
     records: Records,
     moments: NDArray[np.int64],
@@ -40,8 +38,7 @@ def alarms(
 
     Args:
         pipeline: of the records.
-        model: of the pipeline.
-        verdicts: of the model.
+        verdicts: of one of its models.
         records: in the order of their partition.
         moments: int64[n], when each happened.
         offsets: of each.
@@ -49,8 +46,7 @@ def alarms(
         incidents: of the model that are going on; changed.
         shadow: whether it is a challenger, which tells nobody.
     """
-    manifest = model.manifest
-    name_of = f"{pipeline.name}/{manifest.version}" if shadow else pipeline.name
+    name_of = f"{pipeline.name}/{verdicts.version}" if shadow else pipeline.name
     ids = records.ids if verdicts.causes else []
     for place, causes in zip(np.flatnonzero(verdicts.alarmed).tolist(), verdicts.causes, strict=True):
         key, moment, offset = records.keys[place] or "", int(moments[place]), offsets[place]
@@ -85,10 +81,10 @@ def alarms(
                 record_id=ids[place],
                 score=float(verdicts.scores[place]),
                 p_value=float(verdicts.p_values[place]),
-                threshold=manifest.threshold,
+                threshold=float(verdicts.thresholds[place]),
                 causes=causes,
-                detector=manifest.detector,
-                version=manifest.version,
+                detector=verdicts.detector,
+                version=verdicts.version,
                 severity=pipeline.severity,
             ),
         )

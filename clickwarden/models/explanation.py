@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from clickwarden.detection.anomaly import Cause
 from clickwarden.models.artefact import Model
+from clickwarden.models.habits import Habit, habits
 
 #: Features that are told, and those farthest from usual that are tried.
 TOLD, TRIED = 3, 12
@@ -23,7 +24,10 @@ def causes_of(
         values: float32[n, d].
         scores: float32[n], of these rows.
     """
+    if not len(values):
+        return []
     usual, names = model.manifest.usual, model.manifest.features
+    before = habits(model.manifest.definition, names)
     median = np.array([each.median for each in usual], np.float32)
     width = np.array([each.width for each in usual], np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -38,15 +42,29 @@ def causes_of(
     return [
         tuple(
             Cause(
-                names[column := tried[row, place]],
+                names[column],
                 _finite(values[row, column]),
                 (usual[column].low, usual[column].median, usual[column].high),
                 float(effects[row, place]),
+                *_own(before[column], values[row]),
             )
-            for place in strongest[row]
+            for place in strongest[row].tolist()
+            for column in [int(tried[row, place])]
         )
         for row in range(len(values))
     ]
+
+
+def _own(
+    habit: Habit | None, row: NDArray[np.float32]
+) -> tuple[float | None, float | None, float | None, str]:
+    """Mean, standard deviation, number and window of what the key's field was before."""
+    if habit is None:
+        return None, None, None, ""
+    mean, std, count = (
+        None if column is None else _finite(row[column]) for column in (habit.mean, habit.std, habit.number)
+    )
+    return mean, std, count, habit.window
 
 
 def _finite(value: np.float32) -> float | None:

@@ -67,10 +67,11 @@ def score(path: Path, pipeline: Pipeline, model: Model, drift: Drift | None = No
     count = 0
     for records in datafile.read(path, pipeline):
         rows = features.of(records)
-        scores, found, p_values, told = Verdicts.of(model, rows)
+        verdicts = Verdicts.of(model, rows)
+        scores, found, p_values = verdicts.scores, verdicts.alarmed, verdicts.p_values
         if drift:
             drift.add(rows.values[rows.taken], records.times[rows.taken], found[rows.taken])
-        causes = iter(told)
+        causes = iter(verdicts.causes)
         yield [
             Scored(
                 count + place + 1,

@@ -76,6 +76,7 @@ class Standing(msgspec.Struct, array_like=True):
         alarms: how many were told, of the models that were champions.
         compared: the challengers, by version, since they are beside this champion.
         watched: what its days were, held against what the champion has learnt.
+        learnt: by a champion that learns while it scores, from the records before; empty of others.
     """
 
     definition: str
@@ -88,6 +89,7 @@ class Standing(msgspec.Struct, array_like=True):
     alarms: int = 0
     compared: dict[str, Comparison] = {}
     watched: Watched = msgspec.field(default_factory=Watched)
+    learnt: bytes = b""
 
     def plan(self, lineup: Lineup, end: int) -> bool:
         """Have other models score it from an offset on, not before its own; False if they do already.
@@ -112,6 +114,8 @@ class Standing(msgspec.Struct, array_like=True):
     def _change(self, lineup: Lineup) -> None:
         kept = lineup.challengers if lineup.champion == self.lineup.champion else ()
         self.compared = {version: each for version, each in self.compared.items() if version in kept}
+        if lineup.champion != self.lineup.champion:
+            self.learnt = b""
         names = ("", *lineup.challengers)
         self.incidents = {name: known for name, known in self.incidents.items() if name in names}
         self.lineup = lineup

@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from clickwarden.detection.lineup import ONLINE
 from clickwarden.models import datafile
 from clickwarden.models.dataset import FATES
 from clickwarden.models.features import Features
 from clickwarden.models.fields import NO_TIME
-from clickwarden.models.online import ONLINE, WINDOW, HalfSpaceTrees
+from clickwarden.models.online import WINDOW, HalfSpaceTrees, seed_of
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.scoring import Scored
 from clickwarden.times import isotime
@@ -20,15 +21,17 @@ EARLY = f"among the first {WINDOW}, from which it learns what is usual"
 def score(path: Path, pipeline: Pipeline) -> Iterator[list[Scored]]:
     """Score the records of a file in its order, each by those before it, some thousand at a time.
 
+    As a worker does those of a topic with one partition.
+
     Raises:
         SettingsError: it cannot be read.
     """
     features = Features(pipeline)
-    trees = HalfSpaceTrees(len(pipeline.feature_names), 0, pipeline.budget)
+    trees = HalfSpaceTrees(len(pipeline.feature_names), seed_of(pipeline.name, 0), pipeline.budget)
     count = 0
     for records in datafile.read(path, pipeline):
         rows = features.of(records)
-        judged = trees.judge(rows.values[rows.taken], records.times[rows.taken])
+        judged = trees.judge(rows.values[rows.taken], rows.event[rows.taken])
         each = zip(judged.scores.tolist(), judged.p_values.tolist(), judged.thresholds.tolist(), strict=True)
         found = []
         for place, (id, taken, moment) in enumerate(

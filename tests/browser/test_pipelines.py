@@ -112,6 +112,31 @@ def test_a_pipeline_says_why_its_records_wait(site: Site, pipeline: Pipeline, pa
         expect(card).to_contain_text("no record yet")
 
 
+def test_a_pipeline_with_no_history_says_that_it_learns_and_then_that_it_is_online(
+    site: Site, tmp_path: Path, page: Page
+) -> None:
+    topic = site.settings.clicks_topic.replace("clicks", "payments")
+    define(tmp_path / "payments", topic, detector="online")
+    worker = site.start()
+    site.send(*payments(100), topic=topic, partition=0)
+    site.send(*payments(600, seed=1), topic=topic, partition=1)
+    site.until(lambda: not site.behind(topic), worker)
+    with nothing_wrong(page):
+        page.goto(address(worker))
+        expect(page.locator("#headline")).to_have_text("Quiet, as far as can be seen", timeout=RECORDS)
+        expect(page.locator("#story")).to_contain_text("pipeline payments learns what is usual")
+        page.goto(address(worker, "pipelines"))
+        note = page.locator("#pipeline-payments .online")
+        expect(note).to_contain_text("learning", timeout=RECORDS)
+        expect(note).to_contain_text("more came in partition 0.")
+        site.send(*payments(200, seed=2), topic=topic, partition=0)
+        expect(note).to_contain_text("online", timeout=RECORDS)
+        expect(note).to_contain_text("Each record is judged by those before it.")
+    assert not scrolls_sideways(page)
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
 def test_where_no_topic_is_scored_the_page_says_how_to_have_one(
     kafka: str, tmp_path: Path, browser: Browser
 ) -> None:

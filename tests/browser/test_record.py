@@ -25,7 +25,7 @@ from tests.pipelines import define
 from tests.site import Site
 
 CAUSES = (
-    Cause("amount.ratio.1h", 86.24, (0.109, 0.693, 1.758), 0.2),
+    Cause("amount.ratio.1h", 86.24, (0.109, 0.693, 1.758), 0.2, 21.5, 4.25, 17.0, "24h"),
     Cause(HOSTILE, None, (1.0, 1.0, 1.0), 0.05),
     Cause("count", 12_345.6, (0.0, 20_000.0, 30_000.0), -0.01),
 )
@@ -69,7 +69,10 @@ def test_a_record_says_how_abnormal_it_is_and_which_features_did_it(site: Site, 
             expect(first).to_contain_text("Were it 0.693, the score would be 0.5and this no anomaly")
             named = "86.24; usual are 0.109 to 1.758, mostly 0.693"
             expect(first.get_by_role("img", name=named)).to_be_visible()
+            own = "of this key, amount in the 24h before: mean 21.5, deviation 4.25, of 17 records"
+            expect(first).to_contain_text(own)
             expect(second).to_contain_text(f"{SHOWN}missing")
+            expect(second).not_to_contain_text("of this key")
             expect(second).to_contain_text("would be 0.65and this an anomaly all the same")
             expect(third).to_contain_text("12,346 within what is usual")
             expect(third).to_contain_text("the score would be no lower")

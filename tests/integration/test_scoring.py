@@ -50,6 +50,13 @@ def scored_beyond(site: Site, pipeline: Pipeline, records: int) -> bool:
     return sum(site.committed(pipeline.topic).values()) > records
 
 
+def asked(worker: Worker) -> dict[str, Any]:
+    """What the API says of the pipeline."""
+    (found,) = worker.ask("/api/v1/pipelines")[1]
+    answer: dict[str, Any] = found
+    return answer
+
+
 def challenger(worker: Worker) -> dict[str, Any]:
     """What the API says of the challenger, when both have found something."""
     if not worker.ready:
@@ -402,3 +409,84 @@ def test_a_topic_teaches_what_a_file_of_its_records_does(site: Sites, tmp_path: 
     wrong = made.run("train", str(folder), "--data", "paymnets.ndjson")
     assert wrong.returncode == 1
     assert "--data: there is no file paymnets.ndjson; and as a topic: " in wrong.stderr
+
+
+@pytest.fixture
+def online(site: Sites, tmp_path: Path) -> tuple[Site, Pipeline]:
+    """A site whose workers score a pipeline with no model, in two partitions."""
+    folder = tmp_path / "payments"
+    made = site(pipelines=str(folder), partitions=2, checkpoint_interval=0.5)
+    topic = made.settings.clicks_topic.replace("clicks", "payments")
+    return made, define(folder, topic, detector="online")
+
+
+def test_with_no_history_it_is_scored_by_what_learns_meanwhile_killed_anywhere_until_a_model_takes_over(
+    online: tuple[Site, Pipeline],
+) -> None:
+    site, pipeline = online
+    folder, topic = str(pipeline.folder), pipeline.topic
+    worker = site.start()
+    site.send(*payments(100, seed=1, begin=BEGIN - 2_000), topic=topic, partition=0)
+    site.until(lambda: scored_beyond(site, pipeline, 99), worker)
+    assert worker.state == "ready"
+    site.until(lambda: asked(worker)["scored"] > 80, worker)
+    view = asked(worker)
+    assert (view["trouble"], view["champions"], view["waiting"]) == ("", ["online-1000"], [])
+    assert view["learning"] == {"0": 250 - view["scored"], "1": 250}
+    said = "Quiet, as far as can be seen: pipeline payments learns what is usual"
+    site.until(lambda: worker.ask("/api/v1/now")[1]["verdict"]["text"] == said, worker)
+    over = threading.Event()
+    sent = 100
+
+    def load() -> None:
+        nonlocal sent
+        producer = site.producer()
+        while sent < (8_000 if over.is_set() else 15_000):
+            part = payments(100, seed=sent, begin=BEGIN + sent)
+            site.send(*part[:50], by=producer, topic=topic, partition=0)
+            site.send(*part[50:], by=producer, topic=topic, partition=1)
+            sent += 100
+            over.wait(0.3)
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    try:
+        for records in (300, 900, 1_700, 2_500, 3_100):  # while it learns, and behind that
+            site.until(partial(scored_beyond, site, pipeline, records), worker)
+            worker.kill()
+            worker = site.start()
+        site.until(lambda: scored_beyond(site, pipeline, 5_000), worker)
+        version = train(pipeline)
+        put(site, pipeline, "put", folder)
+        assert "taken up in all partitions" in put(site, pipeline, "promote", folder, version)
+        worker.kill()
+        worker = site.start()
+    finally:
+        over.set()
+        loading.join()
+    site.send(*payments(1_000, seed=2, begin=BEGIN + sent), topic=topic, partition=0)
+    site.until(lambda: not site.behind(topic), worker)
+    found = verdict(site, pipeline)
+    assert (found["missing"], found["invented"], found["conflicting"]) == (0, 0, 0), found["examples"]
+    assert found["expected"] == found["reported"] > 50
+    told = [each["scored"] for each in site.anomalies() if each["scored"]]
+    by = {(each["detector"], each["version"]) for each in told}
+    assert by == {("online", "online-1000"), ("iforest", version)}
+    site.until(lambda: asked(worker)["champions"] == [version], worker)
+    assert asked(worker)["learning"] == {}
+
+
+def test_a_model_that_is_in_the_folder_when_a_worker_starts_takes_over_from_what_learns(
+    online: tuple[Site, Pipeline],
+) -> None:
+    site, pipeline = online
+    worker = site.start()
+    site.send(*payments(400, seed=1), topic=pipeline.topic, partition=1)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    worker.kill()
+    version = train(pipeline)  # it is put in charge by the worker that starts
+    worker = site.start()
+    site.send(*payments(400, seed=2, begin=BEGIN + 400), topic=pipeline.topic, partition=1)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    site.until(lambda: asked(worker)["champions"] == [version], worker)
+    assert verdict(site, pipeline)["ok"]

@@ -9,7 +9,7 @@ from aiohttp.test_utils import make_mocked_request
 from web import refusal
 
 
-class Wanted(msgspec.Struct):
+class Wanted(msgspec.Struct, forbid_unknown_fields=True):
     verdict: Literal["human", "bot"]
     number: int = 0
 
@@ -30,7 +30,7 @@ class Wanted(msgspec.Struct):
 )
 async def test_what_is_wrong_is_said_with_its_field(body: bytes, said: str, field: str) -> None:
     request = make_mocked_request("POST", "/", headers={"Content-Type": "application/json"})
-    request._read_bytes = body
+    request._read_bytes = body  # noqa: SLF001 - what came
     with pytest.raises(refusal.Refusal) as refused:
         await refusal.asked(request, Wanted, "a cure")
     assert refused.value.status == 400

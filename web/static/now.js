@@ -93,10 +93,9 @@ const lost = () =>
 
 // Why somebody who is over a threshold may not be seen.
 const hidden = () =>
-  answer.health.findings
-    .filter((each) => each.hides)
-    .map((each) => each.summary)
-    .join("; ");
+  [...answer.health.findings.filter((each) => each.hides).map((each) => each.summary), ...answer.health.learning].join(
+    "; ",
+  );
 
 function headline(state) {
   if (!connected) return ["No connection to the worker"];

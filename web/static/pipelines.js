@@ -164,10 +164,29 @@ function taken({ waiting, partitions }) {
   return `Taken up by workers now; ${places} ${waiting.join(", ")} to follow.`;
 }
 
+// Where no model was trained, and one learns while it scores.
+function online({ champions, learning }) {
+  if (!champions.some((version) => /^online(-|$)/.test(version))) return [];
+  const left = Object.entries(learning);
+  const words = left.length
+    ? `Learning: it has no verdict on a record before ${left.map(([partition, records]) => `${plural(records, "record")} more came in partition ${partition}`).join(", ")}.`
+    : "Each record is judged by those before it.";
+  return [
+    element(
+      "p",
+      { className: "note online" },
+      element("span", { className: "status ready" }, left.length ? "learning" : "online"),
+      " No model was trained for it: half-space trees learn while they score, until one is in charge. ",
+      words,
+    ),
+  ];
+}
+
 const rows = new Rows(byId("pipelines"), "li", "pipeline", (each) => [
   element("h2", {}, each.pipeline),
   element("p", {}, ...watched(each)),
   ...(each.trouble ? [element("p", { className: "warning" }, ...visible(each.trouble))] : []),
+  ...online(each),
   element(
     "dl",
     { className: "figures" },

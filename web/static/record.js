@@ -4,7 +4,7 @@ import { load, Refused } from "./connection.js";
 import { byId, element, fact, fill, write } from "./element.js";
 import { marks } from "./incident.js";
 import { beside } from "./picture.js";
-import { figure, number, ruleLink, userId, userLink, visible } from "./text.js";
+import { figure, number, plural, ruleLink, userId, userLink, visible } from "./text.js";
 import { at, since } from "./time.js";
 
 const id = new URLSearchParams(location.search).get("id") ?? "";
@@ -20,6 +20,24 @@ function outside({ value, usual: [low, , high] }) {
   if (value === null) return "";
   if (value > high) return "above what is usual";
   return value < low ? "below what is usual" : "within what is usual";
+}
+
+// What the field of a feature was before, in the records of the same key.
+function own({ feature, key_mean: mean, key_std: deviation, key_count: count, key_window: span }) {
+  if (!span) return [];
+  if (mean === null) return [element("small", {}, `none of this key in the ${span} before`)];
+  const field = feature.replace(/^log1p\((.*)\)$/, "$1").replace(/\.ratio\.[^.]*$/, "");
+  return [
+    element(
+      "small",
+      {},
+      "of this key, ",
+      ...visible(field),
+      ` in the ${span} before: mean ${figure(mean)}`,
+      deviation === null ? "" : `, deviation ${figure(deviation)}`,
+      count === null ? "" : `, of ${plural(count, "record")}`,
+    ),
+  ];
 }
 
 // One feature: what it is, what is usual, and what it has done to the score.
@@ -38,7 +56,7 @@ function cause(each, { score, threshold }) {
       `${figure(value)} `,
       element("small", {}, outside(each)),
     ),
-    element("div", {}, beside(value, usual, `${figure(value)}; ${words}`), element("small", {}, words)),
+    element("div", {}, beside(value, usual, `${figure(value)}; ${words}`), element("small", {}, words), ...own(each)),
     element(
       "div",
       {},
@@ -69,6 +87,9 @@ function show(anomaly) {
     element("a", { href: `/pipelines#pipeline-${scored.pipeline}` }, scored.pipeline),
     " that its model finds abnormal: ",
     `${rarity(scored.p_value)}.`,
+    ...(scored.detector === "online"
+      ? [" It learns while it scores: usual is what came just before, and it names no features."]
+      : []),
     ...(shadow ? [" The model is a challenger: nobody is told. ", ...marks(anomaly)] : []),
   );
   byId("facts").hidden = false;
