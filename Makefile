@@ -118,7 +118,7 @@ docker-check: ## the compose demo in the Docker engine that answers here, or in 
 	$(BIN)/python -m tests.docker
 
 site: ## the documentation as a site, in site/; fails on a link that leads nowhere
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 constraints: ## pin, with hashes, what pyproject.toml asks for: constraints.txt to run, constraints-dev.txt for everything
 	$(BIN)/pip-compile --quiet --extra broker --output-file constraints.txt pyproject.toml

@@ -16,6 +16,8 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from experiments.drawing import DIAGRAM, drawing
+
 ROOT = Path(__file__).parents[1]
 #: Pages outside ``docs/``, and what the site calls them; its README would be the start page.
 OTHERS = {
@@ -67,7 +69,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         found = posixpath.relpath(_on_site(target), posixpath.dirname(here) or ".")
         return f"{found}#{fragment}" if fragment else found
 
-    return _with_links(markdown, led)
+    return DIAGRAM.sub(lambda found: _drawn(path, found[1]), _with_links(markdown, led))
+
+
+def _drawn(page: str, text: str) -> str:
+    """A diagram as the image of it.
+
+    Raises:
+        PluginError: there is none of this text.
+    """
+    image = drawing(text)
+    if not (ROOT / "docs" / image).exists():
+        raise PluginError(f"{page} has a diagram that is not drawn: see experiments/drawing.py")
+    up = posixpath.relpath("docs", posixpath.dirname(page) or ".")
+    return f"![A diagram]({up}/{image}){{ style='background: white' }}"
 
 
 def _in_repository(name: str) -> str:

@@ -66,6 +66,13 @@ def test_a_link_out_of_docs_leads_to_what_it_shows(site: Path) -> None:
     assert 'href="kubernetes/statefulset.yaml.html"' in (site / "files/deploy/kubernetes.html").read_text()
 
 
+def test_a_diagram_is_shown_as_its_drawing(site: Path) -> None:
+    text = (site / "how-it-works.html").read_text()
+    (image,) = re.findall(r'src="(img/diagram-\w+\.svg)"', text)
+    assert (site / image).exists()
+    assert "flowchart LR" not in text
+
+
 def test_a_page_that_is_read_asks_nobody_else(address: str) -> None:
     asked: list[str] = []
     with chromium() as browser:
