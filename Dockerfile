@@ -1,8 +1,13 @@
+# Of faust-streaming there is a wheel for amd64 alone; elsewhere it is compiled, in an image that has a compiler.
+FROM python:3.11-slim AS wheels-amd64
+FROM python:3.11 AS wheels-arm64
+ENV COMPILED=faust-streaming
+
 # Every file of the users' lock, checked against its hash; the broker's, which no worker needs, stay in this stage.
-FROM python:3.11-slim AS wheels
+FROM wheels-${TARGETARCH} AS wheels
 COPY constraints.txt .
-RUN pip download --no-cache-dir --require-hashes --no-deps --only-binary :all: \
-        --dest /wheels --requirement constraints.txt
+RUN pip wheel --no-cache-dir --require-hashes --no-deps --only-binary :all: ${COMPILED:+--no-binary ${COMPILED}} \
+        --wheel-dir /wheels --requirement constraints.txt
 
 FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 CLICKWARDEN_DATA_DIR=/data

@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export OMP_WAIT_POLICY := passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-capture test lint adversary fuzz features chaos growth changes models telling upgrade bench scorecard performance constraints
+.PHONY: help setup demo demo-capture test lint adversary fuzz features chaos growth changes models telling upgrade bench scorecard performance docker-check site constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,7 +32,7 @@ setup: .venv/.installed ## make .venv with what running needs, pinned in constra
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-test lint adversary fuzz features chaos growth changes models telling upgrade bench scorecard performance constraints: .venv/.installed-dev
+test lint adversary fuzz features chaos growth changes models telling upgrade bench scorecard performance docker-check site constraints: .venv/.installed-dev
 
 # Compiled at once, on all cores: a test run starts Python hundreds of times.
 .venv/.installed-dev: .venv/.installed constraints-dev.txt
@@ -116,6 +116,12 @@ performance: ## measure everything anew (an hour) and put it into docs/performan
 	$(BIN)/python -m bench collect
 	$(BIN)/python -m bench scoring
 	$(BIN)/python -m bench docs
+
+docker-check: ## the compose demo in the Docker engine that answers here, or in one that is made (root, on Debian), through all that may befall it
+	$(BIN)/python -m tests.docker
+
+site: ## the documentation as a site, in site/; fails on a link that leads nowhere
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 constraints: ## pin, with hashes, what pyproject.toml asks for: constraints.txt to run, constraints-dev.txt for everything
 	$(BIN)/pip-compile --quiet --extra broker --output-file constraints.txt pyproject.toml

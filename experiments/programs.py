@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 
 #: Debian's package of each program.
 PACKAGES = {
@@ -14,6 +15,8 @@ PACKAGES = {
     "nginx": "nginx-light",
     "haproxy": "haproxy",
 }
+#: What it takes to make a Docker engine (``tests/docker/engine.py``).
+OF_AN_ENGINE = {"debootstrap": "debootstrap", "slirp4netns": "slirp4netns"}
 #: What its makers call one of them.
 ALSO_CALLED = {"prometheus-alertmanager": "alertmanager"}
 #: Programs of administrators are not in everybody's PATH.
@@ -35,13 +38,13 @@ def find(program: str) -> str:
     for name in (program, ALSO_CALLED.get(program, program)):
         if path := shutil.which(name, path=FOLDERS):
             return path
-    raise FileNotFoundError(f"no {program} here: apt-get install {PACKAGES[program]}")
+    raise FileNotFoundError(f"no {program} here: apt-get install {(PACKAGES | OF_AN_ENGINE)[program]}")
 
 
-def missing() -> list[str]:
+def missing(wanted: Mapping[str, str] = PACKAGES) -> list[str]:
     """Packages of the programs that are not here."""
     packages = []
-    for program, package in PACKAGES.items():
+    for program, package in wanted.items():
         try:
             find(program)
         except FileNotFoundError:
@@ -49,18 +52,18 @@ def missing() -> list[str]:
     return sorted(set(packages))
 
 
-def install() -> None:
+def install(wanted: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing of Debian's, if we are root.
 
     Raises:
         FileNotFoundError: one cannot be had.
     """
-    packages = missing()
+    packages = missing(wanted)
     if packages and os.geteuid() == 0 and shutil.which("apt-get"):
         command = INSTALL.format(packages=" ".join(packages))
         print(f"missing here: {command}", flush=True)
         subprocess.run(command, shell=True, stdin=subprocess.DEVNULL, capture_output=True)
-    for program in PACKAGES:
+    for program in wanted:
         find(program)
 
 

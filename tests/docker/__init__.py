@@ -1,0 +1,1 @@
+"""The compose demo in a real Docker engine."""
