@@ -115,6 +115,8 @@ performance: ## measure everything anew (an hour) and put it into docs/performan
 	$(BIN)/python -m bench conditions
 	$(BIN)/python -m bench collect
 	$(BIN)/python -m bench scoring
+	$(BIN)/python -m bench alarms
+	$(BIN)/python -m bench idle
 	$(BIN)/python -m bench docs
 
 constraints: ## pin, with hashes, what pyproject.toml asks for: constraints.txt to run, constraints-dev.txt for everything
