@@ -115,6 +115,8 @@ performance: ## measure everything anew (an hour) and put it into docs/performan
 	$(BIN)/python -m bench conditions
 	$(BIN)/python -m bench collect
 	$(BIN)/python -m bench scoring
+	$(BIN)/python -m bench alarms
+	$(BIN)/python -m bench idle
 	$(BIN)/python -m bench docs
 
 docker-check: ## the compose demo in the Docker engine that answers here, or in one that is made (root, on Debian), through all that may befall it

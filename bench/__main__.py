@@ -334,15 +334,48 @@ def features(records: int, runs: int) -> None:
 
 
 @main.command()
-@click.option("--records", type=number, default=1_000_000, help="Records in the topic.")
-@click.option("--runs", type=number, default=3, help="Runs.")
+@click.option("--records", type=number, default=1_000_000, help="Records in the topic; peers get a share.")
+@click.option("--runs", type=number, default=3, help="Runs of each contender.")
+@click.option("--alone", is_flag=True, help="Without peers.")
 @broker
-def scoring(broker: str | None, records: int, runs: int) -> None:
-    """A worker that scores the topic of a pipeline, with its changelog."""
+def scoring(broker: str | None, records: int, runs: int, alone: bool) -> None:
+    """A worker that scores the topic of a pipeline, with its changelog, beside others.
+
+    The others score five fields of a record as they come, and keep no state: Quix Streams with an ONNX
+    forest, and a consumer's loop that asks scikit-learn about one record after the other.
+    """
     from bench import scoring
+    from bench.scorers import ARTICLE, QUIX
 
     with _folder() as folder, _kafka(broker, folder) as bootstrap:
-        _exit(scoring.measure(bootstrap, folder, records, runs))
+        _exit(scoring.measure(bootstrap, folder, records, runs, [] if alone else [QUIX, ARTICLE]))
+
+
+@main.command()
+@click.option("--rate", type=number, default=5_000, help="Records a second where few are alarmed.")
+@click.option("--alarming", type=number, default=4_200, help="Records a second where nearly all are.")
+@click.option("--seconds", type=number, default=60, help="Seconds of each.")
+@broker
+def alarms(broker: str | None, **sizes: int) -> None:
+    """From a record to its anomaly, and anomalies a second where nearly every record is one."""
+    from bench import alarms
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(alarms.measure(bootstrap, folder, **sizes))
+
+
+@main.command()
+@clicks(2_000_000, "Clicks in the topic.")
+@partitions
+@click.option("--runs", type=number, default=5, help="Pairs of runs.")
+@seed
+@broker
+def idle(broker: str | None, **sizes: int) -> None:
+    """Clicks a second beside a pipeline that has nothing to score."""
+    from bench import idle
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(idle.measure(bootstrap, folder, **sizes))
 
 
 @main.command()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,25 +168,38 @@ class Peer:
     def run(self) -> Cost:
         """Run the program until it says that it is done."""
         load, settings = self._load, self._load.settings
-        program = environments.FOLDER / f"{self._program}.py"
         names = settings.bootstrap, settings.clicks_topic, self._output
-        command = (self._python, "-I", str(program), *names, str(load.clicks), str(settings.partitions))
-        with Process(command, self._folder / "log", os.environ, self._folder) as process:
-            first, last, end = (process.said(word) for word in ("first", "last", "done"))
-            return Cost(
-                clicks=load.clicks,
-                start=first.time - process.started,
-                reading=last.time - first.time,
-                settling=end.time - last.time,
-                cpu=end.cpu - first.cpu,
-                peak=process.peak(),
-            )
+        sizes = load.clicks, settings.partitions
+        return watched(self._program, self._python, (*names, *map(str, sizes)), self._folder, load.clicks)
 
     def result(self) -> str:
         """Hold its output topic against the recount; windows that no click has closed may be missing."""
         if not self._writes:
             return "-"
         return said_of(self._load.truth, _records(self._load.settings, self._output))
+
+
+def watched(program: str, python: str, arguments: Sequence[str], folder: Path, records: int) -> Cost:
+    """Run a program of :mod:`bench.peers` in a folder until it says that it is done; what that took.
+
+    Args:
+        program: its name.
+        python: the interpreter that runs it.
+        arguments: of its command line.
+        folder: that it runs in.
+        records: that it reads.
+    """
+    command = (python, "-I", str(environments.FOLDER / f"{program}.py"), *arguments)
+    with Process(command, folder / "log", os.environ, folder) as process:
+        first, last, end = (process.said(word) for word in ("first", "last", "done"))
+        return Cost(
+            clicks=records,
+            start=first.time - process.started,
+            reading=last.time - first.time,
+            settling=end.time - last.time,
+            cpu=end.cpu - first.cpu,
+            peak=process.peak(),
+        )
 
 
 def traffic(bootstrap: str, topics: list[str], partitions: int) -> int:

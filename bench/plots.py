@@ -33,6 +33,15 @@ def plot(path: Path, width: float = 6.4, height: float = 3.2, **grid: Any) -> It
 
 def throughput(figures: Figures, path: Path) -> None:
     """Clicks a second of each contender, every run a dot."""
+    _rates(figures, path, "clicks", 1_000, 3_000_000)
+
+
+def scoring(figures: Figures, path: Path) -> None:
+    """Records a second of each contender, every run a dot."""
+    _rates(figures, path, "records", 10, 1_000_000)
+
+
+def _rates(figures: Figures, path: Path, what: str, least: int, most: int) -> None:
     contenders = list(reversed(figures["contenders"].items()))
     with plot(path, height=0.8 + 0.32 * len(contenders)) as (_, axes):
         for at, (name, kept) in enumerate(contenders):
@@ -42,9 +51,9 @@ def throughput(figures: Figures, path: Path) -> None:
             axes.annotate(f" {median(rates):,.0f}", (max(rates), at), va="center")
         axes.set_yticks(range(len(contenders)), [name for name, _ in contenders])
         axes.set_xscale("log")
-        axes.set_xlim(1_000, 3_000_000)
+        axes.set_xlim(least, most)
         axes.xaxis.set_major_formatter(THOUSANDS)
-        axes.set_xlabel("clicks a second, logarithmic")
+        axes.set_xlabel(f"{what} a second, logarithmic")
 
 
 def curve(figures: Figures, path: Path) -> None:
@@ -95,6 +104,7 @@ def profile(figures: Figures, path: Path) -> None:
 
 DRAWN: dict[str, Callable[[Figures, Path], None]] = {
     "throughput": throughput,
+    "scoring": scoring,
     "curve": curve,
     "latency": latency,
     "profile": profile,

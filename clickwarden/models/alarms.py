@@ -1,12 +1,14 @@
 """What a pipeline's models find abnormal becomes anomalies, and days on which they see what is new."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.detection.anomaly import DRIFT, Anomaly, Cause, DriftedDay, ScoredRecord
+from clickwarden.models.fields import text
 from clickwarden.models.pipeline import Pipeline
 from clickwarden.models.records import Records
 from clickwarden.models.served import DRIFTING, PREFIX
@@ -47,7 +49,6 @@ def alarms(
         shadow: whether it is a challenger, which tells nobody.
     """
     name_of = f"{pipeline.name}/{verdicts.version}" if shadow else pipeline.name
-    ids = records.ids if verdicts.causes else []
     for place, causes in zip(np.flatnonzero(verdicts.alarmed).tolist(), verdicts.causes, strict=True):
         key, moment, offset = records.keys[place] or "", int(moments[place]), offsets[place]
         name = alert_id(name_of, partition, offset, key, moment)
@@ -78,7 +79,7 @@ def alarms(
                 pipeline=pipeline.name,
                 topic=pipeline.topic,
                 offset=offset,
-                record_id=ids[place],
+                record_id=text(records.named[place]),
                 score=float(verdicts.scores[place]),
                 p_value=float(verdicts.p_values[place]),
                 threshold=float(verdicts.thresholds[place]),
@@ -164,6 +165,10 @@ def _incident(incidents: Incidents, key: str, moment: int, name: str) -> str:
 
 
 def _words(cause: Cause) -> str:
-    low, median, high = cause.usual
     value = "missing" if cause.value is None else f"{cause.value:.6g}"
-    return f"{cause.feature} is {value}; usual are {low:.6g} to {high:.6g}, mostly {median:.6g}"
+    return f"{cause.feature} is {value}; {_usual(*cause.usual)}"
+
+
+@lru_cache(maxsize=1024)  # of a model's features, which are few
+def _usual(low: float, median: float, high: float) -> str:
+    return f"usual are {low:.6g} to {high:.6g}, mostly {median:.6g}"

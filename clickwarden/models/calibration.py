@@ -1,5 +1,6 @@
 """How rare a score is among records that the model has not learnt from, and the threshold that follows."""
 
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +14,7 @@ SHARE = 0.01
 DAY_MS = 86_400_000
 
 
-class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Scores of records that were held back, as far as p-values need them.
 
     A p-value is conformal (Bates and others, 2023): where records are alike, it is at most p for at most p of
@@ -44,13 +45,18 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         The record itself is one of them. Between the scores that are kept it is rounded up.
         """
-        place = np.searchsorted(-np.asarray(self.scores), -scores.astype(np.float64), "right")
-        ranks = np.array([0, *self.ranks])
+        kept, ranks = self._arrays
+        place = np.searchsorted(-kept, -scores.astype(np.float64), "right")
         found = ranks[place]
-        gap = (place < len(self.scores)) & (scores < np.append(self.scores, 0)[np.maximum(place - 1, 0)])
-        ahead = ranks[np.minimum(place + 1, len(self.scores))] - 1
+        gap = (place < len(kept)) & (scores < np.append(kept, 0)[np.maximum(place - 1, 0)])
+        ahead = ranks[np.minimum(place + 1, len(kept))] - 1
         found = np.where(gap & (place >= EXACT), np.maximum(found, ahead), found)
         return (1 + found) / (1 + self.records)
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The scores, and the ranks behind a 0; made once, as every run asks."""
+        return np.array(self.scores, np.float64), np.array([0, *self.ranks])
 
     def threshold(self, share: float) -> float:
         """The least score whose p-value is not above a share; above all of them where they are too few."""

@@ -1,5 +1,7 @@
 """Why a record scores as it does: the features that did it, beside what is usual."""
 
+from math import isfinite
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,25 +35,33 @@ def causes_of(
     with np.errstate(over="ignore", invalid="ignore"):
         away = np.nan_to_num(np.abs(values - median) / width, nan=0.0, posinf=3e38)
     tried = np.argsort(-away, axis=1, kind="stable")[:, :TRIED]
-    count = tried.shape[1]
-    each = np.arange(len(values) * count)
-    changed = np.repeat(values, count, axis=0)
-    changed[each, tried.ravel()] = median[tried.ravel()]
-    effects = scores[:, None] - model.session.score(changed).reshape(len(values), count)
+    apart = np.take_along_axis(values, tried, 1) != median[tried]  # the others are what they would be put to
+    row, column = np.nonzero(apart)[0], tried[apart]
+    changed = values[row]
+    changed[np.arange(len(row)), column] = median[column]
+    effects = np.zeros(tried.shape, np.float32)
+    effects[apart] = scores[row] - model.session.score(changed)
     strongest = np.argsort(-effects, axis=1, kind="stable")[:, :TOLD]
+    told = np.take_along_axis(tried, strongest, 1)
+    known = [(each.low, each.median, each.high) for each in usual]
+    each_row = zip(
+        told.tolist(),
+        np.take_along_axis(values, told, 1).tolist(),
+        np.take_along_axis(effects, strongest, 1).tolist(),
+        strict=True,
+    )
     return [
         tuple(
             Cause(
-                names[column],
-                _finite(values[row, column]),
-                (usual[column].low, usual[column].median, usual[column].high),
-                float(effects[row, place]),
-                *_own(before[column], values[row]),
+                names[place],
+                value if isfinite(value) else None,
+                known[place],
+                effect,
+                *_own(before[place], values[row]),
             )
-            for place in strongest[row].tolist()
-            for column in [int(tried[row, place])]
+            for place, value, effect in zip(*causes, strict=True)
         )
-        for row in range(len(values))
+        for row, causes in enumerate(each_row)
     ]
 
 
@@ -62,10 +72,7 @@ def _own(
     if habit is None:
         return None, None, None, ""
     mean, std, count = (
-        None if column is None else _finite(row[column]) for column in (habit.mean, habit.std, habit.number)
+        float(row[column]) if column is not None and isfinite(row[column]) else None
+        for column in (habit.mean, habit.std, habit.number)
     )
     return mean, std, count, habit.window
-
-
-def _finite(value: np.float32) -> float | None:
-    return float(value) if np.isfinite(value) else None

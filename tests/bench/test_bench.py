@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from rich.progress import Progress
 
 from bench import (
+    alarms,
     anomalies,
     backlog,
     collect,
@@ -23,6 +24,7 @@ from bench import (
     docs,
     environments,
     history,
+    idle,
     latency,
     page,
     profile,
@@ -38,6 +40,7 @@ from bench.__main__ import main
 from bench.contenders import CONTENDERS, Clickwarden, said_of
 from bench.load import Load, Shape
 from bench.process import Process
+from bench.scorers import ScoringPeer
 from bench.stopwatch import Stopwatch
 from bench.worker import Crew, deployment
 from clickwarden.audit.tally import Case
@@ -80,12 +83,33 @@ def test_throughput_compares_and_judges(kafka: str, folder: Path) -> None:
 
 
 def test_scoring_is_held_to_features_made_in_one_piece(kafka: str, folder: Path) -> None:
-    assert scoring.measure(kafka, folder, records=40_000, runs=1)
-    (cost,) = kept(folder)["figures"]["costs"]
-    assert cost["right"]
+    assert scoring.measure(
+        kafka, folder, records=40_000, runs=1, peers=[ScoringPeer("loop", "article_loop", 1 / 800)]
+    )
+    contenders = kept(folder)["figures"]["contenders"]
+    (cost,), (loop,) = (contenders[name]["runs"] for name in ("clickwarden", "loop"))
+    assert cost["output"] == loop["output"] == "right"
     assert 0 < cost["records"] <= 40_000
+    assert (loop["records"], loop["alarms"] > 0) == (50, True)
     assert min(cost["cpu"], cost["peak"], cost["alarms"]) > 0
     assert 5 < cost["changelog"] < 30
+
+
+def test_alarms_are_timed_where_few_are_and_where_nearly_all_are(kafka: str, folder: Path) -> None:
+    assert alarms.measure(kafka, folder, rate=400, alarming=200, seconds=3)
+    few, many = kept(folder)["figures"].values()
+    assert 0 < len(few["milliseconds"]) < 600 / 5
+    assert 540 < len(many["milliseconds"]) <= 600
+    assert 0 < min(few["milliseconds"]) < max(few["milliseconds"])
+    assert few["busy"] > 0
+
+
+def test_clicks_are_counted_beside_an_idle_pipeline(kafka: str, folder: Path) -> None:
+    assert idle.measure(kafka, folder, clicks=200_000, partitions=2, runs=2, seed=7)
+    figures = kept(folder)["figures"]
+    without, beside = (figures[name] for name in ("clickwarden", "clickwarden, a pipeline idle"))
+    rates = zip(beside, without, strict=True)
+    assert figures["ratios"] == [one["rate"] / other["rate"] for one, other in rates]
 
 
 def test_anomalies_are_followed_until_each_incident_is_written(kafka: str, folder: Path) -> None:
