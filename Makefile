@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export OMP_WAIT_POLICY := passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-capture test lint adversary fuzz features chaos growth changes models telling upgrade bench scorecard performance docker-check site constraints
+.PHONY: help setup demo demo-capture test lint adversary fuzz features chaos growth changes models telling upgrade capture bench scorecard performance docker-check site constraints
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,7 +32,7 @@ setup: .venv/.installed ## make .venv with what running needs, pinned in constra
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-test lint adversary fuzz features chaos growth changes models telling upgrade bench scorecard performance docker-check site constraints: .venv/.installed-dev
+test lint adversary fuzz features chaos growth changes models telling upgrade capture bench scorecard performance docker-check site constraints: .venv/.installed-dev
 
 # Compiled at once, on all cores: a test run starts Python hundreds of times.
 .venv/.installed-dev: .venv/.installed constraints-dev.txt
@@ -98,6 +98,9 @@ telling: ## 50 SIGKILLs of workers that tell people, sinks away for 10 minutes o
 upgrade: ## workers of the commit before are upgraded one by one under load, others join, leave and come back: SEED= SINCE= RATE=
 	$(BIN)/python -m tests.chaos.upgrade $(foreach given,SEED SINCE RATE,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
 
+capture: ## SIGKILLs of Connect, Kafka, PostgreSQL and the worker while a table is captured, then table, topic and anomalies against each other: SEED= KILLS= (of each) ROWS=
+	$(BIN)/python -m tests.chaos.capture $(foreach given,SEED KILLS ROWS,$(if $($(given)),--$(shell echo $(given) | tr A-Z a-z) $($(given))))
+
 bench: ## clicks a second beside a bare consumer, Quix Streams and idiomatic Faust; PEERS=all: beside everybody
 	$(BIN)/python -m bench $(if $(PEERS),--peers $(PEERS))
 
@@ -117,6 +120,7 @@ performance: ## measure everything anew (an hour) and put it into docs/performan
 	$(BIN)/python -m bench scoring
 	$(BIN)/python -m bench alarms
 	$(BIN)/python -m bench idle
+	$(BIN)/python -m bench capture
 	$(BIN)/python -m bench docs
 
 docker-check: ## the compose demo in the Docker engine that answers here, or in one that is made (root, on Debian), through all that may befall it

@@ -379,6 +379,20 @@ def idle(broker: str | None, **sizes: int) -> None:
 
 
 @main.command()
+@click.option(
+    "--rows", type=number, default=1_000_000, help="Of the table; a tenth more by COPY, and by commits."
+)
+@click.option("--seconds", type=number, default=30, help="Of 500 commits a second, twice.")
+@broker
+def capture(broker: str | None, **sizes: int) -> None:
+    """From a table of PostgreSQL to its topic, and to the page."""
+    from bench import capture
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(capture.measure(bootstrap, folder, **sizes))
+
+
+@main.command()
 def docs() -> None:
     """Put the newest results into docs/performance.md and docs/img/; measures nothing."""
     from bench import docs

@@ -53,7 +53,9 @@ class Slot(NamedTuple):
     snapshot: bool = False
 
 
-def faults(name: str, state: State | None, slot: Slot | None, silence: float = 0.0) -> list[Finding]:
+def faults(
+    name: str, state: State | None, slot: Slot | None, silence: float = 0.0, unheard: str = ""
+) -> list[Finding]:
     """Why changes do not come, or will not; each with what to do. Empty where they do.
 
     Connect's word is not enough: it says RUNNING while PostgreSQL is away, when the slot is lost, and for a
@@ -64,6 +66,7 @@ def faults(name: str, state: State | None, slot: Slot | None, silence: float = 0
         state: what Connect says of it; None where it does not answer, which is no fault by itself.
         slot: what PostgreSQL says of its slot; None where there is none.
         silence: seconds without a heartbeat, if there should have been one.
+        unheard: why none can be heard; empty where they can.
     """
     found = []
     if state is not None and "FAILED" in (state.connector, *state.tasks):
@@ -112,9 +115,10 @@ def faults(name: str, state: State | None, slot: Slot | None, silence: float = 0
         found.append(
             _fault(
                 f"connector {name} sends no heartbeats",
-                f"Connector {name} has sent no heartbeat for {silence:.0f} s, though its slot is read: its "
-                "task may be dead of a row that is too large.",
-                "Look into the log of Kafka Connect, mend what it says, and register again",
+                f"Connector {name} has sent no heartbeat for {silence:.0f} s, though its slot is read: "
+                f"{unheard or 'its task may be dead of a row that is too large'}.",
+                "Look into the log of Kafka Connect, mend what it says, and register again; the worker "
+                "needs the right to read the heartbeats' topic",
             )
         )
     return found

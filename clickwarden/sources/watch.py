@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from time import time
+from time import monotonic, time
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,10 +25,10 @@ from clickwarden.sources.connectors import Connectors, State
 
 log = logging.getLogger(__name__)
 
-#: Between two looks, seconds.
+#: From one look to the next, seconds.
 LOOK_SECONDS = 3.0
 #: So long Connect and PostgreSQL have to answer.
-PATIENCE = 4.0
+PATIENCE = 3.0
 #: Heartbeats that may be missing: with those of `register`, each 5 s, their end is known after 10 s.
 MISSED = 2
 #: Of the heartbeats' topic the newest are read; behind each may be the mark of a transaction.
@@ -101,12 +101,13 @@ class Watch:
         """Look until cancelled."""
         try:
             while True:
+                begun = monotonic()
                 try:
                     self._take(*await self._look())
                 except Exception as error:  # whatever it is, the worker counts on and says so
                     log.exception("What captures tables cannot be asked")
                     self._take([], [_silent(repr(error))])
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(max(0.0, begun + LOOK_SECONDS - monotonic()))
         finally:
             for heart in self._hearts.values():
                 await end(heart.listening)
@@ -121,23 +122,26 @@ class Watch:
         self.captures, self.findings, self.looked = captures, found, True
 
     async def _look(self) -> tuple[list[Capture], list[Finding]]:
-        states, unanswered = await self._ask_connect()
+        asking = asyncio.create_task(self._ask_connect())
+        try:
+            if self._configs is None:
+                await asking
+            slots, silent = await self._ask_database(self._configs or {})  # while Connect may still be silent
+            states, unanswered = await asking
+        finally:
+            asking.cancel()
         configs = self._configs or {}
-        found = [] if unanswered is None else [unanswered]
+        found = [finding for finding in (unanswered, silent) if finding is not None]
         if self._configs is not None:
             found += self._uncaptured(configs)
-        try:
-            slots = await _within(self._ask_database(configs))
-        except (DatabaseError, TimeoutError) as error:
-            slots = None
-            found.append(_silent(str(error) or f"PostgreSQL has not answered for {PATIENCE:g} s"))
         captures = []
         for name, config in configs.items():
-            state, slot = states.get(name), (slots or {}).get(name)
-            age, silence = self._heard(name, config)
-            captures.append(self._capture(name, config, state, slot, age))
-            if slots is not None:
-                found += faults(name, state, slot, silence)
+            state, slot = states.get(name), slots.get(name)
+            heart = self._heart(name, config, slot)
+            captures.append(self._capture(name, config, state, slot, heart))
+            if name in slots:
+                silence = 0.0 if heart is None else heart.silence(_interval(config))
+                found += faults(name, state, slot, silence, heart.trouble if heart else "")
         return captures, found
 
     async def _ask_connect(self) -> tuple[dict[str, State], Finding | None]:
@@ -163,7 +167,16 @@ class Watch:
                 blinds=not is_known,
             )
 
-    async def _ask_database(self, configs: Mapping[str, Mapping[str, str]]) -> dict[str, Slot | None]:
+    async def _ask_database(
+        self, configs: Mapping[str, Mapping[str, str]]
+    ) -> tuple[dict[str, Slot | None], Finding | None]:
+        """What PostgreSQL says of the slots of connectors; or that it says nothing."""
+        try:
+            return await _within(self._slots(configs)), None
+        except (DatabaseError, TimeoutError) as error:
+            return {}, _silent(str(error) or f"PostgreSQL has not answered for {PATIENCE:g} s")
+
+    async def _slots(self, configs: Mapping[str, Mapping[str, str]]) -> dict[str, Slot | None]:
         address = self._settings.capture_database
         async with connected(address, connect_timeout=int(PATIENCE)) as asking:
             return {
@@ -187,16 +200,14 @@ class Watch:
             if not any(captured(config, topic) for config in configs.values())
         ]
 
-    def _heard(self, name: str, config: Mapping[str, str]) -> tuple[float | None, float]:
-        """Since when no heartbeat has come; and the same where one should have, else 0. Seconds."""
-        interval = int(config.get("heartbeat.interval.ms", "0")) / 1000
-        if not interval:
-            return None, 0.0
+    def _heart(self, name: str, config: Mapping[str, str], slot: Slot | None) -> "_Heart | None":
+        """Who hears the heartbeats of a connector; None where it sends none, or none yet."""
         heart = self._hearts.get(name)
-        if heart is None:
+        if slot is not None and slot.active and heart is None and _interval(config):
             heart = self._hearts[name] = _Heart(self._settings, _heartbeats(config), self._now)
-        age = heart.age
-        return age, age if age is not None and age > MISSED * interval else 0.0
+        elif heart is not None and slot is not None and not slot.active:
+            heart.excuse()
+        return heart
 
     def _capture(
         self,
@@ -204,9 +215,11 @@ class Watch:
         config: Mapping[str, str],
         state: State | None,
         slot: Slot | None,
-        age: float | None,
+        heart: "_Heart | None",
     ) -> Capture:
-        found = Capture(name, [topic for topic in self._topics if captured(config, topic)], heartbeat_age=age)
+        found = Capture(name, [topic for topic in self._topics if captured(config, topic)])
+        if heart is not None:
+            found.heartbeat_age = heart.age
         if state is not None:
             found.state, found.tasks = state.connector, list(state.tasks)
         if slot is not None:
@@ -216,7 +229,7 @@ class Watch:
 
 
 class _Heart:
-    """Hears the heartbeats of a connector in Kafka.
+    """Hears the heartbeats of a connector in Kafka, from when its slot is read.
 
     Attributes:
         listening: reads them.
@@ -225,13 +238,29 @@ class _Heart:
     def __init__(self, settings: Settings, topic: str, now: Callable[[], float]) -> None:
         self._now = now
         self._last: float | None = None
-        following = Following([Followed(topic, self._take, newest=NEWEST)], now)
-        self.listening = asyncio.create_task(following.follow(settings))
+        self._begun, self._excused = now(), 0.0
+        self._following = Following([Followed(topic, self._take, newest=NEWEST)], now)
+        self.listening = asyncio.create_task(self._following.follow(settings))
 
     @property
     def age(self) -> float | None:
         """Seconds since the last one, by Kafka's clock; None before the first."""
         return None if self._last is None else round(max(0.0, self._now() - self._last), 1)
+
+    @property
+    def trouble(self) -> str:
+        """Why they cannot be heard; empty when they can."""
+        return self._following.trouble
+
+    def excuse(self) -> None:
+        """None can come now, and the next not at once."""
+        self._excused = self._now()
+
+    def silence(self, interval: float) -> float:
+        """Seconds without one, where :data:`MISSED` of them should have come; else 0."""
+        last = self._begun if self._last is None else self._last
+        silence = self._now() - max(last, self._excused)
+        return silence if silence > MISSED * interval else 0.0
 
     def _take(self, record: ConsumerRecord) -> None:
         self._last = record.timestamp / 1000
@@ -248,6 +277,11 @@ def captured(config: Mapping[str, str], topic: str) -> bool:
             if re.fullmatch(listed.strip(), table):
                 return True
     return False
+
+
+def _interval(config: Mapping[str, str]) -> float:
+    """Seconds between its heartbeats; 0 where it sends none."""
+    return int(config.get("heartbeat.interval.ms", "0")) / 1000
 
 
 def _heartbeats(config: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ from bench import (
     alarms,
     anomalies,
     backlog,
+    capture,
     collect,
     conditions,
     curves,
@@ -80,6 +81,27 @@ def test_throughput_compares_and_judges(kafka: str, folder: Path) -> None:
     assert min(ours["start"], ours["reading"], ours["settling"], ours["cpu"], ours["changelog"]) > 0
     assert ours["peak"] > bare["peak"] > 10_000_000
     assert {path.suffix for path in (folder / "results").iterdir()} == {".json", ".txt", ".svg"}
+
+
+@pytest.mark.alone
+def test_a_capture_is_held_to_each_row_once_in_order(kafka: str, folder: Path) -> None:
+    assert capture.measure(kafka, folder, rows=2_000, seconds=2)
+    figures = kept(folder)["figures"]
+    assert set(figures["rates"]) == {"snapshot", "one COPY", "commits of 100 rows"}
+    assert 0 < figures["record"]["p50"] <= figures["record"]["p99"]
+    assert 0 < figures["anomaly"]["p50"] <= figures["anomaly"]["p99"]
+    assert 0 < figures["idle"] < figures["full"] < 1000
+
+
+def test_a_row_that_is_missing_told_again_or_out_of_order_is_seen() -> None:
+    def came(*ids: int, ordered: bool = True) -> capture.Came:
+        moments = np.zeros(len(ids))
+        return capture.Came(np.array(ids, np.int64), moments, moments, ordered)
+
+    assert came(3, 1, 2).are(1, 3)
+    assert not came(1, 3).are(1, 3)
+    assert not came(1, 2, 2, 3).are(1, 3)
+    assert not came(1, 2, 3, ordered=False).are(1, 3)
 
 
 def test_scoring_is_held_to_features_made_in_one_piece(kafka: str, folder: Path) -> None:

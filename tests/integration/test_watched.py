@@ -141,6 +141,14 @@ def test_postgresql_away_or_silent_and_connect_away(stack: Stack, watched: Worke
         process.send_signal(SIGCONT)
     await_sight(watched)
 
+    # Connect is there, and does nothing; PostgreSQL takes it for a reader for a minute.
+    javas = [each for each in psutil.Process().children() if each.name() == "java"]
+    (java,) = [each for each in javas if "org.apache.kafka.connect.cli.ConnectDistributed" in each.cmdline()]
+    java.send_signal(SIGSTOP)
+    await_blind(watched, "has sent no heartbeat for")
+    java.send_signal(SIGCONT)
+    await_sight(watched)
+
     stack.connect.kill()
     await_blind(watched, "nobody reads the slot")
     stack.connect.start()
