@@ -25,9 +25,8 @@ BATCH = 1000
 class Judging(Learnt, Protocol):
     """A model, as far as it is asked here."""
 
-    @property
-    def threshold(self) -> float:
-        """An alarmed record has at least this score."""
+    def threshold(self, key: str) -> float:
+        """An alarmed record of this key has at least this score."""
 
     def score(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
         """The score of each row of features, float32."""
@@ -170,9 +169,10 @@ class ScoredTruth:
             shadow = "" if version == scoring.champion else f"/{version}"
             incidents = known.setdefault(version if shadow else "", {})
             for seen, score in zip(batch, model.score([each.values for each in batch]), strict=True):
+                alarmed = score >= model.threshold(seen.key)
                 if not shadow:
-                    self._watch(seen, version, model, alarmed=score >= model.threshold)
-                if score >= model.threshold:
+                    self._watch(seen, version, model, alarmed=alarmed)
+                if alarmed:
                     self._expect(seen, score, model, version, shadow, incidents)
 
     def _watch(self, seen: _Seen, version: str, model: Judging, *, alarmed: bool) -> None:
@@ -200,7 +200,12 @@ class ScoredTruth:
         incidents[seen.key] = incident, max(last, seen.moment)
         if len(incidents) > KEYS:
             incidents.pop(next(iter(incidents)))
-        content = {"score": score, "p_value": model.p_value(score), "record_id": seen.identity}
+        content = {
+            "score": score,
+            "p_value": model.p_value(score),
+            "threshold": model.threshold(seen.key),
+            "record_id": seen.identity,
+        }
         values = dict(zip(self._columns, seen.values, strict=True))
         place = Place(seen.partition, seen.offset, version)
         self.expected[place] = Expected(name, seen.key, incident, shadow, content, values)

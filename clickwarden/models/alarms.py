@@ -85,7 +85,7 @@ def alarms(
                 record_id=ids[place],
                 score=float(verdicts.scores[place]),
                 p_value=float(verdicts.p_values[place]),
-                threshold=manifest.threshold,
+                threshold=float(verdicts.thresholds[place]),
                 causes=causes,
                 detector=manifest.detector,
                 version=manifest.version,

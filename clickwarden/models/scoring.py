@@ -28,7 +28,7 @@ class Scored(msgspec.Struct, frozen=True):
         score: higher is more abnormal; None where it has no features.
         anomaly: whether that is at or over the threshold.
         p_value: the share of usual records that score as high; None without a score.
-        threshold: of the model.
+        threshold: of the model, or of its series.
         reasons: of an anomaly, the features that did it, the strongest first.
         model: the pipeline and its detector.
         version: of the model.
@@ -67,7 +67,7 @@ def score(path: Path, pipeline: Pipeline, model: Model, drift: Drift | None = No
     count = 0
     for records in datafile.read(path, pipeline):
         rows = features.of(records)
-        scores, found, p_values, told = Verdicts.of(model, rows)
+        scores, found, p_values, told, thresholds = Verdicts.of(model, rows)
         if drift:
             drift.add(rows.values[rows.taken], records.times[rows.taken], found[rows.taken])
         causes = iter(told)
@@ -80,7 +80,7 @@ def score(path: Path, pipeline: Pipeline, model: Model, drift: Drift | None = No
                 float(scores[place]) if taken else None,
                 bool(found[place]),
                 float(p_values[place]) if taken else None,
-                manifest.threshold,
+                float(thresholds[place]),
                 next(causes) if found[place] else (),
                 name,
                 version,
