@@ -311,6 +311,22 @@ def drift(data: Path) -> None:
 @main.command()
 @click.option(
     "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder with Numenta's series in nab/.",
+)
+@seed
+def series(data: Path, seed: int) -> None:
+    """Time series learnt together, by one threshold for all and by one for each; no Kafka needed."""
+    from bench import series
+
+    with _folder() as folder:
+        _exit(series.measure(data, folder, seed))
+
+
+@main.command()
+@click.option(
+    "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
     help="Card transactions as those of pipelines/fraud.",

@@ -142,12 +142,13 @@ def _prepared(each: Table, folder: Path, seed: int) -> tuple[Pipeline, Path]:
     order = np.random.default_rng(seed).permutation(len(each.rows))
     rows = [each.rows[place] for place in order]
     learnt = rows[: int(len(rows) * training.LEARNT)]
-    return _written(folder, definition(each.name, each.columns, learnt), [*each.columns, "label"], rows)
+    return written(folder, definition(each.name, each.columns, learnt), [*each.columns, "label"], rows)
 
 
-def _written(
+def written(
     folder: Path, toml: str, header: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> tuple[Pipeline, Path]:
+    """A pipeline, and a file of its records, in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(toml)
     path = folder / "data.csv"
@@ -156,7 +157,7 @@ def _written(
     return Pipeline.load(folder), path
 
 
-_SERIES = """\
+SERIES_TOML = """\
 name = "series"
 version = 1
 key = "series"
@@ -207,7 +208,7 @@ def _alarms(path: Path, folder: Path, name: str, seed: int) -> tuple[NDArray[np.
         header, *rows = csv.reader(file)
     probation = min(int(len(rows) * PROBATION), PROBATION_MAX)
     keyed = [[*row, path.name] for row in rows]
-    pipeline, whole = _written(folder / path.name, _SERIES, [*header, "series"], keyed)
+    pipeline, whole = written(folder / path.name, SERIES_TOML, [*header, "series"], keyed)
     dataset = read(whole, pipeline, None, lambda count: None)
     known, rest = dataset.part(0, probation), dataset.part(probation, len(rows))
     parts, limit = training.split(known), training.limit(pipeline, known)

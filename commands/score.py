@@ -62,8 +62,9 @@ class Score(AsyncCommand):
         manifest = model.manifest
         drift = Drift(manifest.features, manifest.expected, defined.longest)
         summary = await self._print(score(file, defined, model, drift), as_json)
+        own = f", but for {len(manifest.thresholds):,} keys with their own" if manifest.thresholds else ""
         told.print(
-            f"{summary}; abnormal is a score of {manifest.threshold:.4g} or more; {manifest.detector} "
+            f"{summary}; abnormal is a score of {manifest.threshold:.4g} or more{own}; {manifest.detector} "
             f"{manifest.version}"
         )
         for line in lines_of(drift.days, manifest.features, manifest.share):

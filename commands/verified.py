@@ -30,9 +30,9 @@ class _Judge:
     def __init__(self, model: Model) -> None:
         self._model = model
 
-    @property
-    def threshold(self) -> float:
-        return float(np.float32(self._model.manifest.threshold))
+    def threshold(self, key: str) -> float:
+        known = self._model.manifest
+        return float(np.float32(known.thresholds.get(key, known.threshold)))
 
     @property
     def share(self) -> float | None:

@@ -101,9 +101,13 @@ class Judge:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self.threshold = float(np.float32(model.manifest.threshold))
         self.share = model.manifest.share
         self.bins = [(each.edges, each.counts) for each in model.manifest.expected]
+
+    def threshold(self, key: str) -> float:
+        """An alarmed record of this key has at least this score."""
+        known = self._model.manifest
+        return float(np.float32(known.thresholds.get(key, known.threshold)))
 
     def score(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
         """The score of each row."""

@@ -29,9 +29,8 @@ BATCH = 1000
 class Judging(Learnt, Protocol):
     """A model, as far as it is asked here."""
 
-    @property
-    def threshold(self) -> float:
-        """An alarmed record has at least this score."""
+    def threshold(self, key: str) -> float:
+        """An alarmed record of this key has at least this score."""
 
     def score(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
         """The score of each row of features, float32."""
@@ -181,10 +180,15 @@ class ScoredTruth:
             shadow = "" if version == scoring.champion else f"/{version}"
             incidents = known.setdefault(version if shadow else "", {})
             for seen, score in zip(batch, model.score([each.values for each in batch]), strict=True):
+                alarmed = score >= model.threshold(seen.key)
                 if not shadow:
-                    self._watch(seen, version, model, alarmed=score >= model.threshold)
-                if score >= model.threshold:
-                    content = {"score": score, "p_value": model.p_value(score)}
+                    self._watch(seen, version, model, alarmed=alarmed)
+                if alarmed:
+                    content = {
+                        "score": score,
+                        "p_value": model.p_value(score),
+                        "threshold": model.threshold(seen.key),
+                    }
                     self._expect(seen, content, version, shadow, incidents)
 
     def _learn(

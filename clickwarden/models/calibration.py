@@ -1,5 +1,6 @@
 """How rare a score is among records that the model has not learnt from, and the threshold that follows."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ EXACT, STEPS = 1_000, 1_000
 #: Of records that are alarmed where nobody has said how many a day.
 SHARE = 0.01
 DAY_MS = 86_400_000
+#: Series that have a threshold of their own, at most: those with the most records.
+SERIES = 10_000
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -93,6 +96,41 @@ def limit_of(budget: float | None, records: int, span: int) -> Limit:
     if budget is None:
         return Limit(SHARE, SHARE * records / days)
     return Limit(min(budget * days / records, 1.0), budget)
+
+
+def own_thresholds(
+    scores: NDArray[np.float32], series: NDArray[np.int32], names: Sequence[str], share: float
+) -> dict[str, float]:
+    """The threshold of each series by its own scores, of those that have enough for a p-value of the share.
+
+    Args:
+        scores: float32[n].
+        series: int32[n], the place of each record's key among ``names``.
+        names: of the keys.
+        share: of the records that are to be alarmed.
+    """
+    found = {
+        number: own
+        for number, own in _by_series(scores, series)
+        if np.floor(share * (1 + len(own)) + 1e-9) >= 1
+    }
+    most = sorted(found, key=lambda number: (-len(found[number]), names[number]))[:SERIES]
+    return {names[number]: Calibration.of(found[number]).threshold(share) for number in most}
+
+
+def _by_series(
+    scores: NDArray[np.float32], series: NDArray[np.int32]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    order = np.argsort(series, kind="stable")
+    numbers, begins = np.unique(series[order], return_index=True)
+    yield from zip(numbers.tolist(), np.split(scores[order], begins[1:]), strict=True)
+
+
+def limits_of(threshold: float, own: Mapping[str, float], keys: Sequence[str | None]) -> NDArray[np.float64]:
+    """float64[n], the threshold of each record by its key: that of its series, or the one for all others."""
+    if not own:
+        return np.full(len(keys), threshold)
+    return np.array([threshold if key is None else own.get(key, threshold) for key in keys], np.float64)
 
 
 def best_threshold(scores: NDArray[np.float32], abnormal: NDArray[np.bool_]) -> float:

@@ -72,6 +72,13 @@ class Dataset(NamedTuple):
         )
 
     @property
+    def keys(self) -> list[str | None]:
+        """The key of each row; None where the pipeline has no key."""
+        if self.series is None:
+            return [None] * len(self.values)
+        return [self.names[number] for number in self.series.tolist()]
+
+    @property
     def span(self) -> int:
         """Milliseconds from the first row to the last; 0 where they have no time."""
         return 0 if self.times is None or not len(self.times) else int(self.times[-1] - self.times[0])

@@ -32,11 +32,13 @@ class Rows(NamedTuple):
         fates: uint8[n]; TAKEN, or why it was set aside.
         event: int64[n], event time behind each, epoch milliseconds; NO_TIME where it is not known: before the
             fifth record, of one without key or time, and in a pipeline without key.
+        keys: of each; None where it has none.
     """
 
     values: NDArray[np.float32]
     fates: NDArray[np.uint8]
     event: NDArray[np.int64]
+    keys: Sequence[str | None]
 
     @property
     def taken(self) -> NDArray[np.bool_]:
@@ -150,7 +152,7 @@ class Features:
         for begin in range(0, len(taken), RUN_MAX):
             part = taken[begin : begin + RUN_MAX]
             values[part] = self._values(records, part, forgotten)
-        return Rows(values, fates, event)
+        return Rows(values, fates, event, records.keys)
 
     def segment(self) -> Segment | None:
         """What is new since the last call, for the changelog; None where there is nothing."""

@@ -9,6 +9,7 @@ from clickwarden.models.calibration import DAY_MS
 
 #: Samples of the bootstrap, and the share of them that an interval holds.
 SAMPLES, HELD = 200, 0.95
+Threshold = float | NDArray[np.float64]
 
 
 class Interval(NamedTuple):
@@ -33,16 +34,16 @@ class Alarms(NamedTuple):
     a_day: float | None
 
     @classmethod
-    def of(cls, scores: NDArray[np.float32], threshold: float, span: int, share: float = 1.0) -> "Alarms":
+    def of(cls, scores: NDArray[np.float32], threshold: Threshold, span: int, share: float = 1.0) -> "Alarms":
         """Count them.
 
         Args:
             scores: float32[n].
-            threshold: of an alarm.
+            threshold: of an alarm; of all, or of each.
             span: the milliseconds in which the records were; 0 without time.
             share: of the records there are, those that have these scores.
         """
-        alarmed = int((scores >= np.float32(threshold)).sum())
+        alarmed = int((scores >= np.asarray(threshold, np.float32)).sum())
         return cls(len(scores), alarmed, alarmed * DAY_MS / span / share if span else None)
 
 
@@ -85,7 +86,7 @@ class Judgement(NamedTuple):
 def judge(
     scores: NDArray[np.float32],
     abnormal: NDArray[np.bool_],
-    threshold: float,
+    threshold: Threshold,
     seed: int,
     samples: int = SAMPLES,
 ) -> Judgement | None:
@@ -94,7 +95,7 @@ def judge(
     Args:
         scores: float32[n].
         abnormal: bool[n].
-        threshold: of an alarm.
+        threshold: of an alarm; of all, or of each.
         seed: of the bootstrap.
         samples: of the bootstrap.
     """
@@ -109,7 +110,7 @@ def judge(
     roc, pr = np.array([areas for areas in drawn if areas] or [(np.nan, np.nan)]).T
     whole = ranking.areas(np.ones(count, int))
     assert whole is not None  # there are both kinds
-    alarmed = scores >= np.float32(threshold)
+    alarmed = scores >= np.asarray(threshold, np.float32)
     return Judgement(
         _interval(whole[0], roc),
         _interval(whole[1], pr),

@@ -63,7 +63,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last: str
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A trained model, as ``manifest.json`` describes it.
 
     Attributes:
@@ -88,6 +88,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         data: that it was trained with.
         libraries: versions of what it was trained with.
         metrics: on the last part of time; empty without labels but for the alarms.
+        thresholds: by key, of those series that have one of their own in place of ``threshold``.
     """
 
     layout: int
@@ -111,11 +112,14 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: Data
     libraries: dict[str, str]
     metrics: dict[str, float | None]
+    thresholds: dict[str, float] = {}
 
     @property
     def version(self) -> str:
-        """Twelve hexadecimal digits: equal for the same model with the same threshold."""
-        return hashlib.sha256(f"{self.model_sha256} {self.threshold!r}".encode()).hexdigest()[:12]
+        """Twelve hexadecimal digits: equal for the same model with the same thresholds."""
+        own = "".join(f"\0{key}\0{threshold!r}" for key, threshold in sorted(self.thresholds.items()))
+        told = f"{self.model_sha256} {self.threshold!r}{own}"
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

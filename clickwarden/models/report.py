@@ -125,6 +125,7 @@ def lines_of(manifest: Manifest) -> list[str]:
         *_sampled(manifest),
         *(f"{count:,} have no features: {why}" for why, count in data.aside.items()),
         f"threshold {manifest.threshold:.6g}, from {'the alarm budget' if share else 'labels'}{share}",
+        *_own(manifest),
         *_gaps(manifest),
         f"{len(manifest.features)} features; seed {manifest.seed}; trained {manifest.trained}",
     ]
@@ -136,6 +137,16 @@ def lines_of(manifest: Manifest) -> list[str]:
             "only how often it alarms"
         )
     return lines
+
+
+def _own(manifest: Manifest) -> list[str]:
+    own = manifest.thresholds
+    if not own:
+        return []
+    low, high = min(own.values()), max(own.values())
+    return [
+        f"{len(own):,} series have a threshold of their own, {low:.6g} to {high:.6g}; it is for all others"
+    ]
 
 
 def _sampled(manifest: Manifest) -> list[str]:

@@ -28,7 +28,7 @@ class Scored(msgspec.Struct, frozen=True):
         score: higher is more abnormal; None where it has no features.
         anomaly: whether that is at or over the threshold.
         p_value: the share of usual records that score as high; None without a score.
-        threshold: of the model.
+        threshold: of the model, or of its series.
         reasons: of an anomaly, the features that did it, the strongest first.
         model: the pipeline and its detector.
         version: of the model.
@@ -81,7 +81,7 @@ def score(path: Path, pipeline: Pipeline, model: Model, drift: Drift | None = No
                 float(scores[place]) if taken else None,
                 bool(found[place]),
                 float(p_values[place]) if taken else None,
-                manifest.threshold,
+                float(verdicts.thresholds[place]),
                 next(causes) if found[place] else (),
                 name,
                 version,

@@ -125,8 +125,9 @@ def session() -> "SparkSession":
     try:
         from pyspark.sql import SparkSession
     except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
         raise SettingsError(
-            f"{error.name} is missing, which --spark needs: pip install 'clickwarden[spark]'"
+            f"{package} is missing, which --spark needs: pip install 'clickwarden[spark]'"
         ) from None
     builder = SparkSession.builder.appName("clickwarden train")
     for name, value in {

@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clickwarden.errors import SettingsError
-from clickwarden.models.calibration import Calibration, Limit, best_threshold, limit_of
+from clickwarden.models.calibration import (
+    Calibration,
+    Limit,
+    best_threshold,
+    limit_of,
+    limits_of,
+    own_thresholds,
+)
 from clickwarden.models.dataset import Dataset
-from clickwarden.models.detectors.choice import detector_of, learn
+from clickwarden.models.detectors.choice import SERIES, detector_of, learn
 from clickwarden.models.drift import expected_of
 from clickwarden.models.judgement import Alarms, Judgement, coin, judge
 from clickwarden.models.manifest import LAYOUT, Data, Golden, Manifest, Usual
@@ -50,6 +57,7 @@ class Trained(NamedTuple):
         scores: float32[n], of the part that is judged.
         alarms: there.
         judgement: there; None without labels, or where all are of one kind.
+        own: thresholds by key, of series that have one of their own.
     """
 
     detector: str
@@ -60,6 +68,7 @@ class Trained(NamedTuple):
     scores: NDArray[np.float32]
     alarms: Alarms
     judgement: Judgement | None
+    own: dict[str, float]
 
 
 def split(dataset: Dataset) -> Split:
@@ -115,6 +124,13 @@ def train(
         if labels.any():
             unseen = _halves(name, columns, learnt, seed)
             threshold, by = best_threshold(np.append(scores[0], unseen), labels), "labels"
+    own: dict[str, float] = {}
+    if name in SERIES and by == "budget" and learnt.series is not None and calibrated.series is not None:
+        series = np.append(learnt.series, calibrated.series)
+        if len(np.unique(series)) > 1:
+            before = np.append(session.score(learnt.values), scores[0])
+            own = own_thresholds(before, series, judged.names, limit.share)
+    limits = limits_of(threshold, own, judged.keys)
     return Trained(
         name,
         model,
@@ -122,8 +138,9 @@ def train(
         threshold,
         by,
         scores[1],
-        Alarms.of(scores[1], threshold, judged.span, judged.share),
-        None if judged.abnormal is None else judge(scores[1], judged.abnormal, threshold, seed),
+        Alarms.of(scores[1], limits, judged.span, judged.share),
+        None if judged.abnormal is None else judge(scores[1], judged.abnormal, limits, seed),
+        own,
     )
 
 
@@ -157,6 +174,7 @@ def tested(parts: Split, columns: Sequence[str], seed: int) -> Trained:
         scores,
         Alarms.of(scores, threshold, judged.span, judged.share),
         None if judged.abnormal is None else judge(scores, judged.abnormal, threshold, seed),
+        {},
     )
 
 
@@ -223,6 +241,7 @@ def manifest_of(
         ),
         libraries={name: version(name) for name in LIBRARIES},
         metrics=metrics_of(trained) | ({"sampled": dataset.share} if dataset.share < 1 else {}),
+        thresholds=trained.own,
     )
 
 

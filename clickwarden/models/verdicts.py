@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from clickwarden.detection.anomaly import Cause
 from clickwarden.detection.lineup import ONLINE
 from clickwarden.models.artefact import Model
+from clickwarden.models.calibration import limits_of
 from clickwarden.models.explanation import causes_of
 from clickwarden.models.features import Rows
 from clickwarden.models.online import HalfSpaceTrees
@@ -20,7 +21,7 @@ class Verdicts(NamedTuple):
         detector: of the model, by name.
         version: of the model.
         scores: float32[n]; NaN for a record that was set aside.
-        thresholds: float64[n], of an alarm.
+        thresholds: float64[n], of an alarm; of each record by its key.
         alarmed: bool[n], whether the score is at or over that.
         p_values: float64[n], the share of usual records that score as high.
         causes: of those alarmed, in their order, the features that did it; none of one that learns.
@@ -40,10 +41,10 @@ class Verdicts(NamedTuple):
         taken = rows.taken
         scores = np.full(len(taken), np.nan, np.float32)
         scores[taken] = model.session.score(rows.values[taken])
-        alarmed = scores >= np.float32(model.manifest.threshold)
-        causes = causes_of(model, rows.values[alarmed], scores[alarmed])
         manifest = model.manifest
-        thresholds = np.full(len(taken), manifest.threshold)
+        thresholds = limits_of(manifest.threshold, manifest.thresholds, rows.keys)
+        alarmed = scores >= thresholds.astype(np.float32)
+        causes = causes_of(model, rows.values[alarmed], scores[alarmed])
         p_values = manifest.calibration.p_values(scores)
         return cls(manifest.detector, manifest.version, scores, thresholds, alarmed, p_values, causes)
 

@@ -105,7 +105,8 @@ def test_killed_and_given_other_models_under_load_nothing_is_missing_invented_or
     try:
         worker.kill()
         worker = site.start()
-        first, second = artefact.load(pipeline).manifest.version, train(pipeline, seed=2)
+        first, second = artefact.load(pipeline).manifest.version, train(pipeline, 2, "autoencoder_window")
+        assert artefact.load(pipeline).manifest.thresholds  # cards have their own
         assert f"model {second} of payments is in" in put(site, pipeline, "put", folder)
         put(site, pipeline, "shadow", folder, second)
         beside = site.until(lambda: challenger(worker), worker)

@@ -29,12 +29,14 @@ RECEIVED = 1_800_000_000_000
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, list[Model]]:
-    """A pipeline, and two models for it."""
+    """A pipeline, and two models for it; by the second most cards have a threshold of their own."""
     pipeline = define(tmp_path_factory.mktemp("made") / "payments", "payments")
     found = []
-    for seed in (1, 2):
-        train(pipeline, seed)
+    for seed, detector in ((1, "iforest"), (2, "autoencoder_window")):
+        train(pipeline, seed, detector)
         found.append(artefact.load(pipeline))
+    assert not found[0].manifest.thresholds
+    assert len(set(found[1].manifest.thresholds.values())) > 30
     return pipeline, found
 
 
@@ -112,6 +114,7 @@ def test_what_is_invented_is_seen(judged: Callable[..., ScoredJudgement]) -> Non
     [
         {"score": 0.5},
         {"p_value": 0.5},
+        {"threshold": 0.1},
         {"user_id": "card-x"},
         {"shadow": True},
         {"incident_id": "0"},

