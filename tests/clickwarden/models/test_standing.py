@@ -40,6 +40,13 @@ def test_before_the_first_record_models_score_at_once_and_then_from_an_offset_on
     assert standing.lineup == A
 
 
+def test_a_worker_that_died_before_its_first_checkpoint_may_have_told_of_records() -> None:
+    standing = Standing("d")
+    assert standing.plan(A, 30)
+    assert standing.plan(B, 30)
+    assert (standing.lineup, standing.adopt(0)) == (A, 30)
+
+
 def test_challengers_are_compared_with_one_champion() -> None:
     standing = Standing("d", 10, C, compared={"b": Comparison(5)}, incidents={"": {}, "b": {}})
     standing.plan(Lineup("a", ("b", "c")), 10)
