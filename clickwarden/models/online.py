@@ -20,6 +20,7 @@ LATEST = 2_000
 #: The most alarms a day: of each of two days twice as many of the highest scores are kept.
 BUDGET_MAX = 1_000
 _LEAVES = 2**DEPTH
+_NODES = 2 * _LEAVES - 1
 
 
 class Judged(NamedTuple):
@@ -74,10 +75,12 @@ class HalfSpaceTrees:
         """Begin with no record."""
         self._columns = columns
         self._budget = None if budget is None else min(budget, BUDGET_MAX)
-        self._column, middle = _drawn(seed, columns)
-        self._cut = _cuts(self._column, middle)
+        column, middle = _drawn(seed, columns)
+        leaf = ((0, 0), (0, _LEAVES))  # which is not divided
+        self._column = np.pad(column, leaf).ravel()
+        self._cut = np.pad(_cuts(column, middle), leaf).ravel()
         self._bounds = np.zeros((2, columns))
-        self._mass = np.zeros((TREES, 2 * _LEAVES - 1), np.int64)
+        self._mass = np.zeros((TREES, _NODES), np.int64)
         # Of the window that goes on: how many records are in each leaf.
         self._growing = np.zeros((TREES, _LEAVES), np.int64)
         self._waiting = np.zeros((0, columns), np.float32)
@@ -166,20 +169,22 @@ class HalfSpaceTrees:
         low, high = self._bounds
         width = np.where(high > low, high - low, np.maximum(np.abs(low), 1) * 1e-3)
         placed = np.clip((values.astype(np.float64) - low) / width, -1e6, 1e6)
-        placed = np.where(np.isnan(placed), 0.5, placed)
-        every, node = np.arange(TREES), np.zeros((len(values), TREES), np.int64)
-        seen = np.zeros((len(values), TREES), np.int64)
-        open_ = np.ones((len(values), TREES), bool)
+        placed = np.where(np.isnan(placed), 0.5, placed).ravel()
+        row = (np.arange(len(values)) * self._columns)[:, None]
+        # Trees lie one behind the other, so that a node's number in all of them is one number.
+        root = np.arange(TREES) * _NODES
+        node = np.repeat(root[None], len(values), axis=0)
+        seen, masses = np.zeros(node.shape, np.int64), self._mass.ravel()
+        open_ = np.ones(node.shape, bool)
         for depth in range(DEPTH + 1):
-            mass = self._mass[every, node]
-            seen = np.where(open_, mass << depth, seen)
+            mass = masses.take(node)
+            np.copyto(seen, mass << depth, where=open_)
             open_ &= mass >= FEW
             if depth < DEPTH:
-                column = self._column[every, node]
-                above = placed[np.arange(len(values))[:, None], column] > self._cut[every, node]
-                node = 2 * node + 1 + above
-        leaves = np.bincount((every * _LEAVES + node - (_LEAVES - 1)).ravel(), minlength=TREES * _LEAVES)
-        self._growing += leaves.reshape(TREES, _LEAVES)
+                above = placed.take(self._column.take(node) + row) > self._cut.take(node)
+                node = 2 * node + above + (1 - root)
+        leaves = np.bincount(node.ravel(), minlength=TREES * _NODES).reshape(TREES, _NODES)
+        self._growing += leaves[:, _LEAVES - 1 :]
         usual = seen.sum(1) / (TREES * WINDOW)
         scores: NDArray[np.float32] = (1 / (1 + usual)).astype(np.float32)
         self._fresh = np.append(self._fresh, scores)

@@ -94,12 +94,17 @@ class Standing(msgspec.Struct, array_like=True):
     def plan(self, lineup: Lineup, end: int) -> bool:
         """Have other models score it from an offset on, not before its own; False if they do already.
 
-        Before the first record, and where there was none, they do at once.
+        Where nobody was in charge, or there is no record yet, they do at once. No position is no sign of the
+        latter: who died before the first checkpoint has told of records as well.
+
+        Args:
+            lineup: the others.
+            end: of the partition.
         """
         newest = self.planned[-1].lineup if self.planned else self.lineup
         if lineup == newest:
             return False
-        if self.next_offset is None or not self.lineup.champion:
+        if not end or not self.lineup.champion:
             self._change(lineup)
         else:
             self.planned.append(Since(end, lineup))

@@ -491,3 +491,23 @@ def test_a_model_that_is_in_the_folder_when_a_worker_starts_takes_over_from_what
     site.until(lambda: not site.behind(pipeline.topic), worker)
     site.until(lambda: asked(worker)["champions"] == [version], worker)
     assert verdict(site, pipeline)["ok"]
+
+
+def test_with_another_budget_all_of_it_is_learnt_anew_from_an_offset_that_is_told(
+    online: tuple[Site, Pipeline],
+) -> None:
+    site, pipeline = online
+    worker = site.start()
+    site.send(*payments(1_500, seed=1), topic=pipeline.topic, partition=1)
+    site.until(lambda: any(each["scored"] for each in site.anomalies()), worker)
+    worker.kill()
+    file = pipeline.folder / "pipeline.toml"
+    file.write_text(file.read_text().replace("budget = 2000", "budget = 1500"))
+    worker = site.start()
+    site.send(*payments(1_500, seed=2, begin=BEGIN + 1_500), topic=pipeline.topic, partition=1)
+    site.until(lambda: not site.behind(pipeline.topic), worker)
+    site.until(lambda: asked(worker)["champions"] == ["online-750"], worker)
+    found = verdict(site, pipeline)
+    assert (found["missing"], found["invented"], found["conflicting"]) == (0, 0, 0), found["examples"]
+    by = {each["scored"]["version"] for each in site.anomalies() if each["scored"]}
+    assert by == {"online-1000", "online-750"}

@@ -249,3 +249,38 @@ def test_killed_anywhere_one_that_learns_while_it_scores_says_what_it_should_unt
 def by_id(said: ReadRecord) -> str:
     found: str = json.loads(said.value or b"")["alert_id"]
     return found
+
+
+def test_a_challenger_beside_one_that_learns_is_judged_as_beside_any_other(
+    models: tuple[Pipeline, list[Model]],
+) -> None:
+    pipeline, (beside, _) = models
+    version, values = beside.manifest.version, payments(1_500, seed=40, step=20)
+    lineup = Lineup(LEARNING.champion, (version,))
+    since = {0: [Scoring(0, lineup.champion, lineup.challengers)]}
+    judge = {version: Judge(beside)}
+    truth = ScoredTruth("payments", pipeline.definition, "id", pipeline.feature_names, judge, since, {0: 0})
+    truth.add(0, [record(offset, value) for offset, value in enumerate(values)])
+    judges, features = Judges(pipeline, 0), Features(pipeline)
+    said: list[ReadRecord] = []
+    judges.serve(lineup, [beside], b"")
+    incidents: dict[str, Incidents] = {"": {}, version: {}}
+    for first in range(0, len(values), 130):
+        records = Records.of_json(
+            pipeline, values[first : first + 130], [RECEIVED / 1000] * len(values[first : first + 130])
+        )
+        for verdicts, name in zip(judges.judge(features.of(records)), incidents, strict=True):
+            about = range(first, first + 130), 0, incidents[name]
+            shadow = bool(name)
+            for each in alarms(pipeline, verdicts, records, moments_of(records), *about, shadow=shadow):
+                said.append(record(len(said), msgspec.json.encode(each), each.alert_id.encode()))
+    verdict = judge_scored(truth, "payments", said)
+    assert faults(verdict) == (0, 0, 0), verdict.examples
+    by = [json.loads(each.value or b"") for each in said]
+    assert {(each["shadow"], each["scored"]["version"]) for each in by} == {
+        (False, "online-500"), (True, version),
+    }  # fmt: skip
+    unserved = Judges(pipeline, 0)
+    unserved.serve(lineup, None, b"")
+    assert unserved.waiting
+    assert not judges.waiting
