@@ -140,4 +140,6 @@ class Connectors:
 
 
 def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0][:500]
+    """Its beginning, inert: a row may be quoted in it."""
+    line = text.strip().partition("\n")[0][:500]
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
