@@ -285,6 +285,7 @@ class Settings(BaseSettings):
     capture_database: str = Field(
         "",
         pattern=r"^(postgres(ql)?://.+)?$",
+        repr=False,  # who should not have might have written a password into it
         description="The PostgreSQL that it captures from, as who may ask for its slots: "
         "postgresql://ROLE@HOST:PORT/NAME; the password is in the file that PGPASSFILE names (~/.pgpass). "
         "Needs psycopg: pip install 'psycopg[binary]'",

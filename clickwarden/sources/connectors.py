@@ -12,6 +12,8 @@ from clickwarden.errors import BrokerError
 
 #: How long Connect may be busy with what was changed before.
 BUSY_SECONDS = 60.0
+#: For so long it may still say of what it starts anew that it has failed.
+RESTART_SECONDS = 5.0
 #: It is about to start, or shares its work out.
 BUSY = frozenset({409, 500, 503})
 MISSING = 404
@@ -101,6 +103,12 @@ class Connectors:
     async def restart(self, name: str) -> None:
         """Start what of it has failed anew, which Connect does not do by itself."""
         await self._ask("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
+        deadline = monotonic() + RESTART_SECONDS
+        while True:
+            state = await self.state(name)
+            if "FAILED" not in (state.connector, *state.tasks) or monotonic() > deadline:
+                return
+            await asyncio.sleep(0.05)
 
     async def remove(self, name: str) -> None:
         """Remove a connector, and how far it has read; harmless where there is none."""
@@ -140,4 +148,6 @@ class Connectors:
 
 
 def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0][:500]
+    """Its beginning, inert: a row may be quoted in it."""
+    line = text.strip().partition("\n")[0][:500]
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -97,7 +98,7 @@ class Siege:
         self.timeline = Chronicle(folder / "timeline")
         self.random = Random(seed)
         self.killed = dict.fromkeys(KINDS, 0)
-        self.deaths = 0
+        self.deaths = self.vain = self.registered = 0
         self._folder, self._seed, self._kills = folder, seed, kills
         self.broker = Broker(folder / "kafka", port=0)
         values = payments(rows, seed=seed, cards=max(40, rows // 500))
@@ -155,12 +156,16 @@ class Siege:
         )
         return site, pipeline
 
-    def _capture(self) -> None:
-        """Register the table, and kill Connect while its rows are read."""
+    def _register(self) -> str:
+        """Register the table, or start its task again; what is wrong with that, else nothing."""
         options = (TABLE, "--key", "card", "--prefix", PREFIX, "--name", PREFIX)
         done = self.stack.command("register", *options, CLICKWARDEN_PARTITIONS=str(PARTITIONS))
-        if done.returncode:
-            raise Broken(done.stderr)
+        return done.stderr if done.returncode else ""
+
+    def _capture(self) -> None:
+        """Register the table, and kill Connect while its rows are read."""
+        if wrong := self._register():
+            raise Broken(wrong)
         self.stack.connect.kill()
         self.timeline.note("Connect killed in the midst of the snapshot, or close to it")
         self.stack.connect.start()
@@ -180,6 +185,7 @@ class Siege:
                 f"{time.monotonic() - began - away:.1f} s; {self.writer.written:,} rows"
             )
             self._tend()
+            self._sees()
         self.writer.due = len(self._rows)
         self._until(lambda: self.writer.written == len(self._rows), "all is written")
 
@@ -200,10 +206,16 @@ class Siege:
 
     def _tend(self) -> None:
         """Start the worker again, where it has died of what befell the others."""
-        if not self.worker.alive:
-            self.timeline.note(f"the worker died, exit code {self.worker.wait()}")
+        if self.worker.alive:
+            return
+        code, log = self.worker.failed()
+        if code == 1 and "Kafka does not answer" in log.rstrip().rpartition("\n")[2]:
+            self.timeline.note("the worker was just starting when Kafka was killed")
+            self.vain += 1
+        else:
+            self.timeline.note(f"the worker died, exit code {code}")
             self.deaths += 1
-            self.worker = self.site.launch()
+        self.worker = self.site.launch()
 
     def _until(self, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
@@ -213,8 +225,20 @@ class Siege:
                 raise Broken(f"not within {WAIT_SECONDS:.0f} s: {what}")
             time.sleep(0.1)
 
+    def _sees(self) -> bool:
+        """Whether changes come, by the worker's word; does what it says where Connect gave the task up.
+
+        That happens to a task that is just starting when PostgreSQL is killed: Connect does not try again.
+        """
+        blinding = _blinding(self.worker)
+        if blinding is not None and any("has failed" in summary for summary in blinding):
+            self.timeline.note(f"registered again: {'; '.join(blinding)}")
+            self.registered += 1
+            self._register()
+        return blinding == []
+
     def _verify(self) -> dict[str, Any]:
-        self._until(lambda: _is_quiet(self.worker), "the worker is no longer blind")
+        self._until(self._sees, "the worker is no longer blind")
         table = self._run(
             *("verify", "--table", TABLE, "--topic", f"{PREFIX}.{TABLE}", "--slot", PREFIX, "--json"),
         )
@@ -234,10 +258,13 @@ class Siege:
         return {"code": done.returncode, **json.loads(done.stdout)}
 
 
-def _is_quiet(worker: Worker) -> bool:
+def _blinding(worker: Worker) -> list[str] | None:
+    """What the worker says that keeps changes from coming; None where it says nothing yet."""
     with suppress(OSError):
-        return not any(finding["blinds"] for finding in worker.ask("/api/v1/now")[1]["health"]["findings"])
-    return False
+        now = worker.ask("/api/v1/now")[1]
+        if now["health"]["captures"]:
+            return [finding["summary"] for finding in now["health"]["findings"] if finding["blinds"]]
+    return None
 
 
 def main() -> None:
@@ -251,18 +278,25 @@ def main() -> None:
     print(again, flush=True)
     folder = Path(tempfile.mkdtemp(prefix="clickwarden-capture-"))
     siege = Siege(folder, **vars(given))
-    found = siege.run()
+    try:
+        found = siege.run()
+    except Broken as error:
+        sys.exit(f"broken: {error}; logs in {folder}; {again}")
     table, scored = found["table"], found["scored"]
     rows = {
         name: table[name] for name in ("rows", "missing", "extra", "twice", "unborn", "repeated", "vanished")
     }
     frauds = {name: scored[name] for name in ("expected", "reported", "missing", "invented", "conflicting")}
-    print(f"killed: {siege.killed}; the worker died by itself: {siege.deaths}")
+    print(
+        f"killed: {siege.killed}; starts in vain: {siege.vain}; registered again: {siege.registered}; "
+        f"deaths unbidden: {siege.deaths}"
+    )
     print(f"rows: {rows}", f"records: {table['records']}", f"anomalies: {frauds}", sep="\n")
-    if table["code"] or scored["code"] or not scored["expected"]:
+    if table["code"] or scored["code"] or not scored["expected"] or siege.deaths:
         sys.exit(
             f"a promise is broken, exit codes {table['code']} and {scored['code']}; logs in {folder}; {again}"
         )
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -129,6 +129,37 @@ def test_no_password_of_a_registry_is_shown(monkeypatch: pytest.MonkeyPatch) -> 
         Settings.load()
 
 
+@pytest.mark.parametrize(
+    ("database", "cure"),
+    [
+        (
+            "postgresql://watcher:secret@db/shop",
+            "has no password in it; put it into the file that PGPASSFILE",
+        ),
+        ("postgresql://watcher@db/shop?password=secret", "has no password in it"),
+        ("db/shop?password=secret", "pattern"),
+        ("", "CONNECT_URL=http://connect:8083: one alone .* set CLICKWARDEN_CAPTURE_DATABASE, too"),
+    ],
+)
+def test_what_is_captured_is_asked_for_twice_and_no_password_is_shown(
+    monkeypatch: pytest.MonkeyPatch, database: str, cure: str
+) -> None:
+    monkeypatch.setenv("CLICKWARDEN_CONNECT_URL", "http://connect:8083")
+    monkeypatch.setenv("CLICKWARDEN_CAPTURE_DATABASE", database)
+    with pytest.raises(SettingsError, match=cure) as refused:
+        Settings.load()
+    assert "secret" not in str(refused.value)
+
+
+def test_who_asks_postgresql_needs_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKWARDEN_CONNECT_URL", "http://connect:8083")
+    monkeypatch.setenv("CLICKWARDEN_CAPTURE_DATABASE", "postgresql://watcher@db/shop")
+    assert Settings.load().capture_database == "postgresql://watcher@db/shop"
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(SettingsError, match=r"^CLICKWARDEN_CAPTURE_DATABASE: .* pip install 'psycopg"):
+        Settings.load()
+
+
 def test_sasl_needs_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKWARDEN_SECURITY_PROTOCOL", "SASL_SSL")
     with pytest.raises(SettingsError, match="set CLICKWARDEN_SASL_USERNAME and CLICKWARDEN_SASL_PASSWORD"):

@@ -81,7 +81,7 @@ def test_a_stolen_card_in_a_captured_table_is_told_within_a_minute(tmp_path: Pat
     assert told, output
     assert demo.returncode == 130
     assert "Traceback" not in output
-    assert (now["verdict"]["state"], now["health"]["impaired"]) == ("attack", [])
+    assert (now["verdict"]["blind"], now["health"]["impaired"]) == (False, [])
     (capture,) = now["health"]["captures"]
     assert (capture["state"], capture["slot"], capture["active"]) == ("RUNNING", "reserved", True)
     assert left(tmp_path) == []
