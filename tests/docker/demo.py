@@ -47,7 +47,7 @@ class Demo:
 
     def compose(self, *arguments: str, token: str | None = TOKEN, stdin: bytes = b"") -> Ran:
         """Run a command of ``docker compose``, with the token in place of an .env."""
-        environment = {"CLICKWARDEN_WEB_TOKEN": token} if token else {}
+        environment = {"CLICKWARDEN_WEB_TOKEN": token or ""}
         # Named, for without the file the order in which services stop is that of the containers' labels.
         file = ("--file", f"{self.engine.checkout}/docker-compose.yml", "--env-file", "/dev/null")
         options = ("--project-name", PROJECT, "--ansi", "never", "--progress", "plain")
