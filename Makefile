@@ -129,6 +129,8 @@ docker-check: ## the compose demo in the Docker engine that answers here, or in 
 site: ## the documentation as a site, in site/; fails on a link that leads nowhere
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-constraints: ## pin, with hashes, what pyproject.toml asks for: constraints.txt to run, constraints-dev.txt for everything
+constraints: ## pin, with hashes, what pyproject.toml asks for: constraints.txt to run, -dev for everything, -capture for that image
 	$(BIN)/pip-compile --quiet --extra broker --output-file constraints.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --all-extras --constraint constraints.txt --output-file constraints-dev.txt pyproject.toml
+	$(BIN)/pip-compile --quiet $(foreach extra,broker capture learn serve,--extra $(extra)) --constraint constraints-dev.txt \
+		--output-file constraints-capture.txt pyproject.toml

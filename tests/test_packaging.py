@@ -52,6 +52,7 @@ def services() -> dict[str, Any]:
     ("file", "extras"),
     [
         ("constraints.txt", ["broker"]),
+        ("constraints-capture.txt", ["broker", "capture", "learn", "serve"]),
         (
             "constraints-dev.txt",
             ["broker", "capture", "dev", "files", "learn", "notify", "registry", "serve", "spark"],
@@ -65,7 +66,7 @@ def test_the_lock_covers_what_pyproject_asks_for(file: str, extras: list[str]) -
         assert requirement.specifier.contains(pinned), f"{requirement} is pinned to {pinned}"
 
 
-@pytest.mark.parametrize("file", ["constraints.txt", "constraints-dev.txt"])
+@pytest.mark.parametrize("file", ["constraints.txt", "constraints-capture.txt", "constraints-dev.txt"])
 def test_the_lock_holds_hashed_pins_and_nothing_else(file: str) -> None:
     rest = PIN.sub("", (ROOT / file).read_text())
     assert [line for line in rest.splitlines() if line and not line.lstrip().startswith("#")] == []
@@ -73,10 +74,10 @@ def test_the_lock_holds_hashed_pins_and_nothing_else(file: str) -> None:
 
 def test_the_lock_for_all_holds_the_one_for_users() -> None:
     """With the same versions and hashes, or tests would judge other packages than those that run."""
-    users, everybodys = (
-        set(PIN.findall((ROOT / f"constraints{dev}.txt").read_text())) for dev in ("", "-dev")
+    users, image, everybodys = (
+        set(PIN.findall((ROOT / f"constraints{which}.txt").read_text())) for which in ("", "-capture", "-dev")
     )
-    assert users < everybodys, f"run make constraints: {users - everybodys}"
+    assert users < image < everybodys, f"run make constraints: {users - image} {image - everybodys}"
 
 
 def test_what_is_pinned_is_installed() -> None:
@@ -160,7 +161,12 @@ def test_compose_file_is_valid() -> None:
 
 def test_compose_publishes_to_this_machine_only(services: dict[str, Any]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
-    assert ports == ["127.0.0.1:6066:6066", "127.0.0.1:9090:9090", "127.0.0.1:3000:3000"]
+    assert ports == [
+        "127.0.0.1:6066:6066",
+        "127.0.0.1:6067:6066",
+        "127.0.0.1:9090:9090",
+        "127.0.0.1:3000:3000",
+    ]
 
 
 def test_compose_sets_settings_that_exist(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ What is made changes neither this machine's network nor its mounts, and ends wit
 read-only. Its files are kept for the next time in the user's cache.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -112,6 +113,16 @@ def engine() -> Iterator[Engine]:
         return
     print(f"No Docker engine answers here: one of Debian's is made in {CACHE}", flush=True)
     _check()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one run after the other: an engine wants its data for itself
+        with _made() as made:
+            yield made
+
+
+@contextmanager
+def _made() -> Iterator[Engine]:
+    """An engine of ours with its images."""
     with ThreadPoolExecutor() as pool:  # the network is most of it
         root = pool.submit(_bootstrapped, CACHE / "engine", RELEASE, PACKAGES)
         base = pool.submit(_bootstrapped, CACHE / "base", images.RELEASE, images.PACKAGES)
@@ -147,8 +158,10 @@ def _bootstrapped(root: Path, release: str, packages: str) -> Path:
         text=True,
     ).stdout.split()
     command = ["debootstrap", "--variant=minbase", f"--include={packages}", release, str(root), *sources[:1]]
+    # What a crash leaves half is made anew: nothing has to be on the disk at once.
+    hasty = os.environ | {"DPKG_FORCE": "unsafe-io"}
     with root.with_suffix(".log").open("wb") as log:
-        if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode:
+        if subprocess.run(command, env=hasty, stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode:
             raise NoEngine(f"{' '.join(command)}: see {log.name}")
     (root / "ready").touch()
     return root

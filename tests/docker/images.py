@@ -71,7 +71,7 @@ def provide(docker: Docker, base: Path, contexts: str) -> None:
         contexts: the folder of what the other images are built of, as the engine sees it.
     """
     if docker("image", "inspect", PYTHON).returncode:
-        path = "ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+        path = f"ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin REQUESTS_CA_BUNDLE=/{CERTIFICATES}"
         with _packed(base) as archive:
             _ran(docker("import", "-c", path, "-", PYTHON, stdin=archive))
     for image, context in ((KAFKA, "kafka"), (PROMETHEUS, "prometheus")):
