@@ -112,7 +112,7 @@ def killed(demo: Demo) -> Held:
     )
     demo.kill("kafka")
     yield within(30, lambda: demo.restarts("kafka") == 1), "killed, Kafka comes back by itself"
-    yield within(60, demo.serves) and within(60, demo.is_ready), "it serves, and the worker counts on"
+    yield within(120, demo.serves) and within(60, demo.is_ready), "it serves, and the worker counts on"
     yield demo.is_right(), "and every count is right"
 
 
