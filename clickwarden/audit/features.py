@@ -314,7 +314,7 @@ def _moment(value: Any) -> int | None:
 
 
 def _milliseconds(seconds: float) -> int | None:
-    if not math.isfinite(seconds):
+    if not math.isfinite(seconds * 1000):
         return None
     found = round(seconds * 1000)
     first, last = ((each - _EPOCH) // _MILLISECOND for each in (_FIRST, _LAST))

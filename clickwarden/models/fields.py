@@ -112,6 +112,8 @@ def moment(value: Any) -> int:
 
     >>> moment(1431936343.25), moment(1431936343250), moment("2015-05-18T08:05:43.250Z"), moment(-1.5)
     (1431936343250, 1431936343250, 1431936343250, -1500)
+    >>> moment(-1e308) == moment("-1e308") == moment(1e308) == NO_TIME
+    True
     """
     if isinstance(value, bool):
         return NO_TIME
@@ -125,5 +127,7 @@ def moment(value: Any) -> int:
             return NO_TIME
     else:
         seconds = scaled(seconds)
+    if not math.isfinite(seconds * 1000):
+        return NO_TIME
     found = round(seconds * 1000)
     return found if EARLIEST <= found <= LATEST else NO_TIME
