@@ -23,7 +23,8 @@ class Assignor(PartitionAssignor):  # type: ignore[misc]
     Faust writes each worker's address into its assignment, and asserts that
     it is the worker's own. Kafka gives a static member that comes back within
     the session timeout what its predecessor had been assigned, and asks
-    nobody: after a move to another host or port the address is the old one.
+    nobody (KIP-345): after a move to another host or port the address is the
+    old one, and with other pipelines the topics are the old ones.
 
     And Faust has topics assigned together that have the same number of
     partitions in what the leader's client knows of Kafka, which may be old,
@@ -32,24 +33,36 @@ class Assignor(PartitionAssignor):  # type: ignore[misc]
     partitions as any member says that all of them have.
 
     Attributes:
-        moved: whether the last assignment named another address, which is the one that others know.
+        outdated: whether the last assignment was made for another address, which is the one that others
+            know, or for other topics.
         partitions: how many the last assignment shared out among the workers; 0 before the first.
     """
 
-    moved = False
+    outdated = False
     partitions = 0
+    _subscribed: frozenset[str] | None = None
+
+    def metadata(self, topics: set[str]) -> ConsumerProtocolMemberMetadata:
+        """What the leader is told by who subscribes to these topics."""
+        self._subscribed = frozenset(topics)
+        metadata: ConsumerProtocolMemberMetadata = super().metadata(topics)
+        return metadata
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
         """Take an assignment."""
         metadata = _Numbered.loads(self._decompress(assignment.user_data))
-        address = str(self._url)
-        self.moved = metadata.url != address
+        address, given = str(self._url), metadata.assignment
+        wanted = self._subscribed or frozenset(metadata.topic_groups)
+        gone = (given.actives.keys() | given.standbys.keys()) - wanted
+        self.outdated = bool(metadata.url != address or gone or wanted - metadata.topic_groups.keys())
         self.partitions = metadata.partitions
         metadata.url = address
+        for topic in gone:
+            given.actives.pop(topic, None)
+            given.standbys.pop(topic, None)
         user_data = self._compress(metadata.dumps())
-        super().on_assignment(
-            ConsumerProtocolMemberAssignment(assignment.version, assignment.assignment, user_data)
-        )
+        taken = given.kafka_protocol_assignment(self._table_manager) if gone else assignment.assignment
+        super().on_assignment(ConsumerProtocolMemberAssignment(assignment.version, taken, user_data))
 
     @property
     def _metadata(self) -> _Numbered:

@@ -51,16 +51,16 @@ class Coordination(GroupCoordinator):  # type: ignore[misc]
         self._membership.holds = False
 
     async def _do_rejoin_group(self, subscription: Any) -> bool:
-        """Join; again, where the assignment was made for another address, so that others learn ours.
+        """Join; again, where the assignment was made for another address or other topics than ours.
 
         The assignor remembers it, and so asks for the same partitions.
         """
         joined: bool = await super()._do_rejoin_group(subscription)
-        return joined and not self._assignor.moved
+        return joined and not self._assignor.outdated
 
     async def _on_join_complete(self, generation: int, member: str, protocol: str, assigned: bytes) -> None:
         self._assignor.on_assignment(ConsumerProtocol.ASSIGNMENT.decode(assigned))
-        if self._assignor.moved:
+        if self._assignor.outdated:
             self.request_rejoin()
             return
         self._membership.holds = True

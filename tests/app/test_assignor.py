@@ -20,6 +20,7 @@ class Member:
 
     def __init__(self, name: str, knows: int) -> None:
         self.name = name
+        self.more: set[str] = set()
         ignored = SimpleNamespace(
             on_assignment_start=lambda *_: None, on_assignment_completed=lambda *_: None
         )
@@ -34,11 +35,11 @@ class Member:
         self.assignor = Assignor(app, replicas=1)
 
     def tells(self) -> ConsumerProtocolMemberMetadata:
-        return self.assignor.metadata(TOPICS)
+        return self.assignor.metadata(TOPICS | self.more)
 
     def counts(self) -> set[int]:
         """The partitions of clicks it has, of which it must have the changelogs."""
-        actives: dict[str, set[int]] = {topic: set() for topic in TOPICS}
+        actives: dict[str, set[int]] = {topic: set() for topic in TOPICS | self.more}
         for tp in self.assignor.assigned_actives():
             actives[tp.topic].add(tp.partition)
         assert actives[SNAPSHOTS] == actives[ACTIVITY] == actives[CLICKS]
@@ -78,8 +79,24 @@ def test_what_was_shared_out_once_is_when_only_who_has_not_noticed_is_left() -> 
 def test_members_of_an_older_release_tell_no_number() -> None:
     one, old = Member("one", 4), Member("old", 0)
     stock = PartitionAssignor(old.assignor.app, replicas=1)
-    old.assignor.metadata = stock.metadata
+    old.assignor.metadata = stock.metadata  # type: ignore[method-assign]
     assert rebalance(one, old) == 4
+
+
+def test_who_comes_back_with_other_topics_is_given_the_old_ones_and_asks_again() -> None:
+    one, two = Member("one", 4), Member("two", 4)
+    for before, now in ((set(), {"payments"}), ({"payments"}, set())):
+        one.more = two.more = before
+        assert rebalance(two, one) == 4
+        kept = two.assignor.assign(ClusterMetadata(), {each.name: each.tells() for each in (one, two)})
+        one = Member("one", 4)
+        one.more = two.more = now
+        one.tells()
+        one.assignor.on_assignment(kept["one"])
+        assert one.assignor.outdated
+        assert rebalance(two, one) == 4
+        assert not one.assignor.outdated
+        assert {tp.topic for tp in one.assignor.assigned_actives()} == TOPICS | now
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -63,7 +63,7 @@ class Assignor:
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self.moved = self.fails = False
+        self.outdated = self.fails = False
         self.stale = 0
 
     def metadata(self, topics: set[str]) -> bytes:
@@ -72,7 +72,7 @@ class Assignor:
     def on_assignment(self, assignment: Any) -> None:
         if self.fails:
             raise ValueError
-        self.moved = self.stale > 0
+        self.outdated = self.stale > 0
         self.stale -= 1
 
 

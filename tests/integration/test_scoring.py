@@ -382,6 +382,30 @@ def test_a_file_replayed_into_the_topic_is_scored(scored: tuple[Site, Pipeline])
     assert "--pipeline: shuffle_within is said of clicks; --speed alone goes with it" in refused.stderr
 
 
+def scored_all(site: Site, pipeline: Pipeline) -> bool:
+    return not site.behind(pipeline.topic)
+
+
+def test_a_pipeline_more_or_less_is_taken_up_by_a_worker_that_comes_back(site: Sites, tmp_path: Path) -> None:
+    made = site()
+    folders = [tmp_path / name for name in ("payments", "refunds")]
+    first, second = (
+        define(folder, made.settings.clicks_topic.replace("clicks", folder.name)) for folder in folders
+    )
+    toml = folders[1] / "pipeline.toml"
+    toml.write_text(toml.read_text().replace('name = "payments"', 'name = "refunds"'))
+    for pipeline in (first, second):
+        train(Pipeline.load(pipeline.folder))
+    for known in ([], [first], [first, second], [second]):
+        worker = made.start(pipelines=",".join(str(pipeline.folder) for pipeline in known))
+        for pipeline in known:
+            made.send(*payments(100, seed=len(known)), topic=pipeline.topic)
+            made.until(partial(scored_all, made, pipeline), worker)
+        made.send(*clicks("ann", 10, minute_over(), minute_over() + 9))
+        made.await_counted(worker)
+        worker.terminate()
+
+
 def test_a_topic_teaches_what_a_file_of_its_records_does(site: Sites, tmp_path: Path) -> None:
     folder = tmp_path / "payments"
     made = site()
