@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
+from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +61,8 @@ FATES = {
     TIMELESS: "timeless",
     UNREADABLE: "unreadable",
 }
+#: Between two questions how many records wait where nothing is fetched.
+LOOK_SECONDS = 5.0
 #: Runs that wait to be scored before no more are fetched.
 WAITING = 8
 #: So many segments that follow one another become one, where each is smaller than this: or a quiet topic had
@@ -103,6 +107,7 @@ class ScoredPartition(OwnedPartition[_Packed]):
         judges: the models that score it.
         delays: how long its newest records waited.
         trouble: why nothing of it can be scored; empty where all can.
+        waits: while nothing is fetched because nothing can be scored, how many records wait.
     """
 
     taken = "scored"
@@ -115,6 +120,8 @@ class ScoredPartition(OwnedPartition[_Packed]):
         self.intake = Intake(())
         self.delays = Delays()
         self.trouble = ""
+        self.waits: int | None = None
+        self._counted_at = -math.inf
         self._pipeline = pipeline
         self._shelf = shelf
         self.judges = Judges(pipeline, partition)
@@ -305,6 +312,14 @@ class ScoredPartition(OwnedPartition[_Packed]):
         if self.judges.waiting:
             async with self._counting:
                 await self._choose()
+        if not self.is_waiting:
+            self.waits = None
+        elif monotonic() > self._counted_at + LOOK_SECONDS:
+            self._counted_at = monotonic()
+            begin = self.next_offset
+            if begin is None:
+                begin = (await self._app.consumer.earliest_offsets(self.tp))[self.tp]
+            self.waits = max(0, await self._end() - begin)
 
     async def _choose(self) -> None:
         """Have the models that score it ready, and those that are planned to."""

@@ -200,6 +200,16 @@ class PipelineStatus(msgspec.Struct):
     sight: Sight = msgspec.field(default_factory=Sight)
     blindness: Blindness | None = None
 
+    @property
+    def blind_of(self) -> str:
+        """Why its records have no verdict, in words; empty where they do."""
+        why = self.trouble or (self.blindness.summary if self.blindness else "")
+        return f"Pipeline {self.pipeline}: {why}" if why else ""
+
+
+#: States of a worker whose clicks are counted.
+COUNTING = ("ready", "blind")
+
 
 class Status(msgspec.Struct):
     """What a worker says of itself.
@@ -275,7 +285,7 @@ def _scored_status(partition: ScoredPartition, consumer: Any) -> ScoredStatus:
         partition=partition.tp.partition,
         next_offset=partition.next_offset,
         end_offset=end,
-        lag=lag,
+        lag=lag if partition.waits is None else partition.waits,
         scored=total.accepted,
         late=late,
         rejected=rejected,
@@ -365,6 +375,16 @@ def findings_of(workers: Iterable[Status]) -> list[Finding]:
 def captures_of(workers: Iterable[Status]) -> list[Capture]:
     """What some workers know of connectors, each once."""
     return list({capture.connector: capture for worker in workers for capture in worker.captures}.values())
+
+
+def unscored_of(workers: Sequence[Status]) -> list[str]:
+    """Why records of pipelines have no verdict, in words, each thing once."""
+    found = [said.blind_of for worker in workers for said in worker.pipelines if said.blind_of]
+    if workers and all(worker.state in COUNTING for worker in workers):
+        shared = {said.pipeline for worker in workers for said in worker.pipelines if said.partitions}
+        known = {said.pipeline for worker in workers for said in worker.pipelines}
+        found += [f"Pipeline {name}: no worker has its partitions" for name in sorted(known - shared)]
+    return list(dict.fromkeys(found))
 
 
 def learning_of(workers: Iterable[Status]) -> list[str]:

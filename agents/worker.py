@@ -193,9 +193,8 @@ def _blind(blindness: Blindness | None, pipelines: Sequence[PipelineStatus]) -> 
         yield blindness.summary
     yield from (finding.summary for finding in capture.watch.findings if finding.blinds)
     for pipeline in pipelines:
-        if pipeline.trouble or pipeline.blindness is not None:
-            why = pipeline.trouble or (pipeline.blindness.summary if pipeline.blindness else "")
-            yield f"Pipeline {pipeline.pipeline}: {why}"
+        if why := pipeline.blind_of:
+            yield why
 
 
 def _partitions() -> list[PartitionStatus]:

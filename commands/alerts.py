@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from faust.cli import option
 from rich.console import Console
 
-from agents.status import GONE_SECONDS, Status, blindness_of, findings_of
+from agents.status import GONE_SECONDS, Status, blindness_of, findings_of, unscored_of
 from app.main import settings
 from clickwarden.detection.anomaly import Anomaly
 from clickwarden.errors import BrokerError, TopicMissing
@@ -72,9 +72,11 @@ async def _blind() -> list[str]:
             with suppress(msgspec.MsgspecError):
                 status = msgspec.json.decode(record.value or b"", type=Status)
                 said[status.worker] = status
-    blindness = blindness_of(list(said.values()), settings.blind_share)
+    heard = list(said.values())
+    blindness = blindness_of(heard, settings.blind_share)
     found = [blindness.text] if blindness is not None else []
-    return found + [finding.text for finding in findings_of(said.values()) if finding.blinds]
+    found += [finding.text for finding in findings_of(heard) if finding.blinds]
+    return found + unscored_of(heard)
 
 
 async def _follow(

@@ -83,8 +83,10 @@ class _Collector(Collector):
         yield GaugeMetricFamily(f"{PREFIX}ready", "Whether clicks are counted", now.state == "ready")
         yield GaugeMetricFamily(
             f"{PREFIX}blind",
-            "Whether too much of what comes cannot be counted, or what is captured does not come",
-            now.blindness is not None or any(finding.blinds for finding in now.findings),
+            "Whether too much of what comes cannot be counted or scored, or what is captured does not come",
+            now.blindness is not None
+            or any(finding.blinds for finding in now.findings)
+            or any(pipeline.blind_of for pipeline in now.pipelines),
         )
         yield GaugeMetricFamily(
             f"{PREFIX}clicks_per_second", "Records counted, over five seconds", now.clicks_per_second or 0

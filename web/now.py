@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from agents.status import (
+    COUNTING,
     blindness_of,
     captures_of,
     clocks_of,
@@ -14,6 +15,7 @@ from agents.status import (
     findings_of,
     learning_of,
     sight_of,
+    unscored_of,
 )
 from app.main import app, settings
 from clickwarden.alerts.feed import Live
@@ -32,8 +34,6 @@ from web.workers import WorkerStatus
 
 #: Live incidents that are shown.
 SHOWN = 50
-#: States of a worker in which what can be counted is.
-COUNTING = ("ready", "blind")
 #: So many records not yet counted, and what is counted in so many seconds, are no backlog.
 BEHIND_RECORDS, BEHIND_SECONDS = 1000, 10
 
@@ -44,11 +44,11 @@ class Verdict(msgspec.Struct):
     Attributes:
         state: ``quiet``, ``attack`` while a user is over a threshold, or
             ``unknown`` while the anomalies cannot be read, nobody counts, too much of what comes cannot be
-            counted, or what is captured from tables does not come.
+            counted or scored, or what is captured from tables does not come.
         text: in words; holds a user's id, an attacker's text.
         worst: incident_id of the worst; None where there is none.
-        blind: it is ``unknown`` because too much of what comes cannot be counted, or what is captured from
-            tables does not come.
+        blind: it is ``unknown`` because too much of what comes cannot be counted or scored, or what is
+            captured from tables does not come.
     """
 
     state: Literal["quiet", "attack", "unknown"]
@@ -93,6 +93,7 @@ class Health(msgspec.Struct):
         findings: what is wrong with the clicks topic, and with what is captured from tables; what follows
             from it, and what to do.
         captures: connectors that capture what is read.
+        unscored: why records of pipelines have no verdict.
         learning: pipelines of which some records have no verdict, since what scores them begins to learn.
     """
 
@@ -114,6 +115,7 @@ class Health(msgspec.Struct):
     warnings: list[str]
     findings: list[Finding]
     captures: list[Capture]
+    unscored: list[str] = []
     learning: list[str] = []
 
 
@@ -251,6 +253,7 @@ def _health() -> Health:
         ],
         findings=findings_of(heard),
         captures=captures_of(heard),
+        unscored=unscored_of(heard),
         learning=learning_of(heard),
     )
     health.impaired = list(_impaired(health))
@@ -260,7 +263,8 @@ def _health() -> Health:
 def _blind(health: Health) -> list[tuple[str, str]]:
     """Why quiet would mean nothing, each in short and in full."""
     found = [] if health.blindness is None else [(health.blindness.summary, health.blindness.text)]
-    return found + [(each.summary, each.text) for each in health.findings if each.blinds]
+    found += [(each.summary, each.text) for each in health.findings if each.blinds]
+    return found + [(why, f"{why}.") for why in health.unscored]
 
 
 def _waiting(health: Health) -> Iterator[str]:
@@ -289,6 +293,7 @@ def _impaired(health: Health) -> Iterator[str]:
     if health.lost:
         yield f"{plural(health.lost, 'click')} lost"
     yield from (finding.summary for finding in health.findings if finding.hides or finding.blinds)
+    yield from health.unscored
 
 
 encoded = Fresh(look, seconds=0.2)

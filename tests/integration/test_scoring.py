@@ -172,6 +172,11 @@ def test_days_are_held_against_the_model_that_was_put_in_charge_before_the_first
     assert (found["ok"], found["drift"]) == (True, 1), found["examples"]
 
 
+def told(worker: Worker) -> dict[str, Any]:
+    found: dict[str, Any] = worker.ask("/api/v1/now")[1]["verdict"]
+    return found
+
+
 def test_a_pipeline_without_a_model_waits_and_says_so_while_clicks_are_counted(
     site: Sites, tmp_path: Path
 ) -> None:
@@ -181,11 +186,15 @@ def test_a_pipeline_without_a_model_waits_and_says_so_while_clicks_are_counted(
     worker = made.launch()
     made.until(lambda: "Pipeline payments has no model" in worker.log, worker)
     made.until(lambda: "Worker ready" in worker.log and worker.state == "blind", worker)
+    made.until(lambda: told(worker)["blind"], worker)
+    assert told(worker)["state"] == "unknown"
     made.send(*payments(500), topic=pipeline.topic)
     made.send(*clicks("bot", 60, minute_over(), minute_over() + 50))
     made.await_counted(worker)
     status = worker.ask("/api/v1/status")[1]
     assert "Pipeline payments: pipeline payments has no model" in status["detail"]
+    assert "Pipeline payments: pipeline payments has no model" in told(worker)["text"]
+    made.until(lambda: worker.ask("/api/v1/pipelines")[1][0]["lag"] == 500, worker)
     assert made.behind(pipeline.topic) == {0: 500}
     version = train(pipeline)
     put(made, pipeline, "put", str(folder))

@@ -86,10 +86,9 @@ const worst = () => answer.live.find((each) => each.incident_id === answer.verdi
 
 // What keeps from coming what happens.
 const lost = () =>
-  answer.health.findings
-    .filter((each) => each.blinds)
-    .map((each) => each.summary)
-    .join("; ");
+  [...answer.health.findings.filter((each) => each.blinds).map((each) => each.summary), ...answer.health.unscored].join(
+    "; ",
+  );
 
 // Why somebody who is over a threshold may not be seen.
 const hidden = () =>
