@@ -12,8 +12,9 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from agents import capture, garbage
 from agents.clicks import partitions, registry
+from agents.pipelines import PipelineStatus, pipeline_status
 from agents.scoring import scored
-from agents.status import PartitionStatus, PipelineStatus, State, Status, partition_status, pipeline_status
+from agents.status import PartitionStatus, State, Status, partition_status
 from agents.telling import Telling
 from agents.throughput import Throughput
 from app.clock import wrong

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from agents.status import DayStatus, ScoredStatus
+from agents.pipelines import DayStatus, ScoredStatus
 
 #: Features that are named of a day.
 FARTHEST = 5

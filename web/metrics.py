@@ -8,8 +8,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, PROCESS_COLLECTOR, CollectorR
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from agents.pipelines import PipelineStatus
 from agents.scoring import scored
-from agents.status import PartitionStatus, PipelineStatus
+from agents.status import PartitionStatus
 from agents.worker import status
 from app.main import app, settings
 from clickwarden.alerts.incidents import KINDS

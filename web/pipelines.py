@@ -3,7 +3,7 @@
 import msgspec
 
 from agents.latency import Latency
-from agents.status import ChallengerStatus, PipelineStatus, ScoredStatus
+from agents.pipelines import ChallengerStatus, PipelineStatus, ScoredStatus
 from app.main import app
 from clickwarden.detection.lineup import former
 from clickwarden.models.labelled import Labelled
