@@ -32,7 +32,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from app.coordination import Coordination
-from app.pulse import EXIT_CODE, end
+from app.pulse import EXIT_CODE, REFUSED, end
 from clickwarden.kafka.fetched import make_runs
 from clickwarden.kafka.runs import Run
 
@@ -236,6 +236,26 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 EXIT_CODE,
             )
         self._durable.clear()
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Ends of partitions; where a changelog ends before our copy of it, the worker does.
+
+        Faust would go on to say so by a trace, and name no cure.
+        """
+        ends: Mapping[TP, int] = await super().highwaters(*partitions)
+        for tp, changelog_end in ends.items():
+            table = self.app.tables._changelogs.get(tp.topic)
+            copied = None if table is None else table.persisted_offset(tp)
+            if copied and changelog_end is not None and copied >= changelog_end:
+                settings = self.app.settings
+                end(
+                    f"CLICKWARDEN_DATA_DIR={settings.data_dir}: the folder has {copied + 1:,} records of {tp}"
+                    f", and Kafka at {settings.bootstrap} has {changelog_end:,}: it is a copy of the state of "
+                    "another Kafka or another CLICKWARDEN_APP_ID, or Kafka has lost records; name another "
+                    "folder, or remove this one, which is a copy",
+                    REFUSED,
+                )
+        return ends
 
     async def perform_seek(self) -> None:
         """Seek every partition to the position of its state.

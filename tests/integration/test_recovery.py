@@ -400,3 +400,16 @@ def test_a_data_folder_that_another_worker_uses_is_refused(site: Sites) -> None:
     assert f"CLICKWARDEN_DATA_DIR={worker.settings.data_dir}: cannot be used" in said
     worker.kill()
     topic.start("two", data_dir=worker.settings.data_dir)
+
+
+def test_a_data_folder_of_another_state_is_refused_with_the_cure(site: Sites) -> None:
+    made = site()
+    worker = made.start()
+    made.send(*clicks("eve", 60, T, T + 50))
+    made.await_counted(worker)
+    worker.terminate()
+    code, log = made.launch(app_id=f"{made.settings.app_id}-anew").failed()
+    assert code == 1
+    assert f"CLICKWARDEN_DATA_DIR={made.folder / 'one' / 'data'}: the folder has " in log
+    assert "name another folder, or remove this one, which is a copy: exiting" in log
+    assert "Traceback" not in log
