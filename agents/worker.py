@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 
 from agents import capture, garbage
 from agents.clicks import partitions, registry
@@ -136,9 +136,13 @@ async def report() -> None:
                     settings.status_topic, value, settings.member.encode(), 0
                 )
                 app.clock.learn(answer, sent)
+                told = False
         except KafkaError as error:
-            if isinstance(error, TopicAuthorizationFailedError) and not told:
-                log.warning("This worker's status is not told: %s", denied(settings, [write]))
+            is_away = error.retriable or isinstance(error, KafkaTimeoutError)  # of which others tell
+            if not is_away and not told:
+                is_denied = isinstance(error, TopicAuthorizationFailedError)
+                why = denied(settings, [write]) if is_denied else str(error)
+                log.warning("This worker's status is not told: %s", why)
                 told = True
             await asyncio.sleep(SECONDS)
         except Exception:

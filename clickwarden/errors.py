@@ -42,6 +42,10 @@ class TopicMissing(BrokerError):
     """Kafka answers, and has no such topic, so that nobody has written to it yet."""
 
 
+class AnswerError(BrokerError):
+    """What answers in the place of Kafka Connect does not answer as Kafka Connect does."""
+
+
 class DatabaseError(ClickwardenError):
     """PostgreSQL cannot be started, reached, or captured from."""
 

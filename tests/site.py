@@ -377,10 +377,11 @@ class Site:
         known: dict[int, Any] = self._producer.list_topics(topic, timeout=10).topics[topic].partitions
         return known
 
-    def configure(self, name: str, value: str) -> None:
-        """Change one setting of the clicks topic in Kafka."""
+    def configure(self, name: str, value: str, topic: str = "") -> None:
+        """Change one setting of the clicks topic, or of this one, in Kafka."""
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, self.settings.clicks_topic, incremental_configs=[entry])
+        changed = topic or self.settings.clicks_topic
+        resource = ConfigResource(ResourceType.TOPIC, changed, incremental_configs=[entry])
         self.admin.incremental_alter_configs([resource])[resource].result()
 
     def send(self, *values: bytes | None, by: Producer | None = None, **more: Any) -> None:

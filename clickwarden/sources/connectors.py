@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from time import monotonic
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import aiohttp
+import msgspec
 
-from clickwarden.errors import BrokerError
+from clickwarden.errors import AnswerError, BrokerError
 
 #: How long Connect may be busy with what was changed before.
 BUSY_SECONDS = 60.0
@@ -17,6 +18,30 @@ RESTART_SECONDS = 5.0
 #: It is about to start, or shares its work out.
 BUSY = frozenset({409, 500, 503})
 MISSING = 404
+#: An answer is read up to so many bytes; the longest of Connect's own quote traces.
+LONGEST = 256 * 1024
+#: So many are asked at once.
+AT_ONCE = 8
+#: So many tasks of one are told of; Debezium's for PostgreSQL has one.
+TASKS = 20
+#: Characters of a name or a state that are told, and of a reason.
+SHOWN, REASON = 100, 500
+
+T = TypeVar("T")
+
+
+class _Part(msgspec.Struct):
+    """A connector or a task of it, as Connect tells of it."""
+
+    state: str
+    trace: str | None = None
+
+
+class _Said(msgspec.Struct):
+    """What Connect tells of a connector."""
+
+    connector: _Part
+    tasks: list[_Part]
 
 
 class State(NamedTuple):
@@ -24,7 +49,7 @@ class State(NamedTuple):
 
     Attributes:
         connector: RUNNING, FAILED, STOPPED, PAUSED, UNASSIGNED or RESTARTING.
-        tasks: the same, of each task.
+        tasks: the same, of each task; of more than :data:`TASKS`, first those that do not run.
         trace: why one failed, the first line; empty where none did.
     """
 
@@ -46,7 +71,8 @@ class Connectors:
         patience: how long it may take to answer, seconds.
 
     Raises:
-        BrokerError: by all methods: Connect does not answer, or refuses.
+        BrokerError: by all methods: Connect does not answer, or refuses; as AnswerError, what answers there
+            does not answer as Connect does, or at too great a length.
     """
 
     def __init__(self, url: str, patience: float = BUSY_SECONDS) -> None:
@@ -58,7 +84,10 @@ class Connectors:
         """Be ready to ask."""
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._patience),
-            headers={"Content-Type": "application/json"},  # which it wants of a PUT without a body, too
+            connector=aiohttp.TCPConnector(limit=AT_ONCE),
+            # Connect wants a type of a PUT without a body, too. A small answer could unfold to a large one.
+            headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
+            auto_decompress=False,
         )
         return self
 
@@ -71,12 +100,12 @@ class Connectors:
 
     async def names(self) -> list[str]:
         """Of all connectors."""
-        return sorted(await self._ask("GET", "/connectors"))
+        return sorted(await self._learn("/connectors", list[str]))
 
     async def settings(self, name: str) -> dict[str, str]:
         """Of a connector; empty where there is none of that name."""
-        found = await self._ask("GET", f"/connectors/{name}/config", missing={})
-        return {str(key): str(value) for key, value in found.items()}
+        found = await self._learn(f"/connectors/{name}/config", dict[str, str | None], missing={})
+        return {key: value for key, value in found.items() if value is not None}
 
     async def put(self, name: str, settings: Mapping[str, str]) -> None:
         """Make a connector, or change its settings; where they are these already, nothing happens."""
@@ -84,12 +113,13 @@ class Connectors:
 
     async def state(self, name: str) -> State:
         """What Connect says of it; UNASSIGNED where it knows nothing yet."""
-        unknown = {"connector": {"state": "UNASSIGNED"}, "tasks": []}
-        said = await self._ask("GET", f"/connectors/{name}/status", missing=unknown)
-        parts = [said["connector"], *said["tasks"]]
-        traces = [_first_line(part["trace"]) for part in parts if part.get("trace")]
-        tasks = tuple(task["state"] for task in said["tasks"])
-        return State(said["connector"]["state"], tasks, next(iter(traces), ""))
+        unknown = _Said(_Part("UNASSIGNED"), [])
+        said = await self._learn(f"/connectors/{name}/status", _Said, missing=unknown)
+        traces = [brief(part.trace, REASON) for part in (said.connector, *said.tasks) if part.trace]
+        tasks = [brief(task.state) for task in said.tasks]
+        if len(tasks) > TASKS:
+            tasks = sorted(tasks, key="RUNNING".__eq__)[:TASKS]
+        return State(brief(said.connector.state), tuple(tasks), next(iter(traces), ""))
 
     async def await_settled(self, name: str, seconds: float) -> State:
         """Its state, as soon as it runs or has failed, at last after so long."""
@@ -124,18 +154,30 @@ class Connectors:
         await self._ask("DELETE", f"/connectors/{name}/offsets")
         await self._ask("DELETE", f"/connectors/{name}")
 
-    async def _ask(self, method: str, path: str, body: object = None, *, missing: Any = None) -> Any:
-        """What it answers; ``missing`` where that does not exist."""
+    async def _learn(self, path: str, kind: type[T], *, missing: T | None = None) -> T:
+        """What it answers, which is of this kind; ``missing`` where that does not exist."""
+        answer = await self._ask("GET", path, is_missing=missing is not None)
+        if answer is None and missing is not None:
+            return missing
+        try:
+            return msgspec.json.decode(answer or b"", type=kind)
+        except (ValueError, RecursionError) as error:
+            raise self._strange(path, str(error)) from error
+
+    async def _ask(
+        self, method: str, path: str, body: object = None, *, is_missing: bool = False
+    ) -> bytes | None:
+        """What it answers; None where that does not exist and ``is_missing`` says that it may."""
         assert self._session is not None
         deadline = monotonic() + self._patience
         while True:
             try:
                 async with self._session.request(method, f"{self.url}{path}", json=body) as response:
-                    text = await response.text()
+                    answer = await self._read(response, path)
                     if response.ok:
-                        return await response.json() if text else None
-                    if response.status == MISSING and missing is not None:
-                        return missing
+                        return answer
+                    if response.status == MISSING and is_missing:
+                        return None
                     status = response.status
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 raise BrokerError(
@@ -143,11 +185,28 @@ class Connectors:
                     "'faust -A app connect', or say where it is: --url, CLICKWARDEN_CONNECT_URL"
                 ) from error
             if status not in BUSY or monotonic() > deadline:
-                raise BrokerError(f"Kafka Connect refuses {method} {path}: {status} {_first_line(text)}")
+                said = brief(answer.decode(errors="replace"), REASON)
+                raise BrokerError(f"Kafka Connect refuses {method} {brief(path)}: {status} {said}")
             await asyncio.sleep(0.2)
 
+    async def _read(self, response: aiohttp.ClientResponse, path: str) -> bytes:
+        answer = bytearray()
+        async for chunk in response.content.iter_any():
+            answer += chunk
+            if len(answer) > LONGEST:
+                raise self._strange(path, f"it is longer than {LONGEST // 1024} KiB")
+        return bytes(answer)
 
-def _first_line(text: str) -> str:
-    """Its beginning, inert: a row may be quoted in it."""
-    line = text.strip().partition("\n")[0][:500]
+    def _strange(self, path: str, why: str) -> AnswerError:
+        return AnswerError(
+            f"Kafka Connect at {self.url} gave no answer of its own kind to {brief(path)} ({brief(why)}); "
+            "see what answers there, or say where it is: --url, CLICKWARDEN_CONNECT_URL"
+        )
+
+
+def brief(text: str, most: int = SHOWN) -> str:
+    """The beginning of what a stranger wrote, in one line, inert: a row may be quoted in it."""
+    line = text[: 2 * most].strip().partition("\n")[0]
+    if len(line) > most:
+        line = f"{line[: most - 1]}…"
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)

@@ -7,28 +7,31 @@ not enough, and none of them is waited for.
 
 import asyncio
 import logging
-import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from time import monotonic, time
 from typing import Any, TypeVar
 
 import msgspec
 from aiokafka import ConsumerRecord
 
-from clickwarden.errors import BrokerError, DatabaseError
+from clickwarden.errors import AnswerError, BrokerError, DatabaseError
 from clickwarden.kafka.findings import Finding
 from clickwarden.kafka.following import Followed, Following, end
 from clickwarden.settings import Settings
+from clickwarden.sources.captor import Captor
 from clickwarden.sources.captured import Slot, connected, faults, slot_of
-from clickwarden.sources.connectors import Connectors, State
+from clickwarden.sources.connectors import REASON, Connectors, State, brief
 
 log = logging.getLogger(__name__)
 
 #: From one look to the next, seconds.
 LOOK_SECONDS = 3.0
-#: So long Connect and PostgreSQL have to answer.
+#: So long Connect has for all that it is asked in a look, and so long has PostgreSQL.
 PATIENCE = 3.0
+#: Of more connectors none is asked: a look would ask nothing else.
+ASKED = 500
+#: So many are watched; each costs a consumer, and a place in what the worker says of itself.
+WATCHED = 20
 #: Heartbeats that may be missing: with those of `register`, each 5 s, their end is known after 10 s.
 MISSED = 2
 #: Of the heartbeats' topic the newest are read; behind each may be the mark of a transaction.
@@ -94,7 +97,7 @@ class Watch:
         self._wanted = wanted
         self._topics = (*wanted, *others)
         self._now = now
-        self._configs: dict[str, dict[str, str]] | None = None
+        self._captors: dict[str, Captor] | None = None
         self._hearts: dict[str, _Heart] = {}
 
     async def watch(self) -> None:
@@ -106,7 +109,7 @@ class Watch:
                     self._take(*await self._look())
                 except Exception as error:  # whatever it is, the worker counts on and says so
                     log.exception("What captures tables cannot be asked")
-                    self._take([], [_silent(repr(error))])
+                    self._take([], [_unasked(repr(error))])
                 await asyncio.sleep(max(0.0, begun + LOOK_SECONDS - monotonic()))
         finally:
             for heart in self._hearts.values():
@@ -124,67 +127,91 @@ class Watch:
     async def _look(self) -> tuple[list[Capture], list[Finding]]:
         asking = asyncio.create_task(self._ask_connect())
         try:
-            if self._configs is None:
+            if self._captors is None:
                 await asking
-            slots, silent = await self._ask_database(self._configs or {})  # while Connect may still be silent
+            slots, silent = await self._ask_database(self._captors or {})  # while Connect may still be silent
             states, unanswered = await asking
         finally:
             asking.cancel()
-        configs = self._configs or {}
+        captors = self._captors or {}
+        for name in self._hearts.keys() - captors.keys():
+            await end(self._hearts.pop(name).listening)
         found = [finding for finding in (unanswered, silent) if finding is not None]
-        if self._configs is not None:
-            found += self._uncaptured(configs)
+        if self._captors is not None:
+            found += self._uncaptured(captors.values())
         captures = []
-        for name, config in configs.items():
+        for name, captor in captors.items():
             state, slot = states.get(name), slots.get(name)
-            heart = self._heart(name, config, slot)
-            captures.append(self._capture(name, config, state, slot, heart))
+            heart = self._heart(name, captor, slot)
+            captures.append(_capture(name, captor, state, slot, heart))
             if name in slots:
-                silence = 0.0 if heart is None else heart.silence(_interval(config))
-                found += faults(name, state, slot, silence, heart.trouble if heart else "")
+                silence = 0.0 if heart is None else heart.silence(captor.interval)
+                trouble = brief(heart.trouble, REASON) if heart else ""
+                found += faults(brief(name), state, slot, silence, trouble)
         return captures, found
 
     async def _ask_connect(self) -> tuple[dict[str, State], Finding | None]:
         """What Connect says of the connectors, whose settings are remembered; or that it says nothing."""
+        url = self._settings.connect_url
         try:
-            async with Connectors(self._settings.connect_url, PATIENCE) as connectors:
-                known = {name: await connectors.settings(name) for name in await connectors.names()}
-                self._configs = {
-                    name: config
-                    for name, config in known.items()
-                    if any(captured(config, topic) for topic in self._topics)
-                }
-                return {name: await connectors.state(name) for name in self._configs}, None
-        except BrokerError as error:
+            async with asyncio.timeout(PATIENCE), Connectors(url, PATIENCE) as connectors:
+                names = await connectors.names()
+                if len(names) > ASKED:
+                    raise AnswerError(
+                        f"Kafka Connect at {url} has {len(names)} connectors; {ASKED} can be asked"
+                    )
+
+                async def captor(name: str) -> Captor | None:
+                    return Captor.of(await connectors.settings(name), self._topics)
+
+                asked = zip(names, await _together(map(captor, names)), strict=True)
+                captors = {name: found for name, found in asked if found is not None}
+                if len(captors) > WATCHED:
+                    raise AnswerError(
+                        f"{len(captors)} connectors of Kafka Connect at {url} capture what is read here, and "
+                        f"{WATCHED} can be watched"
+                    )
+                self._captors = captors
+                states = await _together(map(connectors.state, captors))
+                return dict(zip(captors, states, strict=True)), None
+        except AnswerError as error:
+            return {}, Finding(
+                "capture",
+                "Kafka Connect gives no answer that can be used",
+                f"{error}. Nobody knows whether what is captured comes.",
+                "Mend what is named",
+                hides=False,
+                blinds=True,
+            )
+        except (BrokerError, TimeoutError) as error:
             # Where its connectors are known, slot and heartbeats say whether they work.
-            is_known = self._configs is not None
+            is_known = self._captors is not None
+            late = f"Kafka Connect at {url} has not said in {PATIENCE:g} s all that it was asked"
             return {}, Finding(
                 "capture",
                 "Kafka Connect does not answer",
-                f"{error}.",
+                f"{str(error) or late}.",
                 "Start it; until then nobody knows why a connector fails, if one does",
                 hides=False,
                 blinds=not is_known,
             )
 
     async def _ask_database(
-        self, configs: Mapping[str, Mapping[str, str]]
+        self, captors: Mapping[str, Captor]
     ) -> tuple[dict[str, Slot | None], Finding | None]:
         """What PostgreSQL says of the slots of connectors; or that it says nothing."""
         try:
-            return await _within(self._slots(configs)), None
+            return await _within(self._slots(captors)), None
         except (DatabaseError, TimeoutError) as error:
             return {}, _silent(str(error) or f"PostgreSQL has not answered for {PATIENCE:g} s")
 
-    async def _slots(self, configs: Mapping[str, Mapping[str, str]]) -> dict[str, Slot | None]:
+    async def _slots(self, captors: Mapping[str, Captor]) -> dict[str, Slot | None]:
         address = self._settings.capture_database
         async with connected(address, connect_timeout=int(PATIENCE)) as asking:
-            return {
-                name: await slot_of(asking, config.get("slot.name", "debezium"), config.get("database.user"))
-                for name, config in configs.items()
-            }
+            return {name: await slot_of(asking, captor.slot, captor.role) for name, captor in captors.items()}
 
-    def _uncaptured(self, configs: Mapping[str, Mapping[str, str]]) -> list[Finding]:
+    def _uncaptured(self, captors: Iterable[Captor]) -> list[Finding]:
+        captured = {topic for captor in captors for topic in captor.topics}
         return [
             Finding(
                 "capture",
@@ -197,35 +224,17 @@ class Watch:
                 blinds=True,
             )
             for topic in self._wanted
-            if not any(captured(config, topic) for config in configs.values())
+            if topic not in captured
         ]
 
-    def _heart(self, name: str, config: Mapping[str, str], slot: Slot | None) -> "_Heart | None":
+    def _heart(self, name: str, captor: Captor, slot: Slot | None) -> "_Heart | None":
         """Who hears the heartbeats of a connector; None where it sends none, or none yet."""
         heart = self._hearts.get(name)
-        if slot is not None and slot.active and heart is None and _interval(config):
-            heart = self._hearts[name] = _Heart(self._settings, _heartbeats(config), self._now)
+        if slot is not None and slot.active and heart is None and captor.interval:
+            heart = self._hearts[name] = _Heart(self._settings, captor.heartbeats, self._now)
         elif heart is not None and slot is not None and not slot.active:
             heart.excuse()
         return heart
-
-    def _capture(
-        self,
-        name: str,
-        config: Mapping[str, str],
-        state: State | None,
-        slot: Slot | None,
-        heart: "_Heart | None",
-    ) -> Capture:
-        found = Capture(name, [topic for topic in self._topics if captured(config, topic)])
-        if heart is not None:
-            found.heartbeat_age = heart.age
-        if state is not None:
-            found.state, found.tasks = state.connector, list(state.tasks)
-        if slot is not None:
-            found.slot, found.active = slot.status, slot.active
-            found.lag_bytes, found.kept_bytes, found.room_bytes = slot.behind, slot.kept, slot.room
-        return found
 
 
 class _Heart:
@@ -266,37 +275,50 @@ class _Heart:
         self._last = record.timestamp / 1000
 
 
-def captured(config: Mapping[str, str], topic: str) -> bool:
-    """Whether a connector of these settings captures a table into this topic."""
-    prefix = config.get("topic.prefix", "") + "."
-    if not config.get("connector.class", "").startswith("io.debezium.") or not topic.startswith(prefix):
-        return False
-    table = topic.removeprefix(prefix)
-    for listed in config.get("table.include.list", "").split(","):
-        with suppress(re.error):  # one that only Java reads
-            if re.fullmatch(listed.strip(), table):
-                return True
-    return False
+def _capture(
+    name: str, captor: Captor, state: State | None, slot: Slot | None, heart: _Heart | None
+) -> Capture:
+    found = Capture(brief(name), captor.topics)
+    if heart is not None:
+        found.heartbeat_age = heart.age
+    if state is not None:
+        found.state, found.tasks = state.connector, list(state.tasks)
+    if slot is not None:
+        found.slot, found.active = slot.status, slot.active
+        found.lag_bytes, found.kept_bytes, found.room_bytes = slot.behind, slot.kept, slot.room
+    return found
 
 
-def _interval(config: Mapping[str, str]) -> float:
-    """Seconds between its heartbeats; 0 where it sends none."""
-    return int(config.get("heartbeat.interval.ms", "0")) / 1000
-
-
-def _heartbeats(config: Mapping[str, str]) -> str:
-    return f"{config.get('topic.heartbeat.prefix', '__debezium-heartbeat')}.{config['topic.prefix']}"
+def _unasked(why: str) -> Finding:
+    return Finding(
+        "capture",
+        "what captures tables cannot be asked",
+        f"{brief(why, REASON)}. Nobody knows whether what is written to tables comes.",
+        "Look into the log of the worker, which says where that happened",
+        hides=False,
+        blinds=True,
+    )
 
 
 def _silent(why: str) -> Finding:
     return Finding(
         "capture",
         "PostgreSQL does not answer",
-        f"{why}. Nobody knows whether what is written to its tables comes.",
+        f"{brief(why, 2 * REASON)}. Nobody knows whether what is written to its tables comes.",
         "Start PostgreSQL, or mend what is named",
         hides=False,
         blinds=True,
     )
+
+
+async def _together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The answers, as soon as all are there; none is asked on behind one that fails."""
+    asked = [asyncio.create_task(question) for question in questions]
+    try:
+        return await asyncio.gather(*asked)
+    finally:
+        for task in asked:
+            task.cancel()
 
 
 async def _within(question: Coroutine[Any, Any, T]) -> T:

@@ -166,3 +166,16 @@ async def test_a_topic_that_a_node_does_not_know_yet_is_asked_for_again(site: Si
     here = await asyncio.to_thread(site)
     with pytest.raises(BrokerError, match="UnknownTopicOrPartition"):
         await configuration(here.settings)
+
+
+def test_a_status_that_kafka_does_not_take_is_said_once(site: Sites) -> None:
+    here = site()
+    worker = here.start()
+    here.configure("max.message.bytes", "100", here.settings.status_topic)
+    here.until(lambda: "This worker's status is not told: " in worker.log, worker)
+    assert "MessageSizeTooLarge" in worker.log
+    here.send(click("eve", time.time()))
+    here.await_counted(worker)
+    assert worker.log.count("This worker's status is not told") == 1
+    here.configure("max.message.bytes", "1048588", here.settings.status_topic)
+    here.until(lambda: worker.ask("/api/v1/now")[1]["health"]["accepted"] == 1, worker)
