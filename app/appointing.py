@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from time import time
 
-from clickwarden.detection.lineup import Appointment, Lineup
+from clickwarden.detection.lineup import ONLINE, Appointment, Lineup
 from clickwarden.errors import ModelError, RulesChanged
 from clickwarden.kafka.modelstopic import ModelsTopic
 from clickwarden.models import artefact
@@ -50,7 +50,7 @@ class Appointing:
             content = artefact.packed(pipeline)
             version = artefact.unpacked(pipeline, content).manifest.version
         except ModelError as error:
-            if not champion:
+            if not champion and pipeline.detector != ONLINE:
                 self.warnings.append(
                     f"Pipeline {pipeline.name} has no model, and its records wait for one: {error}"
                 )

@@ -250,8 +250,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 settings = self.app.settings
                 end(
                     f"CLICKWARDEN_DATA_DIR={settings.data_dir}: the folder has {copied + 1:,} records of {tp}"
-                    f", and Kafka at {settings.bootstrap} has {changelog_end:,}: it is a copy of the state of "
-                    "another Kafka or another CLICKWARDEN_APP_ID, or Kafka has lost records; name another "
+                    f", and Kafka at {settings.bootstrap} has {changelog_end:,}: it is a copy of the state "
+                    "of another Kafka or another CLICKWARDEN_APP_ID, or Kafka has lost records; name another "
                     "folder, or remove this one, which is a copy",
                     REFUSED,
                 )

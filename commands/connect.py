@@ -43,9 +43,11 @@ DATA = option(
     show_default=True,
     help="Folder of Connect's log, its plug-in and the passwords of databases.",
 )
+#: Where commands ask it, if nobody says.
+WHERE = settings.connect_url or f"http://127.0.0.1:{server.PORT}"
 URL = option(
     "--url",
-    default=settings.connect_url or f"http://127.0.0.1:{server.PORT}",
+    default=WHERE,
     show_default=True,
     help="Where Connect's REST answers.",
 )
@@ -96,8 +98,9 @@ class Serve(AppCommand):  # type: ignore[misc]
             with console.status(f"Starting {server.NAME}"):
                 worker.start()
             console.print(f"{server.NAME} with Debezium {server.DEBEZIUM} is ready at {worker.url}")
-            console.print("  capture  faust -A app connect register SCHEMA.TABLE --key COLUMN")
-            console.print("  look     faust -A app connect status")
+            where = "" if worker.url == WHERE else f" --url {worker.url}"
+            console.print(f"  capture  faust -A app connect register SCHEMA.TABLE --key COLUMN{where}")
+            console.print(f"  look     faust -A app connect status{where}")
             console.print(f"  log      {worker.log}")
             console.print("  stop it  Ctrl-C, before Kafka")
 

@@ -54,7 +54,10 @@ class Postgres(AppCommand):  # type: ignore[misc]
             console.print(f"PostgreSQL {server.version} is ready at {HOST}:{server.port}")
             console.print(f"  use it   export PGPASSFILE={server.passwords}")
             console.print(f"           {psql}")
-            console.print("  capture  faust -A app connect register public.transactions --key card_id")
+            theirs = server.data == settings.data_dir / "postgres"  # where 'register' looks by itself
+            owner = "" if theirs else f" --database {server.address(shop.OWNER, shop.DATABASE)}"
+            register = f"faust -A app connect register public.transactions --key card_id{owner}"
+            console.print(f"  capture  {register}")
             console.print(f"  log      {server.log}")
             console.print("  stop it  Ctrl-C")
 

@@ -1,8 +1,9 @@
 """The verdict of ``verify --table``: the rows that a table has, and those of which its topic tells."""
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import Progress
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from app.main import settings
 from clickwarden.audit.table import TableJudgement, ToldRows
-from clickwarden.errors import DatabaseError
+from clickwarden.errors import DatabaseError, TopicMissing
 from clickwarden.kafka.reader import reader
 from clickwarden.sandbox import shop
 from clickwarden.sandbox.postgres import Postgres
@@ -60,11 +61,13 @@ async def verify(table: str, topic: str, database: str, slot: str, progress: Pro
     async with connected(database or _default()) as asking:
         trouble = await _await_told(asking, slot, rows.moment.lsn)
     told = ToldRows(rows.key, rows.moment.sees)
-    async with reader(settings, topic) as consumer:
-        begins = await consumer.beginning_offsets(consumer.assignment())
-        async for partition, run in read(consumer, "Changes", progress):
-            for record in run:
-                told.add(partition, record)
+    begins: dict[Any, int] = {}
+    with suppress(TopicMissing):  # Connect makes it with the first row
+        async with reader(settings, topic) as consumer:
+            begins = await consumer.beginning_offsets(consumer.assignment())
+            async for partition, run in read(consumer, "Changes", progress):
+                for record in run:
+                    told.add(partition, record)
     partial = sorted(tp.partition for tp, offset in begins.items() if offset)
     return Verdict(told.judge(rows.ids, partial), trouble)
 

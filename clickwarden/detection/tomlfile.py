@@ -114,7 +114,7 @@ def explained(said: str, tables: Mapping[str, type[msgspec.Struct]], hint: str) 
     named = next((step for step in reversed(place) if isinstance(step, str)), "the file")
     if value := _NO_CHOICE.fullmatch(why):
         types = {field.encode_name: field.type for field in msgspec.structs.fields(table)}
-        if choices := get_args(types.get(named)):
+        if choices := _choices(types.get(named)):
             return place, f"{named}: {value[1]} must be one of {', '.join(choices)}"
     header = ".".join(step for step in place if isinstance(step, str))
     if kinds := _WRONG_KIND.fullmatch(why):
@@ -126,6 +126,14 @@ def explained(said: str, tables: Mapping[str, type[msgspec.Struct]], hint: str) 
         given = "a number that is not whole" if (wanted, got) == ("int", "float") else _KINDS.get(got, got)
         return place, f"{named}: must be {_KINDS.get(wanted, wanted)}, and is {given}; {hint}"
     return place, f"{named}: {why[0].lower()}{why[1:]}; {hint}"
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """The words of a Literal, or of the first in a list, or a union, of some."""
+    parts = get_args(kind)
+    if all(isinstance(part, str) for part in parts):
+        return parts
+    return next(filter(None, map(_choices, parts)), ())
 
 
 def _inert(text: str) -> str:

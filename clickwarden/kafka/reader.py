@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from clickwarden.errors import TopicMissing
-from clickwarden.kafka import rights, roles
+from clickwarden.kafka import rights, roles, topics
 from clickwarden.settings import Settings
 
 #: From about so long on a consumer knows of new partitions.
@@ -18,9 +18,16 @@ METADATA_MS = 5_000
 FAREWELL = 1.0
 
 
+def _cure(settings: Settings, topic: str) -> str:
+    ours = {each.name for each in topics.layout(settings)}
+    if topic in ours or topic.startswith(f"{settings.app_id}-"):
+        return f"'faust -A app worker' creates it, {settings.named_by(topic)} names another"
+    return "nobody has written to it yet, or it has another name"
+
+
 @asynccontextmanager
-async def reader(settings: Settings, *topics: str, fetch_bytes: int = 1) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer at the beginning of every partition of the topics.
+async def reader(settings: Settings, *names: str, fetch_bytes: int = 1) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer at the beginning of every partition of the topics with these names.
 
     Kafka answers it when there are ``fetch_bytes`` to read, or a tenth of a second has passed.
 
@@ -29,7 +36,7 @@ async def reader(settings: Settings, *topics: str, fetch_bytes: int = 1) -> Asyn
         BrokerError: Kafka does not answer, now or while the consumer is in use.
         AccessError: Kafka refuses us, or denies the right to read one.
     """
-    needed = roles.reader(*topics)
+    needed = roles.reader(*names)
     await rights.check(settings, needed)
     options = settings.client_options() | {"request_timeout_ms": 10_000}
     admin = AIOKafkaAdminClient(**options)
@@ -44,15 +51,14 @@ async def reader(settings: Settings, *topics: str, fetch_bytes: int = 1) -> Asyn
     try:
         await admin.start()
         # A topic is asked for by its name only once it is known: a broker may create what it is asked for.
-        for topic in set(topics).difference(await admin.list_topics()):
+        for topic in set(names).difference(await admin.list_topics()):
             raise TopicMissing(
-                f"Kafka at {settings.bootstrap} has no topic {topic!r}; 'faust -A app worker' creates it, "
-                f"{settings.named_by(topic)} names another"
+                f"Kafka at {settings.bootstrap} has no topic {topic!r}; {_cure(settings, topic)}"
             )
         consumer.assign(
             [
                 TopicPartition(described["topic"], partition["partition"])
-                for described in await admin.describe_topics(list(topics))
+                for described in await admin.describe_topics(list(names))
                 for partition in described["partitions"]
             ]
         )

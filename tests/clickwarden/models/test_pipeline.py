@@ -101,6 +101,7 @@ def test_the_hash_never_changes(tmp_path: Path) -> None:
         ('"number", grid', '"text", grid', "grid: only a number has one; take it out"),
         ('field = "country"', 'field = "contry"', "'contry' is none of [fields]; there are amount,"),
         ('field = "country"', 'field = "amount"', "'one_hot' needs one of type text, and 'amount' is of"),
+        ('"ratio"]', '"rato"]', "feature 3: stats: 'rato' must be one of count, sum"),
         ('"ratio"]', '"distinct"]', "line 25: feature 3: stats: 'distinct' cannot be of 'amount'"),
         ('["1m", "24h"]', '["1m", "1 day"]', "line 24: feature 3: windows: '1 day' is no span of time"),
         ('["1m", "24h"]', '["1m", "1m"]', "windows: names something twice"),
