@@ -64,13 +64,14 @@ async def in_shadow(folder: Path, version: str, content: bytes) -> None:
         content: as one piece.
 
     Raises:
-        ModelError: it is too large, another one has its version, or none is in charge.
+        ModelError: it is not what it says, too large, another one has its version, or none is in charge.
         BrokerError, AccessError: Kafka cannot be reached, or denies it.
     """
     pipeline, topic = await models_of(folder)
     if _champion(folder, pipeline, topic) == version:
         console.print(f"model {version} is in charge already: what was learnt from is the same")
         return
+    succession.verified(pipeline, version, content)
     await topic.put(pipeline.name, version, content)
     console.print(f"model {version} of {pipeline.name} is in {settings.models_topic}")
     await appoint(folder, version, lambda lineup: shadowed(lineup, version), f"shadow {version}", "retrained")

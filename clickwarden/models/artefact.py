@@ -43,6 +43,7 @@ def save(pipeline: Pipeline, model: bytes, manifest: Manifest, reports: Mapping[
 
     Raises:
         SettingsError: it cannot be written.
+        ModelError: as it is written it cannot be loaded; the one that is there stays.
     """
     folder = pipeline.folder / FOLDER
     fresh, former = folder.with_name(FRESH), folder.with_name(FORMER)
@@ -51,6 +52,14 @@ def save(pipeline: Pipeline, model: bytes, manifest: Manifest, reports: Mapping[
         fresh.mkdir()
         for name, content in {**reports, MODEL: model, MANIFEST: manifests.encoded(manifest)}.items():
             (fresh / name).write_bytes(content)
+        try:
+            verified(pipeline, _read(fresh / MANIFEST), _read(fresh / MODEL))
+        except ModelError as error:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise ModelError(
+                f"{folder}: what was trained cannot be loaded, and is not kept: {error}; that is our fault, "
+                "please report it with your pipeline.toml"
+            ) from None
         if folder.exists():  # else the former is all there is, until the fresh one is in its place
             shutil.rmtree(former, ignore_errors=True)
             folder.rename(former)

@@ -23,6 +23,11 @@ FATES = {
     TIMELESS: "without a time",
     UNREADABLE: "no records at all",
 }
+#: Why a record is not learnt from although it has features.
+ASTRAY = "their time is far from that of nearly all others"
+#: What part of the rows may be astray at either end, and how far from those between they are then, in the
+#: time that those took.
+TAIL, FAR = 0.05, 0.5
 
 
 class Dataset(NamedTuple):
@@ -33,7 +38,7 @@ class Dataset(NamedTuple):
         times: int64[n], epoch milliseconds; None where the pipeline has no time.
         abnormal: bool[n]; None where there are no labels.
         records: of the file.
-        aside: how many records have no features, by why.
+        aside: how many records were set aside, by why.
         sha256: of the file.
         apart: bool[n], rows of known incidents, from which nothing is to be learnt; None: there are none.
         share: of all rows that are these; 1 but for a sample.
@@ -175,6 +180,7 @@ def dataset(
         np.concatenate([part for reading in readings for part in getattr(reading, name)])
         for name in ("values", "times", "abnormal")
     )
+    astray = 0
     if pipeline.time:
         order = np.argsort(moments, kind="stable")
         order = order[moments[order] != NO_TIME]
@@ -184,6 +190,9 @@ def dataset(
                 f"{what}: none of its {count:,} records says when in {pipeline.time!r}; name another time in "
                 "pipeline.toml, or none"
             )
+        usual = _together(moments[order])
+        astray = len(order) - int(usual.sum())
+        order = order[usual]
         if span is not None:
             order = order[moments[order] > moments[order[-1]] - span]
     else:
@@ -198,11 +207,27 @@ def dataset(
         moments[order] if pipeline.time else None,
         said[order] if labelled else None,
         count,
-        {why: int(fates[fate]) for fate, why in FATES.items() if fates[fate]},
+        {why: int(fates[fate]) for fate, why in FATES.items() if fates[fate]}
+        | ({ASTRAY: astray} if astray else {}),
         sha256,
         series=series[order] if pipeline.key else None,
         names=names if pipeline.key else (),
     )
+
+
+def _together(moments: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool[n], which of moments, in their order, are not far from nearly all others.
+
+    One clock in the year 5138 would make a day's records those of three thousand years, by which any budget
+    is more than there are, and the last fifth, or the newest week, no time of the others.
+    """
+    tail = int(len(moments) * TAIL)
+    first, last = moments[tail], moments[-1 - tail]
+    if first == last:
+        return np.ones(len(moments), np.bool_)
+    far = (last - first) * FAR
+    together: NDArray[np.bool_] = (moments >= first - far) & (moments <= last + far)
+    return together
 
 
 def _series(readings: Sequence[Reading]) -> tuple[NDArray[np.int32], tuple[str, ...]]:

@@ -37,7 +37,7 @@ class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a feature was distributed in what was learnt from.
 
     Attributes:
-        edges: the upper ends of bins: below all, tenths, above all.
+        edges: the upper ends of bins: below all, tenths, above all; finite.
         counts: how many were in each bin; the last one is of missing values.
     """
 
@@ -118,7 +118,9 @@ def expected_of(values: NDArray[np.float32]) -> tuple[Expected, ...]:
         edges = np.zeros(0, np.float32)
         if len(known):
             tenths = np.quantile(known, _QUANTILES, method="inverted_cdf")
-            edges = np.unique([np.nextafter(known.min(), np.float32(-np.inf)), *tenths, known.max()])
+            # Not beyond the least number there is: JSON has no infinity.
+            below = np.nextafter(known.min(), np.finfo(np.float32).min)
+            edges = np.unique([below, *tenths, known.max()])
         found.append(Expected(tuple(edges.tolist()), tuple(_binned(column, edges).tolist())))
     return tuple(found)
 

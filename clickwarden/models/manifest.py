@@ -49,10 +49,10 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         sha256: of the file.
         records: how many it held.
-        aside: how many of them have no features, by why.
+        aside: how many of them were set aside, by why.
         learnt: of the others, how many the model has learnt from.
-        first: the earliest moment, ISO-8601; empty where records have no time.
-        last: the latest moment.
+        first: the earliest moment of the others, ISO-8601; empty where records have no time.
+        last: the latest moment of them.
     """
 
     sha256: str

@@ -31,6 +31,8 @@ PLOTS = {
 }
 #: The share from which a missing value is told, and of how many features.
 _OFTEN, _TOLD = 0.2, 8
+#: The share of the records that no alarm budget is meant to be.
+_LAVISH = 0.5
 _PAGE = Template("""\
 <!doctype html>
 <html lang="en">
@@ -123,8 +125,9 @@ def lines_of(manifest: Manifest) -> list[str]:
         + f"; the first {data.learnt:,} were learnt from, the fifth behind them gives the threshold, and the "
         "last fifth the figures below",
         *_sampled(manifest),
-        *(f"{count:,} have no features: {why}" for why, count in data.aside.items()),
+        *(f"{count:,} were set aside: {why}" for why, count in data.aside.items()),
         f"threshold {manifest.threshold:.6g}, from {'the alarm budget' if share else 'labels'}{share}",
+        *_lavish(manifest),
         *_own(manifest),
         *_gaps(manifest),
         f"{len(manifest.features)} features; seed {manifest.seed}; trained {manifest.trained}",
@@ -137,6 +140,16 @@ def lines_of(manifest: Manifest) -> list[str]:
             "only how often it alarms"
         )
     return lines
+
+
+def _lavish(manifest: Manifest) -> list[str]:
+    """Whether the budget is hardly what was meant."""
+    if manifest.share is None or manifest.share <= _LAVISH:
+        return []
+    return [
+        "warning: the alarm budget is more than half of the records; in pipeline.toml, is budget the number "
+        "of alarms a day, and time the field that says when a record happened?"
+    ]
 
 
 def _own(manifest: Manifest) -> list[str]:

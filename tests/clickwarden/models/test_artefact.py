@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from clickwarden.errors import ModelError, SettingsError
-from clickwarden.models import artefact, training
-from clickwarden.models.dataset import read
+from clickwarden.models import artefact, datafile, training
+from clickwarden.models.dataset import Reading, dataset, read
 from clickwarden.models.labels import Labels
 from clickwarden.models.manifest import LAYOUT, Manifest
 from clickwarden.models.pipeline import Pipeline
+from clickwarden.models.report import lines_of
 from clickwarden.models.scoring import Scored, score
 
 PIPELINE = """
@@ -57,13 +58,13 @@ def write(path: Path, count: int = 1_000, seed: int = 0, *, label: bool = True) 
 
 def trained(pipeline: Pipeline, data: Path, name: str = "iforest", labels: Path | None = None) -> Manifest:
     given = Labels.read(labels, pipeline) if labels else None
-    dataset = read(data, pipeline, given, lambda count: None)
-    parts = training.split(dataset)
-    limit = training.limit(pipeline, dataset)
+    rows = read(data, pipeline, given, lambda count: None)
+    parts = training.split(rows)
+    limit = training.limit(pipeline, rows)
     found = training.train(
         name, pipeline.feature_names, parts, limit, budgeted=pipeline.budget is not None, seed=1
     )
-    manifest = training.manifest_of(found, pipeline, dataset, limit, 1, 1_800_000_000)
+    manifest = training.manifest_of(found, pipeline, rows, limit, 1, 1_800_000_000)
     artefact.save(pipeline, found.model, manifest, {"report.md": b"#"})
     return manifest
 
@@ -182,6 +183,103 @@ def test_times_and_numbers_that_are_none_are_said(tmp_path: Path) -> None:
     (tmp_path / "commas.csv").write_text("f0;f1\n" + "1,5;2,5\n" * 99)
     with pytest.raises(SettingsError, match="no feature has a value in any of its 99 records; are they"):
         read(tmp_path / "commas.csv", define(tmp_path / "t"), None, lambda count: None)
+
+
+WILD = ("-1e39", "1e39", "-3.4e38", "3.4028235e38", "inf", "-inf", "nan", "")
+
+
+@pytest.mark.parametrize("name", ["zscore", "iforest", "residual", "autoencoder"])
+@pytest.mark.parametrize("wild", [*WILD, WILD])
+def test_no_number_makes_a_model_that_cannot_be_loaded(
+    wild: str | tuple[str, ...], name: str, tmp_path: Path
+) -> None:
+    """One of it among usual ones, or a whole column of it."""
+    given = [wild] if isinstance(wild, str) else wild
+    usual = np.random.default_rng(3).normal(size=400).round(4).tolist()
+    usual[20] = given[0]
+    lines = ["f0,f1", *(f"{each},{given[place % len(given)]}" for place, each in enumerate(usual))]
+    (tmp_path / "data.csv").write_text("\n".join(lines))
+    pipeline = define(tmp_path / "t")
+    trained(pipeline, tmp_path / "data.csv", name)
+    manifest = artefact.load(pipeline).manifest
+    assert np.isfinite([edge for each in manifest.expected for edge in each.edges]).all()
+    assert sum(manifest.expected[0].counts) == manifest.data.learnt
+    assert len(scored(pipeline, tmp_path / "data.csv")) == 400
+
+
+def test_what_cannot_be_loaded_is_told_and_takes_no_place(table: Pipeline) -> None:
+    former = artefact.load(table)
+    model = (table.folder / "model" / "model.onnx").read_bytes()
+    spoilt = msgspec.structs.replace(former.manifest, threshold=float("inf"))
+    with pytest.raises(ModelError, match=r"cannot be loaded, and is not kept: manifest.json is none of ours"):
+        artefact.save(table, model, spoilt, {})
+    assert artefact.load(table).manifest == former.manifest
+    assert [path.name for path in table.folder.glob("model*")] == ["model"]
+
+
+TIMED = 'time = "when"\nbudget = 5'
+BEGIN = 1_760_000_000
+
+
+def timed(path: Path, wrong: dict[int, int], count: int = 1_000) -> Path:
+    """Records of every minute, the 950th far out; some, by place, say another time."""
+    values = np.random.default_rng(0).normal(size=(count, 2)).round(4)
+    values[950] = 9
+    rows = zip(values.tolist(), range(count), strict=True)
+    told = [f"{a},{b},{wrong.get(place, BEGIN + 60 * place)}" for (a, b), place in rows]
+    path.write_text("\n".join(["f0,f1,when", *told]))
+    return path
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {999: 99_999_999_999},
+        {0: 0},
+        {place: 0 if place % 2 else 99_999_999_999 for place in range(0, 1_000, 17)},
+    ],
+    ids=["the last", "the first", "six in a hundred"],
+)
+def test_a_few_wrong_clocks_move_neither_budget_nor_figures(wrong: dict[int, int], tmp_path: Path) -> None:
+    right = trained(define(tmp_path / "right", TIMED), timed(tmp_path / "right.csv", {}), "zscore")
+    found = trained(define(tmp_path / "wrong", TIMED), timed(tmp_path / "wrong.csv", wrong), "zscore")
+    assert right.share == pytest.approx(5 * 999 * 60 / 86_400 / 1_000)
+    assert found.share == pytest.approx(right.share, rel=0.07)
+    assert found.data.aside == {"their time is far from that of nearly all others": len(wrong)}
+    assert (found.data.first[:4], found.data.last[:4]) == ("2025", "2025")
+    records, alarmed = (found.metrics[name] or 0.0 for name in ("records", "alarmed"))
+    assert alarmed
+    assert found.metrics["alarms_a_day"] == pytest.approx(alarmed / (records * 60 / 86_400), rel=0.1)
+    assert not any("warning" in line for line in lines_of(found))
+
+
+def test_records_that_are_spread_unevenly_are_all_learnt_from(tmp_path: Path) -> None:
+    """A night of little traffic at either end, and a month without any in the middle."""
+    moved = {place: BEGIN - 86_400 + 240 * place for place in range(120)}
+    moved |= {place: BEGIN + 60 * place + 30 * 86_400 for place in range(500, 1_000)}
+    found = trained(define(tmp_path / "t", TIMED), timed(tmp_path / "data.csv", moved), "zscore")
+    assert found.data.aside == {}
+
+
+def test_the_newest_week_is_that_of_nearly_all(tmp_path: Path) -> None:
+    pipeline = define(tmp_path / "t", TIMED)
+    reading = Reading(pipeline)
+    for records in datafile.read(timed(tmp_path / "data.csv", {7: 99_999_999_999}), pipeline):
+        reading.add(records, np.zeros(records.size, bool))
+    rows = dataset(pipeline, [reading], "it", "", labelled=False, span=600 * 60_000)
+    assert rows.times is not None
+    assert rows.times.tolist() == [(BEGIN + 60 * place) * 1000 for place in range(400, 1_000)]
+
+
+def test_a_budget_of_more_than_half_of_the_records_is_warned_of(tmp_path: Path) -> None:
+    told = []
+    for budget in (600, 800):
+        pipeline = define(tmp_path / "t", f'time = "when"\nbudget = {budget}')
+        told.append(lines_of(trained(pipeline, timed(tmp_path / "data.csv", {}), "zscore")))
+    assert not any("warning" in line for line in told[0])
+    (warning,) = (line for line in told[1] if "warning" in line)
+    assert "budget" in warning
+    assert "time" in warning
 
 
 def edited(change: Callable[[dict[str, object]], None]) -> Callable[[Path], None]:

@@ -34,6 +34,16 @@ def watched(values: NDArray[np.float32], times: NDArray[np.int64], warm: int = 0
     return drift.days
 
 
+def test_edges_are_finite_and_every_value_is_counted() -> None:
+    most = np.finfo(np.float32).max
+    for wild in (-most, most, -np.inf, np.inf, np.nan):
+        for column in (np.array([1, 2, wild]), np.full(3, wild)):
+            (expected,) = expected_of(column.astype(np.float32)[:, None])
+            assert np.isfinite(expected.edges).all()
+            assert sum(expected.counts) == 3
+            assert expected.counts[-1] == (~np.isfinite(column)).sum()
+
+
 def test_no_clean_day_is_told_of() -> None:
     for a_day in (100, 400, 1_500):
         values, times = rows(40, a_day, seed=1)
