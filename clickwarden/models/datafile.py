@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import json
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -25,6 +26,8 @@ from clickwarden.models.records import Records, read_of
 
 #: Records that are handed over at once, at most.
 PIECE = 8192
+#: Bytes of a record that are shown.
+SHOWN = 120
 #: The longest line in bytes; a longer one is cut, and so is no record.
 _LINE_MAX = 1 << 20
 #: What files of records often are, and what to do then.
@@ -44,7 +47,18 @@ def read(path: Path, pipeline: Pipeline) -> Iterator[Records]:
         SettingsError: it cannot be read, is no such file, or has no column for a field.
     """
     found = lines(path, pipeline)
+    names = [
+        json.dumps(name, ensure_ascii=plain).encode() for name in pipeline.fields for plain in (True, False)
+    ]
+    is_first = True
     while piece := list(islice(found, PIECE)):
+        if is_first and not any(name in line for line in piece for name in names):
+            raise SettingsError(
+                f"{path}: none of its first {len(piece):,} records has any of the fields of "
+                f"{pipeline.folder}/pipeline.toml, {spelled(list(pipeline.fields))}; the first is "
+                f"{piece[0][:SHOWN].decode(errors='replace')!r}"
+            )
+        is_first = False
         yield Records.of_json(pipeline, piece)
 
 

@@ -175,7 +175,12 @@ def dataset(
     fates = np.sum([reading.fates for reading in readings], axis=0) if readings else np.zeros(256, int)
     count = sum(reading.count for reading in readings)
     if not fates[TAKEN]:
-        raise SettingsError(f"{what}: none of its {count:,} records has features; does pipeline.toml fit it?")
+        why = ", ".join(f"{fates[fate]:,} {why}" for fate, why in FATES.items() if fates[fate])
+        named = ", ".join(f"{name} = {getattr(pipeline, name)!r}" for name in ("key", "time"))
+        raise SettingsError(
+            f"{what}: none of its {count:,} records has features ({why or 'there are none'}); does "
+            f"{pipeline.folder}/pipeline.toml fit it, where {named}?"
+        )
     matrix, moments, said = (
         np.concatenate([part for reading in readings for part in getattr(reading, name)])
         for name in ("values", "times", "abnormal")

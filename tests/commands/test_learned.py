@@ -142,10 +142,12 @@ def test_an_extra_that_is_missing_is_named(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "name what is to be learnt from: --data FILE, or --since 30d of the topic"),
-        (("--data", "data.csv", "--since", "7d"), "--data FILE is read whole; leave out --since"),
-        (("--data", "data.csv", "--with-feedback"), "--data FILE is read whole; leave out --since"),
-        (("--since", "7d", "--labels", "data.csv"), "--labels are of a file"),
+        ((), "say what is to be learnt from: --data FILE or TOPIC, or --since 30d"),
+        (("--data", "data.csv", "--since", "7d"), "--data is read whole; leave out --since"),
+        (("--data", "data.csv", "--with-feedback"), "--data is read whole; leave out --since"),
+        (("--data", "no/such.csv"), "--data: there is no file no/such.csv, and no topic can be called so"),
+        (("--data", "numbers"), "records of a topic have no order but by time; add key and time"),
+        (("--data", "numbers", "--spark"), "--spark reads a file, and there is none called numbers"),
         (("--since", "7d"), "has no topic to learn from; give --data FILE"),
     ],
 )

@@ -120,3 +120,12 @@ def test_what_cannot_be_read_is_said_in_a_sentence(
 def test_no_file_is_said(tmp_path: Path, fraud: Pipeline) -> None:
     with pytest.raises(SettingsError, match="No such file or directory; name a file that can be read"):
         list(read(tmp_path / "nowhere", fraud))
+
+
+def test_records_of_something_else_are_refused_with_what_they_are(tmp_path: Path, fraud: Pipeline) -> None:
+    path = tmp_path / "sensors.ndjson"
+    path.write_text('{"temp": 21.5, "rpm": 900}\n' * 3)
+    with pytest.raises(
+        SettingsError, match=r"none of its first 3 records has any of the fields of .* is '\{\"temp"
+    ):
+        next(read(path, fraud))
