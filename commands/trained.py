@@ -67,13 +67,15 @@ class TrainedList(Trained):
             names = ("version", "role", "detector", "trained", "threshold", "partitions", "fault")
             print(msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows]).decode())
             return
-        table = whole_table(
-            "version", "role", "detector", "trained", "threshold", "scores partitions", "fault"
-        )
-        for version, role, detector, when, threshold, partitions, fault in rows:
+        table = whole_table("version", "role", "detector", "trained", "threshold", "scores")
+        table.columns[0].no_wrap = True
+        for version, role, detector, when, threshold, partitions, _ in rows:
             shown = ", ".join(map(str, partitions))
-            table.add_row(version, role, detector, when, f"{threshold:.6g}", shown, fault)
+            table.add_row(version, role, detector, when and f"{when[:16]}Z", f"{threshold:.6g}", shown)
         console.print(table)
+        for version, *_, fault in rows:
+            if fault:
+                console.print(f"{version}: {fault}")
 
 
 class TrainedShow(Trained):
