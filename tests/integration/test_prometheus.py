@@ -152,13 +152,17 @@ def test_a_prometheus_sees_what_happens_and_every_figure_is_there(site: Sites, t
 
         topic.until(rejected, worker)
         assert [one["value"][1] for one in server.ask("clickwarden:partitions:count")] == ["1"]
-        # What a figure is called is the same everywhere; of channels there is none here.
+        # What a figure is called is the same everywhere; of channels and captured tables there is none here.
         known = {one["metric"]["__name__"] for one in server.ask('{__name__=~"clickwarden_.+"}')}
         named = {
             name
             for text in [*EXPRESSIONS, *(rule["expr"] for rule in RULES)]
             for name in METRIC.findall(text)
         }
-        assert named - known == {"clickwarden_untold_incidents"}
+        assert named - known == {
+            "clickwarden_untold_incidents",
+            "clickwarden_capture_wal_kept_bytes",
+            "clickwarden_capture_slot_room_bytes",
+        }
         assert [expression for expression in EXPRESSIONS if not server.ask(expression)] == []
     assert worker.terminate() < 15
