@@ -121,6 +121,7 @@ performance: ## measure everything anew (an hour) and put it into docs/performan
 	$(BIN)/python -m bench alarms
 	$(BIN)/python -m bench idle
 	$(BIN)/python -m bench capture
+	$(BIN)/python -m bench quiet
 	$(BIN)/python -m bench docs
 
 docker-check: ## the compose demo in the Docker engine that answers here, or in one that is made (root, on Debian), through all that may befall it

@@ -409,6 +409,17 @@ def capture(broker: str | None, **sizes: int) -> None:
 
 
 @main.command()
+@click.option("--seconds", type=number, default=600, help="That nothing changes in the captured table.")
+@broker
+def quiet(broker: str | None, seconds: int) -> None:
+    """PostgreSQL's log as the slot of a quiet table keeps it, beside a busy one."""
+    from bench import quiet
+
+    with _folder() as folder, _kafka(broker, folder) as bootstrap:
+        _exit(quiet.measure(bootstrap, folder, seconds))
+
+
+@main.command()
 def docs() -> None:
     """Put the newest results into docs/performance.md and docs/img/; measures nothing."""
     from bench import docs
