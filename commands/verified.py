@@ -1,6 +1,7 @@
 """The verdict of ``verify PIPELINE``: what a pipeline's models must have found, and what was told."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from rich.console import Console
@@ -15,6 +16,7 @@ from clickwarden.kafka.reader import reader
 from clickwarden.models import artefact
 from clickwarden.models.artefact import Model
 from clickwarden.models.pipeline import Pipeline
+from commands.judged import judged
 from commands.progress import read
 
 MEANINGS = {
@@ -86,11 +88,12 @@ async def verify(pipeline: Pipeline, progress: Progress) -> ScoredJudgement:
             since,
             {tp.partition: offset for tp, offset in begins.items()},
         )
-        async for partition, run in read(consumer, "Records", progress):
-            truth.add(partition, run)
-    async with reader(settings, settings.anomalies_topic) as consumer:
-        records = [record async for _, run in read(consumer, "Anomalies", progress) for record in run]
-    return judge_scored(truth, pipeline.name, records)
+        async with reader(settings, settings.anomalies_topic) as telling:
+            told = await telling.end_offsets(telling.assignment())
+            async for partition, run in read(consumer, "Records", progress):
+                truth.add(partition, run)
+            records = [record async for _, run in read(telling, "Anomalies", progress) for record in run]
+    return judged(partial(judge_scored, truth, pipeline.name), records, told)
 
 
 def _model(topic: ModelsTopic, pipeline: Pipeline, version: str) -> Model:

@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,6 +36,7 @@ from clickwarden.kafka.registry import TopicDecoder
 from clickwarden.kafka.runs import RUN_RECORDS
 from clickwarden.models.pipeline import Pipeline
 from commands.command import BLIND, AsyncCommand
+from commands.judged import judged
 from commands.progress import read
 from commands.terminal import show_sight
 
@@ -228,11 +230,12 @@ async def _verify(progress: Progress) -> tuple[Judgement, Sight, Sequence[Rule]]
             lists=(Lists(changes), told_lists),
         )
         topic = _Topic(recount, watched, decoder)
-        async for partition, run in read(consumer, "Clicks", progress):
-            topic.take(partition, run)
-    async with reader(settings, settings.anomalies_topic) as consumer:
-        records = [record async for _, run in read(consumer, "Anomalies", progress) for record in run]
-    return judge(recount, records), topic.sight(), watched
+        async with reader(settings, settings.anomalies_topic) as telling:
+            told = await telling.end_offsets(telling.assignment())
+            async for partition, run in read(consumer, "Clicks", progress):
+                topic.take(partition, run)
+            records = [record async for _, run in read(telling, "Anomalies", progress) for record in run]
+    return judged(partial(judge, recount), records, told), topic.sight(), watched
 
 
 async def _changes(progress: Progress) -> list[ConsumerRecord]:
