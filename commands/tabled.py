@@ -1,7 +1,7 @@
 """The verdict of ``verify --table``: the rows that a table has, and those of which its topic tells."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,7 +51,7 @@ class Verdict(NamedTuple):
 
 
 async def verify(table: str, topic: str, database: str, slot: str, progress: Progress) -> Verdict:
-    """Read the table, wait until the topic is told of all of it, and read the topic.
+    """Read the table, wait until the topic is told of all of it, and read the topic; "" is the usual one.
 
     Raises:
         ClickwardenError: that cannot be done.
@@ -62,14 +62,19 @@ async def verify(table: str, topic: str, database: str, slot: str, progress: Pro
         trouble = await _await_told(asking, slot, rows.moment.lsn)
     told = ToldRows(rows.key, rows.moment.sees)
     begins: dict[Any, int] = {}
-    with suppress(TopicMissing):  # Connect makes it with the first row
-        async with reader(settings, topic) as consumer:
+    with nullcontext() if topic else suppress(TopicMissing):  # Connect makes it with the first row
+        async with reader(settings, topic or usual_topic(table)) as consumer:
             begins = await consumer.beginning_offsets(consumer.assignment())
             async for partition, run in read(consumer, "Changes", progress):
                 for record in run:
                     told.add(partition, record)
     partial = sorted(tp.partition for tp, offset in begins.items() if offset)
     return Verdict(told.judge(rows.ids, partial), trouble)
+
+
+def usual_topic(table: str) -> str:
+    """Where 'register' has a table captured into, if nobody says."""
+    return f"debezium.{table}"
 
 
 async def _await_told(asking: "AsyncConnection", name: str, lsn: int) -> str:

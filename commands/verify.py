@@ -95,9 +95,7 @@ class Verify(AsyncCommand):
         """Print the verdict, and exit with its code."""
         console = Console(stderr=True)
         if table:
-            await self._verify_table(
-                (table, topic or f"debezium.{table}", database, slot), console, as_json=as_json or self.json
-            )
+            await self._verify_table((table, topic, database, slot), console, as_json=as_json or self.json)
         if pipeline is not None:
             await self._verify_pipeline(pipeline, console, as_json=as_json or self.json)
         try:
@@ -143,9 +141,10 @@ class Verify(AsyncCommand):
         self, asked: tuple[str, str, str, str], console: Console, *, as_json: bool
     ) -> NoReturn:
         """Print the verdict on a table, and exit with its code."""
-        from commands.tabled import show, verify
+        from commands.tabled import show, usual_topic, verify
 
-        table, topic, _, _ = asked
+        table, given, _, _ = asked
+        topic = given or usual_topic(table)
         try:
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
                 verdict = await verify(*asked, progress)
