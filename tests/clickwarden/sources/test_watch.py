@@ -227,8 +227,10 @@ async def test_many_slow_connectors_do_not_hold_up_a_look() -> None:
         return await truly(path)
 
     async with connect(answer) as url, watching(url) as watch:
-        await until(lambda: watch.looked)
-        assert [finding.summary for finding in of_connect(watch)] == [f"topic {TOPIC} is not captured"]
+        # Of a machine that is busy, the first look may have been too short.
+        await until(
+            lambda: [each.summary for each in of_connect(watch)] == [f"topic {TOPIC} is not captured"]
+        )
         pause = 1.0
         await until(lambda: "Kafka Connect does not answer" in {each.summary for each in watch.findings})
 
