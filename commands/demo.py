@@ -126,6 +126,7 @@ class Demo(AsyncCommand):
         await self._open(parts, page, console)
         traffic = parts.command("simulate", "--duration", str(duration))
         console.print("What is found shows there and here: ongoing at once, closed with the minute's end")
+        console.print("The true count is certainly between the two in brackets")
         console.print("Ctrl-C ends it all")
         await parts.first(traffic)
 
