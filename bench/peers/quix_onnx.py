@@ -5,13 +5,16 @@ threshold.json.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from quixstreams import Application
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when it is loaded: it tells its maker what it runs
+import onnxruntime
 
 
 def main(bootstrap: str, topic: str, output: str, records: int) -> None:
