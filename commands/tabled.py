@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from app.main import settings
 from clickwarden.audit.table import TableJudgement, ToldRows
@@ -18,6 +17,7 @@ from clickwarden.sandbox.postgres import Postgres
 from clickwarden.sources.captured import connected, slot_of
 from clickwarden.sources.rows import rows_of
 from commands.progress import read
+from commands.terminal import faults_table
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -111,12 +111,7 @@ def _default() -> str:
 def show(table: str, topic: str, verdict: Verdict, console: Console) -> None:
     """Print it for people."""
     found = verdict.judgement
-    faults = Table("fault", "cases", "meaning")
-    faults.columns[1].justify = "right"
-    for fault, meaning in MEANINGS.items():
-        cases = getattr(found, fault)
-        faults.add_row(fault, f"{cases:,}", meaning, style="bold red" if cases else None)
-    console.print(faults)
+    console.print(faults_table(found, MEANINGS))
     for fault, examples in found.examples.items():
         console.print(f"{fault}: {'; '.join(examples)}", style="bold red", soft_wrap=True)
     said = " + ".join(f"{count:,} {name}" for name, count in found.records.items())

@@ -1,7 +1,7 @@
 """Incidents, and what else is found, as text in the terminal."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import ProgressColumn, Task
@@ -154,6 +154,17 @@ def show_comparison(found: Comparison, draft: str, console: Console) -> None:
         console.print("nothing would change", style="bold green")
     _show_cases("new", sum(rule.new for rule in found.rules), found.newest, console)
     _show_cases("gone", sum(rule.gone for rule in found.rules), found.lost, console)
+
+
+def faults_table(found: object, meanings: Mapping[str, str]) -> Table:
+    """Cases of each fault that a verdict has, by its name, and what it means."""
+    table = Table("fault", "cases", "meaning")
+    table.columns[1].justify = "right"
+    for fault, meaning in meanings.items():
+        cases = getattr(found, fault)
+        name = fault.replace("_", " ")
+        table.add_row(name, f"{cases:,}", meaning, style="bold red" if cases else None)
+    return table
 
 
 def whole_table(*columns: str) -> Table:

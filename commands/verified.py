@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from app.main import settings
 from clickwarden.audit.scored import ScoredJudgement, ScoredTruth, Scoring, judge_scored
@@ -18,6 +17,7 @@ from clickwarden.models.artefact import Model
 from clickwarden.models.pipeline import Pipeline
 from commands.judged import judged
 from commands.progress import read
+from commands.terminal import faults_table
 
 MEANINGS = {
     "missing": "records over the threshold, or days of drift, that were not told",
@@ -105,12 +105,7 @@ def _model(topic: ModelsTopic, pipeline: Pipeline, version: str) -> Model:
 
 def show(verdict: ScoredJudgement, console: Console) -> None:
     """Print it for people."""
-    table = Table("fault", "cases", "meaning")
-    table.columns[1].justify = "right"
-    for fault, meaning in MEANINGS.items():
-        cases = getattr(verdict, fault)
-        table.add_row(fault, f"{cases:,}", meaning, style="bold red" if cases else None)
-    console.print(table)
+    console.print(faults_table(verdict, MEANINGS))
     for fault, examples in verdict.examples.items():
         console.print(f"{fault}:", style="bold red")
         for example in examples:

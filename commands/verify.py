@@ -15,7 +15,6 @@ from aiokafka import ConsumerRecord
 from faust.cli import argument, option
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from app.main import settings
 from clickwarden.alerts.sight import Sight
@@ -23,7 +22,7 @@ from clickwarden.alerts.words import plural
 from clickwarden.audit.adoptions import adoptions_told
 from clickwarden.audit.allowed import Lists
 from clickwarden.audit.excuses import excuses
-from clickwarden.audit.oracle import FAULTS, Judgement, judge
+from clickwarden.audit.oracle import Judgement, judge
 from clickwarden.audit.recount import Recount
 from clickwarden.detection import rulesfile
 from clickwarden.detection.intake import FATES, WINDOWS, Commonest, Counts, Intake
@@ -38,7 +37,7 @@ from clickwarden.models.pipeline import Pipeline
 from commands.command import BLIND, AsyncCommand
 from commands.judged import judged
 from commands.progress import read
-from commands.terminal import show_sight
+from commands.terminal import faults_table, show_sight
 
 FAULTY, COULD_NOT = 1, 2
 
@@ -246,14 +245,7 @@ async def _changes(progress: Progress) -> list[ConsumerRecord]:
 
 
 def _show(verdict: Judgement, console: Console) -> None:
-    table = Table("fault", "cases", "meaning")
-    table.columns[1].justify = "right"
-    for fault in FAULTS:
-        cases = getattr(verdict, fault)
-        table.add_row(
-            fault.replace("_", " "), f"{cases:,}", MEANINGS[fault], style="bold red" if cases else None
-        )
-    console.print(table)
+    console.print(faults_table(verdict, MEANINGS))
     for fault, examples in verdict.examples.items():
         console.print(f"{fault.replace('_', ' ')}:", style="bold red")
         for example in examples:

@@ -71,7 +71,7 @@ def faults(
     found = []
     if state is not None and "FAILED" in (state.connector, *state.tasks):
         found.append(
-            _fault(
+            fault(
                 f"connector {name} has failed",
                 f"Connect gave {name} up: {state.trace or 'it says no reason'}.",
                 "Mend that, and register again",
@@ -80,7 +80,7 @@ def faults(
     elif state is not None and not state.runs:
         tasks = ", ".join(state.tasks) or "none"
         found.append(
-            _fault(
+            fault(
                 f"connector {name} does not run",
                 f"Connect does not run {name}: it is {state.connector}, its tasks {tasks}.",
                 "Wait, if it has just been started, or register again",
@@ -88,7 +88,7 @@ def faults(
         )
     if slot is None:
         found.append(
-            _fault(
+            fault(
                 f"connector {name} has no slot",
                 f"In PostgreSQL there is no slot of {name}, so that nothing is kept of what changes.",
                 "Register again, or remove it",
@@ -96,7 +96,7 @@ def faults(
         )
     elif slot.status == "lost":
         found.append(
-            _fault(
+            fault(
                 f"the slot of connector {name} is lost",
                 f"The slot of {name} is lost: it was not read for too long (max_slot_wal_keep_size), and "
                 "what changed since is gone.",
@@ -105,7 +105,7 @@ def faults(
         )
     elif not slot.active and not slot.snapshot:
         found.append(
-            _fault(
+            fault(
                 f"nobody reads the slot of connector {name}",
                 f"In PostgreSQL nobody reads the slot of {name} now; the log is kept until somebody does.",
                 "Start Kafka Connect, if it does not run; its log says why, if it does",
@@ -113,7 +113,7 @@ def faults(
         )
     elif silence and not slot.snapshot and not found:
         found.append(
-            _fault(
+            fault(
                 f"connector {name} sends no heartbeats",
                 f"Connector {name} has sent no heartbeat for {silence:.0f} s, though its slot is read: "
                 f"{unheard or 'its task may be dead of a row that is too large'}.",
@@ -124,8 +124,9 @@ def faults(
     return found
 
 
-def _fault(summary: str, consequence: str, cure: str) -> Finding:
-    return Finding("capture", summary, consequence, cure, hides=False, blinds=True)
+def fault(summary: str, consequence: str, cure: str, command: str = "", *, blinds: bool = True) -> Finding:
+    """What keeps from coming what is written to tables, or nearly so."""
+    return Finding("capture", summary, consequence, cure, hides=False, command=command, blinds=blinds)
 
 
 @asynccontextmanager

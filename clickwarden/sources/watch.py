@@ -19,7 +19,7 @@ from clickwarden.kafka.findings import Finding
 from clickwarden.kafka.following import Followed, Following, end
 from clickwarden.settings import Settings
 from clickwarden.sources.captor import Captor
-from clickwarden.sources.captured import Slot, connected, faults, slot_of
+from clickwarden.sources.captured import Slot, connected, fault, faults, slot_of
 from clickwarden.sources.connectors import REASON, Connectors, State, brief
 
 log = logging.getLogger(__name__)
@@ -175,24 +175,19 @@ class Watch:
                 states = await _together(map(connectors.state, captors))
                 return dict(zip(captors, states, strict=True)), None
         except AnswerError as error:
-            return {}, Finding(
-                "capture",
+            return {}, fault(
                 "Kafka Connect gives no answer that can be used",
                 f"{error}. Nobody knows whether what is captured comes.",
                 "Mend what is named",
-                hides=False,
-                blinds=True,
             )
         except (BrokerError, TimeoutError) as error:
             # Where its connectors are known, slot and heartbeats say whether they work.
             is_known = self._captors is not None
             late = f"Kafka Connect at {url} has not said in {PATIENCE:g} s all that it was asked"
-            return {}, Finding(
-                "capture",
+            return {}, fault(
                 "Kafka Connect does not answer",
                 f"{str(error) or late}.",
                 "Start it; until then nobody knows why a connector fails, if one does",
-                hides=False,
                 blinds=not is_known,
             )
 
@@ -213,15 +208,12 @@ class Watch:
     def _uncaptured(self, captors: Iterable[Captor]) -> list[Finding]:
         captured = {topic for captor in captors for topic in captor.topics}
         return [
-            Finding(
-                "capture",
+            fault(
                 f"topic {topic} is not captured",
                 f"No connector of {self._settings.connect_url} captures a table into topic {topic}: what is "
                 "written to it does not come.",
                 "Have it captured, or leave out CLICKWARDEN_CONNECT_URL",
-                hides=False,
-                command="faust -A app connect register SCHEMA.TABLE",
-                blinds=True,
+                "faust -A app connect register SCHEMA.TABLE",
             )
             for topic in self._wanted
             if topic not in captured
@@ -290,24 +282,18 @@ def _capture(
 
 
 def _unasked(why: str) -> Finding:
-    return Finding(
-        "capture",
+    return fault(
         "what captures tables cannot be asked",
         f"{brief(why, REASON)}. Nobody knows whether what is written to tables comes.",
         "Look into the log of the worker, which says where that happened",
-        hides=False,
-        blinds=True,
     )
 
 
 def _silent(why: str) -> Finding:
-    return Finding(
-        "capture",
+    return fault(
         "PostgreSQL does not answer",
         f"{brief(why, 2 * REASON)}. Nobody knows whether what is written to its tables comes.",
         "Start PostgreSQL, or mend what is named",
-        hides=False,
-        blinds=True,
     )
 
 

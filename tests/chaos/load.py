@@ -46,6 +46,22 @@ NO_CLICKS: tuple[bytes | None, ...] = (
 )
 
 
+def persistent(kafka: str) -> Producer:
+    """A producer that sends each record once, and gives none up while Kafka is away."""
+    return Producer(
+        {
+            "bootstrap.servers": kafka,
+            "partitioner": "murmur2_random",
+            "enable.idempotence": True,
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "topic.metadata.refresh.interval.ms": 2000,  # for partitions that are new
+            "message.timeout.ms": 0,
+            "log_level": 0,
+        }
+    )
+
+
 class Load(threading.Thread):
     """Produces ``rate`` clicks a second until stopped, keyed by user.
 
@@ -68,18 +84,7 @@ class Load(threading.Thread):
         self._sending = threading.Lock()
         self._hush, self._hushed = threading.Event(), threading.Event()
         self._minute = int(time.time() - 6 * DAY) // DAY * DAY
-        self._producer = Producer(
-            {
-                "bootstrap.servers": kafka,
-                "partitioner": "murmur2_random",
-                "enable.idempotence": True,
-                "compression.type": "lz4",
-                "linger.ms": 5,
-                "topic.metadata.refresh.interval.ms": 2000,  # for partitions that are new
-                "message.timeout.ms": 0,  # none is given up
-                "log_level": 0,
-            }
-        )
+        self._producer = persistent(kafka)
 
     def run(self) -> None:
         burst = max(1, int(self._rate * BURST_SECONDS))

@@ -6,8 +6,10 @@ import time
 from typing import Any
 
 import numpy as np
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 from numpy.random import Generator, default_rng
+
+from tests.chaos.load import persistent
 
 HOUR, DAY = 3_600, 86_400
 #: Event time runs this much faster than wall time: a day is over in 6 s, before the models change again.
@@ -59,17 +61,7 @@ class Transactions(threading.Thread):
         self._topic, self._rate = topic, rate
         self._random = default_rng(seed)
         self._stopping = threading.Event()
-        self._producer = Producer(
-            {
-                "bootstrap.servers": kafka,
-                "partitioner": "murmur2_random",
-                "enable.idempotence": True,
-                "compression.type": "lz4",
-                "linger.ms": 5,
-                "message.timeout.ms": 0,  # none is given up
-                "log_level": 0,
-            }
-        )
+        self._producer = persistent(kafka)
 
     def run(self) -> None:
         count = max(1, int(self._rate * BURST_SECONDS))
